@@ -1,0 +1,156 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file check.hpp
+/// `check<Network>`: every diagnosis, one sentence at a time; and the numbers a declaration promises.
+#pragma once
+
+#include <splitdsl/graph/fingerprint.hpp>
+#include <splitdsl/graph/memory.hpp>
+
+namespace splitdsl {
+
+/// An upper limit a network declares for itself: `static constexpr auto limits() { return std::array{payload_at_most("uplink", 4'096)}; }`.
+struct limit {
+    enum class of : std::uint8_t { payload, arena, macs };
+    of what{};
+    text name{};                ///< a cut, or a place
+    std::int64_t at_most{};
+};
+constexpr limit payload_at_most(text cut_name, std::int64_t bytes) { return {limit::of::payload, cut_name, bytes}; }  ///< SD306
+constexpr limit arena_at_most(text place, std::int64_t bytes) { return {limit::of::arena, place, bytes}; }            ///< SD307
+constexpr limit macs_at_most(text place, std::int64_t macs) { return {limit::of::macs, place, macs}; }                ///< SD308
+
+namespace detail {
+
+template <class Network>
+constexpr int cut_index(text name) {
+    for (int k = 0; k < cuts_of<Network>.count; ++k)
+        if (cuts_of<Network>.groups[static_cast<std::size_t>(k)].name == name) return k;
+    return -1;
+}
+template <class Network>
+constexpr int place_index(text name) {
+    for (int k = 0; k < resolved_of<Network>.place_count; ++k)
+        if (resolved_of<Network>.places[static_cast<std::size_t>(k)] == name) return k;
+    return -1;
+}
+template <class Network>
+constexpr std::int64_t macs_at(int place) {
+    std::int64_t n = 0;
+    const auto& r = resolved_of<Network>;
+    for (std::size_t i = 0; i < r.place.size(); ++i)
+        if (place < 0 || r.place[i] == place) n += r.used[i] ? shaped_of<Network>.macs[i] : 0;
+    return n;
+}
+/// Working memory of the steps at one place (-1: everywhere): the end of the last buffer they touch.
+template <class Network, int Lanes>
+constexpr std::int64_t arena_at(int place) {
+    const auto& l = steps_of<Network>;
+    const auto& m = memory_of<Network, Lanes>;
+    if (place < 0) return m.arena;
+    std::int64_t n = 0;
+    for (int s = 0; s < l.count; ++s) {
+        const graph::step& t = l.steps[static_cast<std::size_t>(s)];
+        if (t.op < 0 || resolved_of<Network>.place[static_cast<std::size_t>(t.op)] != place) continue;
+        for (const int b : {t.kind == graph::step_kind::branch ? -1 : t.in, t.in2, t.addend, t.out}) {
+            if (b < 0) continue;
+            const graph::buffer& u = l.buffers[static_cast<std::size_t>(b)];
+            const std::int64_t end = m.offset[static_cast<std::size_t>(b)] + ((u.is_bytes ? u.bytes : graph::blocked_bytes(u, Lanes)) + 127) / 64 * 64;
+            if (end > n) n = end;
+        }
+    }
+    return n;
+}
+template <class Network>
+constexpr std::int64_t widest_arena_at(int place) {
+    std::int64_t n = arena_at<Network, 4>(place);
+    for (const std::int64_t m : {arena_at<Network, 8>(place), arena_at<Network, 16>(place)}) n = m > n ? m : n;
+    return n;
+}
+
+template <class Network>
+constexpr diagnosis diagnose_limits() {
+    const auto& why = cuts_of<Network>.why;
+    if (why.what != code::fine) return why;
+    if constexpr (requires { Network::limits(); }) {
+        int number = 0;
+        for (const limit& l : Network::limits()) {
+            if (l.what == limit::of::payload) {
+                const int k = cut_index<Network>(l.name);
+                if (k < 0) return {code::SD311, -1, 0, number};
+                const auto& c = cuts_of<Network>.groups[static_cast<std::size_t>(k)];
+                if (c.payload > l.at_most) return {code::SD306, c.boundary, l.at_most, c.payload};
+            } else {
+                const int k = place_index<Network>(l.name);
+                if (k < 0) return {code::SD311, -1, 0, number};
+                if (l.what == limit::of::macs) {
+                    if (macs_at<Network>(k) > l.at_most) return {code::SD308, -1, l.at_most, macs_at<Network>(k)};
+                } else if (const std::int64_t n = widest_arena_at<Network>(k); n > l.at_most) {
+                    return {code::SD307, -1, l.at_most, n};
+                }
+            }
+            ++number;
+        }
+    }
+    return {};
+}
+
+template <class Network>
+inline constexpr diagnosis diagnosis_of = diagnose_limits<Network>();
+
+} // namespace detail
+
+/// What is wrong with a network, as a value: `code::fine` if nothing is. For tools and tests; users write `check`.
+template <class Network>
+inline constexpr diagnosis diagnosis_of = detail::diagnosis_of<Network>;
+
+/// True, or the compiler says in one sentence what is wrong, where and how to repair it (docs/errors.md).
+///
+/// ```cpp
+/// static_assert(splitdsl::check<lane_keeper>);
+/// ```
+template <class Network>
+inline constexpr bool check = detail::diagnose<Network, diagnosis_of<Network>.what, at_op<diagnosis_of<Network>.op>, expected<diagnosis_of<Network>.expected>,
+                                               found<diagnosis_of<Network>.found>>::ok;
+
+/// Bytes of a cut's payload group, without the 48-byte wire header; -1 if there is no such cut.
+template <class Network>
+constexpr std::int64_t payload_bytes(text cut_name) {
+    const int k = detail::cut_index<Network>(cut_name);
+    return k < 0 ? -1 : cuts_of<Network>.groups[static_cast<std::size_t>(k)].payload;
+}
+/// Working memory at a place, the most over 4, 8 and 16 lanes (instruction sets); -1 if there is no such place.
+template <class Network>
+constexpr std::int64_t arena_bytes(text place) {
+    const int k = detail::place_index<Network>(place);
+    return k < 0 ? -1 : detail::widest_arena_at<Network>(k);
+}
+/// Multiply-accumulates of the whole network, or of one place.
+template <class Network>
+constexpr std::int64_t macs() { return detail::macs_at<Network>(-1); }
+template <class Network>
+constexpr std::int64_t macs(text place) {
+    const int k = detail::place_index<Network>(place);
+    return k < 0 ? -1 : detail::macs_at<Network>(k);
+}
+/// Trained parameters, running statistics of batch norms not counted, shared weights counted once.
+template <class Network>
+constexpr std::int64_t parameter_count() {
+    std::int64_t n = 0;
+    const auto& t = parameters_of<Network>;
+    for (std::size_t i = 0; i < t.owner.size(); ++i)
+        if (t.owner[i] == static_cast<int>(i))
+            n += graph_of<Network>.ops[i].kind == op_kind::batch_norm ? shaped_of<Network>.parameters[i] / 2 : shaped_of<Network>.parameters[i];
+    return n;
+}
+/// Shape of the network's (first) output.
+template <class Network>
+constexpr shape output_shape() { return shaped_of<Network>.out[static_cast<std::size_t>(resolved_of<Network>.result)]; }
+/// Shape of what crosses at a cut (the cut's own tensor).
+template <class Network>
+constexpr shape cut_shape(text cut_name) {
+    const int k = detail::cut_index<Network>(cut_name);
+    return k < 0 ? shape{} : shaped_of<Network>.out[static_cast<std::size_t>(cuts_of<Network>.groups[static_cast<std::size_t>(k)].items[0].op)];
+}
+
+} // namespace splitdsl

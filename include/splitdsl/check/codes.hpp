@@ -1,0 +1,72 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file codes.hpp
+/// Every sentence the compiler can say about a network. docs/errors.md explains each with a wrong and a repaired example.
+#pragma once
+
+#include <cstdint>
+
+namespace splitdsl {
+
+enum class code : int {
+    fine = 0,
+    SD101 = 101, SD102, SD103, SD104,
+    SD201 = 201, SD202, SD203, SD204, SD205, SD206, SD207, SD208, SD209, SD210, SD211, SD212, SD213, SD214, SD215, SD216,
+    SD301 = 301, SD302, SD303, SD304, SD305, SD306, SD307, SD308, SD309, SD310, SD311, SD312
+};
+
+/// What is wrong, at which op (an index into `describe<Net>()`'s table), with both numbers.
+struct diagnosis {
+    code what{};
+    int op{-1};
+    std::int64_t expected{}, found{};
+};
+
+/// The numbers of a diagnosis, as types so that every compiler prints them.
+template <int Op> struct at_op {};
+template <std::int64_t Number> struct expected {};
+template <std::int64_t Number> struct found {};
+
+namespace detail {
+
+template <class Network, code C, class At, class Expected, class Found>
+struct diagnose {
+    // clang-format off
+    static_assert(C != code::SD101, "splitdsl SD101: a layer with weights has no name, so its weights cannot be found in a file; see at_op<>. Wrap it in named(\"...\", ...).");
+    static_assert(C != code::SD102, "splitdsl SD102: two layers of the same full name would share weights, but their weights differ in shape; see at_op<>, expected<> and found<> (elements). Rename one of them.");
+    static_assert(C != code::SD103, "splitdsl SD103: a label (input, tap, cut, stream, exit or task) is used twice; see at_op<> for the second, expected<> for the first. Give each its own name.");
+    static_assert(C != code::SD104, "splitdsl SD104: a name or label is empty or contains a dot or a space; see at_op<>. Nest named() instead of writing dots.");
+    static_assert(C != code::SD201, "splitdsl SD201: a window is larger than its padded input; see at_op<>, expected<> (at most) and found<> (window). Enlarge the input or the padding.");
+    static_assert(C != code::SD202, "splitdsl SD202: channels are not divisible by groups; see at_op<>, expected<> (groups) and found<> (channels). Change one of them.");
+    static_assert(C != code::SD203, "splitdsl SD203: the two branches of an add or residual differ in channels; see at_op<>, expected<> and found<>. Add projection(channels) to the shortcut.");
+    static_assert(C != code::SD204, "splitdsl SD204: the two branches of an add or residual differ in height or width; see at_op<>, expected<> and found<>. Give the shortcut the same stride.");
+    static_assert(C != code::SD205, "splitdsl SD205: the branches of a concat or fuse differ in height or width; see at_op<>, expected<> and found<>. Pool or upsample one of them.");
+    static_assert(C != code::SD206, "splitdsl SD206: the second branch of a multiply is neither of the first's shape nor one value a channel; see at_op<>, expected<> and found<> (channels). End it with a layer of as many channels.");
+    static_assert(C != code::SD207, "splitdsl SD207: dense() reads a vector but gets an image; see at_op<> and found<> (pixels). Put global_pool() or flatten() before it.");
+    static_assert(C != code::SD208, "splitdsl SD208: a kernel, stride, dilation or factor is below one; see at_op<> and found<>. Sizes start at 1.");
+    static_assert(C != code::SD209, "splitdsl SD209: channels, units or an input's size are below one; see at_op<> and found<>. Sizes start at 1.");
+    static_assert(C != code::SD210, "splitdsl SD210: a tensor has more than 2^31 - 1 elements; see at_op<> and found<>. Use a smaller input or more stride.");
+    static_assert(C != code::SD211, "splitdsl SD211: normalise() takes up to 4 channels, and its deviations must not be zero; see at_op<> and found<> (channels).");
+    static_assert(C != code::SD212, "splitdsl SD212: a raw u8 input is read by a layer that computes; see at_op<>. Put normalise(...) behind the input.");
+    static_assert(C != code::SD213, "splitdsl SD213: a pool's padding is more than half its kernel, so a window could lie outside the image; see at_op<>, expected<> (at most) and found<>.");
+    static_assert(C != code::SD214, "splitdsl SD214: padding is negative; see at_op<> and found<>. Crop with a stride or a smaller input instead.");
+    static_assert(C != code::SD215, "splitdsl SD215: the branches of a select differ in shape; see at_op<>, expected<> and found<> (elements). End them with layers of one size.");
+    static_assert(C != code::SD216, "splitdsl SD216: the same input is declared twice with different sizes or types; see at_op<>, expected<> and found<> (elements).");
+    static_assert(C != code::SD301, "splitdsl SD301: an op has nothing to read; see at_op<>. Begin the network with input(...), a branch with input(...) or from(...).");
+    static_assert(C != code::SD302, "splitdsl SD302: a network computes nothing behind its last cut; see at_op<>. End it with tail(...), or drop the cut.");
+    static_assert(C != code::SD303, "splitdsl SD303: a tensor crosses a cut or a border between places without being declared; see at_op<> (its reader), expected<> (its producer) and found<> (bytes that would travel). End the stage with a bottleneck or list the tap: bottleneck(..., carry(\"tap\")).");
+    static_assert(C != code::SD304, "splitdsl SD304: from() or fuse() names a tap or stream that no earlier op carries; see at_op<>. Check the spelling, or move it behind the tap.");
+    static_assert(C != code::SD305, "splitdsl SD305: carry() lists a tap that does not exist before its cut or that nobody reads behind it; see at_op<> (the cut). Remove it from the list.");
+    static_assert(C != code::SD306, "splitdsl SD306: a cut's payload is over its budget; see at_op<> (the cut), expected<> (bytes at most) and found<> (bytes). Shrink the bottleneck or use a smaller codec.");
+    static_assert(C != code::SD307, "splitdsl SD307: a place needs more working memory than its budget; see expected<> (bytes at most) and found<> (bytes). Cut earlier, or lower the resolution.");
+    static_assert(C != code::SD308, "splitdsl SD308: a place computes more than its budget; see expected<> (multiply-accumulates at most) and found<>. Cut earlier, or make the head thinner.");
+    static_assert(C != code::SD309, "splitdsl SD309: a bottleneck's payload is larger than the network's raw input, so sending the input would be cheaper; see at_op<>, expected<> (bytes at most) and found<>. Fewer channels or more stride.");
+    static_assert(C != code::SD310, "splitdsl SD310: a tensor would come back to an earlier place within a frame; see at_op<> (its reader), expected<> and found<> (numbers of the places). Only answers travel back.");
+    static_assert(C != code::SD311, "splitdsl SD311: a budget names a cut or place that the network does not have; see found<> (number of the budget). Check the spelling.");
+    static_assert(C != code::SD312, "splitdsl SD312: a stream is sent but nobody reads it; see at_op<>. Read it with from() or fuse(), or remove it.");
+    // clang-format on
+    static constexpr bool ok = C == code::fine;
+};
+
+} // namespace detail
+} // namespace splitdsl

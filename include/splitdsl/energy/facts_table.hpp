@@ -1,0 +1,121 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file facts_table.hpp
+/// A small strict reader for tables of facts: comma-separated, one known header line, bounded in every direction.
+#pragma once
+
+#include <splitdsl/error.hpp>
+
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <cstddef>
+#include <fstream>
+#include <istream>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace splitdsl {
+
+/// A table read by `read_facts_table`: cells as text, each row with the file's line it stood on.
+///
+/// The form: lines that start with # are comments; the first other line is the header and must be the expected one; a cell holds
+/// printable ASCII or UTF-8, no comma and no quotation mark, and may be empty where the reader of the table allows it.
+struct facts_table {
+    struct row {
+        std::size_t line{};
+        std::vector<std::string> cells{};
+    };
+    std::string name{};                 ///< what errors call the table
+    std::string header{};
+    std::vector<row> rows{};
+
+    /// The cell as it stands. Refused (trace_error): an empty one.
+    const std::string& text(const row& r, std::size_t column) const {
+        if (r.cells[column].empty()) throw trace_error(place(r, column) + "expected a text, found nothing");
+        return r.cells[column];
+    }
+    /// A number that is finite and at least zero; nothing for an empty cell. Refused (trace_error): anything else.
+    std::optional<double> number(const row& r, std::size_t column) const {
+        const std::string& cell = r.cells[column];
+        if (cell.empty()) return std::nullopt;
+        double value{};
+        const auto result = std::from_chars(cell.data(), cell.data() + cell.size(), value);
+        if (result.ec != std::errc{} || result.ptr != cell.data() + cell.size() || !std::isfinite(value) || value < 0)
+            throw trace_error(place(r, column) + "expected a number of at least 0, found '" + cell + "'");
+        return value;
+    }
+    double required_number(const row& r, std::size_t column) const {
+        const auto value = number(r, column);
+        if (!value) throw trace_error(place(r, column) + "expected a number, found nothing");
+        return *value;
+    }
+    std::string place(const row& r, std::size_t column) const {
+        return name + ", line " + std::to_string(r.line) + ", column " + std::to_string(column + 1) + ": ";
+    }
+};
+
+inline constexpr std::size_t max_facts_rows = 1024;
+inline constexpr std::size_t max_facts_line = 1024;     ///< characters
+
+/// Reads a table. Refused (trace_error, naming file, line, expected and found): another header, a row with too few or too many cells, a
+/// line over 1,024 characters, more than 1,024 rows, control characters, quotation marks, no rows. Memory is bounded by those limits.
+inline facts_table read_facts_table(std::istream& in, std::string name, std::string_view expected_header) {
+    facts_table table{std::move(name), {}, {}};
+    std::array<char, max_facts_line + 2> buffer{};
+    std::size_t columns = 0, number = 0, comments = 0;
+    for (;;) {
+        in.getline(buffer.data(), static_cast<std::streamsize>(buffer.size()));
+        const std::size_t got = static_cast<std::size_t>(in.gcount());
+        if (got == 0 && in.eof()) break;
+        ++number;
+        const std::string here = table.name + ", line " + std::to_string(number) + ": ";
+        if (in.bad() || (in.fail() && !in.eof())) throw trace_error(here + "expected at most " + std::to_string(max_facts_line) + " characters, found more");
+        std::string_view line(buffer.data(), in.eof() ? got : got - 1);
+        if (line.ends_with('\r')) line.remove_suffix(1);
+        for (const char c : line)
+            if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f || c == '"')
+                throw trace_error(here + "expected printable text without quotation marks, found character " + std::to_string(static_cast<unsigned char>(c)));
+        if (line.starts_with('#') || line.empty()) {
+            if (++comments > max_facts_rows) throw trace_error(here + "expected at most " + std::to_string(max_facts_rows) + " comments, found more");
+            if (in.eof()) break;
+            continue;
+        }
+        if (table.header.empty()) {
+            if (line != expected_header)
+                throw trace_error(here + "expected the header '" + std::string(expected_header) + "', found '" + std::string(line) + "'");
+            table.header = line;
+            columns = 1;
+            for (const char c : line) columns += c == ',' ? 1 : 0;
+        } else {
+            facts_table::row r{number, {}};
+            r.cells.reserve(columns);
+            std::size_t from = 0;
+            for (;;) {
+                const std::size_t comma = line.find(',', from);
+                r.cells.emplace_back(line.substr(from, comma == std::string_view::npos ? comma : comma - from));
+                if (comma == std::string_view::npos) break;
+                from = comma + 1;
+            }
+            if (r.cells.size() != columns)
+                throw trace_error(here + "expected " + std::to_string(columns) + " cells, found " + std::to_string(r.cells.size()));
+            if (table.rows.size() == max_facts_rows)
+                throw trace_error(here + "expected at most " + std::to_string(max_facts_rows) + " rows, found more");
+            table.rows.push_back(std::move(r));
+        }
+        if (in.eof()) break;
+    }
+    if (table.rows.empty()) throw trace_error(table.name + ": expected the header '" + std::string(expected_header) + "' and at least one row, found none");
+    return table;
+}
+
+/// Reads a table from a file. Refused as above, and a file that cannot be opened.
+inline facts_table read_facts_table(const std::string& path, std::string_view expected_header) {
+    std::ifstream file(path, std::ios::binary);
+    if (!file) throw trace_error(path + ": expected a readable file, found none");
+    return read_facts_table(file, path, expected_header);
+}
+
+} // namespace splitdsl

@@ -1,0 +1,61 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file memory.hpp
+/// Fifth pass: every buffer gets its place in the arena; buffers whose lives do not meet share memory.
+#pragma once
+
+#include <splitdsl/graph/steps.hpp>
+
+namespace splitdsl::graph {
+
+/// Bytes of a tensor in blocked layout: [ceil(channels / lanes)][rows][columns][lanes] floats with its halo.
+constexpr std::int64_t blocked_bytes(const buffer& b, int lanes) {
+    const std::int64_t blocks = (b.of.channels + lanes - 1) / lanes;
+    return blocks * (b.of.height + b.top + b.bottom) * (b.of.width + b.left + b.right) * lanes * 4;
+}
+
+template <std::size_t Capacity>
+struct memory_plan {
+    std::array<std::int64_t, Capacity> offset{};
+    std::int64_t arena{};
+};
+
+/// First fit in order of birth; the live list stays sorted by offset. Buffers start at multiples of 64 bytes.
+template <std::size_t N, std::size_t S>
+constexpr auto plan_memory(const step_list<N, S>& l, int lanes) {
+    memory_plan<step_list<N, S>::capacity> m;
+    struct live_buffer { std::int64_t begin, end; int last; };
+    std::array<live_buffer, step_list<N, S>::capacity> live{};
+    int count = 0;
+    for (int i = 0; i < l.buffer_count; ++i) {
+        const buffer& b = l.buffers[static_cast<std::size_t>(i)];
+        const std::int64_t bytes = ((b.is_bytes ? b.bytes : blocked_bytes(b, lanes)) + 127) / 64 * 64;
+        int kept = 0;
+        std::int64_t at = 0;
+        int where = -1;
+        for (int k = 0; k < count; ++k) {
+            const live_buffer x = live[static_cast<std::size_t>(k)];
+            if (x.last < b.first) continue;
+            if (where < 0) {
+                if (x.begin - at >= bytes) where = kept;
+                else if (x.end > at) at = x.end;
+            }
+            live[static_cast<std::size_t>(kept++)] = x;
+        }
+        count = kept;
+        if (where < 0) where = count;
+        for (int k = count; k > where; --k) live[static_cast<std::size_t>(k)] = live[static_cast<std::size_t>(k - 1)];
+        live[static_cast<std::size_t>(where)] = {at, at + bytes, b.last};
+        ++count;
+        m.offset[static_cast<std::size_t>(i)] = at;
+        if (at + bytes > m.arena) m.arena = at + bytes;
+    }
+    return m;
+}
+
+} // namespace splitdsl::graph
+
+namespace splitdsl {
+template <class Network, int Lanes>
+inline constexpr auto memory_of = graph::plan_memory(steps_of<Network>, Lanes);
+} // namespace splitdsl

@@ -1,0 +1,219 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file resolve.hpp
+/// First pass: who reads whom, where each op runs, and which name its weights have.
+#pragma once
+
+#include <splitdsl/check/codes.hpp>
+#include <splitdsl/lang/op.hpp>
+
+namespace splitdsl {
+
+inline constexpr int max_places = 8;
+inline constexpr int max_labels = 256;
+
+/// A network's declaration, evaluated once. Every pass has a constexpr variable of its own: clang counts steps per evaluation.
+template <class Network>
+inline constexpr auto graph_of = Network::graph();
+
+namespace graph {
+
+/// Ops that only hand their operand on.
+constexpr bool is_alias(op_kind k) { return k == op_kind::identity || k == op_kind::from || k == op_kind::output; }
+constexpr bool has_weights(op_kind k) {
+    return k == op_kind::conv || k == op_kind::conv_transpose || k == op_kind::dense || k == op_kind::batch_norm;
+}
+constexpr bool is_activation(op_kind k) { return k >= op_kind::relu && k <= op_kind::tanh; }
+
+struct label_entry { text name{}; int at{-1}; };
+
+/// Operands as absolute positions of the ops that really compute (aliases resolved), -1 where there is none.
+template <std::size_t Ops, std::size_t Scopes>
+struct resolved {
+    std::array<int, Ops> a{}, b{};
+    std::array<int, Ops> target{};          ///< the op whose value this op has (itself, unless it is an alias)
+    std::array<int, Ops> readers{};         ///< of a target: how many ops read it, outputs included
+    std::array<int, Ops> reader{};          ///< the last of them
+    std::array<bool, Ops> has_bias{};
+    std::array<bool, Ops> used{};           ///< contributes to an output
+    std::array<int, Ops> name{};            ///< innermost name scope, or -1
+    std::array<int, Ops> place{};           ///< index into `places`
+    std::array<int, Scopes + 1> parent{};   ///< the name scope around a name scope, or -1
+    std::array<std::uint64_t, Scopes + 1> hash{};   ///< of a name scope's full name
+    std::array<int, Ops + 1> branch_begin{}; ///< indexed by a branch's end: where it begins, or -1
+    std::array<text, max_places> places{};
+    int place_count{};
+    int result{};                           ///< target of the trunk's result
+    int tasks{};                            ///< output ops that are not exits
+    diagnosis why{};
+};
+
+constexpr std::uint64_t mix(std::uint64_t h, std::uint64_t v) {
+    h ^= v + 0x9E3779B97F4A7C15ULL + (h << 6) + (h >> 2);
+    h *= 0xFF51AFD7ED558CCDULL;
+    return h ^ (h >> 32);
+}
+constexpr std::uint64_t mix(std::uint64_t h, text t) {
+    for (const char c : t) h = (h ^ static_cast<unsigned char>(c)) * 0x100000001B3ULL;
+    return mix(h, t.size());
+}
+
+constexpr bool bad_label(text t) {
+    if (t.empty()) return true;
+    for (const char c : t)
+        if (c == '.' || c == ' ') return true;
+    return false;
+}
+
+template <std::size_t N, std::size_t S>
+constexpr resolved<N, S> resolve(const body<N, S>& g) {
+    resolved<N, S> r;
+    auto fail = [&](code c, int at, std::int64_t want, std::int64_t got) {
+        if (r.why.what == code::fine) r.why = {c, at, want, got};
+    };
+    for (std::size_t i = 0; i < N; ++i) {
+        r.name[i] = -1;
+        r.place[i] = -1;
+        r.reader[i] = -1;
+        r.branch_begin[i] = -1;
+    }
+    r.branch_begin[N] = -1;
+
+    // Scopes: a post-order list is a tree; a stack of roots finds each one's parent.
+    std::array<int, S + 1> roots{};
+    std::size_t root_count = 0;
+    std::array<bool, N> in_bottleneck{};
+    for (std::size_t s = 0; s < S; ++s) {
+        const scope& c = g.scopes[s];
+        if (c.kind == scope_kind::name) {
+            if (c.index < 0 && bad_label(c.name)) fail(code::SD104, c.begin, 0, 0);
+            while (root_count > 0 && g.scopes[static_cast<std::size_t>(roots[root_count - 1])].begin >= c.begin)
+                r.parent[static_cast<std::size_t>(roots[--root_count])] = static_cast<int>(s);
+            roots[root_count++] = static_cast<int>(s);
+            r.parent[s] = -1;
+            for (int i = c.begin; i < c.end; ++i)
+                if (int& n = r.name[static_cast<std::size_t>(i)]; n < 0) n = static_cast<int>(s);
+        } else if (c.kind == scope_kind::place) {
+            int p = 0;
+            while (p < r.place_count && r.places[static_cast<std::size_t>(p)] != c.name) ++p;
+            if (p == r.place_count && p < max_places) r.places[static_cast<std::size_t>(r.place_count++)] = c.name;
+            for (int i = c.begin; i < c.end; ++i)
+                if (int& o = r.place[static_cast<std::size_t>(i)]; o < 0) o = p;
+        } else if (c.kind == scope_kind::bottleneck) {
+            for (int i = c.begin; i < c.end; ++i) in_bottleneck[static_cast<std::size_t>(i)] = true;
+        } else if (c.kind == scope_kind::branch) {
+            r.branch_begin[static_cast<std::size_t>(c.end)] = c.begin;
+        }
+    }
+    for (std::size_t s = S; s-- > 0;) {
+        const scope& c = g.scopes[s];
+        if (c.kind != scope_kind::name) continue;
+        std::uint64_t h = r.parent[s] < 0 ? 0xCBF29CE484222325ULL : r.hash[static_cast<std::size_t>(r.parent[s])];
+        h = c.index < 0 ? mix(h, c.name) : mix(h, static_cast<std::uint64_t>(c.index) + 1000);
+        r.hash[s] = h;
+    }
+    if (r.place_count == 0) r.places[static_cast<std::size_t>(r.place_count++)] = "local";
+
+    // Places: an op outside every stage runs where the next stage runs, an encoder where the stage before runs.
+    int next = -1;
+    std::array<int, N> following{};
+    for (std::size_t i = N; i-- > 0;) {
+        if (r.place[i] >= 0) next = r.place[i];
+        following[i] = next;
+    }
+    int before = -1;
+    for (std::size_t i = 0; i < N; ++i) {
+        if (r.place[i] >= 0) before = r.place[i];
+        else if (in_bottleneck[i] && before >= 0) r.place[i] = before;
+        else r.place[i] = following[i] >= 0 ? following[i] : (before >= 0 ? before : 0);
+    }
+    const int source = N > 0 ? r.place[0] : 0;
+
+    // Operands.
+    std::array<label_entry, max_labels> labels{};
+    std::size_t label_count = 0;
+    for (std::size_t i = 0; i < N; ++i) {
+        const op& o = g.ops[i];
+        const int here = static_cast<int>(i);
+        r.a[i] = o.a == 0 || here - o.a < 0 ? -1 : r.target[static_cast<std::size_t>(here - o.a)];
+        r.b[i] = o.b == 0 || here - o.b < 0 ? -1 : r.target[static_cast<std::size_t>(here - o.b)];
+        r.target[i] = here;
+        if (o.kind == op_kind::from) {
+            std::size_t l = 0;
+            while (l < label_count && labels[l].name != o.label) ++l;
+            if (l == label_count) fail(code::SD304, here, 0, 0);
+            else r.a[i] = labels[l].at;
+        } else if (!o.label.empty()) {
+            std::size_t l = 0;
+            while (l < label_count && labels[l].name != o.label) ++l;
+            if (bad_label(o.label)) fail(code::SD104, here, 0, 0);
+            if (l == label_count) {
+                if (label_count == max_labels) fail(code::SD103, here, max_labels, max_labels + 1);
+                else labels[label_count++] = {o.label, is_alias(o.kind) ? r.a[i] : here};
+            } else {
+                const op& first = g.ops[static_cast<std::size_t>(labels[l].at < 0 ? 0 : labels[l].at)];
+                if (o.kind != op_kind::input || first.kind != op_kind::input) fail(code::SD103, here, labels[l].at, here);
+                else if (!(first.size == o.size) || first.element != o.element) fail(code::SD216, here, first.size.size(), o.size.size());
+                r.target[i] = labels[l].at;
+            }
+        } else if (o.kind == op_kind::input || o.kind == op_kind::quantise || o.kind == op_kind::output) {
+            fail(code::SD104, here, 0, 0);
+        }
+        if (o.kind == op_kind::input) r.place[i] = source;
+        else if (r.a[i] < 0) fail(code::SD301, here, 0, 0);
+        if (is_alias(o.kind)) r.target[i] = r.a[i] < 0 ? here : r.a[i];
+        if (has_weights(o.kind) && r.name[i] < 0) fail(code::SD101, here, 0, 0);
+        if (o.kind == op_kind::output && !has(o.flags, op_flag::is_exit)) ++r.tasks;
+    }
+    r.result = g.result < 0 || N == 0 ? -1 : r.target[static_cast<std::size_t>(g.result)];
+    if (r.result < 0) {
+        fail(code::SD301, 0, 0, 0);
+        return r;
+    }
+
+    // Readers, uses and biases, from the end.
+    auto read = [&](int from, int by) {
+        if (from < 0) return;
+        ++r.readers[static_cast<std::size_t>(from)];
+        if (r.reader[static_cast<std::size_t>(from)] < 0) r.reader[static_cast<std::size_t>(from)] = by;
+        r.used[static_cast<std::size_t>(from)] = true;
+    };
+    if (r.tasks == 0) read(r.result, static_cast<int>(N));
+    for (std::size_t i = N; i-- > 0;) {
+        const op& o = g.ops[i];
+        const int here = static_cast<int>(i);
+        if (o.kind == op_kind::output) {
+            read(r.a[i], here);
+            continue;
+        }
+        if (is_alias(o.kind) || r.target[i] != here || !r.used[i]) {
+            if (has(o.flags, op_flag::is_stream) && !r.used[i]) fail(code::SD312, here, 0, 0);
+            continue;
+        }
+        if (o.kind == op_kind::select) {
+            int end = here;
+            for (int k = o.out; k > 0 && end >= 0; --k) {
+                const int begin = r.branch_begin[static_cast<std::size_t>(end)];
+                read(r.target[static_cast<std::size_t>(end - 1)], here);
+                end = begin;
+            }
+            read(r.b[i], here);
+            continue;
+        }
+        read(r.a[i], here);
+        read(r.b[i], here);
+        if (o.kind == op_kind::conv || o.kind == op_kind::conv_transpose || o.kind == op_kind::dense) {
+            const int next_op = r.readers[i] == 1 ? r.reader[i] : -1;
+            const bool normalised = next_op >= 0 && next_op < static_cast<int>(N) && g.ops[static_cast<std::size_t>(next_op)].kind == op_kind::batch_norm;
+            r.has_bias[i] = o.with_bias == bias::yes || (o.with_bias == bias::automatic && !normalised);
+        }
+    }
+    return r;
+}
+
+} // namespace graph
+
+template <class Network>
+inline constexpr auto resolved_of = graph::resolve(graph_of<Network>);
+
+} // namespace splitdsl

@@ -1,0 +1,241 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file shapes.hpp
+/// Second pass: the shape and the cost of every op, and what does not fit.
+#pragma once
+
+#include <splitdsl/graph/resolve.hpp>
+
+namespace splitdsl::graph {
+
+template <std::size_t Ops>
+struct shaped {
+    std::array<shape, Ops> out{};           ///< of every op
+    std::array<std::int64_t, Ops> macs{};   ///< multiply-accumulates
+    std::array<std::int64_t, Ops> parameters{}; ///< elements of an op's own weights, running statistics included
+    diagnosis why{};
+};
+
+/// Output size of a window along one axis; the caller has checked that the window fits.
+constexpr int windowed(int size, int before, int after, int kernel, int stride, int dilation, bool ceil) {
+    const int room = size + before + after - dilation * (kernel - 1) - 1;
+    int n = (ceil ? (room + stride - 1) / stride : room / stride) + 1;
+    if (ceil && (n - 1) * stride >= size + before) --n;     // PyTorch: no window starts in the far padding
+    return n;
+}
+
+template <std::size_t N, std::size_t S>
+constexpr shaped<N> infer(const body<N, S>& g, const resolved<N, S>& r) {
+    shaped<N> p;
+    p.why = r.why;
+    if (p.why.what != code::fine) return p;
+    auto fail = [&](code c, std::size_t at, std::int64_t want, std::int64_t got) {
+        if (p.why.what == code::fine) p.why = {c, static_cast<int>(at), want, got};
+    };
+    for (std::size_t i = 0; i < N; ++i) {
+        const op& o = g.ops[i];
+        if (o.kind == op_kind::input) {
+            if (o.size.channels < 1 || o.size.height < 1 || o.size.width < 1) fail(code::SD209, i, 1, o.size.size());
+            p.out[i] = o.size;
+            continue;
+        }
+        const std::size_t ia = static_cast<std::size_t>(r.a[i]);
+        const shape s = p.out[ia];
+        shape t = s;
+        if (g.ops[ia].kind == op_kind::input && g.ops[ia].element == element_type::u8 && !is_alias(o.kind) && o.kind != op_kind::normalise &&
+            o.kind != op_kind::select && o.kind != op_kind::quantise)
+            fail(code::SD212, i, 0, 0);
+        switch (o.kind) {
+        case op_kind::conv:
+        case op_kind::max_pool:
+        case op_kind::avg_pool: {
+            if (o.kernel.height < 1 || o.kernel.width < 1 || o.stride.height < 1 || o.stride.width < 1 || o.dilation.height < 1 || o.dilation.width < 1) {
+                fail(code::SD208, i, 1, o.kernel.height < 1 || o.kernel.width < 1 ? o.kernel.height : o.stride.height);
+                return p;
+            }
+            if (o.pad.top < 0 || o.pad.left < 0 || o.pad.bottom < 0 || o.pad.right < 0) fail(code::SD214, i, 0, o.pad.top < 0 ? o.pad.top : o.pad.left);
+            const int eh = o.dilation.height * (o.kernel.height - 1) + 1, ew = o.dilation.width * (o.kernel.width - 1) + 1;
+            if (eh > s.height + o.pad.top + o.pad.bottom) fail(code::SD201, i, s.height + o.pad.top + o.pad.bottom, eh);
+            if (ew > s.width + o.pad.left + o.pad.right) fail(code::SD201, i, s.width + o.pad.left + o.pad.right, ew);
+            const bool ceil = has(o.flags, op_flag::ceil);
+            t.height = windowed(s.height, o.pad.top, o.pad.bottom, o.kernel.height, o.stride.height, o.dilation.height, ceil);
+            t.width = windowed(s.width, o.pad.left, o.pad.right, o.kernel.width, o.stride.width, o.dilation.width, ceil);
+            if (o.kind != op_kind::conv) {
+                if (o.pad.top * 2 > o.kernel.height || o.pad.left * 2 > o.kernel.width || o.pad.bottom * 2 > o.kernel.height || o.pad.right * 2 > o.kernel.width)
+                    fail(code::SD213, i, o.kernel.height / 2, o.pad.top > o.pad.left ? o.pad.top : o.pad.left);
+                break;
+            }
+            if (o.out < 1) {
+                fail(code::SD209, i, 1, o.out);
+                return p;
+            }
+            if (o.groups < 1 || s.channels % o.groups != 0 || o.out % o.groups != 0) {
+                fail(code::SD202, i, o.groups, o.groups > 0 && s.channels % o.groups == 0 ? o.out : s.channels);
+                return p;
+            }
+            t.channels = o.out;
+            p.parameters[i] = std::int64_t{o.out} * (s.channels / o.groups) * o.kernel.height * o.kernel.width + (r.has_bias[i] ? o.out : 0);
+            p.macs[i] = t.size() * (s.channels / o.groups) * o.kernel.height * o.kernel.width;
+            break;
+        }
+        case op_kind::conv_transpose:
+            if (o.kernel.height < 1 || o.kernel.width < 1 || o.stride.height < 1 || o.stride.width < 1 || o.dilation.height < 1 || o.dilation.width < 1)
+                fail(code::SD208, i, 1, o.kernel.height < 1 || o.kernel.width < 1 ? o.kernel.height : o.stride.height);
+            if (o.pad.top < 0 || o.pad.left < 0 || o.pad.bottom < 0 || o.pad.right < 0) fail(code::SD214, i, 0, o.pad.top < 0 ? o.pad.top : o.pad.left);
+            if (o.out < 1) fail(code::SD209, i, 1, o.out);
+            t = {o.out, (s.height - 1) * o.stride.height - o.pad.top - o.pad.bottom + o.dilation.height * (o.kernel.height - 1) + o.size.height + 1,
+                 (s.width - 1) * o.stride.width - o.pad.left - o.pad.right + o.dilation.width * (o.kernel.width - 1) + o.size.width + 1};
+            if (t.height < 1 || t.width < 1) fail(code::SD201, i, 1, t.height < 1 ? t.height : t.width);
+            p.parameters[i] = std::int64_t{s.channels} * o.out * o.kernel.height * o.kernel.width + (r.has_bias[i] ? o.out : 0);
+            p.macs[i] = s.size() * o.out * o.kernel.height * o.kernel.width;
+            break;
+        case op_kind::dense:
+            if (!s.is_vector()) fail(code::SD207, i, 1, std::int64_t{s.height} * s.width);
+            if (o.out < 1) fail(code::SD209, i, 1, o.out);
+            t = {o.out, 1, 1};
+            p.macs[i] = std::int64_t{s.channels} * o.out;
+            p.parameters[i] = p.macs[i] + (r.has_bias[i] ? o.out : 0);
+            break;
+        case op_kind::batch_norm: p.parameters[i] = 4 * std::int64_t{s.channels}; break;
+        case op_kind::normalise: {
+            bool zero = false;
+            for (int c = 0; c < s.channels && c < 4; ++c) zero = zero || o.values[static_cast<std::size_t>(4 + c)] == 0;
+            if (s.channels > 4 || zero) fail(code::SD211, i, 4, s.channels);
+            break;
+        }
+        case op_kind::global_pool: t = {s.channels, 1, 1}; break;
+        case op_kind::upsample:
+            if (o.size.height > 0) t = {s.channels, o.size.height, o.size.width};
+            else if (o.stride.height < 1 || o.stride.width < 1) fail(code::SD208, i, 1, o.stride.height < 1 ? o.stride.height : o.stride.width);
+            else t = {s.channels, s.height * o.stride.height, s.width * o.stride.width};
+            break;
+        case op_kind::pad:
+            if (o.pad.top < 0 || o.pad.left < 0 || o.pad.bottom < 0 || o.pad.right < 0) fail(code::SD214, i, 0, o.pad.top < 0 ? o.pad.top : o.pad.left);
+            t = {s.channels, s.height + o.pad.top + o.pad.bottom, s.width + o.pad.left + o.pad.right};
+            break;
+        case op_kind::subsample:
+            if (o.stride.height < 1 || o.stride.width < 1) {
+                fail(code::SD208, i, 1, o.stride.height < 1 ? o.stride.height : o.stride.width);
+                return p;
+            }
+            t = {s.channels, (s.height + o.stride.height - 1) / o.stride.height, (s.width + o.stride.width - 1) / o.stride.width};
+            break;
+        case op_kind::flatten:
+            if (s.size() > 0x7FFFFFFF) fail(code::SD210, i, 0x7FFFFFFF, s.size());
+            t = {static_cast<int>(s.size()), 1, 1};
+            break;
+        case op_kind::add: {
+            const shape u = p.out[static_cast<std::size_t>(r.b[i])];
+            if (u.channels != s.channels) fail(code::SD203, i, s.channels, u.channels);
+            else if (u.height != s.height) fail(code::SD204, i, s.height, u.height);
+            else if (u.width != s.width) fail(code::SD204, i, s.width, u.width);
+            break;
+        }
+        case op_kind::multiply: {
+            const shape u = p.out[static_cast<std::size_t>(r.b[i])];
+            if (!(u == s) && !(u == shape{s.channels, 1, 1})) fail(code::SD206, i, s.channels, u.channels);
+            break;
+        }
+        case op_kind::concat: {
+            const shape u = p.out[static_cast<std::size_t>(r.b[i])];
+            if (u.height != s.height) fail(code::SD205, i, s.height, u.height);
+            else if (u.width != s.width) fail(code::SD205, i, s.width, u.width);
+            t.channels += u.channels;
+            break;
+        }
+        case op_kind::select: {
+            int end = static_cast<int>(i);
+            t = p.out[static_cast<std::size_t>(r.target[static_cast<std::size_t>(end - 1)])];
+            for (int k = o.out; k > 0; --k) {
+                const shape u = p.out[static_cast<std::size_t>(r.target[static_cast<std::size_t>(end - 1)])];
+                if (!(u == t)) fail(code::SD215, i, t.size(), u.size());
+                end = r.branch_begin[static_cast<std::size_t>(end)];
+            }
+            break;
+        }
+        default: break;
+        }
+        if (t.size() > 0x7FFFFFFF || t.channels < 0) fail(code::SD210, i, 0x7FFFFFFF, t.size());
+        p.out[i] = t;
+        if (p.why.what != code::fine) return p;
+    }
+    return p;
+}
+
+/// Shapes of an op's parameters, in the order weight, bias (convolutions, dense) or weight, bias, running_mean, running_var.
+struct parameter_dims {
+    std::array<int, 4> dims{};
+    int rank{};
+    constexpr std::int64_t size() const {
+        std::int64_t n = 1;
+        for (int d = 0; d < rank; ++d) n *= dims[static_cast<std::size_t>(d)];
+        return n;
+    }
+    constexpr bool operator==(const parameter_dims&) const = default;
+};
+constexpr int parameter_count(const op& o, bool has_bias) {
+    if (o.kind == op_kind::batch_norm) return 4;
+    return has_weights(o.kind) ? 1 + (has_bias ? 1 : 0) : 0;
+}
+constexpr parameter_dims dims_of(const op& o, shape in, int which) {
+    if (o.kind == op_kind::batch_norm) return {{in.channels}, 1};
+    if (which == 1) return {{o.out}, 1};
+    if (o.kind == op_kind::dense) return {{o.out, in.channels}, 2};
+    if (o.kind == op_kind::conv_transpose) return {{in.channels, o.out, o.kernel.height, o.kernel.width}, 4};
+    return {{o.out, in.channels / o.groups, o.kernel.height, o.kernel.width}, 4};
+}
+
+/// Which ops own parameters (one owner a full name), and where an op's parameters stand in the list.
+template <std::size_t Ops>
+struct parameter_table {
+    std::array<int, Ops> first{};       ///< index of the op's first parameter, -1 without weights
+    std::array<int, Ops> owner{};       ///< the op that brought the name, -1 without weights
+    int count{};
+    std::int64_t elements{};            ///< without sharing counted twice
+    diagnosis why{};
+};
+
+template <std::size_t N, std::size_t S>
+constexpr parameter_table<N> collect(const body<N, S>& g, const resolved<N, S>& r, const shaped<N>& p) {
+    parameter_table<N> t;
+    t.why = p.why;
+    if (t.why.what != code::fine) return t;
+    // Open addressing over the hashes of full names; twice as many slots as ops keeps chains short.
+    constexpr std::size_t slots = 2 * N + 1;
+    std::array<int, slots> table{};
+    for (std::size_t i = 0; i < N; ++i) {
+        t.first[i] = t.owner[i] = -1;
+        const op& o = g.ops[i];
+        if (!has_weights(o.kind)) continue;
+        const std::uint64_t h = r.hash[static_cast<std::size_t>(r.name[i])];
+        std::size_t slot = static_cast<std::size_t>(h % slots);
+        while (table[slot] != 0 && r.hash[static_cast<std::size_t>(r.name[static_cast<std::size_t>(table[slot] - 1)])] != h) slot = (slot + 1) % slots;
+        const shape in = p.out[static_cast<std::size_t>(r.a[i])];
+        if (table[slot] == 0) {
+            table[slot] = static_cast<int>(i) + 1;
+            t.owner[i] = static_cast<int>(i);
+            t.first[i] = t.count;
+            t.count += parameter_count(o, r.has_bias[i]);
+            t.elements += p.parameters[i];
+            continue;
+        }
+        const std::size_t first = static_cast<std::size_t>(table[slot] - 1);
+        const op& f = g.ops[first];
+        const shape fin = p.out[static_cast<std::size_t>(r.a[first])];
+        if (f.kind != o.kind || r.has_bias[first] != r.has_bias[i] || !(dims_of(f, fin, 0) == dims_of(o, in, 0))) {
+            if (t.why.what == code::fine) t.why = {code::SD102, static_cast<int>(i), p.parameters[first], p.parameters[i]};
+        }
+        t.owner[i] = static_cast<int>(first);
+        t.first[i] = t.first[first];
+    }
+    return t;
+}
+
+} // namespace splitdsl::graph
+
+namespace splitdsl {
+template <class Network>
+inline constexpr auto shaped_of = graph::infer(graph_of<Network>, resolved_of<Network>);
+template <class Network>
+inline constexpr auto parameters_of = graph::collect(graph_of<Network>, resolved_of<Network>, shaped_of<Network>);
+} // namespace splitdsl

@@ -1,0 +1,453 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file steps.hpp
+/// Fourth pass: ops become the steps that run. Batch norm, bias, residual add and activation melt into the layer before them.
+#pragma once
+
+#include <splitdsl/graph/cuts.hpp>
+
+namespace splitdsl::graph {
+
+enum class step_kind : std::uint8_t {
+    copy_input,     ///< raw bytes of an input into its slot, so that they can travel
+    load_input,     ///< raw input (normalised or as it is) into a tensor
+    conv, depthwise, grouped_conv, conv_transpose, dense,
+    affine,         ///< batch norm that could not be folded
+    activate, softmax, max_pool, avg_pool, global_pool, upsample, pad, subsample, flatten,
+    add, multiply,
+    copy_channels,  ///< one operand of a concat, or a branch's result into its select
+    encode, decode, ///< a tensor into its payload bytes and back
+    output,         ///< a tensor into the caller's floats
+    branch          ///< runs the steps up to `skip` only if the command says so
+};
+
+enum class activation_kind : std::uint8_t { none, relu, relu6, leaky_relu, hard_swish, hard_sigmoid, sigmoid, tanh };
+constexpr activation_kind activation_of(op_kind k) {
+    return static_cast<activation_kind>(static_cast<int>(k) - static_cast<int>(op_kind::relu) + 1);
+}
+static_assert(activation_of(op_kind::tanh) == activation_kind::tanh && activation_of(op_kind::relu) == activation_kind::relu);
+
+struct step {
+    step_kind kind{};
+    activation_kind activation{};
+    float slope{};
+    int op{-1};             ///< the op it came from
+    int norm{-1};           ///< a folded batch norm
+    int in{-1}, in2{-1};    ///< tensors; of branch: `in` is the command's input op
+    int addend{-1};
+    int out{-1};
+    int offset{};           ///< first channel of a copy; branch index; of output: first float
+    int skip{-1};
+    int stage{};
+    int part{-1};           ///< number of the independent part it belongs to, or -1
+    int fan{-1};            ///< number of the fan that part belongs to, or -1
+    bool defines{};         ///< the first step that writes `out`
+};
+
+/// A tensor, or a run of bytes (an encoded payload tensor, an input's slot), in a place's working memory.
+struct buffer {
+    shape of{};
+    std::int16_t top{}, left{}, bottom{}, right{};  ///< zeros kept around the image for the convolutions that read it
+    bool is_bytes{};
+    std::int64_t bytes{};
+    int first{}, last{};                            ///< steps between which it is alive
+    std::int64_t offset{};
+};
+
+inline constexpr int max_stages = 64;
+
+template <std::size_t Ops, std::size_t Scopes>
+struct step_list {
+    static constexpr std::size_t capacity = 2 * Ops + 2 * Scopes + 16;
+    std::array<step, capacity> steps{};
+    std::array<buffer, capacity> buffers{};
+    int count{};
+    int buffer_count{};
+    int stages{};
+    std::array<std::int64_t, max_stages> stage_macs{};
+    std::array<int, max_stages> stage_first{};          ///< first step of each stage
+    std::array<int, max_network_cuts> cut_stage{};      ///< the stage that ends at a cut
+    std::array<std::array<int, max_group_tensors>, max_network_cuts> item_buffer{}; ///< where each crossing item's bytes stand
+    std::array<int, Ops> slot{};                        ///< of an input: its bytes buffer, or -1
+    std::int64_t output_floats{};
+};
+
+template <std::size_t N, std::size_t S>
+class lowering {
+public:
+    const body<N, S>& g;
+    const resolved<N, S>& r;
+    const shaped<N>& p;
+    const cut_table& cuts;
+    step_list<N, S> to{};
+    std::array<int, N> value{};     // buffer of an op's tensor, or -1
+    std::array<int, N> region{};    // buffer of an encoded tensor, or -1
+    std::array<bool, N> fused{};
+    std::array<int, N> part{}, fan{};
+    int stage = 0;
+
+    constexpr int new_buffer(shape s) {
+        buffer& b = to.buffers[static_cast<std::size_t>(to.buffer_count)];
+        b.of = s;
+        b.first = b.last = to.count;
+        return to.buffer_count++;
+    }
+    constexpr int new_bytes(std::int64_t bytes) {
+        const int b = new_buffer({});
+        to.buffers[static_cast<std::size_t>(b)].is_bytes = true;
+        to.buffers[static_cast<std::size_t>(b)].bytes = bytes;
+        return b;
+    }
+    constexpr void touch(int b) {
+        if (b >= 0) to.buffers[static_cast<std::size_t>(b)].last = to.count;
+    }
+    constexpr step& emit(step s) {
+        touch(s.in), touch(s.in2), touch(s.addend), touch(s.out);
+        s.stage = stage;
+        if (s.op >= 0) {
+            s.part = part[static_cast<std::size_t>(s.op)];
+            s.fan = fan[static_cast<std::size_t>(s.op)];
+        }
+        step& slot = to.steps[static_cast<std::size_t>(to.count++)];
+        slot = s;
+        return slot;
+    }
+    constexpr const op& at(int i) const { return g.ops[static_cast<std::size_t>(i)]; }
+    constexpr shape out_of(int i) const { return p.out[static_cast<std::size_t>(i)]; }
+
+    /// The tensor of an op's value; a raw f32 input is loaded at its first reader of each stage.
+    constexpr int tensor_of(int i) {
+        const std::size_t k = static_cast<std::size_t>(i);
+        if (value[k] < 0 && at(i).kind == op_kind::input) {
+            const int b = new_buffer(out_of(i));
+            emit({.kind = step_kind::load_input, .op = i, .in = -1, .out = b, .defines = true});
+            touch_slot(i);
+            value[k] = b;
+        }
+        return value[k];
+    }
+    constexpr void touch_slot(int input) { touch(to.slot[static_cast<std::size_t>(input)]); }
+
+    /// Follows the only readers behind `i` and melts them in; returns the op whose value the step produces.
+    constexpr int absorb(int i, step& s, bool may_normalise, bool may_add) {
+        int last = i;
+        for (;;) {
+            const std::size_t k = static_cast<std::size_t>(last);
+            const int next = r.readers[k] == 1 ? r.reader[k] : -1;
+            if (next < 0 || next >= static_cast<int>(N)) return last;
+            const op& o = at(next);
+            if (o.kind == op_kind::batch_norm && may_normalise && s.norm < 0 && s.addend < 0) {
+                s.norm = next;
+            } else if (o.kind == op_kind::add && may_add && s.addend < 0) {
+                const int other = r.a[static_cast<std::size_t>(next)] == last ? r.b[static_cast<std::size_t>(next)] : r.a[static_cast<std::size_t>(next)];
+                if (other > i || other == last || (at(other).kind == op_kind::input && value[static_cast<std::size_t>(other)] < 0)) return last;
+                s.addend = value[static_cast<std::size_t>(other)];
+                if (s.addend < 0) return last;
+            } else if (is_activation(o.kind)) {
+                s.activation = activation_of(o.kind);
+                s.slope = o.values[0];
+                fused[static_cast<std::size_t>(next)] = true;
+                return next;
+            } else {
+                return last;
+            }
+            fused[static_cast<std::size_t>(next)] = true;
+            last = next;
+        }
+    }
+
+    /// The convolution that reads `b` finds zeros around it.
+    constexpr void want_halo(int b, const op& o, shape in, shape result) {
+        buffer& t = to.buffers[static_cast<std::size_t>(b)];
+        const int bottom = (result.height - 1) * o.stride.height + o.dilation.height * (o.kernel.height - 1) + 1 - o.pad.top - in.height;
+        const int right = (result.width - 1) * o.stride.width + o.dilation.width * (o.kernel.width - 1) + 1 - o.pad.left - in.width;
+        if (o.pad.top > t.top) t.top = o.pad.top;
+        if (o.pad.left > t.left) t.left = o.pad.left;
+        if (bottom > t.bottom) t.bottom = static_cast<std::int16_t>(bottom);
+        if (right > t.right) t.right = static_cast<std::int16_t>(right);
+    }
+
+    constexpr void simple(int i, step s) {
+        s.op = i;
+        s.in = tensor_of(r.a[static_cast<std::size_t>(i)]);
+        s.out = new_buffer(out_of(i));
+        s.defines = true;
+        value[static_cast<std::size_t>(i)] = s.out;
+        emit(s);
+    }
+
+    constexpr void weighted(int i) {
+        const op& o = at(i);
+        const shape in = out_of(r.a[static_cast<std::size_t>(i)]);
+        step s{};
+        s.op = i;
+        s.in = tensor_of(r.a[static_cast<std::size_t>(i)]);
+        const bool is_conv = o.kind == op_kind::conv;
+        s.kind = o.kind == op_kind::dense ? step_kind::dense
+               : o.kind == op_kind::conv_transpose ? step_kind::conv_transpose
+               : o.groups == 1 ? step_kind::conv
+               : o.groups == in.channels && o.out == in.channels ? step_kind::depthwise
+                                                                : step_kind::grouped_conv;
+        const int last = absorb(i, s, true, is_conv);
+        s.out = new_buffer(out_of(i));
+        s.defines = true;
+        if (is_conv) want_halo(s.in, o, in, out_of(i));
+        value[static_cast<std::size_t>(last)] = s.out;
+        emit(s);
+        to.stage_macs[static_cast<std::size_t>(stage)] += p.macs[static_cast<std::size_t>(i)];
+    }
+
+    constexpr void concatenate(int i) {
+        // A concat read only by another concat is written straight into that one.
+        const std::size_t k = static_cast<std::size_t>(i);
+        if (r.readers[k] == 1 && r.reader[k] < static_cast<int>(N) && at(r.reader[k]).kind == op_kind::concat) return;
+        std::array<int, 64> stack{};
+        int depth = 0, channel = 0;
+        int out = -1;
+        stack[static_cast<std::size_t>(depth++)] = r.b[k];
+        stack[static_cast<std::size_t>(depth++)] = r.a[k];
+        while (depth > 0) {
+            const int leaf = stack[static_cast<std::size_t>(--depth)];
+            const std::size_t l = static_cast<std::size_t>(leaf);
+            if (at(leaf).kind == op_kind::concat && value[l] < 0 && depth + 2 < 64) {
+                stack[static_cast<std::size_t>(depth++)] = r.b[l];
+                stack[static_cast<std::size_t>(depth++)] = r.a[l];
+                continue;
+            }
+            const int in = tensor_of(leaf);
+            const bool first = out < 0;
+            if (first) out = new_buffer(out_of(i));
+            emit({.kind = step_kind::copy_channels, .op = i, .in = in, .out = out, .offset = channel, .defines = first});
+            channel += out_of(leaf).channels;
+        }
+        value[k] = out;
+    }
+
+    constexpr void decode_item(int i) {
+        const int out = new_buffer(out_of(i));
+        emit({.kind = step_kind::decode, .op = i, .in = region[static_cast<std::size_t>(i)], .out = out, .defines = true});
+        value[static_cast<std::size_t>(i)] = out;
+    }
+    constexpr void encode_item(int i, int from, codec_id codec) {
+        region[static_cast<std::size_t>(i)] = new_bytes(encoded_size(codec, out_of(i).size()));
+        emit({.kind = step_kind::encode, .op = i, .in = from, .out = region[static_cast<std::size_t>(i)]});
+    }
+
+    constexpr void end_stage() {
+        ++stage;
+        to.stage_first[static_cast<std::size_t>(stage)] = to.count;
+    }
+
+    constexpr void pass_cut(int k) {
+        const cut_group& c = cuts.groups[static_cast<std::size_t>(k)];
+        for (int q = 0; q < c.count; ++q) {
+            const crossing& x = c.items[static_cast<std::size_t>(q)];
+            if (!x.is_input && at(x.op).kind != op_kind::quantise) encode_item(x.op, tensor_of(x.op), codec_id::float32);
+            to.item_buffer[static_cast<std::size_t>(k)][static_cast<std::size_t>(q)] =
+                x.is_input ? to.slot[static_cast<std::size_t>(x.op)] : region[static_cast<std::size_t>(x.op)];
+        }
+        to.cut_stage[static_cast<std::size_t>(k)] = stage;
+        end_stage();
+        for (int q = 0; q < c.count; ++q) {
+            const crossing& x = c.items[static_cast<std::size_t>(q)];
+            if (x.is_input) value[static_cast<std::size_t>(x.op)] = -1;
+            else decode_item(x.op);
+        }
+    }
+
+    constexpr void select_end(int i) {      // copies were emitted at the branches' ends
+        value[static_cast<std::size_t>(i)] = select_value[static_cast<std::size_t>(i)];
+    }
+
+    std::array<int, N> select_value{};
+    std::array<int, N> select_of_begin{};   // a branch's begin -> its select + 1
+    std::array<int, N> branch_step{};       // a branch's begin -> its branch step
+    std::array<int, N> branch_index{};
+
+    constexpr lowering(const body<N, S>& graph_, const resolved<N, S>& resolved_, const shaped<N>& shaped_, const cut_table& cuts_)
+        : g(graph_), r(resolved_), p(shaped_), cuts(cuts_) {}
+
+    constexpr step_list<N, S> run() {
+        for (std::size_t i = 0; i < N; ++i) value[i] = region[i] = part[i] = fan[i] = to.slot[i] = select_value[i] = -1;
+        for (std::size_t s = 0; s < S; ++s) {
+            const scope& c = g.scopes[s];
+            if (c.kind == scope_kind::part)
+                for (int i = c.begin; i < c.end; ++i) part[static_cast<std::size_t>(i)] = static_cast<int>(s);
+            if (c.kind == scope_kind::fan)
+                for (int i = c.begin; i < c.end; ++i) fan[static_cast<std::size_t>(i)] = static_cast<int>(s);
+        }
+        for (std::size_t i = 0; i < N; ++i)
+            if (g.ops[i].kind == op_kind::select && r.used[i]) {
+                int end = static_cast<int>(i);
+                for (int k = g.ops[i].out; k > 0; --k) {
+                    const int begin = r.branch_begin[static_cast<std::size_t>(end)];
+                    select_of_begin[static_cast<std::size_t>(begin)] = static_cast<int>(i) + 1;
+                    branch_index[static_cast<std::size_t>(begin)] = k - 1;
+                    end = begin;
+                }
+            }
+        for (int k = 0; k < cuts.count; ++k)
+            for (int q = 0; q < cuts.groups[static_cast<std::size_t>(k)].count; ++q) {
+                const crossing& x = cuts.groups[static_cast<std::size_t>(k)].items[static_cast<std::size_t>(q)];
+                if (!x.is_input || to.slot[static_cast<std::size_t>(x.op)] >= 0) continue;
+                to.slot[static_cast<std::size_t>(x.op)] = new_bytes(x.bytes);
+                emit({.kind = step_kind::copy_input, .op = x.op, .out = to.slot[static_cast<std::size_t>(x.op)]});
+            }
+        int next_cut = 0;
+        std::int64_t outputs = 0;
+        for (std::size_t k = 0; k < N; ++k) {
+            const int i = static_cast<int>(k);
+            const op& o = g.ops[k];
+            if (select_of_begin[k] != 0) begin_branch(i);
+            if (o.kind == op_kind::output) {
+                if (!has(o.flags, op_flag::is_exit)) {
+                    emit({.kind = step_kind::output, .op = i, .in = tensor_of(r.a[k]), .offset = static_cast<int>(outputs)});
+                    outputs += out_of(r.a[k]).size();
+                }
+            } else if (r.used[k] && r.target[k] == i && !fused[k] && !is_alias(o.kind)) {
+                one(i);
+            }
+            if (r.branch_begin[k + 1] >= 0) end_branch(i, r.branch_begin[k + 1]);
+            if (next_cut < cuts.count && cuts.groups[static_cast<std::size_t>(next_cut)].boundary == i) pass_cut(next_cut++);
+            else if (o.kind == op_kind::output && has(o.flags, op_flag::is_exit)) end_exit(i);
+        }
+        if (r.tasks == 0) {
+            const int b = tensor_of(r.result);
+            emit({.kind = step_kind::output, .op = r.result, .in = b, .offset = 0}).part = -1;
+            outputs = out_of(r.result).size();
+        }
+        // Exits stand behind the main outputs.
+        for (int s = 0; s < to.count; ++s) {
+            step& e = to.steps[static_cast<std::size_t>(s)];
+            if (e.kind == step_kind::output && e.skip == -2) {
+                e.offset = static_cast<int>(outputs);
+                outputs += out_of(r.a[static_cast<std::size_t>(e.op)]).size();
+                e.skip = -1;
+            }
+        }
+        to.output_floats = outputs;
+        to.stages = stage + 1;
+        for (std::size_t i = 0; i < N; ++i)
+            if (to.slot[i] >= 0) {
+                to.buffers[static_cast<std::size_t>(to.slot[i])].first = 0;
+                to.buffers[static_cast<std::size_t>(to.slot[i])].last = to.count;
+            }
+        keep_parts_apart();
+        return to;
+    }
+
+    constexpr void end_exit(int i) {
+        emit({.kind = step_kind::output, .op = i, .in = tensor_of(r.a[static_cast<std::size_t>(i)]), .skip = -2});
+        if (stage + 1 < max_stages) end_stage();
+    }
+
+    constexpr void begin_branch(int i) {
+        const int select = select_of_begin[static_cast<std::size_t>(i)] - 1;
+        if (select_value[static_cast<std::size_t>(select)] < 0) select_value[static_cast<std::size_t>(select)] = new_buffer(out_of(select));
+        branch_step[static_cast<std::size_t>(i)] = to.count;
+        step s{.kind = step_kind::branch, .op = select, .offset = branch_index[static_cast<std::size_t>(i)]};
+        s.part = part[static_cast<std::size_t>(select)];
+        emit(s);
+        touch_slot(r.b[static_cast<std::size_t>(select)]);
+    }
+    constexpr void end_branch(int i, int begin) {
+        const int of = select_of_begin[static_cast<std::size_t>(begin)];
+        if (of == 0) return;
+        const int in = tensor_of(r.target[static_cast<std::size_t>(i)]);
+        emit({.kind = step_kind::copy_channels, .op = of - 1, .in = in, .out = select_value[static_cast<std::size_t>(of - 1)], .defines = true});
+        to.steps[static_cast<std::size_t>(branch_step[static_cast<std::size_t>(begin)])].skip = to.count;
+    }
+
+    constexpr void one(int i) {
+        const op& o = at(i);
+        const std::size_t k = static_cast<std::size_t>(i);
+        step s{};
+        switch (o.kind) {
+        case op_kind::input: break;
+        case op_kind::normalise:
+            if (at(r.a[k]).kind == op_kind::input) {
+                const int b = new_buffer(out_of(i));
+                emit({.kind = step_kind::load_input, .op = i, .out = b, .defines = true});
+                touch_slot(r.a[k]);
+                value[k] = b;
+            } else {
+                s.kind = step_kind::affine;
+                simple(i, s);
+            }
+            break;
+        case op_kind::conv:
+        case op_kind::conv_transpose:
+        case op_kind::dense: weighted(i); break;
+        case op_kind::batch_norm:
+        case op_kind::add:
+        case op_kind::multiply: {
+            s.kind = o.kind == op_kind::batch_norm ? step_kind::affine : o.kind == op_kind::add ? step_kind::add : step_kind::multiply;
+            s.op = i;
+            s.in = tensor_of(r.a[k]);
+            if (r.b[k] >= 0) s.in2 = tensor_of(r.b[k]);
+            const int last = absorb(i, s, false, false);
+            s.out = new_buffer(out_of(i));
+            s.defines = true;
+            value[static_cast<std::size_t>(last)] = s.out;
+            emit(s);
+            break;
+        }
+        case op_kind::concat: concatenate(i); break;
+        case op_kind::select: select_end(i); break;
+        case op_kind::quantise:
+            encode_item(i, tensor_of(r.a[k]), o.codec);
+            if (!has(o.flags, op_flag::is_cut)) decode_item(i);
+            break;
+        case op_kind::softmax: s.kind = step_kind::softmax; simple(i, s); break;
+        case op_kind::max_pool: s.kind = step_kind::max_pool; simple(i, s); break;
+        case op_kind::avg_pool: s.kind = step_kind::avg_pool; simple(i, s); break;
+        case op_kind::global_pool: s.kind = step_kind::global_pool; simple(i, s); break;
+        case op_kind::upsample: s.kind = step_kind::upsample; simple(i, s); break;
+        case op_kind::pad: s.kind = step_kind::pad; simple(i, s); break;
+        case op_kind::subsample: s.kind = step_kind::subsample; simple(i, s); break;
+        case op_kind::flatten:
+            if (out_of(r.a[k]).is_vector()) value[k] = tensor_of(r.a[k]);
+            else {
+                s.kind = step_kind::flatten;
+                simple(i, s);
+            }
+            break;
+        default:
+            s.kind = step_kind::activate;
+            s.activation = activation_of(o.kind);
+            s.slope = o.values[0];
+            simple(i, s);
+            break;
+        }
+    }
+
+    /// Parts of a fan may run at the same time: what one of them uses lives until all have ended.
+    constexpr void keep_parts_apart() {
+        int begin = 0;
+        while (begin < to.count) {
+            const int f = to.steps[static_cast<std::size_t>(begin)].part < 0 ? -1 : to.steps[static_cast<std::size_t>(begin)].fan;
+            int end = begin + 1;
+            if (f >= 0) {
+                while (end < to.count && to.steps[static_cast<std::size_t>(end)].part >= 0 && to.steps[static_cast<std::size_t>(end)].fan == f) ++end;
+                for (int b = 0; b < to.buffer_count; ++b) {
+                    buffer& t = to.buffers[static_cast<std::size_t>(b)];
+                    if (t.last >= begin && t.last < end) t.last = end - 1;
+                }
+            }
+            begin = end;
+        }
+    }
+};
+
+template <std::size_t N, std::size_t S>
+constexpr step_list<N, S> lower(const body<N, S>& g, const resolved<N, S>& r, const shaped<N>& p, const cut_table& cuts) {
+    if (cuts.why.what != code::fine) return {};
+    return lowering<N, S>(g, r, p, cuts).run();
+}
+
+} // namespace splitdsl::graph
+
+namespace splitdsl {
+template <class Network>
+inline constexpr auto steps_of = graph::lower(graph_of<Network>, resolved_of<Network>, shaped_of<Network>, cuts_of<Network>);
+} // namespace splitdsl

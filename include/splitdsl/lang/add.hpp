@@ -1,0 +1,15 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file add.hpp
+/// Element-wise sum of two branches.
+#pragma once
+
+#include <splitdsl/lang/op.hpp>
+
+namespace splitdsl {
+
+/// Both branches read what enters; their results must have one shape (SD203, SD204).
+template <std::size_t N, std::size_t S, std::size_t M, std::size_t T>
+constexpr auto add(const body<N, S>& x, const body<M, T>& y) { return detail::join(op_kind::add, x, y); }
+
+} // namespace splitdsl

@@ -1,0 +1,21 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file batch_norm.hpp
+/// Batch normalisation with its running statistics.
+#pragma once
+
+#include <splitdsl/lang/op.hpp>
+
+namespace splitdsl {
+
+/// y = (x - running_mean) / sqrt(running_var + epsilon) * weight + bias, per channel; folded into the layer before it where that
+/// layer has no other reader. Weights: `weight`, `bias`, `running_mean`, `running_var`, each (C).
+constexpr body<1> batch_norm(float epsilon = 1e-5F) {
+    op o{};
+    o.kind = op_kind::batch_norm;
+    o.a = 1;
+    o.values[0] = epsilon;
+    return detail::single(o);
+}
+
+} // namespace splitdsl

@@ -1,0 +1,44 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file conv.hpp
+/// Two-dimensional convolution (cross-correlation, as in every deep-learning framework).
+#pragma once
+
+#include <splitdsl/lang/op.hpp>
+
+namespace splitdsl {
+
+/// Where a convolution looks. `pad` defaults to "same at stride 1": dilation * (kernel - 1) / 2 on every side.
+struct window {
+    extent kernel{1};
+    extent stride{1};
+    padding pad{-1};
+    extent dilation{1};
+    int groups{1};
+    bias with_bias{bias::automatic};
+};
+
+/// (C, H, W) -> (channels, H', W'), H' = floor((H + top + bottom - dilation * (kernel - 1) - 1) / stride) + 1.
+/// Refused: a kernel larger than its padded input (SD201), channels not divisible by groups (SD202), sizes below one (SD208, SD209).
+/// Weights: `weight` (channels, C / groups, kh, kw) and, if it has one, `bias` (channels).
+///
+/// ```cpp
+/// named("conv1", conv(64, {.kernel = 7, .stride = 2}))            // pads 3
+/// named("dw", conv(96, {.kernel = 3, .groups = 96}))              // depthwise
+/// named("row", conv(192, {.kernel = {1, 7}}))                     // not square
+/// ```
+constexpr body<1> conv(int channels, window w) {
+    op o{};
+    o.kind = op_kind::conv;
+    o.a = 1;
+    o.out = channels;
+    o.groups = w.groups;
+    o.kernel = w.kernel;
+    o.stride = w.stride;
+    o.dilation = w.dilation;
+    o.with_bias = w.with_bias;
+    o.pad = w.pad == padding{-1} ? padding{w.dilation.height * (w.kernel.height - 1) / 2, w.dilation.width * (w.kernel.width - 1) / 2} : w.pad;
+    return detail::single(o);
+}
+
+} // namespace splitdsl

@@ -1,0 +1,37 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file conv_transpose.hpp
+/// Transposed convolution: the decoder's way up.
+#pragma once
+
+#include <splitdsl/lang/op.hpp>
+
+namespace splitdsl {
+
+/// Stride up-samples; output_pad adds rows and columns at the bottom right.
+struct transpose_window {
+    extent kernel{2};
+    extent stride{2};
+    padding pad{0};
+    extent output_pad{0};
+    extent dilation{1};
+    bias with_bias{bias::automatic};
+};
+
+/// (C, H, W) -> (channels, H', W'), H' = (H - 1) * stride - top - bottom + dilation * (kernel - 1) + output_pad + 1.
+/// Weights as PyTorch's ConvTranspose2d: `weight` (C, channels, kh, kw), `bias` (channels). Groups are not offered.
+constexpr body<1> conv_transpose(int channels, transpose_window w = {}) {
+    op o{};
+    o.kind = op_kind::conv_transpose;
+    o.a = 1;
+    o.out = channels;
+    o.kernel = w.kernel;
+    o.stride = w.stride;
+    o.dilation = w.dilation;
+    o.pad = w.pad;
+    o.size = {0, w.output_pad.height, w.output_pad.width};
+    o.with_bias = w.with_bias;
+    return detail::single(o);
+}
+
+} // namespace splitdsl

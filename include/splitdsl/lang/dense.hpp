@@ -1,0 +1,22 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file dense.hpp
+/// Fully connected layer.
+#pragma once
+
+#include <splitdsl/lang/op.hpp>
+
+namespace splitdsl {
+
+/// (C, 1, 1) -> (units, 1, 1). An image must be flattened or pooled first (SD207).
+/// Weights: `weight` (units, C), `bias` (units) unless `bias::no`.
+constexpr body<1> dense(int units, bias with_bias = bias::automatic) {
+    op o{};
+    o.kind = op_kind::dense;
+    o.a = 1;
+    o.out = units;
+    o.with_bias = with_bias;
+    return detail::single(o);
+}
+
+} // namespace splitdsl

@@ -1,0 +1,19 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file head.hpp
+/// The first stage: it runs on the weak device.
+#pragma once
+
+#include <splitdsl/lang/op.hpp>
+
+namespace splitdsl {
+
+/// Everything inside runs at `place`. Ops outside every stage run where the next stage runs.
+template <std::size_t N, std::size_t S>
+constexpr auto head(text place, const body<N, S>& of) { return detail::enclose(of, scope_kind::place, place); }
+
+/// A stage between head and tail, for three tiers and more.
+template <std::size_t N, std::size_t S>
+constexpr auto stage(text place, const body<N, S>& of) { return detail::enclose(of, scope_kind::place, place); }
+
+} // namespace splitdsl

@@ -1,0 +1,46 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file select.hpp
+/// One of several branches, chosen by a command.
+#pragma once
+
+#include <splitdsl/lang/op.hpp>
+
+namespace splitdsl {
+
+namespace detail {
+/// A branch always ends in an op of its own, so that its result stands at its end.
+template <std::size_t N, std::size_t S>
+constexpr auto branch(const body<N, S>& of) {
+    op end{};
+    end.kind = op_kind::identity;
+    end.a = 1;
+    return enclose(of | single(end), scope_kind::branch, {});
+}
+} // namespace detail
+
+/// Declares the input `command` (u8, one value) and runs only the branch of that index; results must agree in shape (SD215).
+/// A command outside [0, branches) is refused, also from the wire. SAGE-02: the command-selected heads of conditional imitation learning.
+template <class... Branches>
+constexpr auto select(text command, const Branches&... branches) {
+    static_assert(sizeof...(Branches) >= 2, "splitdsl: select needs at least two branches.");
+    return []<std::size_t... N, std::size_t... S>(text name, const body<N, S>&... b) {
+        constexpr std::size_t ops = 1 + (N + ...), scopes = (S + ...);
+        body<ops + 1, scopes> r;
+        r.ops[0].kind = op_kind::input;
+        r.ops[0].element = u8;
+        r.ops[0].size = {1, 1, 1};
+        r.ops[0].label = name;
+        std::size_t at = 1, scopes_at = 0;
+        (..., (detail::append(r, at, scopes_at, b, -1), at += N, scopes_at += S));
+        op& o = r.ops[ops];
+        o.kind = op_kind::select;
+        o.a = 1;
+        o.b = static_cast<int>(ops);
+        o.out = static_cast<int>(sizeof...(N));
+        r.result = static_cast<int>(ops);
+        return r;
+    }(command, detail::branch(branches)...);
+}
+
+} // namespace splitdsl

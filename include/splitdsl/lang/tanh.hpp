@@ -1,0 +1,19 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file tanh.hpp
+/// Hyperbolic tangent.
+#pragma once
+
+#include <splitdsl/lang/op.hpp>
+
+namespace splitdsl {
+
+/// tanh(x), absolute error <= 1e-6, element by element; fused into the layer before it where that layer has no other reader.
+constexpr body<1> tanh() {
+    op o{};
+    o.kind = op_kind::tanh;
+    o.a = 1;
+    return detail::single(o);
+}
+
+} // namespace splitdsl

@@ -1,0 +1,30 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file upsample.hpp
+/// Larger images by nearest neighbour or bilinear interpolation.
+#pragma once
+
+#include <splitdsl/lang/op.hpp>
+
+namespace splitdsl {
+
+/// `factor` multiplies height and width; `size` asks for an exact size instead (PyTorch's `interpolate`).
+struct upsampling {
+    extent factor{2};
+    extent size{0};
+    bool bilinear{false};
+    bool align_corners{false};
+};
+
+/// (C, H, W) -> (C, H * factor, W * factor) or (C, size). Sampling positions are PyTorch's for the same size.
+constexpr body<1> upsample(upsampling u = {}) {
+    op o{};
+    o.kind = op_kind::upsample;
+    o.a = 1;
+    o.stride = u.factor;
+    o.size = {0, u.size.height, u.size.width};
+    o.flags = (u.bilinear ? op_flag::bilinear : op_flag::none) | (u.align_corners ? op_flag::align_corners : op_flag::none);
+    return detail::single(o);
+}
+
+} // namespace splitdsl

@@ -1,0 +1,129 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file scheduler_policy.hpp
+/// The one concept every offloading strategy satisfies, and the values that flow in and out of it.
+#pragma once
+
+#include <splitdsl/energy/idle_scope.hpp>
+#include <splitdsl/radio/power.hpp>
+#include <splitdsl/units.hpp>
+
+#include <concepts>
+#include <cstdint>
+#include <type_traits>
+
+namespace splitdsl {
+
+inline constexpr int max_cuts = 16;   ///< candidate cuts (payload groups) of one network
+
+/// What one candidate cut costs. Cut k ends stage k; stage k + 1 starts behind it.
+struct cut_cost {
+    bytes payload{};            ///< on the wire, header included (a maximum for variable codecs)
+    duration edge_head{};       ///< frame start to the cut, on the edge
+    duration edge_tail{};       ///< from the cut to the answer, on the edge
+    duration cloud_tail{};      ///< from the cut to the answer, on the cloud
+    joules head_energy{};       ///< of `edge_head`
+    joules tail_energy{};       ///< of `edge_tail`
+};
+
+/// What a policy knows before the first frame: costs of every cut, the radio, the idle rule. Trivially copyable.
+struct deployment {
+    int cuts{};
+    cut_cost cut[max_cuts]{};
+    duration edge_total{};      ///< the whole network on the edge
+    joules edge_energy{};       ///< of `edge_total`
+    bytes input{};              ///< the whole input on the wire, as all_cloud sends it
+    duration cloud_total{};     ///< the whole network on the cloud
+    bytes reply{};              ///< an answer on the wire, header included
+    watts idle_power{};
+    radio_power radio{};
+    idle_scope idle{idle_scope::transmit_and_wait};
+    duration deadline{};        ///< of every frame, from its start
+};
+
+/// The link as measured so far.
+struct link_view {
+    bool up{};                      ///< connected, handshake done, breaker closed
+    bool busy{};                    ///< an earlier frame still occupies the sender
+    bits_per_second rate_up{};      ///< effective data rate by the peer's receive times (SAGE-18)
+    bits_per_second rate_down{};
+    duration rtt{};
+    duration age{};                 ///< since the estimate was last refreshed
+};
+
+/// What is left of this frame.
+struct budget {
+    instant now{};
+    instant deadline{};
+    duration reserve{};             ///< kept free for the local tail (at least twice its p99)
+    constexpr duration left() const { return deadline - now; }
+};
+
+struct frame_start { std::uint32_t frame{}; };
+/// A stage ended. `exit` is the index of an early exit answered in this stage, or -1; confidence in [0, 1].
+struct stage_done { std::uint32_t frame{}; int stage{}; int exit{-1}; float confidence{}; };
+/// A valid reply arrived for the running frame.
+struct reply_arrived { std::uint32_t frame{}; int exit{-1}; float confidence{1}; duration since_offload{}; };
+struct link_event {
+    enum class kind : std::uint8_t { up, down, timer, acknowledged, stop_acknowledged };
+    kind what{};
+    std::uint32_t frame{};
+    int stream{-1};
+    int level{-1};                  ///< progressive level whose delivery was acknowledged
+};
+
+struct action {
+    enum class kind : std::uint8_t {
+        proceed,        ///< run the next stage here
+        offload,        ///< send the payload of `cut` (-1: the whole input), wait for the reply
+        stream,         ///< start sending `stream` beside the trunk, then run the next stage
+        answer,         ///< answer with early exit `exit`
+        none,           ///< nothing to do for this event
+        send_next,      ///< send `level` of `stream`
+        stop            ///< stop sending this frame's streams
+    };
+    kind what{kind::proceed};
+    int cut{-1};
+    int codec{-1};                  ///< an index among the codecs the cut's type allows; -1: its first
+    int stream{-1};
+    int exit{-1};
+    int level{-1};
+    int channels{-1};
+
+    static constexpr action go_on() { return {}; }
+    static constexpr action offload_at(int cut_index, int codec_index = -1) { return {.what = kind::offload, .cut = cut_index, .codec = codec_index}; }
+    static constexpr action answer_with(int exit_index) { return {.what = kind::answer, .exit = exit_index}; }
+    static constexpr action stream_out(int stream_index, int codec_index = -1) { return {.what = kind::stream, .codec = codec_index, .stream = stream_index}; }
+    static constexpr action nothing() { return {.what = kind::none}; }
+};
+
+enum class verdict : std::uint8_t { accept, keep_going };
+
+/// A strategy: a deterministic, copyable state machine. It reads no clock, sends nothing, never sleeps, never allocates;
+/// time and link state come in as values, so the live runtime and the simulator drive the very same object.
+///
+/// ```cpp
+/// struct always_local {
+///     constexpr action on(frame_start, const link_view&, const budget&) noexcept { return action::go_on(); }
+///     constexpr action on(stage_done, const link_view&, const budget&) { return action::go_on(); }
+///     constexpr verdict on(reply_arrived, const link_view&, const budget&) { return verdict::accept; }
+///     constexpr action on(link_event, const link_view&, const budget&) { return action::nothing(); }
+/// };
+/// ```
+template <class P>
+concept scheduler_policy =
+    std::copyable<P> && requires(P p, frame_start f, stage_done s, reply_arrived r, link_event e, const link_view& link, const budget& b) {
+        { p.on(f, link, b) } noexcept -> std::same_as<action>;
+        { p.on(s, link, b) } noexcept -> std::same_as<action>;
+        { p.on(r, link, b) } noexcept -> std::same_as<verdict>;
+        { p.on(e, link, b) } noexcept -> std::same_as<action>;
+    };
+
+/// Optional trait: a baseline that has no local fallback (all_cloud) says so; the runtime then only holds the last answer.
+template <class P>
+inline constexpr bool falls_back_v = [] {
+    if constexpr (requires { P::falls_back; }) return static_cast<bool>(P::falls_back);
+    else return true;
+}();
+
+} // namespace splitdsl

@@ -1,0 +1,94 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file weighted.hpp
+/// SAGE's general problem: of staying local, sending the input and every candidate cut, the least weighted time and energy.
+#pragma once
+
+#include <splitdsl/policy/offload_cost.hpp>
+#include <splitdsl/policy/scheduler_policy.hpp>
+
+#include <chrono>
+
+namespace splitdsl::policy {
+
+struct weighted_options {
+    double time_weight{0.5};                        ///< w_T in [0, 1], per second
+    double energy_weight{0.5};                      ///< w_E in [0, 1], per joule
+    bool may_send_input{true};                      ///< whether sending the raw input is among the choices
+    duration staleness{std::chrono::seconds{1}};    ///< an estimate older than this is not acted on
+    bool respect_reserve{true};                     ///< the reply must be due before deadline minus reserve (see sage_options)
+};
+
+/// One way a frame can go. `cut` as in `action` (-1: the input), or `stay_local`.
+struct split_choice {
+    static constexpr int stay_local = -2;
+    int cut{stay_local};
+    duration time{};            ///< T of Eq. 9, from the frame's start
+    joules energy{};            ///< E of Eq. 9
+    double objective{};         ///< w_T T + w_E E
+    bool in_time{};             ///< meets the deadline
+};
+
+/// Eq. 9 by trying every choice: argmin of w_T T + w_E E among those in time. O(cuts) per decision, no allocation, no state.
+///
+/// It decides at the frame's start whether to send the input, and again at each cut with the time really left, whether this cut is now
+/// the best of what remains. Energy and time already spent are the same for all that remains, so they do not change the choice. Among
+/// equals the one that sends later wins (local last of all). If nothing is in time it stays local: the runtime's last resort then holds.
+/// Refused by the constructor (option_error): weights outside [0, 1] or both zero, and what `sage` refuses.
+class weighted {
+public:
+    explicit weighted(const deployment& d, weighted_options o = {}) : plan(d), options(o) {
+        check_deployment(d);
+        if (!(o.time_weight >= 0 && o.time_weight <= 1) || !(o.energy_weight >= 0 && o.energy_weight <= 1) || !(o.time_weight + o.energy_weight > 0))
+            throw option_error("policy weighted: expected weights in 0 to 1, not both 0, found " + std::to_string(o.time_weight) + " and " +
+                               std::to_string(o.energy_weight));
+        if (o.staleness.count() <= 0)
+            throw option_error("policy weighted: expected a staleness above 0, found " + std::to_string(to_milliseconds(o.staleness)) + " ms");
+    }
+
+    constexpr action on(frame_start, const link_view& link, const budget& b) noexcept {
+        return usable(link, options.staleness) && best(link, -1, available(b)).cut == -1 ? action::offload_at(-1) : action::go_on();
+    }
+    constexpr action on(stage_done s, const link_view& link, const budget& b) noexcept {
+        if (s.stage < 0 || s.stage >= plan.cuts || !usable(link, options.staleness)) return action::go_on();
+        const duration planned = plan.cut[s.stage].edge_head;
+        return best(link, s.stage, planned + available(b)).cut == s.stage ? action::offload_at(s.stage) : action::go_on();
+    }
+    constexpr verdict on(reply_arrived, const link_view&, const budget&) noexcept { return verdict::accept; }
+    constexpr action on(link_event, const link_view&, const budget&) noexcept { return action::nothing(); }
+
+    /// The best choice for a whole frame at this link, against the deployment's deadline: for reports.
+    constexpr split_choice best(const link_view& link) const noexcept { return best(link, -1, plan.deadline); }
+    /// Staying local.
+    constexpr split_choice local() const noexcept { return judge(split_choice::stay_local, plan.edge_total, plan.edge_energy, plan.deadline); }
+    /// Sending at `cut` (-1: the input).
+    constexpr split_choice offload(int cut, const link_view& link) const noexcept { return offload(cut, link, plan.deadline); }
+
+private:
+    constexpr duration available(const budget& b) const noexcept { return options.respect_reserve ? b.left() - b.reserve : b.left(); }
+    constexpr split_choice judge(int cut, duration time, joules energy, duration limit) const noexcept {
+        return {cut, time, energy, options.time_weight * to_seconds(time) + options.energy_weight * energy.value, time <= limit};
+    }
+    constexpr split_choice offload(int cut, const link_view& link, duration limit) const noexcept {
+        const cut_cost input{plan.input, {}, plan.edge_total, plan.cloud_total, {}, plan.edge_energy};
+        const cut_cost& c = cut < 0 ? input : plan.cut[cut];
+        const offload_cost cost = cost_of_offload(plan, c.payload, c.cloud_tail, link);
+        return judge(cut, saturating_sum(c.edge_head, cost.until_answer), c.head_energy + cost.total(), limit);
+    }
+    /// Best of local and the cuts from `first` on. `limit` bounds a reply; the local run may use the whole deadline (its reserve is for it).
+    constexpr split_choice best(const link_view& link, int first, duration limit) const noexcept {
+        split_choice found = local();
+        for (int k = plan.cuts - 1; k >= first; --k) {
+            if (k < 0 && !options.may_send_input) break;
+            const split_choice c = offload(k, link, limit);
+            if (c.in_time && (!found.in_time || c.objective < found.objective)) found = c;
+        }
+        return found;
+    }
+
+    deployment plan;
+    weighted_options options;
+};
+static_assert(scheduler_policy<weighted> && falls_back_v<weighted>);
+
+} // namespace splitdsl::policy

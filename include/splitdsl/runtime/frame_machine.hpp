@@ -1,0 +1,239 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file frame_machine.hpp
+/// One edge's frames as a pure state machine: events with instants in, commands out. It keeps the deadline promise.
+#pragma once
+
+#include <splitdsl/runtime/counters.hpp>
+#include <splitdsl/runtime/frame_rules.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+
+namespace splitdsl {
+
+/// Decides one frame after another: run, offload, wait, fall back, publish. No clock, no thread, no allocation: the live
+/// edge and the simulator drive this very class, so what the simulator shows of deadlines holds for the code that runs.
+///
+/// An offloaded frame waits until `deadline - last_resort_lead - reserve(local tail)`, then the tail runs here; a reply that comes while it
+/// runs still wins between stages. Replies are trusted only if sequence, epoch, size, checksum and values fit and only once.
+/// Each call is O(1) and takes well below a microsecond.
+///
+/// ```cpp
+/// frame_machine<policy::sage> m{policy::sage{costs}, rules};
+/// for (command c = m.begin(frame, now, now, link); c.what != command::kind::publish;) c = carry_out(c);
+/// m.published(true, now);
+/// ```
+/// Source: SAGE (ACM/IEEE SEC 2021), Algorithm 1 and Fig. 5.
+template <scheduler_policy Policy, class Conduct = as_promised>
+class frame_machine {
+public:
+    enum class state : std::uint8_t { idle, running, sending, waiting, falling_back, publishing };
+
+    frame_machine(Policy p, const frame_rules& r) : policy{std::move(p)}, rules{r}, breaker{r.breaker} {}
+
+    /// A frame begins: it was submitted at `start` and is taken up `now`. Any frame before it must be over.
+    command begin(std::uint32_t frame, instant start, instant now, const link_view& link) {
+        ++counts.frames;
+        sequence = frame;
+        deadline = start + rules.deadline;
+        next_stage = 0;
+        newest_exit = -1;
+        offloaded_cut = -2;
+        offloaded = false;
+        fits = false;
+        tail_in_time = true;
+        remembered[frame % memory] = {.sequence = frame};
+        if (rules.first_tail_stage() == 0) reserve_begins(now);
+        is = state::running;
+        return follow(policy.on(frame_start{frame}, seen(link, now), left(now)), now, link);
+    }
+
+    /// The stage last commanded ended; `exit` is the early exit it answered, or -1.
+    command stage_done(instant now, const link_view& link, int exit = -1, float confidence = 0) {
+        if (is != state::running && is != state::falling_back) return {};
+        const int stage = next_stage++;
+        if (exit >= 0) newest_exit = exit;
+        if (next_stage == rules.first_tail_stage() && is == state::running) reserve_begins(now);
+        if (is == state::falling_back) return go_on(now);
+        return follow(policy.on(splitdsl::stage_done{sequence, stage, exit, confidence}, seen(link, now), left(now)), now, link);
+    }
+
+    /// The payload was handed to the link of `epoch`, or the link took none of it (`taken` false).
+    command handed_over(instant now, bool taken, std::uint32_t epoch) {
+        if (is != state::sending) return {};
+        if (!taken) {
+            ++counts.offload_refused;
+            return fall_back(now);
+        }
+        ++counts.offload_tries;
+        offloaded = true;
+        handed_at = now;
+        breaker.sent();
+        remembered[sequence % memory] = {.sequence = sequence, .epoch = epoch, .asked = true};
+        is = state::waiting;
+        return wait_on(now);
+    }
+
+    /// A reply came in, whatever it is: counted, and accepted only if it is this frame's, whole, finite and the first.
+    command reply(const reply_facts& r, instant now, const link_view& link) {
+        const fate f = judge(r);
+        if (f == fate::stale) return {};
+        if (f == fate::useless) return is == state::waiting ? fall_back(now) : command{};
+        const reply_arrived heard{sequence, r.exit, r.confidence, now - handed_at};
+        if (policy.on(heard, seen(link, now), left(now)) == verdict::keep_going) {
+            ++counts.kept_going;
+            return {};
+        }
+        ++counts.accepted;
+        breaker.succeeded();
+        return publish(answer_source::cloud, r.exit);
+    }
+
+    /// Time passed, or a wait ended early: falls back if it is time to.
+    command timer(instant now) {
+        if (is != state::waiting) return {};
+        return wait_on(now);
+    }
+
+    /// The link's state changed. A frame that waits on a link that died does not wait any longer.
+    command link_changed(bool up, instant now, const link_view& link) {
+        if (up) breaker.link_returned();
+        policy.on(link_event{.what = up ? link_event::kind::up : link_event::kind::down, .frame = sequence}, seen(link, now), left(now));
+        return !up && is == state::waiting ? fall_back(now) : command{};
+    }
+
+    /// The frame is over: answered by this machine's last `publish` or `last_resort` (`own` true if the claim was won with
+    /// a value of this frame), or by the sentinel (`own` false). `host_stalled`: the host, not this program, lost the time.
+    void published(bool own, instant at, bool host_stalled = false) {
+        if (is == state::idle) return;
+        if (is != state::waiting && is != state::sending && !tail_over) tail_in_time = at - tail_from <= rules.remaining[tail_stage];
+        if (!own && is != state::publishing) {
+            ++counts.abandoned;
+            if (offloaded && is == state::waiting) breaker.failed(at);
+        }
+        const bool covered = fits && tail_in_time && falls_back_v<Policy>;
+        if (!covered) ++counts.uncovered;
+        if (covered && !host_stalled && (!own || at > deadline)) ++counts.covered_misses;
+        counts.breaker_openings = breaker.times_opened();
+        is = state::idle;
+    }
+
+    state now_is() const { return is; }
+    const frame_counters& counters() const { return counts; }
+    std::uint32_t running_frame() const { return sequence; }
+    instant due() const { return deadline; }
+    int last_cut() const { return offloaded_cut; }
+    int exit_in_hand() const { return newest_exit; }
+    circuit_breaker::state breaker_is() const { return breaker.now_is(); }
+    /// Wider reserves, learnt while running; takes effect with the next frame's decisions.
+    void keep_reserve(int stage, duration d) { rules.remaining[stage] = std::max(rules.remaining[stage], d); }
+    const frame_rules& rulebook() const { return rules; }
+    const Policy& strategy() const { return policy; }
+
+private:
+    enum class fate : std::uint8_t { valid, useless, stale };   // useless: this frame's only reply, but no answer
+    struct memo {
+        std::uint32_t sequence{};
+        std::uint32_t epoch{};
+        bool asked{}, replied{};
+    };
+    static constexpr std::size_t memory = 64;                   // frames a straggler is told apart for
+
+    link_view seen(link_view link, instant now) {
+        link.up = link.up && breaker.allows(now);
+        return link;
+    }
+    budget left(instant now) const { return {now, deadline, rules.remaining[std::min(next_stage, rules.stages)] + rules.last_resort_lead}; }
+
+    command follow(const action& a, instant now, const link_view& link) {
+        if (a.what == action::kind::answer && newest_exit >= 0 && a.exit == newest_exit) return publish(answer_source::exit, a.exit);
+        if (a.what == action::kind::offload && legal(a.cut)) {
+            const link_view l = seen(link, now);
+            if (l.up && !l.busy) {
+                is = state::sending;
+                offloaded_cut = a.cut;
+                if (a.cut < 0 || rules.stage_behind(a.cut) != rules.first_tail_stage()) reserve_begins(now);
+                return {.what = command::kind::offload, .cut = a.cut, .codec = a.codec};
+            }
+            ++counts.blocked;
+            if constexpr (!falls_back_v<Policy>) return last_resort();  // a baseline that cannot send has nothing to say
+        }
+        return go_on(now);
+    }
+    bool legal(int cut) const { return cut >= -1 && cut < rules.cuts && rules.stage_behind(cut) == next_stage; }
+
+    command go_on(instant now) {
+        if (next_stage >= rules.stages) return publish(is == state::falling_back ? answer_source::fallback : answer_source::edge, -1);
+        if (now >= deadline && is == state::falling_back) return last_resort();
+        return {.what = command::kind::run, .stage = next_stage};
+    }
+    command wait_on(instant now) {
+        const instant until = falls_back_v<Policy> ? deadline - rules.last_resort_lead - rules.remaining[next_stage] + Conduct::fallback_delay
+                                                   : deadline - rules.last_resort_lead;
+        if (now >= until) return fall_back(now);
+        return {.what = command::kind::wait, .until = until};
+    }
+    command fall_back(instant now) {
+        breaker.failed(now);
+        if constexpr (!falls_back_v<Policy>) return last_resort();
+        if (offloaded) ++counts.rolled_back;
+        is = state::falling_back;
+        tail_from = now;
+        tail_stage = next_stage;
+        tail_over = false;
+        return go_on(now);
+    }
+    command publish(answer_source s, int exit) {
+        tail_over = is != state::running && is != state::falling_back;
+        is = state::publishing;
+        return {.what = command::kind::publish, .source = s, .exit = exit};
+    }
+    command last_resort() {
+        is = state::publishing;
+        return {.what = command::kind::last_resort, .exit = newest_exit};
+    }
+
+    // From here on the frame's rest is covered by the reserve: is there room for it?
+    void reserve_begins(instant now) {
+        fits = now + rules.remaining[next_stage] + rules.last_resort_lead <= deadline;
+        tail_from = now;
+        tail_stage = next_stage;
+        tail_over = false;
+    }
+
+    fate judge(const reply_facts& r) {
+        const bool awaited = is == state::waiting || is == state::falling_back;
+        const auto behind = static_cast<std::int32_t>(sequence - r.sequence);
+        memo& m = remembered[r.sequence % memory];
+        const bool known = behind >= 0 && m.sequence == r.sequence && m.asked;
+        const bool mine = awaited && offloaded && behind == 0;
+        if (!r.size_ok) return ++counts.wrong_size, mine ? fate::useless : fate::stale;
+        if (!r.crc_ok) return ++counts.corrupt, mine ? fate::useless : fate::stale;
+        if (known && r.epoch != m.epoch && Conduct::checks_epoch) return ++counts.wrong_epoch, fate::stale;
+        if (known && m.replied && Conduct::checks_duplicates) return ++counts.duplicates, fate::stale;
+        if (Conduct::checks_sequence || !awaited || !offloaded) {
+            if (!known && behind >= static_cast<std::int32_t>(memory)) return ++counts.late, fate::stale;
+            if (!known) return ++counts.unasked, fate::stale;
+            m.replied = true;
+            if (!mine) return ++counts.late, fate::stale;
+        }
+        if (r.shed) return ++counts.shed, fate::useless;
+        if (!r.finite && Conduct::checks_values) return ++counts.not_finite, fate::useless;
+        return fate::valid;
+    }
+
+    Policy policy;
+    frame_rules rules;
+    circuit_breaker breaker;
+    frame_counters counts{};
+    state is{state::idle};
+    std::uint32_t sequence{};
+    instant deadline{}, handed_at{}, tail_from{};
+    int next_stage{}, newest_exit{-1}, offloaded_cut{-2}, tail_stage{};
+    bool offloaded{}, fits{}, tail_in_time{true}, tail_over{};
+    std::array<memo, memory> remembered{};
+};
+
+} // namespace splitdsl

@@ -1,0 +1,74 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file frame_rules.hpp
+/// What the frame machine is told once, and the words it exchanges with whoever drives it.
+#pragma once
+
+#include <splitdsl/policy/scheduler_policy.hpp>
+#include <splitdsl/runtime/answer.hpp>
+#include <splitdsl/runtime/breaker.hpp>
+
+#include <cstdint>
+
+namespace splitdsl {
+
+inline constexpr int max_stages = 64;
+
+/// The network's shape and the promise's numbers.
+struct frame_rules {
+    int stages{1};
+    int cuts{};
+    int stage_of_cut[max_cuts]{};           ///< the stage each cut ends, rising
+    duration deadline{};                    ///< of every frame, from its start
+    duration remaining[max_stages + 1]{};   ///< reserve for running stages k .. end here (at least twice their p99); 0 at `stages`
+    duration last_resort_lead{};            ///< the sentinel answers this long before the deadline
+    breaker_options breaker{};
+
+    /// The stage behind the first cut, or 0 without cuts: where the part with a reserve begins.
+    constexpr int first_tail_stage() const { return cuts > 0 ? stage_of_cut[0] + 1 : 0; }
+    /// The first stage behind a cut; -1 is the input.
+    constexpr int stage_behind(int cut) const { return cut < 0 ? 0 : stage_of_cut[cut] + 1; }
+};
+
+/// What is known of a reply before anyone trusts it.
+struct reply_facts {
+    std::uint32_t sequence{};
+    std::uint32_t epoch{};
+    bool size_ok{true};
+    bool crc_ok{true};
+    bool finite{true};
+    bool shed{};                ///< the cloud refuses: it could not be in time
+    int exit{-1};
+    float confidence{1};
+};
+
+/// What the machine wants done next. The driver does it and reports back.
+struct command {
+    enum class kind : std::uint8_t {
+        nothing,        ///< go on with what is under way
+        run,            ///< run `stage`, then report `stage_done`
+        offload,        ///< hand the payload of `cut` to the link, then report `handed_over`
+        wait,           ///< wait for events, at most until `until`, then report `timer`
+        publish,        ///< claim the frame for `source`, then report `published`
+        last_resort     ///< claim the frame for exit, held or preset, then report `published`
+    };
+    kind what{kind::nothing};
+    answer_source source{answer_source::none};
+    int stage{-1};
+    int cut{-2};
+    int codec{-1};
+    int exit{-1};
+    instant until{};
+};
+
+/// How the machine behaves. Tests break one rule at a time to prove that the suites notice; nobody else replaces this.
+struct as_promised {
+    static constexpr duration fallback_delay{};         ///< added to the moment of falling back
+    static constexpr bool checks_sequence = true;
+    static constexpr bool checks_epoch = true;
+    static constexpr bool checks_duplicates = true;
+    static constexpr bool checks_values = true;
+    static constexpr bool claims_once = true;           ///< honoured by the driver's answer slot
+};
+
+} // namespace splitdsl

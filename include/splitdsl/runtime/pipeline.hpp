@@ -1,0 +1,62 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file pipeline.hpp
+/// One compiled network as plain data and function pointers: what the edge, the cloud and the simulator run.
+///
+/// Every instruction set's object hands out one `pipeline`; nothing in this file depends on an architecture, so values of
+/// these types may cross files built with different flags.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace splitdsl {
+
+/// A candidate cut: everything that crosses there is one payload group of fixed layout.
+struct cut_info {
+    const char* name{};
+    std::size_t payload_bytes{};    ///< exact for fixed codecs, the maximum otherwise; without the wire header
+    int stage{};                    ///< the stage that ends here
+};
+
+struct tensor_info {
+    const char* name{};
+    int channels{}, height{}, width{};
+    std::size_t bytes{};            ///< as the caller hands it over (u8 or f32)
+};
+
+/// What one frame runs in. All buffers belong to the caller and are allocated once.
+struct frame_memory {
+    std::byte* arena{};                     ///< `pipeline::arena_bytes`, 64-byte aligned
+    const std::byte* packed_weights{};      ///< `pipeline::packed_bytes`, 64-byte aligned, filled by `pack`
+    const void* const* inputs{};            ///< one pointer an input, in the network's order; may be null behind a cut
+    float* outputs{};                       ///< `pipeline::output_floats`: every output and early exit, one after another
+};
+
+/// A compiled network. Stages are numbered 0 .. stages-1; a stage ends at a candidate cut, an early exit or the end.
+struct pipeline {
+    const char* network{};
+    const char* instruction_set{};
+    std::uint64_t fingerprint{};            ///< of the graph: equal on both sides or the handshake refuses
+    std::size_t arena_bytes{};
+    std::size_t packed_bytes{};
+    std::size_t output_floats{};
+    int stages{};
+    const std::uint64_t* stage_macs{};      ///< `stages` values
+    std::span<const cut_info> cuts{};
+    std::span<const tensor_info> inputs{};
+    std::span<const tensor_info> outputs{}; ///< main outputs first, then early exits
+
+    /// Lays the weights out for this instruction set. `parameters`: one pointer a parameter, in `parameters<Net>()` order.
+    void (*pack)(const float* const* parameters, std::byte* packed){};
+    /// Runs stages [first, last); checks `stop` between stages and returns false if it was set. Never allocates.
+    bool (*run)(const frame_memory& memory, int first, int last, const std::atomic<bool>* stop){};
+    /// Copies the payload group of `cut` out of the arena after its stage ran; returns the bytes written.
+    std::size_t (*store_payload)(const frame_memory& memory, int cut, std::byte* payload){};
+    /// Puts a received payload into the arena, so that `run(cut's stage + 1, stages)` goes on. False if the bytes are not a payload of this cut.
+    bool (*load_payload)(const frame_memory& memory, int cut, std::span<const std::byte> payload){};
+};
+
+} // namespace splitdsl

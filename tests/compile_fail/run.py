@@ -1,0 +1,145 @@
+#!/usr/bin/env python3
+# SPDX-FileCopyrightText: The splitdsl authors
+# SPDX-License-Identifier: BSD-3-Clause
+"""Compile-fail tests: each SDnnn_name.cpp must be refused with its own sentence, and accepted with -DREPAIRED.
+
+A test file opens with the text that the compiler's output must contain:
+
+    // expect: splitdsl SD203: the two branches of a residual differ in channels
+
+Several expect lines may be given; all must appear. `// flags: -O0` adds compiler flags.
+
+    run.py --compiler g++            run every file with one compiler
+    run.py --compiler g++ SD203      only the files whose name starts with SD203
+    run.py --codes                   every code has a test here and an entry in docs/errors.md, and the other way round
+"""
+import argparse
+import concurrent.futures
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+HERE = ROOT / "tests" / "compile_fail"
+CODES = ROOT / "include" / "splitdsl" / "check" / "codes.hpp"
+DOCUMENT = ROOT / "docs" / "errors.md"
+MAX_SECONDS = 300
+
+
+def comments(path, word):
+    """The values of `// word: value` lines in the comment block that opens the file."""
+    values = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if not line.startswith("//"):
+            break
+        if match := re.match(rf"//\s*{word}:\s*(.+?)\s*$", line):
+            values.append(match.group(1))
+    return values
+
+
+def compile_file(compiler, path, extra):
+    command = [compiler, "-std=c++20", "-fsyntax-only", f"-I{ROOT / 'include'}", f"-I{ROOT}", *extra, str(path)]
+    # Messages are searched as one line of text in English, whatever the terminal and locale are.
+    environment = {"LC_ALL": "C", "PATH": os.environ.get("PATH", "")}
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=MAX_SECONDS, env=environment, check=False)
+    except subprocess.TimeoutExpired:
+        return None, f"no answer from {compiler} within {MAX_SECONDS} s"
+    return done.returncode, done.stdout + done.stderr
+
+
+def head(text, lines=12):
+    cut = text.splitlines()[:lines]
+    return "\n".join("      " + line[:240] for line in cut)
+
+
+def problems_of(compiler, path):
+    expected = comments(path, "expect")
+    flags = [flag for line in comments(path, "flags") for flag in line.split()]
+    code = path.stem.split("_")[0]
+    if not expected:
+        return ["has no `// expect: ...` line"]
+    if not any(code in text for text in expected):
+        return [f"expects no text with its own code {code}"]
+    if "REPAIRED" not in path.read_text(encoding="utf-8"):
+        return ["has no REPAIRED twin"]
+    found = []
+    status, output = compile_file(compiler, path, flags)
+    if status is None:
+        return [output]
+    if status == 0:
+        found.append("compiled, but should have been refused")
+    else:
+        flat = re.sub(r"\s+", " ", output)
+        for text in expected:
+            if re.sub(r"\s+", " ", text) not in flat:
+                found.append(f"was refused without the text: {text}\n{head(output)}")
+        others = sorted(set(re.findall(r"splitdsl (SD\d{3}):", output)) - {code})
+        if others:
+            found.append(f"shows {', '.join(others)} beside {code}: one error at a time")
+    status, output = compile_file(compiler, path, [*flags, "-DREPAIRED"])
+    if status is None:
+        found.append(output)
+    elif status != 0:
+        found.append(f"its REPAIRED twin does not compile\n{head(output)}")
+    return found
+
+
+def run_files(compiler, prefix, jobs):
+    files = sorted(path for path in HERE.glob("SD*.cpp") if path.name.startswith(prefix))
+    if not files:
+        print(f"no compile-fail test starts with '{prefix}'")
+        return 1
+    failed = 0
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        for path, found in zip(files, pool.map(lambda item: problems_of(compiler, item), files)):
+            if found:
+                failed += 1
+                for problem in found:
+                    print(f"{path.name}: {problem}")
+    print(f"{compiler}: {len(files) - failed} of {len(files)} compile-fail tests passed")
+    return 1 if failed else 0
+
+
+def check_codes(minimum):
+    if not CODES.exists():
+        print(f"{CODES.relative_to(ROOT)} does not exist")
+        return 1
+    codes = set(re.findall(r"\bSD\d{3}\b", CODES.read_text(encoding="utf-8")))
+    tested = {path.stem.split("_")[0] for path in HERE.glob("SD*.cpp")}
+    described = set(re.findall(r"^## (SD\d{3})\b", DOCUMENT.read_text(encoding="utf-8"), re.M)) if DOCUMENT.exists() else set()
+    # Codes of run-time errors (SD6xx are exceptions) are documented, and tested by unit tests.
+    diagnosed = {code for code in codes if not code.startswith("SD6")}
+    lines = [
+        (diagnosed - tested, "no compile-fail test"),
+        (codes - described, "no `## SDnnn` entry in docs/errors.md"),
+        (tested - codes, "a compile-fail test, but no such code"),
+        (described - codes, "an entry in docs/errors.md, but no such code"),
+    ]
+    for missing, text in lines:
+        if missing:
+            print(f"{', '.join(sorted(missing))}: {text}")
+    if len(diagnosed) < minimum:
+        print(f"{len(diagnosed)} codes; at least {minimum} are expected")
+        return 1
+    print(f"{len(codes)} codes, {len(tested)} tested, {len(described)} documented")
+    return 1 if any(missing for missing, _ in lines) else 0
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("prefix", nargs="?", default="SD", help="only files whose name starts so")
+    parser.add_argument("--compiler", default="g++")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--codes", action="store_true", help="compare codes, tests and documentation; compiles nothing")
+    parser.add_argument("--minimum", type=int, default=20, help="with --codes: how many codes there must be at least")
+    arguments = parser.parse_args()
+    if arguments.codes:
+        return check_codes(arguments.minimum)
+    return run_files(arguments.compiler, arguments.prefix, arguments.jobs)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

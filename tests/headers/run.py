@@ -1,0 +1,101 @@
+#!/usr/bin/env python3
+# SPDX-FileCopyrightText: The splitdsl authors
+# SPDX-License-Identifier: BSD-3-Clause
+"""Every header compiles alone, without warnings; the language compiles without exceptions, RTTI or third-party headers.
+
+    run.py --compiler g++              each header of include/ and kernels/ as a translation unit of its own
+    run.py --compiler g++ --language   language.hpp with -fno-exceptions -fno-rtti, and the list of files it opens
+    run.py --compiler g++ codec link   only headers whose path contains one of the words
+"""
+import argparse
+import concurrent.futures
+import pathlib
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+WARNINGS = ["-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror"]
+
+
+def compile_text(compiler, text, extra):
+    command = [compiler, "-std=c++20", "-fsyntax-only", f"-I{ROOT / 'include'}", f"-I{ROOT}", *WARNINGS, *extra, "-x", "c++", "-"]
+    done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=600, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+def include_line(path):
+    base = ROOT / "include" if path.is_relative_to(ROOT / "include") else ROOT
+    return f"#include <{path.relative_to(base)}>\n"
+
+
+def check_headers(compiler, words, jobs):
+    headers = sorted([*ROOT.glob("include/splitdsl/**/*.hpp"), *ROOT.glob("kernels/**/*.hpp")])
+    # cuDNN's headers are there only with a CUDA installation; those kernels have their own build.
+    headers = [path for path in headers if "cudnn" not in path.relative_to(ROOT).parts]
+    if words:
+        headers = [path for path in headers if any(word in str(path.relative_to(ROOT)) for word in words)]
+    if not headers:
+        print("no header to check")
+        return 1
+    # kernels/simd is written for an instruction set that the including file chooses.
+    failed = 0
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        results = pool.map(lambda path: compile_text(compiler, include_line(path), ["-DSPLITDSL_HEADER_ALONE=1"]), headers)
+        for path, (status, output) in zip(headers, results):
+            opening = path.read_text(encoding="utf-8").splitlines()[:3]
+            if len(opening) < 3 or "SPDX-FileCopyrightText" not in opening[0] or "SPDX-License-Identifier" not in opening[1] \
+                    or f"@file {path.name}" not in opening[2]:
+                failed += 1
+                print(f"{path.relative_to(ROOT)}: does not open with the two SPDX lines and `/// @file {path.name}`")
+            elif status != 0:
+                failed += 1
+                print(f"{path.relative_to(ROOT)}: does not compile alone")
+                print("\n".join("    " + line for line in output.splitlines()[:10]))
+    print(f"{compiler}: {len(headers) - failed} of {len(headers)} headers compile alone")
+    return 1 if failed else 0
+
+
+def check_language(compiler):
+    language = ROOT / "include" / "splitdsl" / "language.hpp"
+    if not language.exists():
+        print("include/splitdsl/language.hpp does not exist")
+        return 1
+    text = "#include <splitdsl/language.hpp>\n"
+    status, output = compile_text(compiler, text, ["-fno-exceptions", "-fno-rtti"])
+    if status != 0:
+        print("language.hpp does not compile with -fno-exceptions -fno-rtti")
+        print("\n".join("    " + line for line in output.splitlines()[:10]))
+        return 1
+    # With the standard library's folders as system headers, -MM lists exactly what is neither standard nor system.
+    command = [compiler, "-std=c++20", "-MM", f"-I{ROOT / 'include'}", "-x", "c++", "-"]
+    listed = subprocess.run(command, input=text, capture_output=True, text=True, check=True).stdout
+    own = ROOT / "include" / "splitdsl"
+    files = [pathlib.Path(word).resolve() for word in listed.replace("\\\n", " ").split()[1:] if word != "-"]
+    strangers = [str(path) for path in files if not path.is_relative_to(own)]
+    command[2] = "-M"
+    every = subprocess.run(command, input=text, capture_output=True, text=True, check=True).stdout.replace("\\\n", " ").split()[1:]
+    for word in every:
+        if any(f"/{name}/" in word for name in ("xtensor", "xsimd", "xtl", "cereal", "tbb", "oneapi", "asio", "openssl")):
+            strangers.append(word)
+    heavy = [word for word in every if word.endswith(("/regex", "/iostream", "/functional", "/thread", "/ranges", "/future"))]
+    if strangers or heavy:
+        print("language.hpp includes more than its own files and light standard headers: " + ", ".join(strangers + heavy))
+        return 1
+    print(f"{compiler}: language.hpp needs {len(files)} files of ours and {len(every) - len(files)} standard ones")
+    return 0
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("words", nargs="*")
+    parser.add_argument("--compiler", default="g++")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--language", action="store_true")
+    arguments = parser.parse_args()
+    if arguments.language:
+        return check_language(arguments.compiler)
+    return check_headers(arguments.compiler, arguments.words, arguments.jobs)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

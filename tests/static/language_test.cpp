@@ -1,0 +1,61 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file language_test.cpp
+/// If it compiles, it passed: what the language says, and the numbers the compiler finds.
+#include "networks.hpp"
+
+using namespace splitdsl;
+using namespace networks;
+
+// SAGE-05 and the payload of the running example: 3 x 12 x 26 values, scale and zero point, speed and command.
+static_assert(check<sage>);
+static_assert(cut_shape<sage>("uplink") == shape{3, 12, 26});
+static_assert(payload_bytes<sage>("uplink") == 3 * 12 * 26 + 8 + 4 + 1);
+static_assert(payload_bytes<sage>("downlink") == -1);
+static_assert(output_shape<sage>() == shape{3, 1, 1});
+static_assert(macs<sage>("car") + macs<sage>("cloud") == macs<sage>());
+
+static_assert(check<fleet>);
+static_assert(resolved_of<fleet>.place_count == 2);
+static_assert(parameters_of<fleet>.count == 4 * 1 + 4 * 4 + 4 * 2 + 3 * 2 + 2, "stage convs, their norms, encoders, fusions, and ONE shared classifier");
+
+static_assert(check<three_tier>);
+static_assert(payload_bytes<three_tier>("radio") == 4 * 24 * 20 + 8);
+static_assert(payload_bytes<three_tier>("backhaul") == 2 * 6 * 12 * 10);
+static_assert(check<three_cameras>);
+static_assert(payload_bytes<three_cameras>("cameras") == 3 * (3 * 6 * 10 + 8));
+static_assert(cuts_of<three_cameras>.count == 1);
+static_assert(check<three_tasks>);
+static_assert(steps_of<three_tasks>.output_floats == 10 + 8 * 8 * 8 + 4 * 16 * 16);
+static_assert(check<unet>);
+static_assert(payload_bytes<unet>("uplink") == 2 * 4 * 8 * 6 + 8 + (2 * 32 * 24 + 8) + 4 * 12 * 16 * 12);
+static_assert(check<many_cuts>);
+static_assert(cuts_of<many_cuts>.count == 3);
+
+// Batch norm, activation and residual add melt: a block of two convolutions is two steps.
+struct one_block {
+    static constexpr auto graph() { return input("x", f32, {.channels = 8, .height = 6, .width = 6}) | block(8); }
+};
+static_assert(check<one_block>);
+static_assert(steps_of<one_block>.count == 1 + 2 + 1);
+static_assert(steps_of<one_block>.steps[2].addend >= 0);
+
+// The fingerprint tells networks apart and does not depend on the names of places.
+struct renamed_places {
+    static constexpr auto graph() {
+        return input("x", f32, {.channels = 4, .height = 8, .width = 8}) | head("robot", named("a", conv(4, {.kernel = 3}))) | cut("c") | tail("server", named("b", conv(2, {.kernel = 1})));
+    }
+};
+struct original_places {
+    static constexpr auto graph() {
+        return input("x", f32, {.channels = 4, .height = 8, .width = 8}) | head("car", named("a", conv(4, {.kernel = 3}))) | cut("c") | tail("cloud", named("b", conv(2, {.kernel = 1})));
+    }
+};
+struct other_name {
+    static constexpr auto graph() {
+        return input("x", f32, {.channels = 4, .height = 8, .width = 8}) | head("car", named("a2", conv(4, {.kernel = 3}))) | cut("c") | tail("cloud", named("b", conv(2, {.kernel = 1})));
+    }
+};
+static_assert(fingerprint<renamed_places> == fingerprint<original_places>);
+static_assert(fingerprint<other_name> != fingerprint<original_places>);
+static_assert(fingerprint<sage> == 0x967dfa33eeb47504, "the fingerprint must not change between releases without a new protocol version");

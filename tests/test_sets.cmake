@@ -1,0 +1,18 @@
+# SPDX-FileCopyrightText: The splitdsl authors
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# Which test files a preset compiles (SPLITDSL_TEST_SET). `all` is every file; the others are short on purpose, because
+# `make test` has to stay within 25 minutes on 2 cores. A name is a file under tests/ without folder and extension; a name
+# without a file is an error in `all`, so this list cannot rot.
+
+# A second compiler, bare machines and AArch64: arithmetic, bytes and policies, no threads.
+set(SPLITDSL_TEST_SET_handful)
+# Address and undefined behaviour: whatever reads bytes from outside, and the runtime.
+set(SPLITDSL_TEST_SET_address)
+# Data races: edge, cloud, links.
+set(SPLITDSL_TEST_SET_threads)
+# Only tests/fuzz.
+set(SPLITDSL_TEST_SET_fuzz)
+
+# Static tests (compiled, never run) belong to these sets as a whole.
+set(SPLITDSL_SETS_WITH_STATIC_TESTS all handful)

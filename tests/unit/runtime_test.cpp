@@ -1,0 +1,454 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file runtime_test.cpp
+/// The frame machine, breaker, answer slot and distribution by scripted sequences: no clock, no thread, no sleep.
+#include "../catch.hpp"
+
+#include <splitdsl/runtime/answer_slot.hpp>
+#include <splitdsl/runtime/distribution.hpp>
+#include <splitdsl/runtime/frame_machine.hpp>
+
+#include <cstdint>
+#include <memory>
+
+using namespace splitdsl;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// Offloads at cut 0 as soon as it may; everything else is the runtime's.
+struct always_offload {
+    verdict opinion{verdict::accept};
+    int cut{0};
+    action on(frame_start, const link_view&, const budget&) noexcept { return cut < 0 ? action::offload_at(-1) : action::go_on(); }
+    action on(stage_done s, const link_view&, const budget&) noexcept { return s.stage == cut ? action::offload_at(cut) : action::go_on(); }
+    verdict on(reply_arrived, const link_view&, const budget&) noexcept { return opinion; }
+    action on(link_event, const link_view&, const budget&) noexcept { return action::nothing(); }
+};
+struct stay_local : always_offload {
+    action on(frame_start, const link_view&, const budget&) noexcept { return action::go_on(); }
+    action on(stage_done, const link_view&, const budget&) noexcept { return action::go_on(); }
+    using always_offload::on;
+};
+struct no_fallback : always_offload { static constexpr bool falls_back = false; };
+struct exit_lover : always_offload {
+    action on(frame_start, const link_view&, const budget&) noexcept { return action::go_on(); }
+    action on(stage_done s, const link_view&, const budget&) noexcept {
+        return s.exit >= 0 && s.confidence > 0.8F ? action::answer_with(s.exit) : action::go_on();
+    }
+    using always_offload::on;
+};
+static_assert(scheduler_policy<always_offload> && scheduler_policy<stay_local> && scheduler_policy<no_fallback> && scheduler_policy<exit_lover>);
+
+/// Head (stage 0), cut 0, tail of two stages with 20 ms reserved in all; deadline 100 ms, sentinel 1 ms before it.
+frame_rules rules() {
+    frame_rules r{.stages = 3, .cuts = 1, .deadline = 100ms, .last_resort_lead = 1ms};
+    r.stage_of_cut[0] = 0;
+    r.remaining[0] = 50ms;
+    r.remaining[1] = 20ms;
+    r.remaining[2] = 10ms;
+    return r;
+}
+constexpr instant t0{std::chrono::seconds{1000}};
+constexpr instant at(duration d) { return t0 + d; }
+constexpr link_view good{.up = true, .rate_up = {1e6}, .rate_down = {1e6}, .rtt = 10ms};
+using kind = command::kind;
+
+/// Frame `n` up to its wait, the payload handed over 11 ms after its start on connection `epoch`.
+template <class Machine>
+command offload(Machine& m, std::uint32_t n, instant start, std::uint32_t epoch = 7) {
+    REQUIRE(m.begin(n, start, start, good).what == kind::run);
+    const auto c = m.stage_done(start + 10ms, good);
+    REQUIRE(c.what == kind::offload);
+    REQUIRE(c.cut == 0);
+    return m.handed_over(start + 11ms, true, epoch);
+}
+
+} // namespace
+
+TEST_CASE("a frame the policy keeps runs every stage here and is answered by the edge (SAGE Fig. 5: local)") {
+    frame_machine m{stay_local{}, rules()};
+    auto c = m.begin(1, t0, t0, good);
+    for (int stage = 0; stage < 3; ++stage) {
+        REQUIRE(c.what == kind::run);
+        REQUIRE(c.stage == stage);
+        c = m.stage_done(at(10ms * (stage + 1)), good);
+    }
+    REQUIRE(c.what == kind::publish);
+    REQUIRE(c.source == answer_source::edge);
+    m.published(true, at(30ms));
+    CHECK(m.counters().frames == 1);
+    CHECK(m.counters().uncovered == 0);
+    CHECK(m.counters().covered_misses == 0);
+    CHECK(m.counters().offload_tries == 0);
+}
+
+TEST_CASE("a reply in time is accepted (SAGE Fig. 5: offloaded)") {
+    frame_machine m{always_offload{}, rules()};
+    auto c = offload(m, 1, t0);
+    REQUIRE(c.what == kind::wait);
+    CHECK(c.until == at(100ms - 1ms - 20ms));               // deadline - lead - reserve
+    c = m.reply({.sequence = 1, .epoch = 7}, at(40ms), good);
+    REQUIRE(c.what == kind::publish);
+    CHECK(c.source == answer_source::cloud);
+    m.published(true, at(40ms));
+    CHECK(m.counters().accepted == 1);
+    CHECK(m.counters().rolled_back == 0);
+    CHECK(m.counters().covered_misses == 0);
+}
+
+TEST_CASE("without a reply the local tail runs at deadline minus reserve, not a moment later (SAGE Fig. 5: rolled back)") {
+    frame_machine m{always_offload{}, rules()};
+    auto c = offload(m, 1, t0);
+    CHECK(m.timer(c.until - 1ns).what == kind::wait);       // woken early: waits on
+    c = m.timer(c.until);
+    REQUIRE(c.what == kind::run);
+    CHECK(c.stage == 1);
+    c = m.stage_done(at(89ms), good);
+    REQUIRE(c.what == kind::run);
+    CHECK(c.stage == 2);
+    c = m.stage_done(at(99ms), good);
+    REQUIRE(c.what == kind::publish);
+    CHECK(c.source == answer_source::fallback);
+    m.published(true, at(99ms));
+    CHECK(m.counters().rolled_back == 1);
+    CHECK(m.counters().covered_misses == 0);
+    CHECK(m.counters().uncovered == 0);
+
+    SECTION("and its reply is late when it comes, and a duplicate when it comes again") {
+        CHECK(m.reply({.sequence = 1, .epoch = 7}, at(101ms), good).what == kind::nothing);
+        CHECK(m.counters().late == 1);
+        CHECK(m.reply({.sequence = 1, .epoch = 7}, at(102ms), good).what == kind::nothing);
+        CHECK(m.counters().duplicates == 1);
+        CHECK(m.counters().accepted == 0);
+    }
+    SECTION("and its reply does not answer the next frame") {
+        REQUIRE(offload(m, 2, at(200ms)).what == kind::wait);
+        CHECK(m.reply({.sequence = 1, .epoch = 7}, at(220ms), good).what == kind::nothing);
+        CHECK(m.counters().late == 1);
+        CHECK(m.reply({.sequence = 2, .epoch = 7}, at(230ms), good).source == answer_source::cloud);
+    }
+}
+
+TEST_CASE("a reply that comes while the local tail runs still wins") {
+    frame_machine m{always_offload{}, rules()};
+    auto c = offload(m, 1, t0);
+    REQUIRE(m.timer(c.until).what == kind::run);
+    c = m.reply({.sequence = 1, .epoch = 7}, at(85ms), good);
+    REQUIRE(c.what == kind::publish);
+    CHECK(c.source == answer_source::cloud);
+    m.published(true, at(85ms));
+    CHECK(m.counters().rolled_back == 1);
+    CHECK(m.counters().accepted == 1);
+}
+
+TEST_CASE("a second reply of the answered frame is a duplicate and changes nothing") {
+    frame_machine m{always_offload{}, rules()};
+    offload(m, 1, t0);
+    REQUIRE(m.reply({.sequence = 1, .epoch = 7}, at(40ms), good).what == kind::publish);
+    m.published(true, at(40ms));
+    CHECK(m.reply({.sequence = 1, .epoch = 7}, at(41ms), good).what == kind::nothing);
+    CHECK(m.counters().duplicates == 1);
+    CHECK(m.counters().accepted == 1);
+}
+
+TEST_CASE("a reply of another epoch is dropped and the frame waits on") {
+    frame_machine m{always_offload{}, rules()};
+    offload(m, 1, t0);
+    CHECK(m.reply({.sequence = 1, .epoch = 6}, at(30ms), good).what == kind::nothing);
+    CHECK(m.counters().wrong_epoch == 1);
+    CHECK(m.now_is() == decltype(m)::state::waiting);
+    CHECK(m.reply({.sequence = 1, .epoch = 7}, at(31ms), good).what == kind::publish);
+}
+
+TEST_CASE("a reply to a frame that was never offloaded is dropped") {
+    frame_machine m{always_offload{}, rules()};
+    offload(m, 10, t0);
+    CHECK(m.reply({.sequence = 11, .epoch = 7}, at(30ms), good).what == kind::nothing);
+    CHECK(m.reply({.sequence = 9, .epoch = 7}, at(30ms), good).what == kind::nothing);
+    CHECK(m.counters().unasked == 2);
+    frame_machine local{stay_local{}, rules()};
+    local.begin(10, t0, t0, good);
+    CHECK(local.reply({.sequence = 10, .epoch = 7}, at(30ms), good).what == kind::nothing);
+    CHECK(local.counters().unasked == 1);
+}
+
+TEST_CASE("a useless reply of the waiting frame makes it fall back at once") {
+    frame_machine m{always_offload{}, rules()};
+    offload(m, 1, t0);
+    reply_facts r{.sequence = 1, .epoch = 7};
+    SECTION("NaN") {
+        r.finite = false;
+        CHECK(m.reply(r, at(40ms), good).what == kind::run);
+        CHECK(m.counters().not_finite == 1);
+    }
+    SECTION("wrong size") {
+        r.size_ok = false;
+        CHECK(m.reply(r, at(40ms), good).what == kind::run);
+        CHECK(m.counters().wrong_size == 1);
+    }
+    SECTION("checksum") {
+        r.crc_ok = false;
+        CHECK(m.reply(r, at(40ms), good).what == kind::run);
+        CHECK(m.counters().corrupt == 1);
+    }
+    SECTION("shed") {
+        r.shed = true;
+        CHECK(m.reply(r, at(40ms), good).what == kind::run);
+        CHECK(m.counters().shed == 1);
+    }
+    CHECK(m.counters().accepted == 0);
+    CHECK(m.counters().rolled_back == 1);
+}
+
+TEST_CASE("a frame whose link dies falls back at once, one whose link took no byte too") {
+    frame_machine m{always_offload{}, rules()};
+    offload(m, 1, t0);
+    auto c = m.link_changed(false, at(30ms), {});
+    REQUIRE(c.what == kind::run);
+    CHECK(c.stage == 1);
+    m.published(false, at(99ms));
+
+    m.begin(2, at(200ms), at(200ms), good);
+    REQUIRE(m.stage_done(at(210ms), good).what == kind::offload);
+    c = m.handed_over(at(210ms), false, 8);
+    REQUIRE(c.what == kind::run);
+    CHECK(m.counters().offload_refused == 1);
+    CHECK(m.counters().offload_tries == 1);
+}
+
+TEST_CASE("a link that is down or busy keeps the frame here") {
+    frame_machine m{always_offload{}, rules()};
+    m.begin(1, t0, t0, good);
+    auto view = good;
+    SECTION("down") { view.up = false; }
+    SECTION("busy") { view.busy = true; }
+    const auto c = m.stage_done(at(10ms), view);
+    CHECK(c.what == kind::run);
+    CHECK(c.stage == 1);
+    CHECK(m.counters().blocked == 1);
+}
+
+TEST_CASE("an offload at a cut the frame is not at is not carried out") {
+    frame_machine m{always_offload{.cut = 2}, rules()};     // stage 2 ends nowhere near a cut
+    auto c = m.begin(1, t0, t0, good);
+    c = m.stage_done(at(10ms), good);
+    CHECK(c.what == kind::run);
+    c = m.stage_done(at(15ms), good);
+    c = m.stage_done(at(20ms), good);
+    CHECK(c.source == answer_source::edge);
+}
+
+TEST_CASE("the whole input can be offloaded before the head, and the whole network is its local tail") {
+    frame_machine m{always_offload{.cut = -1}, rules()};
+    auto c = m.begin(1, t0, t0, good);
+    REQUIRE(c.what == kind::offload);
+    CHECK(c.cut == -1);
+    c = m.handed_over(at(1ms), true, 7);
+    CHECK(c.until == at(100ms - 1ms - 50ms));
+    c = m.timer(c.until);
+    CHECK(c.what == kind::run);
+    CHECK(c.stage == 0);
+}
+
+TEST_CASE("a head so slow that no time to wait is left still sends, but runs the tail at once and counts as uncovered") {
+    frame_machine m{always_offload{}, rules()};
+    m.begin(1, t0, t0, good);
+    REQUIRE(m.stage_done(at(85ms), good).what == kind::offload);
+    CHECK(m.handed_over(at(86ms), true, 7).what == kind::run);
+    CHECK(m.stage_done(at(90ms), good).what == kind::run);
+    CHECK(m.stage_done(at(101ms), good).source == answer_source::fallback);
+    m.published(false, at(101ms));
+    CHECK(m.counters().uncovered == 1);
+    CHECK(m.counters().covered_misses == 0);
+    CHECK(m.counters().abandoned == 0);                     // it had an answer, only not in time
+}
+
+TEST_CASE("a covered frame without an answer of its own is a covered miss, unless the host stalled") {
+    const bool stalled = GENERATE(false, true);
+    frame_machine m{always_offload{}, rules()};
+    offload(m, 1, t0);
+    m.published(false, at(99ms), stalled);                  // the wait overslept; the sentinel answered
+    CHECK(m.counters().covered_misses == (stalled ? 0 : 1));
+    CHECK(m.counters().abandoned == 1);
+}
+
+TEST_CASE("a tail that overruns its reserve is not covered") {
+    frame_machine m{always_offload{}, rules()};
+    auto c = offload(m, 1, t0);
+    m.timer(c.until);
+    m.stage_done(at(89ms), good);
+    m.stage_done(at(105ms), good);
+    m.published(false, at(105ms));
+    CHECK(m.counters().uncovered == 1);
+    CHECK(m.counters().covered_misses == 0);
+}
+
+TEST_CASE("a tail begun after its deadline is not begun: last resort") {
+    frame_machine m{always_offload{}, rules()};
+    auto c = offload(m, 1, t0);
+    c = m.timer(at(120ms));
+    CHECK(c.what == kind::last_resort);
+    CHECK(c.exit == -1);
+}
+
+TEST_CASE("the last resort prefers the newest exit of this frame") {
+    frame_machine m{always_offload{}, rules()};
+    m.begin(1, t0, t0, good);
+    m.stage_done(at(10ms), good, 0, 0.4F);
+    m.handed_over(at(11ms), true, 7);
+    const auto c = m.timer(at(120ms));
+    CHECK(c.what == kind::last_resort);
+    CHECK(c.exit == 0);
+    m.published(true, at(120ms));
+    m.begin(2, at(200ms), at(200ms), good);
+    CHECK(m.exit_in_hand() == -1);                          // an older frame's exit is no exit of this one
+}
+
+TEST_CASE("a confident early exit answers the frame if the policy says so") {
+    frame_machine m{exit_lover{}, rules()};
+    m.begin(1, t0, t0, good);
+    auto c = m.stage_done(at(10ms), good, 0, 0.5F);
+    CHECK(c.what == kind::run);
+    c = m.stage_done(at(15ms), good, 1, 0.9F);
+    CHECK(c.what == kind::publish);
+    CHECK(c.source == answer_source::exit);
+    CHECK(c.exit == 1);
+}
+
+TEST_CASE("a policy without fallback waits until the sentinel's moment and then has only the last resort") {
+    frame_machine m{no_fallback{}, rules()};
+    auto c = offload(m, 1, t0);
+    CHECK(c.until == at(99ms));
+    CHECK(m.timer(c.until).what == kind::last_resort);
+    m.published(false, at(99ms));
+    CHECK(m.counters().rolled_back == 0);
+    CHECK(m.counters().covered_misses == 0);                // it promises nothing
+}
+
+TEST_CASE("a reply the policy declines leaves the frame waiting") {
+    frame_machine m{always_offload{.opinion = verdict::keep_going}, rules()};
+    offload(m, 1, t0);
+    CHECK(m.reply({.sequence = 1, .epoch = 7}, at(40ms), good).what == kind::nothing);
+    CHECK(m.counters().kept_going == 1);
+    CHECK(m.timer(at(79ms)).what == kind::run);
+}
+
+TEST_CASE("sequence numbers wrap around") {
+    frame_machine m{always_offload{}, rules()};
+    offload(m, 0xffffffff, t0);
+    m.published(false, at(99ms));
+    offload(m, 1, at(200ms));                               // 0 is never used
+    CHECK(m.reply({.sequence = 0xffffffff, .epoch = 7}, at(220ms), good).what == kind::nothing);
+    CHECK(m.counters().late == 1);
+    CHECK(m.reply({.sequence = 1, .epoch = 7}, at(221ms), good).what == kind::publish);
+}
+
+TEST_CASE("a straggler from long ago is late") {
+    frame_machine m{always_offload{}, rules()};
+    for (std::uint32_t n = 1; n <= 200; ++n) {
+        offload(m, n, t0 + 100ms * n);
+        m.reply({.sequence = n, .epoch = 7}, t0 + 100ms * n + 20ms, good);
+        m.published(true, t0 + 100ms * n + 20ms);
+    }
+    CHECK(m.reply({.sequence = 3, .epoch = 7}, t0 + 100s, good).what == kind::nothing);
+    CHECK(m.counters().late == 1);
+}
+
+TEST_CASE("three failures in a row open the breaker; one probe frame closes it or doubles the pause") {
+    frame_machine m{always_offload{}, rules()};
+    instant now = t0;
+    std::uint32_t n = 0;
+    const auto fail = [&] {
+        const auto c = offload(m, ++n, now);
+        REQUIRE(m.timer(c.until).what == kind::run);
+        m.published(true, now + 99ms);
+        now += 100ms;
+    };
+    fail(), fail(), fail();
+    CHECK(m.breaker_is() == circuit_breaker::state::open);
+    CHECK(m.counters().breaker_openings == 1);
+    m.begin(++n, now, now, good);
+    CHECK(m.stage_done(now + 10ms, good).what == kind::run);    // open: not offered
+    m.published(true, now + 30ms);
+    now += 300ms;                                           // the first pause is 250 ms, from the fallback on
+    fail();                                                 // the probe frame
+    CHECK(m.breaker_is() == circuit_breaker::state::open);
+    now += 300ms;
+    m.begin(++n, now, now, good);
+    CHECK(m.stage_done(now + 10ms, good).what == kind::run);    // the pause is 500 ms now
+    m.published(true, now + 30ms);
+    now += 300ms;
+    offload(m, ++n, now);
+    CHECK(m.reply({.sequence = n, .epoch = 7}, now + 20ms, good).what == kind::publish);
+    m.published(true, now + 20ms);
+    CHECK(m.breaker_is() == circuit_breaker::state::closed);
+}
+
+TEST_CASE("a half-open breaker lets one frame through, not two") {
+    circuit_breaker b{{.failures_to_open = 1, .first_pause = 100ms, .longest_pause = 300ms}};
+    b.sent();
+    b.failed(t0);
+    CHECK_FALSE(b.allows(at(99ms)));
+    CHECK(b.allows(at(100ms)));
+    b.sent();
+    CHECK_FALSE(b.allows(at(101ms)));
+    b.failed(at(150ms));
+    CHECK(b.current_pause() == 200ms);
+    CHECK(b.allows(at(350ms)));
+    b.sent();
+    b.failed(at(350ms));
+    CHECK(b.current_pause() == 300ms);                      // the cap
+    b.link_returned();
+    CHECK(b.allows(at(351ms)));                             // a link that came back is worth a probe at once
+    b.sent();
+    b.succeeded();
+    CHECK(b.allows(at(352ms)));
+    CHECK(b.times_opened() == 3);
+}
+
+TEST_CASE("a frame can be claimed once, and only while it is the open one") {
+    answer_slot slot;
+    CHECK_FALSE(slot.claim(1, answer_source::edge));
+    slot.open(1);
+    CHECK(slot.is_open(1));
+    CHECK(slot.taken_by(1).source == answer_source::none);
+    CHECK(slot.claim(1, answer_source::cloud, 3));
+    CHECK_FALSE(slot.claim(1, answer_source::held));
+    CHECK(slot.taken_by(1).source == answer_source::cloud);
+    CHECK(slot.taken_by(1).detail == 3);
+    slot.open(2);
+    CHECK_FALSE(slot.claim(1, answer_source::edge));
+    CHECK(slot.taken_by(1).source == answer_source::none);
+    CHECK(slot.claim(2, answer_source::held));
+}
+
+TEST_CASE("quantiles of a distribution are right to within 3.2 percent") {
+    auto d = std::make_unique<distribution>();
+    CHECK(d->quantile(0.5) == 0ns);
+    for (int i = 1; i <= 100'000; ++i) d->add(1us * i);
+    for (const double q : {0.01, 0.5, 0.95, 0.99}) {
+        const double exact = q * 100'000e3;
+        CHECK(static_cast<double>(d->quantile(q).count()) == Approx(exact).epsilon(0.032));
+    }
+    CHECK(d->max() == 100ms);
+    CHECK(d->quantile(1.0) == 100ms);
+    CHECK(d->count() == 100'000);
+    CHECK(to_milliseconds(d->mean()) == Approx(50.0).epsilon(0.01));
+    d->add(-5ms);
+    CHECK(d->quantile(0.000001) < 1us);
+    d->add(std::chrono::hours{100});
+    CHECK(d->max() == std::chrono::hours{100});
+}
+
+TEST_CASE("a miss counts every answer after the deadline, and held ones too where no fallback was promised") {
+    answer_counters c;
+    c.settle({.source = answer_source::held, .on_time = true}, true);
+    CHECK(c.misses == 0);
+    c.settle({.source = answer_source::held, .on_time = true}, false);
+    CHECK(c.misses == 1);
+    c.settle({.source = answer_source::edge, .on_time = false, .host_stall = true}, true);
+    CHECK(c.misses == 2);
+    CHECK(c.host_stalls == 1);
+    CHECK(c.answered == 3);
+}

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# SPDX-FileCopyrightText: The splitdsl authors
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# tools/run_benchmarks.sh [NAME...]: builds the benchmarks and runs them one after the other; JSON goes to out/bench.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+if [ "${1:-}" = -h ] || [ "${1:-}" = --help ]; then
+    sed -n '5s/^# \{0,1\}//p' "$0"
+    exit 0
+fi
+tools/install_dependencies.sh test || exit 1
+tools/build_preset.sh release all_benchmarks || exit 1
+mkdir -p out/bench
+failed=0
+chosen() { [ ${#names[@]} -eq 0 ] || printf '%s\n' "${names[@]}" | grep -qx "$1"; }
+names=("$@")
+for program in build/release/benchmarks/bench_*; do
+    name=$(basename "$program")
+    [ -x "$program" ] && [ -f "$program" ] && chosen "$name" || continue
+    echo "=== $name"
+    "$program" --json "out/bench/$name.json" || failed=1
+done
+if chosen bench_compile; then
+    echo "=== bench_compile"
+    python3 benchmarks/bench_compile.py --json out/bench/bench_compile.json || failed=1
+fi
+exit $failed
