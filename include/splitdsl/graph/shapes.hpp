@@ -173,7 +173,7 @@ struct parameter_dims {
     }
     constexpr bool operator==(const parameter_dims&) const = default;
 };
-constexpr int parameter_count(const op& o, bool has_bias) {
+constexpr int parameters_in(const op& o, bool has_bias) {
     if (o.kind == op_kind::batch_norm) return 4;
     return has_weights(o.kind) ? 1 + (has_bias ? 1 : 0) : 0;
 }
@@ -215,7 +215,7 @@ constexpr parameter_table<N> collect(const body<N, S>& g, const resolved<N, S>& 
             table[slot] = static_cast<int>(i) + 1;
             t.owner[i] = static_cast<int>(i);
             t.first[i] = t.count;
-            t.count += parameter_count(o, r.has_bias[i]);
+            t.count += parameters_in(o, r.has_bias[i]);
             t.elements += p.parameters[i];
             continue;
         }

@@ -97,15 +97,32 @@ public:
     /// Bytes the link carries in [from, to), rounded down.
     std::uint64_t carried(duration from, duration to) const {
         if (to <= from) return 0;
-        return static_cast<std::uint64_t>((work_until(to) - work_until(from)) / (wide{8} * nanoseconds_per_second));
+        return static_cast<std::uint64_t>(work_between(from, to) / (wide{8} * nanoseconds_per_second));
     }
 
-    static constexpr duration never = from_seconds(4.6e9);
-
-private:
-    // Work is bits times nanoseconds a second, which takes more than 64 bits over a long trace.
+    /// Work, exactly: bits times 1e9, that is bits per second times nanoseconds. Takes more than 64 bits over a long trace.
     __extension__ using wide = unsigned __int128;
     static constexpr std::uint64_t nanoseconds_per_second = 1'000'000'000;
+    static constexpr duration never = from_seconds(4.6e9);
+
+    wide work_between(duration from, duration to) const { return to > from ? work_until(to) - work_until(from) : wide{0}; }
+
+    /// When `needed` work is done that begins at `start`: `transfer_end` for other units than whole bytes.
+    duration finish_of(duration start, wide needed) const {
+        if (needed == 0) return start;
+        if (before.back() == 0) return never;
+        const wide target = work_until(start) + needed;
+        // Work that fills whole periods ends in the last of them, not at the start of the next: hence the minus one.
+        const wide loops = (target - 1) / before.back();
+        const wide rest = target - loops * before.back();  // in (0, before.back()]
+        if (loops >= static_cast<wide>(never.count() / period.count())) return never;
+        const auto reached = std::lower_bound(before.begin() + 1, before.end(), rest);
+        const auto i = static_cast<std::size_t>(reached - before.begin()) - 1;
+        const wide inside = (rest - before[i] + slots[i].rate - 1) / slots[i].rate;
+        return period * static_cast<std::int64_t>(loops) + slots[i].start + duration{static_cast<std::int64_t>(inside)};
+    }
+
+private:
 
     static wide work(std::uint64_t rate, duration d) { return wide{rate} * static_cast<std::uint64_t>(d.count()); }
     duration end_of(std::size_t i) const { return i + 1 < slots.size() ? slots[i + 1].start : period; }
@@ -120,20 +137,6 @@ private:
         const duration within = t % period;
         const std::size_t i = slot_at(within);
         return before.back() * static_cast<std::uint64_t>(t / period) + before[i] + work(slots[i].rate, within - slots[i].start);
-    }
-
-    duration finish_of(duration start, wide needed) const {
-        if (needed == 0) return start;
-        if (before.back() == 0) return never;
-        const wide target = work_until(start) + needed;
-        // The last byte is never finished exactly at a period's end but in it, hence the minus one.
-        const wide loops = (target - 1) / before.back();
-        const wide rest = target - loops * before.back();  // in (0, before.back()]
-        if (loops > static_cast<wide>(never.count() / period.count())) return never;
-        const auto reached = std::lower_bound(before.begin() + 1, before.end(), rest);
-        const auto i = static_cast<std::size_t>(reached - before.begin()) - 1;
-        const wide inside = (rest - before[i] + slots[i].rate - 1) / slots[i].rate;
-        return period * static_cast<std::int64_t>(loops) + slots[i].start + duration{static_cast<std::int64_t>(inside)};
     }
 
     std::vector<trace_slot> slots;

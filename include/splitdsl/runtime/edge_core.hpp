@@ -1,0 +1,402 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file edge_core.hpp
+/// The device's side of a split network: every frame answered once, by its deadline, whatever the link does.
+#pragma once
+
+#include <splitdsl/runtime/answer_slot.hpp>
+#include <splitdsl/runtime/calibration.hpp>
+#include <splitdsl/runtime/canary.hpp>
+#include <splitdsl/runtime/frame_machine.hpp>
+#include <splitdsl/runtime/input_mailbox.hpp>
+#include <splitdsl/runtime/report.hpp>
+#include <splitdsl/runtime/session.hpp>
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <memory>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace splitdsl {
+
+/// Runs `net` frame by frame under `Policy`: one thread computes and decides, one keeps the link, one watches the deadline,
+/// one watches the host. After construction a frame allocates nothing and locks no mutex.
+///
+/// Refused with `option_error`: stage times or exits that do not belong to the network, a deadline of zero or less.
+/// `submit`, `poll` and `infer` belong to one caller thread; counters and distributions may be read there.
+///
+/// ```cpp
+/// edge_core<policy::sage> edge{net, packed, policy::sage{costs}, {.deadline = 100ms}, std::make_unique<link::tcp>("tail.local", 7447)};
+/// std::array<float, 3> control;
+/// const answer a = edge.infer(inputs, control);      // a.source, a.age, a.timings
+/// ```
+template <scheduler_policy Policy>
+class edge_core {
+public:
+    edge_core(const pipeline& net, std::span<const std::byte> packed_weights, Policy policy, const edge_options& o,
+              std::unique_ptr<link::connector> where)
+        : network{net}, packed{packed_weights.data()}, options{detail::checked(o, net)}, stage_times(o.stage_times.begin(), o.stage_times.end()),
+          exits(o.exits.begin(), o.exits.end()), arena{net.arena_bytes}, outputs(net.output_floats), cloud_values(net.output_floats),
+          held_values(net.output_floats), mailbox{net.inputs},
+          times{detail::calibrate(net, packed, arena.data(), outputs.data(), stage_times, o.calibration_runs)},
+          machine{std::move(policy), detail::rules_for(net, options, times)},
+          watcher{std::clamp<duration>(host_reserve() / 16, std::chrono::microseconds{500}, std::chrono::milliseconds{5}), o.threads} {
+        std::copy_n(o.preset.begin(), std::min(o.preset.size(), held_values.size()), held_values.begin());
+        if (where) line = std::make_unique<session>(std::move(where), detail::setup_for(net, options), work);
+        compute_thread = std::thread{[this] { compute(); }};
+        sentinel_thread = std::thread{[this] { watch_deadline(); }};
+    }
+    edge_core(const edge_core&) = delete;
+    edge_core& operator=(const edge_core&) = delete;
+    ~edge_core() {
+        stopping.store(true, std::memory_order_release);
+        work.ring();
+        alarm.ring();
+        compute_thread.join();
+        sentinel_thread.join();
+    }
+
+    /// Starts a frame and returns its number, or 0 if the one before is not polled yet or an input's size is wrong.
+    /// Copies the inputs. The deadline runs from this call.
+    std::uint32_t submit(frame_inputs inputs) noexcept {
+        const instant start = std::chrono::steady_clock::now();
+        if (open_frame != 0 || !sizes_fit(inputs)) {
+            ++outcomes.refused;
+            return 0;
+        }
+        if (++last_frame == 0) last_frame = 1;
+        open_frame = last_frame;
+        started = start;
+        due_ns.store((start + options.deadline).time_since_epoch().count(), std::memory_order_relaxed);
+        mailbox.post(open_frame, start, inputs);
+        slot.open(open_frame);
+        work.ring();
+        return open_frame;
+    }
+
+    /// True if the submitted frame is answered: fills `a` and copies the values into `a.values`. At the deadline this call
+    /// itself takes the last resort, should even the sentinel not have been let run.
+    bool poll(answer& a) noexcept {
+        if (open_frame == 0) return false;
+        if (slot.is_open(open_frame)) {
+            const instant now = std::chrono::steady_clock::now();
+            if (now < due() - lead()) return false;
+            take_last_resort(now, caller_at);
+        }
+        deliver(a);
+        return true;
+    }
+
+    /// `submit`, then waits for the answer: at most until the deadline. `values` receives it.
+    answer infer(frame_inputs inputs, std::span<float> values) noexcept {
+        answer a{.values = values};
+        const std::uint32_t frame = submit(inputs);
+        if (frame == 0) return a;
+        for (auto heard = answered.now(); slot.is_open(frame) && std::chrono::steady_clock::now() < due() - lead();)
+            heard = answered.wait(heard, due() - lead());
+        poll(a);
+        return a;
+    }
+
+    edge_counters counters() const { return {machine_counts.load(), outcomes, line ? line->counters() : link_counters{}}; }
+    const edge_distributions& distributions() const { return spread; }
+    edge_report report() const {
+        return {.counters = counters(), .reserve = host_reserve(), .deadline = options.deadline, .fits = times.fits(machine.rulebook()),
+                .prepared = prepared.load(std::memory_order_relaxed), .canary_stalls = watcher.stalls_seen(),
+                .longest_canary_stall = watcher.longest_ever(), .compute_waits = work.times_waited()};
+    }
+    const stage_profile& profile() const { return times; }
+    /// The link as the next decision would see it.
+    link_view link_now() const { return line ? line->view(std::chrono::steady_clock::now()) : link_view{}; }
+    const frame_rules& rules() const { return machine.rulebook(); }
+
+private:
+    // ---- caller's thread --------------------------------------------------------------------------------------------------
+    instant due() const noexcept { return started + options.deadline; }
+    duration lead() const noexcept { return options.last_resort_lead / 4; }     // behind compute's and the sentinel's moment
+    duration host_reserve() const { return machine.rulebook().remaining[machine.rulebook().first_tail_stage()]; }
+
+    bool sizes_fit(frame_inputs in) const noexcept {
+        if (in.size() != network.inputs.size()) return false;
+        for (std::size_t i = 0; i < in.size(); ++i)
+            if (in[i].size() != network.inputs[i].bytes) return false;
+        return true;
+    }
+
+    void deliver(answer& a) noexcept {
+        const auto taken = slot.taken_by(open_frame);
+        const frame_note note = notes.load();
+        const bool mine = note.frame == open_frame;                 // else the compute thread never told: it hangs in an older frame
+        a.frame = open_frame;
+        a.source = taken.source;
+        a.exit = taken.source == answer_source::exit ? taken.detail : -1;
+        a.cut = mine ? static_cast<int>(note.cut) : -2;
+        a.bytes_up = mine ? note.bytes_up : 0;
+        a.timings = mine ? note.timings() : frame_timings{};
+        const instant at = claimed_at();
+        a.timings.total = at - started;
+        a.on_time = at <= due();
+        a.host_stall = watcher.stalled(started, at, host_reserve());
+        copy_values(a, taken);
+        a.age = at - value_from;
+        outcomes.settle(a, falls_back_v<Policy>);
+        spread.add(a);
+        open_frame = 0;
+    }
+
+    void copy_values(answer& a, answer_slot::claim_result taken) noexcept {
+        std::span<const float> from{outputs};
+        if (taken.source == answer_source::cloud) from = cloud_values;
+        if (taken.source == answer_source::exit && taken.detail < exits.size())
+            from = from.subspan(exits[taken.detail].first_float, exits[taken.detail].floats);
+        if (taken.source == answer_source::held) {
+            if (!ever_answered) a.source = answer_source::preset;
+            from = held_values;
+        } else {
+            std::copy(from.begin(), from.end(), held_values.begin());
+            ever_answered = true;
+            value_from = started;
+        }
+        if (!ever_answered) value_from = started;
+        std::copy_n(from.begin(), std::min(from.size(), a.values.size()), a.values.begin());
+    }
+
+    instant claimed_at() const noexcept {
+        // Each claimant noted its own time before the claim; the claim's owner is known by its bit.
+        const auto who = slot.taken_by(open_frame).claimant;
+        return instant{duration{claim_times[who].load(std::memory_order_relaxed)}};
+    }
+
+    // ---- any thread: the last resort --------------------------------------------------------------------------------------
+    enum claimant : std::uint8_t { compute_at, sentinel_at, caller_at, claimants };
+
+    bool take(std::uint32_t frame, answer_source source, int exit, instant now, claimant who) noexcept {
+        claim_times[who].store(now.time_since_epoch().count(), std::memory_order_relaxed);
+        return slot.claim(frame, source, static_cast<std::uint8_t>(exit < 0 ? 0 : exit), who);
+    }
+    bool take_last_resort(instant now, claimant who, std::uint32_t frame) noexcept {
+        const std::uint64_t mark = exit_mark.load(std::memory_order_acquire);
+        const bool has_exit = static_cast<std::uint32_t>(mark >> 32) == frame && (mark & 0xff) != 0;
+        return take(frame, has_exit ? answer_source::exit : answer_source::held, has_exit ? static_cast<int>(mark & 0xff) - 1 : -1, now, who);
+    }
+    bool take_last_resort(instant now, claimant who) noexcept { return take_last_resort(now, who, open_frame); }
+
+    // ---- sentinel's thread ------------------------------------------------------------------------------------------------
+    void watch_deadline() {
+        prepared.fetch_and(detail::enter_thread("sd-sentinel", options.threads) ? 1 : 0, std::memory_order_relaxed);
+        const duration ahead = options.last_resort_lead / 2;
+        auto heard = alarm.now();
+        while (!stopping.load(std::memory_order_acquire)) {
+            const std::uint32_t frame = slot.open_frame();
+            const instant now = std::chrono::steady_clock::now();
+            // Read after the slot: at least as new, so never too early. Without an open frame none can be due before a whole deadline.
+            const instant at = frame != 0 ? instant{duration{due_ns.load(std::memory_order_relaxed)}} - ahead : now + options.deadline - ahead;
+            if (frame == 0 || now < at) {
+                heard = alarm.wait(heard, at);
+                continue;
+            }
+            if (take_last_resort(now, sentinel_at, frame)) {
+                answered.ring();
+                work.ring();                                        // a compute thread in a paced wait gives the frame up
+            }
+        }
+    }
+
+    // ---- compute thread ---------------------------------------------------------------------------------------------------
+    void compute() {
+        prepared.fetch_and(detail::enter_thread("sd-compute", options.threads) ? 1 : 0, std::memory_order_relaxed);
+        auto heard = work.now();
+        while (!stopping.load(std::memory_order_acquire)) {
+            if (const auto* l = mailbox.take()) serve(*l);
+            else {
+                drop_stale_replies();
+                heard = work.wait(heard, std::chrono::steady_clock::now() + std::chrono::seconds{1});
+            }
+        }
+    }
+
+    void serve(const input_mailbox::letter& l) {
+        const instant taken_up = std::chrono::steady_clock::now();
+        drop_stale_replies();
+        watch_link(taken_up);
+        note = {.frame = l.frame, .queued = (taken_up - l.start).count()};
+        memory = {arena.data(), packed, l.inputs.data(), outputs.data()};
+        command c = machine.begin(l.frame, l.start, taken_up, view(taken_up));
+        while (true) {
+            switch (c.what) {
+            case command::kind::run: c = run_stage(c.stage); break;
+            case command::kind::offload: c = hand_over(c, l); break;
+            case command::kind::wait: c = await(c.until); break;
+            case command::kind::publish:
+                answer_with(c.source, c.exit, l);
+                return;
+            case command::kind::last_resort:
+                answer_with(answer_source::held, -1, l);
+                return;
+            case command::kind::nothing:                            // the sentinel was first, or the edge is being destroyed
+                finish(false, std::chrono::steady_clock::now(), l);
+                return;
+            }
+        }
+    }
+    bool given_up() const noexcept { return !slot.is_open(note.frame) || stopping.load(std::memory_order_relaxed); }
+
+    command run_stage(int stage) {
+        const instant begun = std::chrono::steady_clock::now();
+        network.run(memory, stage, stage + 1, &never);
+        const bool tail = machine.now_is() == decltype(machine)::state::falling_back;
+        command reply{};
+        if (!stage_times.empty()) {
+            const instant until = begun + stage_times[static_cast<std::size_t>(stage)];
+            auto heard = work.now();
+            while (std::chrono::steady_clock::now() < until && !given_up()) {
+                if (tail && (reply = take_replies()).what != command::kind::nothing) break;
+                heard = work.wait(heard, until);
+            }
+        }
+        const instant ended = std::chrono::steady_clock::now();
+        (tail ? note.tail : note.head) += (ended - begun).count();
+        notes.store(note);
+        if (reply.what != command::kind::nothing) return reply;
+        if (given_up()) return {};
+        if (tail && (reply = take_replies()).what != command::kind::nothing) return reply;
+        const auto [exit, confidence] = exit_of(stage);
+        if (exit >= 0) exit_mark.store((static_cast<std::uint64_t>(note.frame) << 32) | static_cast<std::uint64_t>(exit + 1), std::memory_order_release);
+        return machine.stage_done(ended, view(ended), exit, confidence);
+    }
+    std::pair<int, float> exit_of(int stage) const {
+        for (std::size_t i = 0; i < exits.size(); ++i) {
+            if (exits[i].stage != stage) continue;
+            const auto values = std::span<const float>{outputs}.subspan(exits[i].first_float, exits[i].floats);
+            const float c = exits[i].confidence ? exits[i].confidence(values) : values.empty() ? 0.0F : *std::max_element(values.begin(), values.end());
+            return {static_cast<int>(i), c};
+        }
+        return {-1, 0.0F};
+    }
+
+    command hand_over(const command& c, const input_mailbox::letter& l) {
+        const instant begun = std::chrono::steady_clock::now();
+        const auto room = line->payload_room();
+        std::size_t size{};
+        if (c.cut >= 0) size = network.store_payload(memory, c.cut, room.data());
+        else if (options.encode_input) size = options.encode_input(frame_inputs{l.spans}, room);
+        else
+            for (const auto s : l.spans) {
+                std::memcpy(room.data() + size, s.data(), s.size());
+                size += s.size();
+            }
+        const duration left = machine.due() - options.last_resort_lead - begun;
+        const auto sent = line->send({.sequence = l.frame, .cut = c.cut, .codec = c.codec, .bytes = size, .left = left});
+        handed = std::chrono::steady_clock::now();
+        note.cut = c.cut;
+        note.bytes_up = sent.taken ? sent.bytes : 0;
+        note.send = (handed - begun).count();
+        notes.store(note);
+        return machine.handed_over(handed, sent.taken, sent.epoch);
+    }
+
+    command await(instant until) {
+        command c{};
+        auto heard = work.now();
+        while (true) {
+            if (given_up()) break;
+            if ((c = take_replies()).what != command::kind::nothing) break;
+            const instant now = std::chrono::steady_clock::now();
+            if ((c = watch_link(now)).what != command::kind::nothing) break;
+            if (now >= until) {
+                c = machine.timer(now);
+                break;
+            }
+            heard = work.wait(heard, until);
+        }
+        note.wait = (std::chrono::steady_clock::now() - handed).count();
+        notes.store(note);
+        return c;
+    }
+
+    /// Feeds every reply that came to the machine; stops at the first that changes what to do.
+    command take_replies() {
+        if (!line) return {};
+        while (const incoming_reply* r = line->oldest_reply()) {
+            const instant now = std::chrono::steady_clock::now();
+            const command c = machine.reply(r->facts, now, view(now));
+            if (c.what == command::kind::publish) std::copy(r->values.begin(), r->values.end(), cloud_values.begin());
+            line->pop_reply();
+            if (c.what != command::kind::nothing) return c;
+        }
+        return {};
+    }
+    void drop_stale_replies() {
+        take_replies();                                             // between frames none can be accepted: only counted
+        machine_counts.store(machine.counters());
+    }
+    command watch_link(instant now) {
+        if (!line) return {};
+        const auto s = line->status();
+        if (s == known_status) return {};
+        const bool was_up = known_status.up;
+        known_status = s;
+        command c{};
+        if (was_up) c = machine.link_changed(false, now, view(now));
+        if (s.up) {
+            const command d = machine.link_changed(true, now, view(now));
+            if (c.what == command::kind::nothing) c = d;
+        }
+        return c;
+    }
+    link_view view(instant now) const { return line ? line->view(now) : link_view{}; }
+
+    void answer_with(answer_source source, int exit, const input_mailbox::letter& l) {
+        notes.store(note);
+        const instant now = std::chrono::steady_clock::now();
+        const bool own = source == answer_source::held ? take_last_resort(now, compute_at, l.frame) : take(l.frame, source, exit, now, compute_at);
+        answered.ring();
+        finish(own && source != answer_source::held, now, l);
+    }
+    void finish(bool own, instant at, const input_mailbox::letter& l) {
+        machine.published(own, at, watcher.stalled(l.start, at, host_reserve()));
+        machine_counts.store(machine.counters());
+    }
+
+    const pipeline network;
+    const std::byte* packed;
+    const edge_options options;
+    const std::vector<duration> stage_times;
+    const std::vector<exit_place> exits;
+    const aligned_buffer arena;
+    std::vector<float> outputs, cloud_values;           // compute thread's; read by the caller once claimed
+    std::vector<float> held_values;                     // caller's
+    input_mailbox mailbox;
+    const stage_profile times;
+    frame_machine<Policy> machine;                      // compute thread's
+    canary watcher;
+    bell work, answered, alarm;
+    std::unique_ptr<session> line;
+
+    answer_slot slot;
+    std::atomic<std::int64_t> due_ns{};
+    std::atomic<std::uint64_t> exit_mark{};
+    std::atomic<std::int64_t> claim_times[claimants]{};
+    std::atomic<bool> stopping{}, never{};
+    std::atomic<int> prepared{1};
+    shared_counters<frame_counters> machine_counts;
+    shared_counters<frame_note> notes;
+
+    frame_memory memory{};                              // compute thread's from here
+    frame_note note{};
+    instant handed{};
+    link_status known_status{};
+
+    std::uint32_t last_frame{}, open_frame{};           // caller's from here
+    instant started{}, value_from{};
+    bool ever_answered{};
+    answer_counters outcomes{};
+    edge_distributions spread{};
+
+    std::thread compute_thread, sentinel_thread;
+};
+
+} // namespace splitdsl
