@@ -17,11 +17,6 @@
 #
 # Cost: the source's compile time once per instruction set.
 
-set(SPLITDSL_FLAGS_baseline "")
-set(SPLITDSL_FLAGS_neon "")
-set(SPLITDSL_FLAGS_avx2_fma -mavx2 -mfma)
-set(SPLITDSL_FLAGS_avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma)
-
 # splitdsl_instruction_sets(VARIABLE): what splitdsl_add_pipeline builds here by default.
 function(splitdsl_instruction_sets variable)
     if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
@@ -49,6 +44,12 @@ function(splitdsl_add_pipeline name)
         set(arg_INSTRUCTION_SETS ${known})
     endif()
 
+    # Set here and not at file level: the function may be called from a folder that does not see this file's variables.
+    set(flags_baseline "")
+    set(flags_neon "")
+    set(flags_avx2_fma -mavx2 -mfma)
+    set(flags_avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma)
+
     add_library(${name} STATIC ${arg_SOURCES})
     target_link_libraries(${name} PUBLIC splitdsl::splitdsl ${arg_LIBRARIES})
     target_compile_definitions(${name} PRIVATE SPLITDSL_PIPELINE_DISPATCHER=1)
@@ -60,7 +61,7 @@ function(splitdsl_add_pipeline name)
         target_link_libraries(${name}_${set} PRIVATE splitdsl::splitdsl ${arg_LIBRARIES})
         target_compile_definitions(${name}_${set} PRIVATE SPLITDSL_PIPELINE_ISA=${set})
         # No contraction of a * b + c behind the source's back: kernels that want a fused operation say so.
-        target_compile_options(${name}_${set} PRIVATE ${SPLITDSL_FLAGS_${set}} -ffp-contract=off)
+        target_compile_options(${name}_${set} PRIVATE ${flags_${set}} -ffp-contract=off)
         target_sources(${name} PRIVATE $<TARGET_OBJECTS:${name}_${set}>)
         target_compile_definitions(${name} PRIVATE SPLITDSL_PIPELINE_HAS_${set}=1)
         set_property(GLOBAL APPEND PROPERTY SPLITDSL_PIPELINE_OBJECTS ${name}_${set})

@@ -46,9 +46,13 @@ double error_within(drive::random_source& random, double most) {
 }
 
 void place_at_random(drive::world& world, drive::random_source& random, drive::command wanted, const settings& chosen) {
+    // Some roads have no such junction in their first part: look farther and farther.
     double along = 10;
-    do along = random.uniform(10, 900);
-    while (world.road().command_at(along) != wanted);
+    for (double until = 900; until < 50'000; until += 5) {
+        world.extend_road(until + 100);
+        along = random.uniform(10, until);
+        if (world.road().command_at(along) == wanted) break;
+    }
     const double allowed = drive::allowed_speed(world.road(), along, 0);
     const double speed = random.below(10) < 7 ? allowed * random.uniform(0.6, 1.15) : random.uniform(0, 10);
     world.place_car(along, error_within(random, chosen.lateral), error_within(random, chosen.heading), speed);
@@ -69,7 +73,6 @@ void make(const settings& chosen) {
     for (std::uint64_t seed = chosen.first_seed; made < chosen.frames; ++seed) {
         drive::world world{seed};
         drive::random_source random{seed ^ 0x73616d706c65ULL};
-        world.extend_road(1300);
         for (int i = 0; i < chosen.per_seed && made < chosen.frames; ++i, ++made) {
             place_at_random(world, random, wanted_command(made), chosen);
             world.render(drive::camera_frame{frame.data(), drive::camera_geometry::bytes});

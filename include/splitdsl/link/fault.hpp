@@ -68,7 +68,7 @@ inline void require_valid(const fault& f) {
     double lowest = 0;
     double highest = 1;
     switch (f.kind) {
-    case fault_kind::burst: highest = 0.95; break;
+    case fault_kind::burst: highest = 0.85; break;
     case fault_kind::delay_step:
     case fault_kind::jitter:
     case fault_kind::reorder: highest = 3600; break;

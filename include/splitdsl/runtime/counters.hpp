@@ -17,6 +17,7 @@ namespace splitdsl {
 /// What the frame machine saw. Only 64-bit counts, so that a copy can be handed between threads word by word.
 struct frame_counters {
     std::uint64_t frames{};             ///< begun
+    std::uint64_t skipped{};            ///< answered by the sentinel before the compute thread was free to begin them
     std::uint64_t offload_tries{};      ///< payloads the link accepted
     std::uint64_t offload_refused{};    ///< the link took no byte: answered locally at once
     std::uint64_t blocked{};            ///< the policy wanted to offload; link down, busy or breaker open

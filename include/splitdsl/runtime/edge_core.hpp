@@ -220,6 +220,10 @@ private:
 
     void serve(const input_mailbox::letter& l) {
         const instant taken_up = std::chrono::steady_clock::now();
+        if (!slot.is_open(l.frame)) {                               // this thread was away for a whole frame
+            machine.skipped();
+            return;
+        }
         drop_stale_replies();
         watch_link(taken_up);
         note = {.frame = l.frame, .queued = (taken_up - l.start).count()};

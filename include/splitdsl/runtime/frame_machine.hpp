@@ -63,6 +63,7 @@ public:
     /// The payload was handed to the link of `epoch`, or the link took none of it (`taken` false).
     command handed_over(instant now, bool taken, std::uint32_t epoch) {
         if (is != state::sending) return {};
+        fits = fits && has_room(now);                       // making and handing over the payload is part of the head
         if (!taken) {
             ++counts.offload_refused;
             return fall_back(now);
@@ -96,6 +97,9 @@ public:
         if (is != state::waiting) return {};
         return wait_on(now);
     }
+
+    /// A frame the sentinel answered before it was begun at all.
+    void skipped() { ++counts.skipped; }
 
     /// The link's state changed. A frame that waits on a link that died does not wait any longer.
     command link_changed(bool up, instant now, const link_view& link) {
@@ -195,9 +199,10 @@ private:
         return {.what = command::kind::last_resort, .exit = newest_exit};
     }
 
+    bool has_room(instant now) const { return now + rules.remaining[next_stage] + rules.last_resort_lead <= deadline; }
     // From here on the frame's rest is covered by the reserve: is there room for it?
     void reserve_begins(instant now) {
-        fits = now + rules.remaining[next_stage] + rules.last_resort_lead <= deadline;
+        fits = has_room(now);
         tail_from = now;
         tail_stage = next_stage;
         tail_over = false;

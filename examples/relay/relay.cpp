@@ -1,0 +1,151 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file relay.cpp
+/// splitdsl-relay: a bad link on purpose, between an edge and a cloud that speak TCP.
+#include <splitdsl/link/relay.hpp>
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include <csignal>
+#include <cstdio>
+#include <fstream>
+#include <iostream>
+
+namespace {
+
+volatile std::sig_atomic_t stop_wanted = 0;
+volatile std::sig_atomic_t start_wanted = 0;
+void on_stop(int) { stop_wanted = 1; }
+void on_start(int) { start_wanted = 1; }
+
+struct settings {
+    std::string target;
+    std::string bind{"127.0.0.1"};
+    std::uint16_t listen_port{};
+    double rate_up_kbps{}, rate_down_kbps{};
+    double delay_ms{}, jitter_ms{};
+    double corruption{};
+    double drip{};
+    std::string trace, column{"up_kbps"};
+    std::int64_t generate_seed{-1};
+    double generate_seconds{600};
+    std::vector<std::string> blackouts, faults;
+    std::string start{"first-connection"};
+    std::size_t buffer{16 * 1024};
+    std::uint64_t seed{1};
+    double seconds{};
+    std::string json, port_file;
+    bool quiet{};
+};
+
+splitdsl::link::fault blackout(const std::string& text) { return splitdsl::link::parse_fault("stall:" + text); }
+
+/// "host:port" or "[address]:port".
+std::pair<std::string, std::uint16_t> host_and_port(const std::string& text) {
+    const auto colon = text.rfind(':');
+    unsigned port = 0;
+    if (colon != std::string::npos) {
+        const char* end = text.data() + text.size();
+        const auto [last, code] = std::from_chars(text.data() + colon + 1, end, port);
+        if (code != std::errc{} || last != end || port > 65535) port = 0;
+    }
+    if (port == 0 || colon == 0) throw splitdsl::option_error("--to: expected host:port, found \"" + text + "\"");
+    std::string host = text.substr(0, colon);
+    if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
+    return {host, static_cast<std::uint16_t>(port)};
+}
+
+splitdsl::link::relay_options to_options(const settings& s) {
+    using namespace splitdsl;
+    link::relay_options o;
+    std::tie(o.host, o.port) = host_and_port(s.target);
+    o.bind = s.bind;
+    o.listen_port = s.listen_port;
+    o.up = {.rate = kilobits_per_second(s.rate_up_kbps), .delay = from_milliseconds(s.delay_ms), .jitter = from_milliseconds(s.jitter_ms),
+            .corruption = s.corruption, .drip = s.drip};
+    o.down = o.up;
+    o.down.rate = kilobits_per_second(s.rate_down_kbps);
+    if (!s.trace.empty()) o.trace_up = link::link_trace::load(s.trace, s.column);
+    else if (s.generate_seed >= 0)
+        o.trace_up = link::generate({.length = from_seconds(s.generate_seconds)}, static_cast<std::uint64_t>(s.generate_seed));
+    for (const auto& b : s.blackouts) o.faults.push_back(blackout(b));
+    for (const auto& f : s.faults) o.faults.push_back(link::parse_fault(f));
+    o.start_on_first_connection = s.start == "first-connection";
+    o.buffer_bytes = s.buffer;
+    o.seed = s.seed;
+    return o;
+}
+
+nlohmann::json report(const splitdsl::link::relay& r, const settings& s) {
+    const auto c = r.counts();
+    return {{"label", "measured"}, {"port", r.port()}, {"to", s.target}, {"elapsed_s", splitdsl::to_seconds(r.elapsed())},
+            {"connections", c.connections}, {"refused", c.refused}, {"resets", c.resets}, {"bytes_up", c.bytes_up},
+            {"bytes_down", c.bytes_down}, {"bytes_swallowed", c.swallowed}, {"chunks_corrupted", c.corrupted}};
+}
+
+int run(const settings& s) {
+    splitdsl::link::relay r{to_options(s)};
+    if (s.start == "now") r.start_clock();
+    if (!s.port_file.empty()) {
+        // Written beside and renamed, so that a reader never sees half a number.
+        const std::string part = s.port_file + ".part";
+        std::ofstream{part} << r.port() << '\n';
+        if (std::rename(part.c_str(), s.port_file.c_str()) != 0) throw splitdsl::option_error("--port-file: expected a writable path, found " + s.port_file);
+    }
+    if (!s.quiet) std::cout << "listening on " << s.bind << ":" << r.port() << ", to " << s.target << std::endl;
+
+    std::signal(SIGINT, on_stop);
+    std::signal(SIGTERM, on_stop);
+    std::signal(SIGUSR1, on_start);
+    const auto begin = std::chrono::steady_clock::now();
+    while (stop_wanted == 0 && (s.seconds <= 0 || std::chrono::steady_clock::now() - begin < splitdsl::from_seconds(s.seconds))) {
+        if (start_wanted != 0) r.start_clock();
+        std::this_thread::sleep_for(std::chrono::milliseconds{5});
+    }
+    const auto done = report(r, s);
+    if (!s.json.empty()) std::ofstream{s.json} << done.dump(2) << '\n';
+    if (!s.quiet) std::cout << done.dump() << std::endl;
+    return 0;
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+    settings s;
+    CLI::App app{"A bad link on purpose: relays TCP and slows, delays, stalls, corrupts or resets it. Times are in seconds since the start."};
+    app.add_option("--to", s.target, "Where it leads, host:port")->required();
+    app.add_option("--listen", s.listen_port, "Port to listen on; 0 lets the system choose")->capture_default_str();
+    app.add_option("--bind", s.bind, "Address to listen on")->capture_default_str();
+    app.add_option("--rate-up", s.rate_up_kbps, "Uplink rate in kbit/s; 0 is unlimited")->capture_default_str();
+    app.add_option("--rate-down", s.rate_down_kbps, "Downlink rate in kbit/s; 0 is unlimited")->capture_default_str();
+    app.add_option("--delay", s.delay_ms, "One-way delay in ms, each direction")->capture_default_str();
+    app.add_option("--jitter", s.jitter_ms, "Up to so many ms more, each direction")->capture_default_str();
+    app.add_option("--corrupt", s.corruption, "Probability that a chunk gets a flipped bit, each direction")->capture_default_str();
+    app.add_option("--drip", s.drip, "Bytes a second, one at a time, each direction; 0 is off")->capture_default_str();
+    auto* trace = app.add_option("--trace", s.trace, "Uplink rate from a csv with time_s and a rate column in kbit/s");
+    app.add_option("--column", s.column, "The trace's rate column")->capture_default_str();
+    app.add_option("--generate", s.generate_seed, "Uplink rate with an LTE drive's look, from this seed")->excludes(trace)->check(CLI::NonNegativeNumber);
+    app.add_option("--generate-seconds", s.generate_seconds, "Length of the generated trace before it repeats")->capture_default_str();
+    app.add_option("--blackout", s.blackouts, "START:LENGTH, nothing moves meanwhile; may be repeated")->take_all();
+    app.add_option("--fault", s.faults,
+                   "KIND:START:LENGTH[:PARAMETER[:up|down]]; kinds delay_step, jitter, rate_collapse, blackhole, stall, reset, half_open, "
+                   "corruption, slow_drip; may be repeated")
+        ->take_all();
+    app.add_option("--start", s.start, "When the trace and the faults start: now, first-connection, or sigusr1")
+        ->check(CLI::IsMember({"now", "first-connection", "sigusr1"}))
+        ->capture_default_str();
+    app.add_option("--buffer", s.buffer, "Socket buffers in bytes")->capture_default_str();
+    app.add_option("--seed", s.seed, "Seed of jitter and corruption")->capture_default_str();
+    app.add_option("--seconds", s.seconds, "End after so long; 0 runs until SIGINT or SIGTERM")->capture_default_str();
+    app.add_option("--json", s.json, "Write the report to this file at the end");
+    app.add_option("--port-file", s.port_file, "Write the port to this file once it listens");
+    app.add_flag("--quiet", s.quiet, "Print nothing but errors");
+    CLI11_PARSE(app, argc, argv);
+    try {
+        return run(s);
+    } catch (const splitdsl::error& e) {
+        std::cerr << "splitdsl-relay: " << e.what() << '\n';
+        return 2;
+    }
+}

@@ -1,0 +1,218 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file estimator.hpp
+/// What the link can do, from what was seen of it: effective rate by the receiver's times, and round trips by averaged pings.
+///
+/// A sender's own timing measures socket buffers, so every rate here comes from the other side's receive times or from a whole
+/// round trip. All are plain values: time is passed in, nothing allocates, nothing reads a clock.
+#pragma once
+
+#include <splitdsl/units.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstddef>
+#include <optional>
+
+namespace splitdsl::link {
+
+/// One message as its receiver saw it.
+struct received_transfer {
+    std::size_t bytes{};        ///< of the whole message, header included
+    std::size_t at_first{};     ///< of them, already there at the first stamp; they took no time between the stamps
+    duration spread{};          ///< last byte's stamp minus the first's, on the receiver's clock
+};
+
+/// Rate by the spread of one message. None if there is too little to see: one segment has no spread, and below
+/// `shortest_spread` the stamps' own noise decides. The result is a sample, not yet an estimate.
+inline std::optional<bits_per_second> rate_by_spread(const received_transfer& t, duration shortest_spread = std::chrono::microseconds{500}) {
+    if (t.at_first >= t.bytes || t.spread < shortest_spread) return std::nullopt;
+    return bits_per_second{static_cast<double>(t.bytes - t.at_first) * 8 / to_seconds(t.spread)};
+}
+
+/// One question and answer as the asking side saw it.
+struct round_trip {
+    std::size_t bytes_up{};
+    duration elapsed{};         ///< first byte handed over to answer complete, on the asker's clock
+    duration service{};         ///< message complete to answer sent, as the other side reports it
+    duration reply_time{};      ///< the answer's own time on the link, beyond an empty message's (0 if it is small)
+};
+
+/// Rate by what a round trip took beyond the link's empty round trip `rtt`. For messages of a single segment, which have no
+/// spread. None if less than `shortest` remains: then the link is faster than this message can show.
+inline std::optional<bits_per_second> rate_by_round_trip(const round_trip& t, duration rtt, duration shortest = std::chrono::microseconds{500}) {
+    const duration airtime = t.elapsed - t.service - t.reply_time - rtt;
+    if (t.bytes_up == 0 || airtime < shortest) return std::nullopt;
+    return bits_per_second{static_cast<double>(t.bytes_up) * 8 / to_seconds(airtime)};
+}
+
+struct rate_estimator_options {
+    double smoothing{0.25};                                 ///< weight of a new sample in the average, 0 < smoothing <= 1
+    duration memory{std::chrono::seconds{2}};               ///< after a pause of this length a new sample weighs 1 - 1/e at least
+    double percentile{0.25};                                ///< of the recent samples, for `conservative`
+    duration window{std::chrono::seconds{5}};               ///< samples older than this do not count as recent
+};
+
+/// Effective rate of one direction (SAGE's "effective data rate, retransmissions included").
+///
+/// `average` is an exponentially weighted mean; `conservative` is the lower of it and a low percentile of the recent samples,
+/// which is what a deadline should be planned with. Cost: O(16) a call.
+///
+/// ```cpp
+/// rate_estimator up;
+/// if (const auto sample = rate_by_spread({.bytes = 984, .at_first = 250, .spread = 6ms})) up.observe(now, *sample);
+/// const bits_per_second planned = up.conservative(now);
+/// ```
+class rate_estimator {
+public:
+    static constexpr std::size_t capacity = 16;
+
+    explicit rate_estimator(rate_estimator_options chosen = {}) : options{chosen} {}
+
+    void observe(instant now, bits_per_second sample) {
+        if (!(sample.value > 0) || !std::isfinite(sample.value)) return;
+        if (total == 0) {
+            mean = sample.value;
+        } else {
+            // Averaged as time per bit: the mean of rates would call a link that is fast and dead by turns fast.
+            const double pause = to_seconds(now - newest) / std::max(to_seconds(options.memory), 1e-9);
+            const double weight = std::clamp(std::max(options.smoothing, 1 - std::exp(-std::max(pause, 0.0))), 0.0, 1.0);
+            mean = 1 / ((1 - weight) / mean + weight / sample.value);
+        }
+        kept[total % capacity] = {now, sample.value};
+        ++total;
+        newest = now;
+    }
+
+    /// `bytes` were sent and `waited` has passed without an answer: the rate cannot be above this. Only ever lowers.
+    void observe_unanswered(instant now, std::size_t bytes, duration waited) {
+        if (waited <= duration{0} || total == 0) return;
+        const double bound = static_cast<double>(bytes) * 8 / to_seconds(waited);
+        if (bound < mean) observe(now, {bound});
+    }
+
+    bool known() const { return total > 0; }
+    bits_per_second average() const { return {total > 0 ? mean : 0}; }
+
+    /// At most `average`; 0 while nothing is known. With no recent sample it is the average alone: look at `age`.
+    bits_per_second conservative(instant now) const {
+        std::array<double, capacity> recent{};
+        std::size_t count = 0;
+        for (std::size_t i = 0; i < std::min(total, capacity); ++i)
+            if (now - kept[i].at <= options.window) recent[count++] = kept[i].rate;
+        if (count == 0) return average();
+        const auto position = static_cast<std::ptrdiff_t>(std::clamp(options.percentile, 0.0, 1.0) * static_cast<double>(count - 1));
+        std::nth_element(recent.begin(), recent.begin() + position, recent.begin() + static_cast<std::ptrdiff_t>(count));
+        return {std::min(mean, recent[static_cast<std::size_t>(position)])};
+    }
+
+    /// Since the last sample; the longest duration while there is none.
+    duration age(instant now) const { return total > 0 ? now - newest : duration::max(); }
+
+    /// After a reconnect over another network nothing learnt holds.
+    void forget() { total = 0; }
+
+private:
+    struct sample_at {
+        instant at{};
+        double rate{};
+    };
+    rate_estimator_options options;
+    std::array<sample_at, capacity> kept{};
+    std::size_t total{};
+    double mean{};
+    instant newest{};
+};
+
+struct rtt_estimator_options {
+    double smoothing{0.125};                                ///< weight of a new ping in the average (RFC 6298)
+    duration window{std::chrono::seconds{10}};              ///< pings older than this do not count for `lowest`
+};
+
+/// Round trip of an empty message by averaged pings (SAGE-18). Subtract the other side's service time before observing.
+class rtt_estimator {
+public:
+    static constexpr std::size_t capacity = 16;
+
+    explicit rtt_estimator(rtt_estimator_options chosen = {}) : options{chosen} {}
+
+    void observe(instant now, duration sample) {
+        if (sample < duration{0}) return;
+        const double seconds = to_seconds(sample);
+        if (total == 0) {
+            mean = seconds;
+            deviation = seconds / 2;
+        } else {
+            deviation += 2 * options.smoothing * (std::abs(seconds - mean) - deviation);
+            mean += options.smoothing * (seconds - mean);
+        }
+        kept[total % capacity] = {now, sample};
+        ++total;
+        newest = now;
+    }
+
+    bool known() const { return total > 0; }
+    duration average() const { return from_seconds(total > 0 ? mean : 0); }
+    /// Mean absolute deviation, smoothed: `average() + 4 * variation()` is a time-out in the manner of TCP.
+    duration variation() const { return from_seconds(total > 0 ? deviation : 0); }
+
+    /// Lowest of the pings in the window: the path without queueing. The average if there is none in it.
+    duration lowest(instant now) const {
+        duration least = duration::max();
+        for (std::size_t i = 0; i < std::min(total, capacity); ++i)
+            if (now - kept[i].at <= options.window) least = std::min(least, kept[i].value);
+        return least == duration::max() ? average() : least;
+    }
+
+    duration age(instant now) const { return total > 0 ? now - newest : duration::max(); }
+    void forget() { total = 0; }
+
+private:
+    struct sample_at {
+        instant at{};
+        duration value{};
+    };
+    rtt_estimator_options options;
+    std::array<sample_at, capacity> kept{};
+    std::size_t total{};
+    double mean{};
+    double deviation{};
+    instant newest{};
+};
+
+/// When to send the next small probe, so that a policy that stays local does not go blind.
+struct probe_schedule {
+    duration every{std::chrono::milliseconds{500}};         ///< no probe while a sample is younger than this
+    std::size_t bytes{512};                                 ///< of one probe; count its energy
+
+    bool due(duration age, duration since_last_probe) const { return age >= every && since_last_probe >= every; }
+};
+
+/// Both rates and the round trip of one link.
+struct link_estimator {
+    rate_estimator up{};
+    rate_estimator down{};
+    rtt_estimator rtt{};
+    probe_schedule probes{};
+
+    /// A message up and its answer, with what the other side reported. Takes the spread if it shows enough, else the round trip.
+    void observe_exchange(instant now, const received_transfer& sent, const round_trip& trip) {
+        if (const auto spread = rate_by_spread(sent)) {
+            up.observe(now, *spread);
+        } else if (rtt.known()) {
+            if (const auto by_trip = rate_by_round_trip(trip, rtt.lowest(now))) up.observe(now, *by_trip);
+        }
+    }
+
+    /// Age of the oldest estimate a decision for an offload rests on.
+    duration age(instant now) const { return std::max(up.age(now), rtt.age(now)); }
+
+    void forget() {
+        up.forget();
+        down.forget();
+        rtt.forget();
+    }
+};
+
+} // namespace splitdsl::link

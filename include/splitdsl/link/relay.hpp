@@ -1,0 +1,497 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file relay.hpp
+/// A bad link on purpose: a TCP relay that slows, delays, stalls, swallows, corrupts and resets what goes through it.
+#pragma once
+
+#include <splitdsl/detail/xoshiro.hpp>
+#include <splitdsl/link/delay_line.hpp>
+#include <splitdsl/link/fault.hpp>
+#include <splitdsl/link/tcp.hpp>
+#include <splitdsl/link/trace.hpp>
+
+#include <limits>
+#include <list>
+#include <mutex>
+#include <optional>
+#include <thread>
+
+namespace splitdsl::link {
+
+/// What one direction suffers. All zero: nothing.
+struct impairment {
+    bits_per_second rate{};     ///< 0: unlimited; shared by all connections, as one radio is
+    duration delay{};           ///< one way
+    duration jitter{};          ///< up to so much more, uniform; order is kept
+    double corruption{};        ///< probability that a chunk (at most 1,400 bytes) gets one bit flipped
+    double drip{};              ///< bytes a second, one at a time, whatever the rate; 0: off
+    bool stall{};               ///< nothing is taken in or let out; goes on later
+    bool blackhole{};           ///< taken in and thrown away
+};
+
+struct relay_options {
+    std::string host{"127.0.0.1"};              ///< where it leads
+    std::uint16_t port{};
+    std::string bind{"127.0.0.1"};              ///< where it listens
+    std::uint16_t listen_port{};                ///< 0: the system chooses
+    impairment up{};                            ///< from those who connect to the relay
+    impairment down{};                          ///< towards them
+    std::optional<link_trace> trace_up{};       ///< replaces `up.rate`; starts with the relay's clock, repeats for ever
+    std::vector<fault> faults{};                ///< timed by the relay's clock
+    bool start_on_first_connection{true};       ///< else the clock waits for `start_clock`
+    std::size_t buffer_bytes{16 * 1024};        ///< SO_RCVBUF and SO_SNDBUF of both sockets
+    std::size_t flight_bytes{256 * 1024};       ///< limit of what is on its way through the delay, a direction and connection
+    std::size_t max_connections{16};            ///< further ones wait in the backlog
+    std::uint64_t seed{1};
+};
+
+/// What the relay did so far.
+struct relay_counts {
+    std::uint64_t connections{};
+    std::uint64_t refused{};        ///< reset at once: refusing, or the target could not be reached
+    std::uint64_t resets{};         ///< connections reset by script or command
+    std::uint64_t bytes_up{};       ///< let out
+    std::uint64_t bytes_down{};
+    std::uint64_t swallowed{};      ///< bytes
+    std::uint64_t corrupted{};      ///< chunks
+    std::uint64_t open{};           ///< connections now
+};
+
+/// Listens from construction to destruction; one thread of its own. Everything public may be called from any thread.
+///
+/// Bytes are taken in small paced chunks (about a millisecond of the rate, at most 1,400 bytes), so what does not fit waits in
+/// the sender. A chunk comes out when its last bit would have left the link, plus the delay. Accurate to about a millisecond on
+/// an idle machine. `link_error` if it cannot listen or the target's name does not resolve; `option_error` for faults that a
+/// byte stream cannot show.
+///
+/// ```cpp
+/// splitdsl::link::relay bad{{.port = cloud_port, .up = {.rate = kilobits_per_second(900), .delay = 5ms}, .down = {.delay = 5ms},
+///                            .faults = {{fault_kind::stall, 20s, 25s}}}};
+/// splitdsl::link::tcp through{"127.0.0.1", bad.port()};
+/// ```
+class relay {
+public:
+    explicit relay(relay_options chosen)
+        : options{std::move(chosen)}, random{options.seed}, acceptor{context}, settings{options.up, options.down} {
+        require_valid(options.faults);
+        for (const fault& f : options.faults)
+            if (!shows_on_a_byte_stream(f.kind))
+                throw option_error(std::string{"relay: expected faults a byte stream can show, found "} + name_of(f.kind) +
+                                   " (use stall, blackhole, corruption or delay_step)");
+        for (const impairment& each : settings) require_valid_impairment(each);
+        if (options.flight_bytes < 1024) throw option_error("relay: expected at least 1024 flight_bytes, found " + std::to_string(options.flight_bytes));
+        const std::string who = "relay to " + options.host + ":" + std::to_string(options.port);
+        if (options.port == 0) throw link_error(who + ": expected a port from 1 to 65535");
+        target = detail::resolve(context, options.host, options.port, who).front();
+        listen();
+        worker = std::thread{[this] { run(); }};
+    }
+    relay(const relay&) = delete;
+    relay& operator=(const relay&) = delete;
+    ~relay() {
+        stopping.store(true);
+        event.set();
+        worker.join();
+    }
+
+    std::uint16_t port() const { return bound; }
+
+    /// Replaces what a direction (or both) suffers; scripted faults come on top. With a trace, `rate` of the uplink has no effect.
+    void set(direction which, const impairment& wanted) {
+        require_valid_impairment(wanted);
+        {
+            const std::lock_guard lock{guard};
+            if (which != direction::down) settings[0] = wanted;
+            if (which != direction::up) settings[1] = wanted;
+        }
+        event.set();
+    }
+    impairment get(direction which) const {
+        const std::lock_guard lock{guard};
+        return settings[which == direction::down ? 1 : 0];
+    }
+
+    /// Resets (RST, not FIN) every connection there is.
+    void reset_connections() {
+        reset_wanted.store(true);
+        event.set();
+    }
+    /// While false, newcomers are reset at once.
+    void accept_connections(bool yes) {
+        accepting.store(yes);
+        event.set();
+    }
+
+    /// The trace and the faults start now, unless they already run.
+    void start_clock() {
+        std::int64_t none = not_started;
+        clock_zero.compare_exchange_strong(none, detail::steady_now().time_since_epoch().count());
+        event.set();
+    }
+    bool clock_runs() const { return clock_zero.load() != not_started; }
+    /// Since the clock started; 0 before.
+    duration elapsed() const { return since_zero(detail::steady_now()); }
+
+    relay_counts counts() const {
+        return {.connections = count_connections.load(), .refused = count_refused.load(), .resets = count_resets.load(),
+                .bytes_up = count_bytes[0].load(), .bytes_down = count_bytes[1].load(), .swallowed = count_swallowed.load(),
+                .corrupted = count_corrupted.load(), .open = count_open.load()};
+    }
+
+private:
+    static constexpr std::size_t largest_chunk = 1'400;
+    static constexpr std::int64_t not_started = std::numeric_limits<std::int64_t>::min();
+
+    /// One direction of the link: all connections share its rate.
+    struct pacer {
+        impairment now{};           // settings with the script on top
+        double factor{1};           // of a rate collapse
+        instant next{};             // the link is busy until then
+        bool idle{true};            // it looked for bytes when it was free, and there were none
+        bool took{};                // bytes in this pass
+    };
+    /// One direction of a connection.
+    struct lane {
+        detail::delay_line line;
+        bool ended{};               // the source sent its end
+        bool passed_end{};          // and it was passed on
+        bool blocked{};             // the sink takes no more for now
+    };
+    struct connection {
+        asio::ip::tcp::socket client;
+        asio::ip::tcp::socket server;
+        lane lanes[2];
+        bool connecting{};
+        bool dead{};
+        instant give_up{};
+    };
+
+    static void require_valid_impairment(const impairment& i) {
+        if (!(i.rate.value >= 0 && i.rate.value <= 1e12)) throw option_error("relay: expected a rate from 0 to 1e12 bit/s, found " + std::to_string(i.rate.value));
+        if (i.delay < duration{0} || i.jitter < duration{0}) throw option_error("relay: expected a delay and a jitter of 0 or more");
+        if (!(i.corruption >= 0 && i.corruption <= 1)) throw option_error("relay: expected a corruption from 0 to 1, found " + std::to_string(i.corruption));
+        if (!(i.drip >= 0 && i.drip <= 1e9)) throw option_error("relay: expected a drip from 0 to 1e9 bytes a second, found " + std::to_string(i.drip));
+    }
+
+    tcp_options tuning() const {
+        const int size = static_cast<int>(std::min<std::size_t>(options.buffer_bytes, 1 << 24));
+        // Ordinary segments: a loopback's 64 kB ones do not fit a small window and would stall it.
+        return {.unsent_low_water = size, .send_buffer = size, .receive_buffer = size, .segment_size = static_cast<int>(largest_chunk)};
+    }
+
+    void listen() {
+        std::error_code code;
+        const auto address = asio::ip::make_address(options.bind, code);
+        if (code) throw link_error("relay: expected a numeric address to bind, found \"" + options.bind + "\"");
+        const asio::ip::tcp::endpoint endpoint{address, options.listen_port};
+        acceptor.open(endpoint.protocol(), code);
+        if (!code) acceptor.set_option(asio::socket_base::reuse_address(true), code);
+        if (!code) {
+            detail::prepare(acceptor, tuning());
+            acceptor.bind(endpoint, code);
+        }
+        if (!code) acceptor.listen(asio::socket_base::max_listen_connections, code);
+        if (!code) acceptor.non_blocking(true, code);
+        if (!code) bound = acceptor.local_endpoint(code).port();
+        if (code) throw link_error("relay on " + options.bind + ":" + std::to_string(options.listen_port) + ": expected a free address and port, found: " + code.message());
+    }
+
+    duration since_zero(instant t) const {
+        const std::int64_t zero = clock_zero.load();
+        return zero == not_started ? duration{0} : std::max(t.time_since_epoch() - duration{zero}, duration{0});
+    }
+
+    void run() {
+        while (!stopping.load()) {
+            const instant now = detail::steady_now();
+            apply_script(now);
+            if (reset_wanted.exchange(false)) reset_all();
+            accept_new(now);
+            for (pacer& p : pacers) p.took = false;
+            for (connection& c : connections) serve(c, now);
+            for (pacer& p : pacers)
+                if (p.next <= now && !p.took) p.idle = true;
+            reap();
+            sleep();
+        }
+    }
+
+    /// Overlays the script on the settings and fires its one-time events.
+    void apply_script(instant now) {
+        {
+            const std::lock_guard lock{guard};
+            for (int d = 0; d < 2; ++d) pacers[d].now = settings[d];
+        }
+        pacers[0].factor = pacers[1].factor = 1;
+        refusing = !accepting.load();
+        next_edge = instant::max();
+        if (!clock_runs()) return;
+        const duration t = since_zero(now);
+        for (std::size_t i = 0; i < options.faults.size(); ++i) {
+            const fault& f = options.faults[i];
+            if (f.end > t) next_edge = std::min(next_edge, now + ((f.start > t ? f.start : f.end) - t));
+            // A reset strikes at its start, a half-open connection is found out at its end.
+            const duration strikes = f.kind == fault_kind::half_open ? f.end : f.start;
+            const std::uint64_t bit = std::uint64_t{1} << i;
+            if ((f.kind == fault_kind::reset || f.kind == fault_kind::half_open) && t >= strikes && (struck & bit) == 0) {
+                struck |= bit;
+                reset_all();
+            }
+            if (!f.active(t)) continue;
+            if (f.kind == fault_kind::reset) refusing = true;
+            for (int d = 0; d < 2; ++d)
+                if (f.concerns(d == 0 ? direction::up : direction::down)) overlay(pacers[d], f);
+        }
+    }
+
+    static void overlay(pacer& p, const fault& f) {
+        switch (f.kind) {
+        case fault_kind::delay_step: p.now.delay += from_seconds(f.parameter); break;
+        case fault_kind::jitter: p.now.jitter += from_seconds(f.parameter); break;
+        case fault_kind::rate_collapse: p.factor = std::min(p.factor, f.parameter); break;
+        case fault_kind::blackhole:
+        case fault_kind::half_open: p.now.blackhole = true; break;
+        case fault_kind::stall: p.now.stall = true; break;
+        case fault_kind::corruption: p.now.corruption = std::max(p.now.corruption, f.parameter); break;
+        case fault_kind::slow_drip: p.now.drip = f.parameter; break;
+        default: break;
+        }
+        // A rate of nothing is a stall; the pacing below divides by the factor.
+        if (p.factor <= 0) p.now.stall = true;
+    }
+
+    void accept_new(instant now) {
+        while (connections.size() < options.max_connections) {
+            asio::ip::tcp::socket client{context};
+            std::error_code code;
+            acceptor.accept(client, code);
+            if (code) return;
+            if (refusing) {
+                abort(client);
+                ++count_refused;
+                continue;
+            }
+            detail::finish(client, tuning(), code);
+            asio::ip::tcp::socket server{context};
+            if (!code) server.open(target.protocol(), code);
+            if (!code) {
+                detail::prepare(server, tuning());
+                detail::finish(server, tuning(), code);
+            }
+            bool connecting = false;
+            if (!code && ::connect(server.native_handle(), target.data(), static_cast<socklen_t>(target.size())) != 0) {
+                connecting = errno == EINPROGRESS;
+                if (!connecting) code = std::error_code{errno, std::system_category()};
+            }
+            if (code) {
+                abort(client);
+                ++count_refused;
+                continue;
+            }
+            if (options.start_on_first_connection) start_clock();
+            ++count_connections;
+            const auto line = [&] { return lane{.line = detail::delay_line{options.flight_bytes, 4096}}; };
+            connections.push_back({std::move(client), std::move(server), {line(), line()}, connecting, false, now + std::chrono::seconds{5}});
+            count_open.store(connections.size());
+        }
+    }
+
+    /// Closes with RST.
+    static void abort(asio::ip::tcp::socket& socket) {
+        std::error_code code;
+        socket.set_option(asio::socket_base::linger(true, 0), code);
+        socket.close(code);
+    }
+    static void kill(connection& c) {
+        abort(c.client);
+        abort(c.server);
+        c.dead = true;
+    }
+    void reset_all() {
+        for (connection& c : connections) {
+            if (c.dead) continue;
+            kill(c);
+            ++count_resets;
+        }
+    }
+    void reap() {
+        if (std::erase_if(connections, [](const connection& c) { return c.dead; }) > 0) count_open.store(connections.size());
+    }
+
+    void serve(connection& c, instant now) {
+        if (c.dead) return;
+        if (c.connecting) {
+            pollfd descriptor{c.server.native_handle(), POLLOUT, 0};
+            if (::poll(&descriptor, 1, 0) == 0) {
+                if (now < c.give_up) return;
+                kill(c);
+                ++count_refused;
+                return;
+            }
+            int failure = 0;
+            socklen_t size = sizeof failure;
+            if (::getsockopt(c.server.native_handle(), SOL_SOCKET, SO_ERROR, &failure, &size) != 0 || failure != 0) {
+                kill(c);
+                ++count_refused;
+                return;
+            }
+            c.connecting = false;
+        }
+        for (int d = 0; d < 2 && !c.dead; ++d) {
+            take_in(c, d, now);
+            if (!c.dead) let_out(c, d, now);
+        }
+        if (!c.dead && c.lanes[0].passed_end && c.lanes[1].passed_end) c.dead = true;
+    }
+
+    asio::ip::tcp::socket& source(connection& c, int d) { return d == 0 ? c.client : c.server; }
+    asio::ip::tcp::socket& sink(connection& c, int d) { return d == 0 ? c.server : c.client; }
+
+    /// Reads as many chunks as the link is free for.
+    void take_in(connection& c, int d, instant now) {
+        pacer& p = pacers[d];
+        lane& l = c.lanes[d];
+        while (!p.now.stall && !l.ended && p.next <= now) {
+            const auto into = l.line.room(chunk_size(d, now));
+            if (into.empty()) return;
+            std::error_code code;
+            const std::size_t size = source(c, d).read_some(asio::buffer(into.data(), into.size()), code);
+            if (code == asio::error::would_block || code == asio::error::try_again) return;
+            if (code == asio::error::eof) {
+                l.ended = true;
+                return;
+            }
+            if (code) return kill(c);
+            p.took = true;
+            // Bytes that lay ready while this thread overslept started when the link got free, not when it woke up.
+            const instant begin = p.idle ? now : std::max(p.next, now - std::chrono::milliseconds{5});
+            p.idle = false;
+            const instant sent = finish(d, begin, size);
+            p.next = sent;
+            if (p.now.blackhole) {
+                count_swallowed += size;
+                continue;
+            }
+            if (p.now.corruption > 0 && random.chance(p.now.corruption)) {
+                into[random.below(static_cast<std::uint32_t>(size))] ^= std::byte{1} << random.below(8);
+                ++count_corrupted;
+            }
+            duration extra = p.now.delay;
+            if (p.now.jitter > duration{0}) extra += from_seconds(to_seconds(p.now.jitter) * random.uniform());
+            l.line.commit(size, sent + extra);
+        }
+    }
+
+    bool paced(int d) const { return pacers[d].now.drip > 0 || pacers[d].now.rate.value > 0 || (d == 0 && options.trace_up); }
+    double rate(int d, instant at) const {
+        const pacer& p = pacers[d];
+        if (p.now.drip > 0) return p.now.drip * 8;
+        return p.factor * (d == 0 && options.trace_up ? options.trace_up->rate_at(since_zero(at)).value : p.now.rate.value);
+    }
+    std::size_t chunk_size(int d, instant now) const {
+        if (pacers[d].now.drip > 0) return 1;
+        if (!paced(d)) return 16 * largest_chunk;
+        constexpr double chunk_seconds = 1e-3;
+        return static_cast<std::size_t>(std::clamp(rate(d, now) / 8 * chunk_seconds, 16.0, static_cast<double>(largest_chunk)));
+    }
+    /// When the last bit of a chunk leaves that begins to leave at `begin`.
+    instant finish(int d, instant begin, std::size_t size) const {
+        const pacer& p = pacers[d];
+        if (!paced(d)) return begin;
+        if (p.now.drip <= 0 && d == 0 && options.trace_up) {
+            const duration t = since_zero(begin);
+            const duration done = options.trace_up->transfer_end(t, static_cast<std::size_t>(static_cast<double>(size) / p.factor));
+            return begin + (done - t);
+        }
+        return begin + bytes{static_cast<double>(size)} / bits_per_second{rate(d, begin)};
+    }
+
+    void let_out(connection& c, int d, instant now) {
+        pacer& p = pacers[d];
+        lane& l = c.lanes[d];
+        l.blocked = false;
+        while (!p.now.stall && l.line.next_release() <= now) {
+            const auto front = l.line.front();
+            if (p.now.blackhole) {
+                count_swallowed += front.size();
+                l.line.drop(front.size());
+                continue;
+            }
+            std::error_code code;
+            const std::size_t size = sink(c, d).write_some(asio::buffer(front.data(), front.size()), code);
+            if (code == asio::error::would_block || code == asio::error::try_again) {
+                l.blocked = true;
+                break;
+            }
+            if (code) return kill(c);
+            count_bytes[d] += size;
+            l.line.drop(size);
+        }
+        // Ends travel like bytes: not through a stall, not out of a black hole.
+        if (l.ended && !l.passed_end && l.line.empty() && !p.now.stall && !p.now.blackhole) {
+            std::error_code code;
+            sink(c, d).shutdown(asio::socket_base::shutdown_send, code);
+            l.passed_end = true;
+        }
+    }
+
+    /// Until bytes may move: a descriptor, a chunk that is due, a free link, an edge of the script, or a command.
+    void sleep() {
+        instant until = next_edge;
+        polled.clear();
+        polled.push_back({event.descriptor(), POLLIN, 0});
+        if (connections.size() < options.max_connections) polled.push_back({acceptor.native_handle(), POLLIN, 0});
+        const instant now = detail::steady_now();
+        for (connection& c : connections) {
+            if (c.connecting) {
+                polled.push_back({c.server.native_handle(), POLLOUT, 0});
+                until = std::min(until, c.give_up);
+                continue;
+            }
+            short wanted[2]{};
+            for (int d = 0; d < 2; ++d) {
+                const pacer& p = pacers[d];
+                const lane& l = c.lanes[d];
+                if (p.now.stall) continue;
+                if (l.blocked) wanted[1 - d] = static_cast<short>(wanted[1 - d] | POLLOUT);
+                else until = std::min(until, l.line.next_release());
+                if (l.ended || l.line.full()) continue;
+                if (p.next <= now) wanted[d] = static_cast<short>(wanted[d] | POLLIN);
+                else until = std::min(until, p.next);
+            }
+            // An unwanted descriptor stays out: poll reports a hang-up even if nothing was asked.
+            if (wanted[0] != 0) polled.push_back({c.client.native_handle(), wanted[0], 0});
+            if (wanted[1] != 0) polled.push_back({c.server.native_handle(), wanted[1], 0});
+        }
+        if (until > now) detail::poll_until(polled, until);
+        event.take();
+    }
+
+    relay_options options;
+    splitdsl::detail::xoshiro256 random;
+    asio::io_context context{1};
+    asio::ip::tcp::acceptor acceptor;
+    asio::ip::tcp::endpoint target;
+    std::uint16_t bound{};
+    detail::wake_event event;
+
+    // The relay's thread only.
+    std::list<connection> connections;
+    pacer pacers[2]{};
+    std::vector<pollfd> polled;
+    instant next_edge{instant::max()};
+    std::uint64_t struck{};
+    bool refusing{};
+
+    mutable std::mutex guard;
+    impairment settings[2];         // under guard
+    std::atomic<bool> stopping{};
+    std::atomic<bool> reset_wanted{};
+    std::atomic<bool> accepting{true};
+    std::atomic<std::int64_t> clock_zero{not_started};
+    std::atomic<std::uint64_t> count_connections{}, count_refused{}, count_resets{}, count_swallowed{}, count_corrupted{}, count_open{};
+    std::atomic<std::uint64_t> count_bytes[2]{};
+    std::thread worker;
+};
+
+} // namespace splitdsl::link

@@ -1,0 +1,114 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file calibration.hpp
+/// Measures a network's stages before the first frame, which also warms caches and pages, and derives the machine's rules.
+#pragma once
+
+#include <splitdsl/runtime/aligned_buffer.hpp>
+#include <splitdsl/runtime/edge_options.hpp>
+#include <splitdsl/runtime/frame_rules.hpp>
+#include <splitdsl/runtime/session.hpp>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <string>
+#include <vector>
+
+namespace splitdsl {
+
+/// Stage times on this machine (paced ones as paced): measured at construction.
+struct stage_profile {
+    int stages{};
+    std::array<duration, max_stages> median{};
+    std::array<duration, max_stages> p99{};
+
+    /// Does the head (at its p99), the reserve behind the first cut and the sentinel's lead fit into the deadline?
+    bool fits(const frame_rules& r) const {
+        duration head{};
+        for (int k = 0; k < r.first_tail_stage(); ++k) head += p99[static_cast<std::size_t>(k)];
+        return head + r.remaining[r.first_tail_stage()] + r.last_resort_lead <= r.deadline;
+    }
+};
+
+namespace detail {
+
+inline const edge_options& checked(const edge_options& o, const pipeline& p) {
+    const auto text = [](auto v) { return std::to_string(v); };
+    if (p.stages < 1 || p.stages > max_stages)
+        throw option_error("edge: a network of 1.." + text(max_stages) + " stages was expected, found " + text(p.stages));
+    if (p.cuts.size() > static_cast<std::size_t>(max_cuts))
+        throw option_error("edge: at most " + text(max_cuts) + " cuts were expected, found " + text(p.cuts.size()));
+    if (o.deadline <= duration{}) throw option_error("edge: a deadline above 0 was expected, found " + text(o.deadline.count()) + " ns");
+    if (o.reserve < duration{} || o.last_resort_lead < duration{})
+        throw option_error("edge: reserve and last_resort_lead of 0 or more were expected");
+    if (!o.stage_times.empty() && o.stage_times.size() != static_cast<std::size_t>(p.stages))
+        throw option_error("edge: stage_times for " + text(p.stages) + " stages were expected, found " + text(o.stage_times.size()));
+    if (o.exits.size() > 250) throw option_error("edge: at most 250 exits were expected, found " + text(o.exits.size()));
+    for (const auto& e : o.exits)
+        if (e.stage < 0 || e.stage >= p.stages || e.first_float > p.output_floats || e.floats > p.output_floats - e.first_float)
+            throw option_error("edge: an exit within the network's " + text(p.stages) + " stages and " + text(p.output_floats) + " output floats was expected");
+    for (std::size_t k = 0; k < p.cuts.size(); ++k)
+        if (p.cuts[k].stage < 0 || p.cuts[k].stage >= p.stages || (k > 0 && p.cuts[k].stage <= p.cuts[k - 1].stage))
+            throw option_error("edge: cuts at rising stages of the network were expected");
+    return o;
+}
+
+inline stage_profile calibrate(const pipeline& p, const std::byte* packed, std::byte* arena, float* outputs,
+                               std::span<const duration> paced, int runs) {
+    stage_profile profile{.stages = p.stages};
+    std::size_t room{};
+    for (const auto& t : p.inputs) room = std::max(room, t.bytes);
+    const aligned_buffer nothing{room};
+    const std::vector<const void*> inputs(p.inputs.size(), nothing.data());
+    const frame_memory memory{arena, packed, inputs.data(), outputs};
+    const std::atomic<bool> never{};
+    std::vector<std::vector<duration>> seen(static_cast<std::size_t>(p.stages));
+    for (int run = 0; run < std::max(runs, 1) + 1; ++run)
+        for (int k = 0; k < p.stages; ++k) {
+            const auto begun = std::chrono::steady_clock::now();
+            p.run(memory, k, k + 1, &never);
+            const duration took = std::chrono::steady_clock::now() - begun;
+            if (run > 0) seen[static_cast<std::size_t>(k)].push_back(took);     // the first only warms up
+        }
+    for (std::size_t k = 0; k < seen.size(); ++k) {
+        auto& s = seen[k];
+        std::sort(s.begin(), s.end());
+        const duration least = paced.empty() ? duration{} : paced[k];
+        profile.median[k] = std::max(least, s[s.size() / 2]);
+        profile.p99[k] = std::max(least, s[std::min(s.size() - 1, s.size() * 99 / 100)]);
+    }
+    return profile;
+}
+
+/// Twice each stage's p99; behind the first cut at least the reserve asked for, spread over its stages in proportion.
+inline frame_rules rules_for(const pipeline& p, const edge_options& o, const stage_profile& times) {
+    frame_rules r{.stages = p.stages, .cuts = static_cast<int>(p.cuts.size()), .deadline = o.deadline, .last_resort_lead = o.last_resort_lead, .breaker = o.breaker};
+    for (std::size_t k = 0; k < p.cuts.size(); ++k) r.stage_of_cut[k] = p.cuts[k].stage;
+    const int first = r.first_tail_stage();
+    duration tail{};
+    for (int k = first; k < p.stages; ++k) tail += 2 * times.p99[static_cast<std::size_t>(k)];
+    const double stretch = tail.count() > 0 && o.reserve > tail ? to_seconds(o.reserve) / to_seconds(tail) : 1.0;
+    for (int k = p.stages - 1; k >= 0; --k) {
+        const double own = to_seconds(2 * times.p99[static_cast<std::size_t>(k)]) * (k >= first ? stretch : 1.0);
+        r.remaining[k] = r.remaining[k + 1] + from_seconds(own);
+    }
+    if (first < p.stages) {
+        const duration short_of = std::max(o.reserve, tail) - r.remaining[first];   // rounding, or stages too short to measure
+        for (int k = 0; k <= first; ++k) r.remaining[k] += std::max(short_of, duration{});
+    }
+    return r;
+}
+
+/// Room for the largest thing this network may send: a cut's payload or the whole input.
+inline session_setup setup_for(const pipeline& p, const edge_options& o) {
+    std::size_t whole{};
+    for (const auto& t : p.inputs) whole += t.bytes;
+    std::size_t largest = o.encode_input ? (o.encoded_input_max ? o.encoded_input_max : whole + 1024) : whole;
+    for (const auto& c : p.cuts) largest = std::max(largest, c.payload_bytes);
+    return {.network = p.network, .fingerprint = p.fingerprint, .weights_digest = o.weights_digest, .payload_max = largest,
+            .output_floats = p.output_floats, .options = o.link, .threads = o.threads};
+}
+
+} // namespace detail
+} // namespace splitdsl

@@ -1,0 +1,63 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file arch.hpp
+/// Names the instruction set this file is compiled for, as the inline namespace that every kernel and the executor live in.
+///
+/// Two files compiled with different flags then define different symbols, and the linker can never pick the wider code for a
+/// machine that lacks it. The name follows the compiler's own macros, so it cannot disagree with the code that is emitted.
+#pragma once
+
+#if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512VL__) && defined(__FMA__)
+#define SPLITDSL_ARCH arch_avx512
+#define SPLITDSL_ARCH_NAME "avx512"
+#define SPLITDSL_ARCH_AVX512 1
+#elif defined(__AVX2__) && defined(__FMA__)
+#define SPLITDSL_ARCH arch_avx2_fma
+#define SPLITDSL_ARCH_NAME "avx2_fma"
+#define SPLITDSL_ARCH_AVX2_FMA 1
+#elif defined(__AVX__)
+#define SPLITDSL_ARCH arch_avx
+#define SPLITDSL_ARCH_NAME "avx"
+#define SPLITDSL_ARCH_AVX 1
+#elif defined(__SSE4_1__)
+#define SPLITDSL_ARCH arch_sse41
+#define SPLITDSL_ARCH_NAME "sse41"
+#define SPLITDSL_ARCH_SSE2 1
+#elif defined(__SSE2__)
+#define SPLITDSL_ARCH arch_sse2
+#define SPLITDSL_ARCH_NAME "sse2"
+#define SPLITDSL_ARCH_SSE2 1
+#elif defined(__aarch64__) && defined(__ARM_NEON)
+#define SPLITDSL_ARCH arch_neon
+#define SPLITDSL_ARCH_NAME "neon"
+#define SPLITDSL_ARCH_NEON 1
+#else
+#error "splitdsl: kernels/simd knows SSE2, AVX, AVX2 with FMA, AVX-512 (F, BW, DQ, VL) and AArch64 NEON; use kernels/reference here"
+#endif
+
+/// Every kernel body is inlined into its caller: a call between files compiled with different flags must not exist.
+#define SPLITDSL_INLINE [[gnu::always_inline]] inline
+
+namespace splitdsl::kernels::inline SPLITDSL_ARCH {
+namespace simd {
+
+/// Floats in one vector, and channels in one block of a blocked tensor.
+#if defined(SPLITDSL_ARCH_AVX512)
+inline constexpr int lanes = 16;
+#elif defined(SPLITDSL_ARCH_AVX2_FMA) || defined(SPLITDSL_ARCH_AVX)
+inline constexpr int lanes = 8;
+#else
+inline constexpr int lanes = 4;
+#endif
+
+/// Vector registers the compiler may use; decides how large a tile of a convolution is kept in registers.
+#if defined(SPLITDSL_ARCH_AVX512) || defined(SPLITDSL_ARCH_NEON)
+inline constexpr int vector_registers = 32;
+#else
+inline constexpr int vector_registers = 16;
+#endif
+
+inline constexpr const char* arch_name = SPLITDSL_ARCH_NAME;
+
+} // namespace simd
+} // namespace splitdsl::kernels::inline SPLITDSL_ARCH

@@ -1,0 +1,113 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file views.hpp
+/// What every kernel takes: views of blocked tensors, shapes as run-time numbers, and how work is cut into tasks.
+///
+/// A blocked tensor of (channels, height, width) lies as [ceil(channels / lanes)][rows][columns][lanes] floats, with a halo of
+/// zeros around every channel block. Lanes beyond the last channel hold something finite, and no kernel reads meaning into them.
+#pragma once
+
+#include "arch.hpp"
+
+#include <cstddef>
+#include <cstdint>
+
+namespace splitdsl::kernels::inline SPLITDSL_ARCH {
+namespace simd {
+
+/// A blocked tensor to write. All distances are in floats; `at` is row 0, column 0, lane 0 of channel block 0 of the interior.
+struct view {
+    float* at = nullptr;
+    std::ptrdiff_t row = 0;   ///< from one row to the next
+    std::ptrdiff_t block = 0; ///< from one channel block to the next
+};
+
+/// A blocked tensor to read.
+struct const_view {
+    const float* at = nullptr;
+    std::ptrdiff_t row = 0;
+    std::ptrdiff_t block = 0;
+    constexpr const_view() = default;
+    constexpr const_view(const float* a, std::ptrdiff_t r, std::ptrdiff_t b) : at(a), row(r), block(b) {}
+    SPLITDSL_INLINE constexpr const_view(const view& v) : at(v.at), row(v.row), block(v.block) {}
+};
+
+/// Interior of a tensor.
+struct extent {
+    int channels = 0;
+    int height = 0;
+    int width = 0;
+};
+
+/// Zeros around every channel block, in rows and columns.
+struct halo {
+    int top = 0;
+    int left = 0;
+    int bottom = 0;
+    int right = 0;
+};
+
+enum class activation : std::uint8_t { none, relu, relu6, leaky_relu, hard_swish, hard_sigmoid, sigmoid, tanh };
+
+/// What happens to a result before it is stored: result + addend, then the activation.
+struct epilogue {
+    activation act = activation::none;
+    float slope = 0;     ///< of leaky_relu, for negative values
+    const_view addend{}; ///< `at == nullptr`: none
+};
+
+/// A convolution, PyTorch's meaning of every number. Also describes a transposed one (then stride and padding act on the output).
+struct conv_shape {
+    int in_channels = 0, in_height = 0, in_width = 0;
+    int out_channels = 0, out_height = 0, out_width = 0;
+    int kernel_h = 1, kernel_w = 1;
+    int stride_h = 1, stride_w = 1;
+    int pad_top = 0, pad_left = 0;
+    int dilation_h = 1, dilation_w = 1;
+    int groups = 1;
+};
+
+/// A fully connected layer.
+struct dense_shape {
+    int inputs = 0;
+    int outputs = 0;
+};
+
+/// A pooling window; padding at the bottom and right matters only to an average that counts it.
+struct pool_shape {
+    int channels = 0, in_height = 0, in_width = 0, out_height = 0, out_width = 0;
+    int kernel_h = 1, kernel_w = 1, stride_h = 1, stride_w = 1;
+    int pad_top = 0, pad_left = 0, pad_bottom = 0, pad_right = 0;
+    bool count_include_pad = true;
+};
+
+SPLITDSL_INLINE constexpr int smaller(int a, int b) { return b < a ? b : a; }
+SPLITDSL_INLINE constexpr int larger(int a, int b) { return a < b ? b : a; }
+SPLITDSL_INLINE constexpr int divide_up(int a, int b) { return (a + b - 1) / b; }
+
+/// Channel blocks of a tensor.
+SPLITDSL_INLINE constexpr int blocks_of(int channels) { return divide_up(channels, lanes); }
+
+/// Rows per task of the kernels that go through their output row by row: about 16 Ki floats.
+SPLITDSL_INLINE constexpr int rows_per_task(const extent& e) {
+    return e.width > 0 ? larger(1, smaller(e.height, 16384 / (e.width * lanes))) : 1;
+}
+
+/// Tasks of every kernel that goes through its *output* row by row (all except convolution, dense and global pooling).
+SPLITDSL_INLINE constexpr int row_tasks(const extent& out) {
+    return blocks_of(out.channels) * divide_up(out.height, rows_per_task(out));
+}
+
+/// Calls visit(block, row) for every row that tasks [first, last) of `out` cover.
+template <class Visit>
+SPLITDSL_INLINE void for_each_row(const extent& out, int first, int last, Visit&& visit) {
+    const int rows = rows_per_task(out);
+    const int chunks = larger(1, divide_up(out.height, rows));
+    for (int task = first; task < last; ++task) {
+        const int block = task / chunks, begin = (task % chunks) * rows, end = smaller(out.height, begin + rows);
+        for (int r = begin; r < end; ++r) visit(block, r);
+    }
+}
+
+} // namespace simd
+} // namespace splitdsl::kernels::inline SPLITDSL_ARCH

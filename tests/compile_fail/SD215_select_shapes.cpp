@@ -1,0 +1,17 @@
+// expect: splitdsl SD215: the branches of a select differ in shape
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+#include <splitdsl/language.hpp>
+
+using namespace splitdsl;
+
+struct network {
+    static constexpr auto graph() {
+#ifndef REPAIRED
+        return input("x", f32, {.channels = 8, .height = 16, .width = 16}) | global_pool() | select("command", named("a", dense(3)), named("b", dense(2)));
+#else
+        return input("x", f32, {.channels = 8, .height = 16, .width = 16}) | global_pool() | select("command", named("a", dense(3)), named("b", dense(3)));
+#endif
+    }
+};
+static_assert(check<network>);
