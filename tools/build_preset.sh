@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
 # tools/build_preset.sh PRESET [TARGETS] [-DNAME=VALUE...]: configures and builds, with Ninja where it is installed.
-# TARGETS: names separated by commas; without, everything. Sourced by nothing; every front calls it.
+# TARGETS: names separated by commas; without, everything.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -27,4 +27,5 @@ if ! cmake --preset "$preset" "$@" > "$log" 2>&1; then
     exit 1
 fi
 grep -h '^-- splitdsl' "$log" || true
-cmake --build "build/$preset" --parallel "${BUILD_JOBS:-$(nproc)}" --target ${targets//,/ }
+IFS=, read -r -a names <<< "$targets"
+cmake --build "build/$preset" --parallel "${BUILD_JOBS:-$(nproc)}" --target "${names[@]}"

@@ -4,7 +4,7 @@
 #
 # tools/run_benchmarks.sh [NAME...]: builds the benchmarks and runs them one after the other; JSON goes to out/bench.
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit 1
 if [ "${1:-}" = -h ] || [ "${1:-}" = --help ]; then
     sed -n '5s/^# \{0,1\}//p' "$0"
     exit 0
@@ -13,11 +13,12 @@ tools/install_dependencies.sh test || exit 1
 tools/build_preset.sh release all_benchmarks || exit 1
 mkdir -p out/bench
 failed=0
+names=("$@")
 chosen() { [ ${#names[@]} -eq 0 ] || printf '%s\n' "${names[@]}" | grep -qx "$1"; }
 names=("$@")
 for program in build/release/benchmarks/bench_*; do
     name=$(basename "$program")
-    [ -x "$program" ] && [ -f "$program" ] && chosen "$name" || continue
+    if [ ! -f "$program" ] || [ ! -x "$program" ] || ! chosen "$name"; then continue; fi
     echo "=== $name"
     "$program" --json "out/bench/$name.json" || failed=1
 done

@@ -8,6 +8,7 @@
 """
 import argparse
 import pathlib
+import posixpath
 import re
 import sys
 
@@ -52,7 +53,7 @@ CONTAINED = {
     r"(cudnn|cuda)": ["kernels/cudnn/"],
 }
 LANGUAGE_LAYERS = {"lang", "graph", "check", "language.hpp"}
-INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]', re.M)
+INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.M)
 
 
 def layer_of(path):
@@ -79,7 +80,9 @@ def problems_of(files):
         if layer not in LEVEL:
             found.append(f"{name}: '{layer}' is in no layer; add it to LAYERS in tests/includes/run.py and to docs/design")
             continue
-        for target in INCLUDE.findall(text):
+        for bracket, target in INCLUDE.findall(text):
+            if bracket == '"':  # relative to the including file
+                target = posixpath.normpath(posixpath.join(posixpath.dirname(own), target))
             other = layer_of(target)
             if other is not None:
                 if other not in LEVEL:
@@ -116,6 +119,7 @@ def read_files():
 def self_test():
     planted = {
         "upward": {"include/splitdsl/graph/a.hpp": "#include <splitdsl/runtime/edge.hpp>\n"},
+        "upward, relative": {"include/splitdsl/graph/a.hpp": '#include "../runtime/edge.hpp"\n'},
         "strangers": {"include/splitdsl/policy/a.hpp": "#include <splitdsl/link/tcp.hpp>\n"},
         "third party": {"include/splitdsl/sim/a.hpp": "#include <asio.hpp>\n"},
         "third party folder": {"include/splitdsl/codec/a.hpp": "# include <xsimd/xsimd.hpp>\n"},

@@ -13,6 +13,7 @@
 #include <splitdsl/radio/cellular.hpp>
 #include <splitdsl/radio/lora.hpp>
 
+#include <algorithm>
 #include <cstdio>
 #include <map>
 #include <string>
@@ -200,9 +201,11 @@ TEST_CASE("SAGE-26: in table 3 energy is power times time in all 16 cells, and h
     REQUIRE(rows.size() == 8);
     for (const auto& r : rows) {
         INFO(r.network << " on " << r.device);
-        CHECK((r.e2e * r.total).value == Approx(r.energy.value).margin(1e-4));
-        CHECK((r.head * r.head_time).value == Approx(r.head_energy.value).margin(1e-4));
-        CHECK(to_milliseconds(computation_time(r.head_time, r.tail_time)) == Approx(to_milliseconds(r.total)).margin(0.001 + 1e-9));
+        // 1e-4 J everywhere but IL-DenseNet-169 on the TX2: its 215.5 ms turn the power's last digit (0.5 mW) into 1.1e-4 J.
+        const double rounding = std::max(1e-4, 0.0005 * to_seconds(r.total) + 0.00005);
+        CHECK((r.e2e * r.total).value == Approx(r.energy.value).epsilon(0).margin(rounding));
+        CHECK((r.head * r.head_time).value == Approx(r.head_energy.value).epsilon(0).margin(1e-4));
+        CHECK(to_milliseconds(computation_time(r.head_time, r.tail_time)) == Approx(to_milliseconds(r.total)).epsilon(0).margin(0.001 + 1e-9));
     }
 }
 

@@ -38,7 +38,7 @@ template <class Network>
 constexpr std::int64_t macs_at(int place) {
     std::int64_t n = 0;
     const auto& r = resolved_of<Network>;
-    for (std::size_t i = 0; i < r.place.size(); ++i)
+    for (std::size_t i = 0; i < graph_of<Network>.ops.size(); ++i)
         if (place < 0 || r.place[i] == place) n += r.used[i] ? shaped_of<Network>.macs[i] : 0;
     return n;
 }
@@ -138,7 +138,7 @@ template <class Network>
 constexpr std::int64_t parameter_count() {
     std::int64_t n = 0;
     const auto& t = parameters_of<Network>;
-    for (std::size_t i = 0; i < t.owner.size(); ++i)
+    for (std::size_t i = 0; i < graph_of<Network>.ops.size(); ++i)
         if (t.owner[i] == static_cast<int>(i))
             n += graph_of<Network>.ops[i].kind == op_kind::batch_norm ? shaped_of<Network>.parameters[i] / 2 : shaped_of<Network>.parameters[i];
     return n;

@@ -25,13 +25,13 @@ struct cut_group {
     text name{};
     int boundary{-1};                   ///< position of the last op before the cut
     int count{};
-    std::array<crossing, max_group_tensors> items{};
+    crossing items[max_group_tensors]{};
     std::int64_t payload{};             ///< bytes, without the wire header
     int place{};                        ///< where the ops before it run
 };
 struct cut_table {
     int count{};
-    std::array<cut_group, max_network_cuts> groups{};
+    cut_group groups[max_network_cuts]{};
     diagnosis why{};
 };
 
@@ -39,22 +39,24 @@ constexpr std::int64_t input_bytes(const op& o) { return o.size.size() * (o.elem
 
 template <std::size_t N, std::size_t S>
 constexpr cut_table find_cuts(const body<N, S>& g, const resolved<N, S>& r, const shaped<N>& p, const diagnosis& earlier) {
-    cut_table t;
+    cut_table t{};
+    const op* const ops = g.ops.data();
+    const scope* const scopes = g.scopes.data();
     t.why = earlier;
     if (t.why.what != code::fine) return t;
     auto fail = [&](code c, int at, std::int64_t want, std::int64_t got) {
         if (t.why.what == code::fine) t.why = {c, at, want, got};
     };
     // A fan_in's bottlenecks are one group, cut behind the last of them.
-    std::array<int, N> fan{};
+    int fan[N]{};
     for (std::size_t s = 0; s < S; ++s)
-        if (g.scopes[s].kind == scope_kind::fan)
-            for (int i = g.scopes[s].begin; i < g.scopes[s].end; ++i) fan[static_cast<std::size_t>(i)] = static_cast<int>(s) + 1;
+        if (scopes[s].kind == scope_kind::fan)
+            for (int i = scopes[s].begin; i < scopes[s].end; ++i) fan[static_cast<std::size_t>(i)] = static_cast<int>(s) + 1;
     std::int64_t raw_input = 0;
     for (std::size_t i = 0; i < N; ++i)
-        if (g.ops[i].kind == op_kind::input && r.target[i] == static_cast<int>(i) && r.used[i]) raw_input += input_bytes(g.ops[i]);
+        if (ops[i].kind == op_kind::input && r.target[i] == static_cast<int>(i) && r.used[i]) raw_input += input_bytes(ops[i]);
     for (std::size_t i = 0; i < N; ++i) {
-        const op& o = g.ops[i];
+        const op& o = ops[i];
         if (!has(o.flags, op_flag::is_cut) || !r.used[i]) continue;
         const std::int64_t size = encoded_size(o.codec, p.out[i].size());
         if (o.codec != codec_id::float32 && size > raw_input) fail(code::SD309, static_cast<int>(i), raw_input, size);
@@ -64,7 +66,7 @@ constexpr cut_table find_cuts(const body<N, S>& g, const resolved<N, S>& r, cons
             ++t.count;
         }
         cut_group& c = t.groups[static_cast<std::size_t>(t.count - 1)];
-        c.name = fan[i] != 0 ? g.scopes[static_cast<std::size_t>(fan[i] - 1)].name : o.label;
+        c.name = fan[i] != 0 ? scopes[static_cast<std::size_t>(fan[i] - 1)].name : o.label;
         c.boundary = static_cast<int>(i);
         c.place = r.place[i];
         if (c.count < max_group_tensors) c.items[static_cast<std::size_t>(c.count++)] = {static_cast<int>(i), o.codec, size, false};
@@ -72,20 +74,20 @@ constexpr cut_table find_cuts(const body<N, S>& g, const resolved<N, S>& r, cons
     for (int k = 0; k < t.count; ++k) {
         cut_group& c = t.groups[static_cast<std::size_t>(k)];
         for (std::size_t s = 0; s < S; ++s) {
-            const scope& w = g.scopes[s];
+            const scope& w = scopes[s];
             if (w.kind != scope_kind::carry) continue;
             bool mine = false;
             for (int q = 0; q < c.count; ++q) mine = mine || c.items[static_cast<std::size_t>(q)].op == w.begin;
             if (!mine) continue;
             int tapped = -1;
             for (int i = 0; i <= c.boundary; ++i)
-                if (g.ops[static_cast<std::size_t>(i)].label == w.name) tapped = r.target[static_cast<std::size_t>(i)];
+                if (ops[static_cast<std::size_t>(i)].label == w.name) tapped = r.target[static_cast<std::size_t>(i)];
             bool read = false;
             if (tapped >= 0)
                 for (std::size_t i = static_cast<std::size_t>(c.boundary) + 1; i < N; ++i) read = read || r.a[i] == tapped || r.b[i] == tapped;
             if (!read) fail(code::SD305, w.begin, 0, 0);
             else if (c.count < max_group_tensors) {
-                const op& o = g.ops[static_cast<std::size_t>(tapped)];
+                const op& o = ops[static_cast<std::size_t>(tapped)];
                 const codec_id codec = o.kind == op_kind::quantise ? o.codec : codec_id::float32;
                 c.items[static_cast<std::size_t>(c.count++)] = {tapped, codec, encoded_size(codec, p.out[static_cast<std::size_t>(tapped)].size()), false};
             }
@@ -94,7 +96,7 @@ constexpr cut_table find_cuts(const body<N, S>& g, const resolved<N, S>& r, cons
     // Every edge once: inputs that are read behind a cut join its group; anything else must be in the group.
     auto edge = [&](int from, int by) {
         if (from < 0) return;
-        const op& o = g.ops[static_cast<std::size_t>(from)];
+        const op& o = ops[static_cast<std::size_t>(from)];
         const std::int64_t size = o.kind == op_kind::input ? input_bytes(o) : encoded_size(codec_id::float32, p.out[static_cast<std::size_t>(from)].size());
         for (int k = 0; k < t.count; ++k) {
             cut_group& c = t.groups[static_cast<std::size_t>(k)];
@@ -118,7 +120,7 @@ constexpr cut_table find_cuts(const body<N, S>& g, const resolved<N, S>& r, cons
         if (!carried) fail(code::SD303, by, from, size);
     };
     for (std::size_t i = 0; i < N; ++i) {
-        const op& o = g.ops[i];
+        const op& o = ops[i];
         const int here = static_cast<int>(i);
         if (is_alias(o.kind) || r.target[i] != here || !r.used[i] || o.kind == op_kind::input) continue;
         if (o.kind == op_kind::select) {

@@ -267,7 +267,7 @@ description description_of() {
     d.ops = g.ops;
     d.scopes = g.scopes;
     d.a = r.a, d.b = r.b, d.target = r.target, d.name = r.name, d.place = r.place, d.branch_begin = r.branch_begin;
-    d.parent = std::span<const int>(r.parent.data(), r.parent.size());
+    d.parent = r.parent;
     d.has_bias = r.has_bias, d.used = r.used;
     d.out = p.out, d.macs = p.macs, d.parameters = p.parameters;
     d.owner = parameters_of<Network>.owner;

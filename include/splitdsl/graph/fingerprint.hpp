@@ -12,9 +12,10 @@ namespace splitdsl::graph {
 /// compiler and machine.
 template <std::size_t N, std::size_t S>
 constexpr std::uint64_t fingerprint(const body<N, S>& g, const resolved<N, S>& r, const shaped<N>& p) {
+    const op* const ops = g.ops.data();
     std::uint64_t h = mix(std::uint64_t{0x73706C6974}, std::uint64_t{1});
     for (std::size_t i = 0; i < N; ++i) {
-        const op& o = g.ops[i];
+        const op& o = ops[i];
         std::uint64_t v = static_cast<std::uint64_t>(o.kind) | static_cast<std::uint64_t>(o.element) << 8 | static_cast<std::uint64_t>(o.codec) << 16 |
                           static_cast<std::uint64_t>(o.flags) << 24 | static_cast<std::uint64_t>(r.has_bias[i] ? 1 : 0) << 48;
         h = mix(h, v);

@@ -16,7 +16,7 @@ constexpr std::int64_t blocked_bytes(const buffer& b, int lanes) {
 
 template <std::size_t Capacity>
 struct memory_plan {
-    std::array<std::int64_t, Capacity> offset{};
+    std::int64_t offset[Capacity]{};
     std::int64_t arena{};
 };
 
@@ -25,7 +25,7 @@ template <std::size_t N, std::size_t S>
 constexpr auto plan_memory(const step_list<N, S>& l, int lanes) {
     memory_plan<step_list<N, S>::capacity> m;
     struct live_buffer { std::int64_t begin, end; int last; };
-    std::array<live_buffer, step_list<N, S>::capacity> live{};
+    live_buffer live[step_list<N, S>::capacity];
     int count = 0;
     for (int i = 0; i < l.buffer_count; ++i) {
         const buffer& b = l.buffers[static_cast<std::size_t>(i)];

@@ -30,18 +30,18 @@ struct label_entry { text name{}; int at{-1}; };
 /// Operands as absolute positions of the ops that really compute (aliases resolved), -1 where there is none.
 template <std::size_t Ops, std::size_t Scopes>
 struct resolved {
-    std::array<int, Ops> a{}, b{};
-    std::array<int, Ops> target{};          ///< the op whose value this op has (itself, unless it is an alias)
-    std::array<int, Ops> readers{};         ///< of a target: how many ops read it, outputs included
-    std::array<int, Ops> reader{};          ///< the last of them
-    std::array<bool, Ops> has_bias{};
-    std::array<bool, Ops> used{};           ///< contributes to an output
-    std::array<int, Ops> name{};            ///< innermost name scope, or -1
-    std::array<int, Ops> place{};           ///< index into `places`
-    std::array<int, Scopes + 1> parent{};   ///< the name scope around a name scope, or -1
-    std::array<std::uint64_t, Scopes + 1> hash{};   ///< of a name scope's full name
-    std::array<int, Ops + 1> branch_begin{}; ///< indexed by a branch's end: where it begins, or -1
-    std::array<text, max_places> places{};
+    int a[Ops]{}, b[Ops]{};
+    int target[Ops]{};          ///< the op whose value this op has (itself, unless it is an alias)
+    int readers[Ops]{};         ///< of a target: how many ops read it, outputs included
+    int reader[Ops]{};          ///< the last of them
+    bool has_bias[Ops]{};
+    bool used[Ops]{};           ///< contributes to an output
+    int name[Ops]{};            ///< innermost name scope, or -1
+    int place[Ops]{};           ///< index into `places`
+    int parent[Scopes + 1]{};   ///< the name scope around a name scope, or -1
+    std::uint64_t hash[Scopes + 1]{};   ///< of a name scope's full name
+    int branch_begin[Ops + 1]{}; ///< indexed by a branch's end: where it begins, or -1
+    text places[max_places]{};
     int place_count{};
     int result{};                           ///< target of the trunk's result
     int tasks{};                            ///< output ops that are not exits
@@ -67,7 +67,9 @@ constexpr bool bad_label(text t) {
 
 template <std::size_t N, std::size_t S>
 constexpr resolved<N, S> resolve(const body<N, S>& g) {
-    resolved<N, S> r;
+    resolved<N, S> r{};
+    const op* const ops = g.ops.data();             // plain pointers: array::operator[] costs clang's evaluator steps
+    const scope* const scopes = g.scopes.data();
     auto fail = [&](code c, int at, std::int64_t want, std::int64_t got) {
         if (r.why.what == code::fine) r.why = {c, at, want, got};
     };
@@ -80,14 +82,14 @@ constexpr resolved<N, S> resolve(const body<N, S>& g) {
     r.branch_begin[N] = -1;
 
     // Scopes: a post-order list is a tree; a stack of roots finds each one's parent.
-    std::array<int, S + 1> roots{};
+    int roots[S + 1]{};
     std::size_t root_count = 0;
-    std::array<bool, N> in_bottleneck{};
+    bool in_bottleneck[N]{};
     for (std::size_t s = 0; s < S; ++s) {
-        const scope& c = g.scopes[s];
+        const scope& c = scopes[s];
         if (c.kind == scope_kind::name) {
             if (c.index < 0 && bad_label(c.name)) fail(code::SD104, c.begin, 0, 0);
-            while (root_count > 0 && g.scopes[static_cast<std::size_t>(roots[root_count - 1])].begin >= c.begin)
+            while (root_count > 0 && scopes[static_cast<std::size_t>(roots[root_count - 1])].begin >= c.begin)
                 r.parent[static_cast<std::size_t>(roots[--root_count])] = static_cast<int>(s);
             roots[root_count++] = static_cast<int>(s);
             r.parent[s] = -1;
@@ -106,7 +108,7 @@ constexpr resolved<N, S> resolve(const body<N, S>& g) {
         }
     }
     for (std::size_t s = S; s-- > 0;) {
-        const scope& c = g.scopes[s];
+        const scope& c = scopes[s];
         if (c.kind != scope_kind::name) continue;
         std::uint64_t h = r.parent[s] < 0 ? 0xCBF29CE484222325ULL : r.hash[static_cast<std::size_t>(r.parent[s])];
         h = c.index < 0 ? mix(h, c.name) : mix(h, static_cast<std::uint64_t>(c.index) + 1000);
@@ -116,7 +118,7 @@ constexpr resolved<N, S> resolve(const body<N, S>& g) {
 
     // Places: an op outside every stage runs where the next stage runs, an encoder where the stage before runs.
     int next = -1;
-    std::array<int, N> following{};
+    int following[N]{};
     for (std::size_t i = N; i-- > 0;) {
         if (r.place[i] >= 0) next = r.place[i];
         following[i] = next;
@@ -130,10 +132,10 @@ constexpr resolved<N, S> resolve(const body<N, S>& g) {
     const int source = N > 0 ? r.place[0] : 0;
 
     // Operands.
-    std::array<label_entry, max_labels> labels{};
+    label_entry labels[max_labels]{};
     std::size_t label_count = 0;
     for (std::size_t i = 0; i < N; ++i) {
-        const op& o = g.ops[i];
+        const op& o = ops[i];
         const int here = static_cast<int>(i);
         r.a[i] = o.a == 0 || here - o.a < 0 ? -1 : r.target[static_cast<std::size_t>(here - o.a)];
         r.b[i] = o.b == 0 || here - o.b < 0 ? -1 : r.target[static_cast<std::size_t>(here - o.b)];
@@ -151,7 +153,7 @@ constexpr resolved<N, S> resolve(const body<N, S>& g) {
                 if (label_count == max_labels) fail(code::SD103, here, max_labels, max_labels + 1);
                 else labels[label_count++] = {o.label, is_alias(o.kind) ? r.a[i] : here};
             } else {
-                const op& first = g.ops[static_cast<std::size_t>(labels[l].at < 0 ? 0 : labels[l].at)];
+                const op& first = ops[static_cast<std::size_t>(labels[l].at < 0 ? 0 : labels[l].at)];
                 if (o.kind != op_kind::input || first.kind != op_kind::input) fail(code::SD103, here, labels[l].at, here);
                 else if (!(first.size == o.size) || first.element != o.element) fail(code::SD216, here, first.size.size(), o.size.size());
                 r.target[i] = labels[l].at;
@@ -180,7 +182,7 @@ constexpr resolved<N, S> resolve(const body<N, S>& g) {
     };
     if (r.tasks == 0) read(r.result, static_cast<int>(N));
     for (std::size_t i = N; i-- > 0;) {
-        const op& o = g.ops[i];
+        const op& o = ops[i];
         const int here = static_cast<int>(i);
         if (o.kind == op_kind::output) {
             read(r.a[i], here);
@@ -204,7 +206,7 @@ constexpr resolved<N, S> resolve(const body<N, S>& g) {
         read(r.b[i], here);
         if (o.kind == op_kind::conv || o.kind == op_kind::conv_transpose || o.kind == op_kind::dense) {
             const int next_op = r.readers[i] == 1 ? r.reader[i] : -1;
-            const bool normalised = next_op >= 0 && next_op < static_cast<int>(N) && g.ops[static_cast<std::size_t>(next_op)].kind == op_kind::batch_norm;
+            const bool normalised = next_op >= 0 && next_op < static_cast<int>(N) && ops[static_cast<std::size_t>(next_op)].kind == op_kind::batch_norm;
             r.has_bias[i] = o.with_bias == bias::yes || (o.with_bias == bias::automatic && !normalised);
         }
     }

@@ -10,9 +10,9 @@ namespace splitdsl::graph {
 
 template <std::size_t Ops>
 struct shaped {
-    std::array<shape, Ops> out{};           ///< of every op
-    std::array<std::int64_t, Ops> macs{};   ///< multiply-accumulates
-    std::array<std::int64_t, Ops> parameters{}; ///< elements of an op's own weights, running statistics included
+    shape out[Ops]{};           ///< of every op
+    std::int64_t macs[Ops]{};   ///< multiply-accumulates
+    std::int64_t parameters[Ops]{}; ///< elements of an op's own weights, running statistics included
     diagnosis why{};
 };
 
@@ -26,14 +26,15 @@ constexpr int windowed(int size, int before, int after, int kernel, int stride, 
 
 template <std::size_t N, std::size_t S>
 constexpr shaped<N> infer(const body<N, S>& g, const resolved<N, S>& r) {
-    shaped<N> p;
+    shaped<N> p{};
+    const op* const ops = g.ops.data();
     p.why = r.why;
     if (p.why.what != code::fine) return p;
     auto fail = [&](code c, std::size_t at, std::int64_t want, std::int64_t got) {
         if (p.why.what == code::fine) p.why = {c, static_cast<int>(at), want, got};
     };
     for (std::size_t i = 0; i < N; ++i) {
-        const op& o = g.ops[i];
+        const op& o = ops[i];
         if (o.kind == op_kind::input) {
             if (o.size.channels < 1 || o.size.height < 1 || o.size.width < 1) fail(code::SD209, i, 1, o.size.size());
             p.out[i] = o.size;
@@ -42,7 +43,7 @@ constexpr shaped<N> infer(const body<N, S>& g, const resolved<N, S>& r) {
         const std::size_t ia = static_cast<std::size_t>(r.a[i]);
         const shape s = p.out[ia];
         shape t = s;
-        if (g.ops[ia].kind == op_kind::input && g.ops[ia].element == element_type::u8 && !is_alias(o.kind) && o.kind != op_kind::normalise &&
+        if (ops[ia].kind == op_kind::input && ops[ia].element == element_type::u8 && !is_alias(o.kind) && o.kind != op_kind::normalise &&
             o.kind != op_kind::select && o.kind != op_kind::quantise)
             fail(code::SD212, i, 0, 0);
         switch (o.kind) {
@@ -164,7 +165,7 @@ constexpr shaped<N> infer(const body<N, S>& g, const resolved<N, S>& r) {
 
 /// Shapes of an op's parameters, in the order weight, bias (convolutions, dense) or weight, bias, running_mean, running_var.
 struct parameter_dims {
-    std::array<int, 4> dims{};
+    int dims[4]{};
     int rank{};
     constexpr std::int64_t size() const {
         std::int64_t n = 1;
@@ -188,8 +189,8 @@ constexpr parameter_dims dims_of(const op& o, shape in, int which) {
 /// Which ops own parameters (one owner a full name), and where an op's parameters stand in the list.
 template <std::size_t Ops>
 struct parameter_table {
-    std::array<int, Ops> first{};       ///< index of the op's first parameter, -1 without weights
-    std::array<int, Ops> owner{};       ///< the op that brought the name, -1 without weights
+    int first[Ops]{};       ///< index of the op's first parameter, -1 without weights
+    int owner[Ops]{};       ///< the op that brought the name, -1 without weights
     int count{};
     std::int64_t elements{};            ///< without sharing counted twice
     diagnosis why{};
@@ -197,15 +198,16 @@ struct parameter_table {
 
 template <std::size_t N, std::size_t S>
 constexpr parameter_table<N> collect(const body<N, S>& g, const resolved<N, S>& r, const shaped<N>& p) {
-    parameter_table<N> t;
+    parameter_table<N> t{};
+    const op* const ops = g.ops.data();
     t.why = p.why;
     if (t.why.what != code::fine) return t;
     // Open addressing over the hashes of full names; twice as many slots as ops keeps chains short.
     constexpr std::size_t slots = 2 * N + 1;
-    std::array<int, slots> table{};
+    int table[slots]{};
     for (std::size_t i = 0; i < N; ++i) {
         t.first[i] = t.owner[i] = -1;
-        const op& o = g.ops[i];
+        const op& o = ops[i];
         if (!has_weights(o.kind)) continue;
         const std::uint64_t h = r.hash[static_cast<std::size_t>(r.name[i])];
         std::size_t slot = static_cast<std::size_t>(h % slots);
@@ -220,7 +222,7 @@ constexpr parameter_table<N> collect(const body<N, S>& g, const resolved<N, S>& 
             continue;
         }
         const std::size_t first = static_cast<std::size_t>(table[slot] - 1);
-        const op& f = g.ops[first];
+        const op& f = ops[first];
         const shape fin = p.out[static_cast<std::size_t>(r.a[first])];
         if (f.kind != o.kind || r.has_bias[first] != r.has_bias[i] || !(dims_of(f, fin, 0) == dims_of(o, in, 0))) {
             if (t.why.what == code::fine) t.why = {code::SD102, static_cast<int>(i), p.parameters[first], p.parameters[i]};

@@ -59,31 +59,32 @@ inline constexpr int max_stages = 64;
 template <std::size_t Ops, std::size_t Scopes>
 struct step_list {
     static constexpr std::size_t capacity = 2 * Ops + 2 * Scopes + 16;
-    std::array<step, capacity> steps{};
-    std::array<buffer, capacity> buffers{};
+    step steps[capacity]{};
+    buffer buffers[capacity]{};
     int count{};
     int buffer_count{};
     int stages{};
-    std::array<std::int64_t, max_stages> stage_macs{};
-    std::array<int, max_stages> stage_first{};          ///< first step of each stage
-    std::array<int, max_network_cuts> cut_stage{};      ///< the stage that ends at a cut
-    std::array<std::array<int, max_group_tensors>, max_network_cuts> item_buffer{}; ///< where each crossing item's bytes stand
-    std::array<int, Ops> slot{};                        ///< of an input: its bytes buffer, or -1
+    std::int64_t stage_macs[max_stages]{};
+    int stage_first[max_stages]{};          ///< first step of each stage
+    int cut_stage[max_network_cuts]{};      ///< the stage that ends at a cut
+    int item_buffer[max_network_cuts][max_group_tensors]{}; ///< where each crossing item's bytes stand
+    int slot[Ops]{};                        ///< of an input: its bytes buffer, or -1
     std::int64_t output_floats{};
 };
 
 template <std::size_t N, std::size_t S>
 class lowering {
 public:
-    const body<N, S>& g;
+    const op* ops;
+    const scope* scopes;
     const resolved<N, S>& r;
     const shaped<N>& p;
     const cut_table& cuts;
     step_list<N, S> to{};
-    std::array<int, N> value{};     // buffer of an op's tensor, or -1
-    std::array<int, N> region{};    // buffer of an encoded tensor, or -1
-    std::array<bool, N> fused{};
-    std::array<int, N> part{}, fan{};
+    int value[N]{};     // buffer of an op's tensor, or -1
+    int region[N]{};    // buffer of an encoded tensor, or -1
+    bool fused[N]{};
+    int part[N]{}, fan[N]{};
     int stage = 0;
 
     constexpr int new_buffer(shape s) {
@@ -112,7 +113,7 @@ public:
         slot = s;
         return slot;
     }
-    constexpr const op& at(int i) const { return g.ops[static_cast<std::size_t>(i)]; }
+    constexpr const op& at(int i) const { return ops[static_cast<std::size_t>(i)]; }
     constexpr shape out_of(int i) const { return p.out[static_cast<std::size_t>(i)]; }
 
     /// The tensor of an op's value; a raw f32 input is loaded at its first reader of each stage.
@@ -201,7 +202,7 @@ public:
         // A concat read only by another concat is written straight into that one.
         const std::size_t k = static_cast<std::size_t>(i);
         if (r.readers[k] == 1 && r.reader[k] < static_cast<int>(N) && at(r.reader[k]).kind == op_kind::concat) return;
-        std::array<int, 64> stack{};
+        int stack[64]{};
         int depth = 0, channel = 0;
         int out = -1;
         stack[static_cast<std::size_t>(depth++)] = r.b[k];
@@ -259,27 +260,27 @@ public:
         value[static_cast<std::size_t>(i)] = select_value[static_cast<std::size_t>(i)];
     }
 
-    std::array<int, N> select_value{};
-    std::array<int, N> select_of_begin{};   // a branch's begin -> its select + 1
-    std::array<int, N> branch_step{};       // a branch's begin -> its branch step
-    std::array<int, N> branch_index{};
+    int select_value[N]{};
+    int select_of_begin[N]{};   // a branch's begin -> its select + 1
+    int branch_step[N]{};       // a branch's begin -> its branch step
+    int branch_index[N]{};
 
     constexpr lowering(const body<N, S>& graph_, const resolved<N, S>& resolved_, const shaped<N>& shaped_, const cut_table& cuts_)
-        : g(graph_), r(resolved_), p(shaped_), cuts(cuts_) {}
+        : ops(graph_.ops.data()), scopes(graph_.scopes.data()), r(resolved_), p(shaped_), cuts(cuts_) {}
 
     constexpr step_list<N, S> run() {
         for (std::size_t i = 0; i < N; ++i) value[i] = region[i] = part[i] = fan[i] = to.slot[i] = select_value[i] = -1;
         for (std::size_t s = 0; s < S; ++s) {
-            const scope& c = g.scopes[s];
+            const scope& c = scopes[s];
             if (c.kind == scope_kind::part)
                 for (int i = c.begin; i < c.end; ++i) part[static_cast<std::size_t>(i)] = static_cast<int>(s);
             if (c.kind == scope_kind::fan)
                 for (int i = c.begin; i < c.end; ++i) fan[static_cast<std::size_t>(i)] = static_cast<int>(s);
         }
         for (std::size_t i = 0; i < N; ++i)
-            if (g.ops[i].kind == op_kind::select && r.used[i]) {
+            if (ops[i].kind == op_kind::select && r.used[i]) {
                 int end = static_cast<int>(i);
-                for (int k = g.ops[i].out; k > 0; --k) {
+                for (int k = ops[i].out; k > 0; --k) {
                     const int begin = r.branch_begin[static_cast<std::size_t>(end)];
                     select_of_begin[static_cast<std::size_t>(begin)] = static_cast<int>(i) + 1;
                     branch_index[static_cast<std::size_t>(begin)] = k - 1;
@@ -297,7 +298,7 @@ public:
         std::int64_t outputs = 0;
         for (std::size_t k = 0; k < N; ++k) {
             const int i = static_cast<int>(k);
-            const op& o = g.ops[k];
+            const op& o = ops[k];
             if (select_of_begin[k] != 0) begin_branch(i);
             if (o.kind == op_kind::output) {
                 if (!has(o.flags, op_flag::is_exit)) {

@@ -11,9 +11,7 @@ namespace splitdsl {
 /// y = (x - running_mean) / sqrt(running_var + epsilon) * weight + bias, per channel; folded into the layer before it where that
 /// layer has no other reader. Weights: `weight`, `bias`, `running_mean`, `running_var`, each (C).
 constexpr body<1> batch_norm(float epsilon = 1e-5F) {
-    op o{};
-    o.kind = op_kind::batch_norm;
-    o.a = 1;
+    op o = detail::reading(op_kind::batch_norm);
     o.values[0] = epsilon;
     return detail::single(o);
 }

@@ -16,10 +16,8 @@ constexpr carried<sizeof...(Text)> carry(const Text&... taps) { return {{text{ta
 
 namespace detail {
 constexpr op cut_op(text name, codec_choice codec, op_flag flags) {
-    op o{};
-    o.kind = op_kind::quantise;
-    o.a = 1;
-    o.label = name;
+    op o = detail::reading(op_kind::quantise);
+    o.label = refer(name);
     o.codec = codec.id;
     o.flags = flags;
     return o;
@@ -30,7 +28,7 @@ constexpr auto with_carried(const body<N, S>& x, const carried<Count>& taps) {
     r.ops = x.ops;
     r.result = x.result;
     for (std::size_t i = 0; i < S; ++i) r.scopes[i] = x.scopes[i];
-    for (std::size_t i = 0; i < Count; ++i) r.scopes[S + i] = {scope_kind::carry, taps.taps[i], -1, static_cast<int>(N) - 1, static_cast<int>(N)};
+    for (std::size_t i = 0; i < Count; ++i) r.scopes[S + i] = {scope_kind::carry, refer(taps.taps[i]), -1, static_cast<int>(N) - 1, static_cast<int>(N)};
     return r;
 }
 } // namespace detail

@@ -28,9 +28,7 @@ struct window {
 /// named("row", conv(192, {.kernel = {1, 7}}))                     // not square
 /// ```
 constexpr body<1> conv(int channels, window w) {
-    op o{};
-    o.kind = op_kind::conv;
-    o.a = 1;
+    op o = detail::reading(op_kind::conv);
     o.out = channels;
     o.groups = w.groups;
     o.kernel = w.kernel;

@@ -21,9 +21,7 @@ struct transpose_window {
 /// (C, H, W) -> (channels, H', W'), H' = (H - 1) * stride - top - bottom + dilation * (kernel - 1) + output_pad + 1.
 /// Weights as PyTorch's ConvTranspose2d: `weight` (C, channels, kh, kw), `bias` (channels). Groups are not offered.
 constexpr body<1> conv_transpose(int channels, transpose_window w = {}) {
-    op o{};
-    o.kind = op_kind::conv_transpose;
-    o.a = 1;
+    op o = detail::reading(op_kind::conv_transpose);
     o.out = channels;
     o.kernel = w.kernel;
     o.stride = w.stride;

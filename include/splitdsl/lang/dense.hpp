@@ -11,9 +11,7 @@ namespace splitdsl {
 /// (C, 1, 1) -> (units, 1, 1). An image must be flattened or pooled first (SD207).
 /// Weights: `weight` (units, C), `bias` (units) unless `bias::no`.
 constexpr body<1> dense(int units, bias with_bias = bias::automatic) {
-    op o{};
-    o.kind = op_kind::dense;
-    o.a = 1;
+    op o = detail::reading(op_kind::dense);
     o.out = units;
     o.with_bias = with_bias;
     return detail::single(o);

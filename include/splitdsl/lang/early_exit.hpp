@@ -10,10 +10,8 @@ namespace splitdsl {
 
 namespace detail {
 constexpr body<1> output_op(text name, op_flag flags) {
-    op o{};
-    o.kind = op_kind::output;
-    o.a = 1;
-    o.label = name;
+    op o = detail::reading(op_kind::output);
+    o.label = refer(name);
     o.flags = flags;
     return single(o);
 }

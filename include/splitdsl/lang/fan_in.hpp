@@ -27,8 +27,7 @@ constexpr auto fan_in(text name, const Parts&... parts) {
             // All parts stand before the first concat, so that one cut behind them separates parts from tail.
             for (std::size_t k = 1; k < sizeof...(N); ++k) {
                 const int here = static_cast<int>(ops + k) - 1;
-                op& o = r.ops[ops + k - 1];
-                o.kind = op_kind::concat;
+                op& o = r.ops[ops + k - 1] = detail::reading(op_kind::concat);
                 o.a = k == 1 ? here - results[0] : 1;
                 o.b = here - results[k];
             }

@@ -10,9 +10,7 @@ namespace splitdsl {
 
 /// (C, H, W) -> (C * H * W, 1, 1), in (channel, row, column) order as PyTorch's.
 constexpr body<1> flatten() {
-    op o{};
-    o.kind = op_kind::flatten;
-    o.a = 1;
+    op o = detail::reading(op_kind::flatten);
     return detail::single(o);
 }
 

@@ -11,9 +11,7 @@ namespace splitdsl {
 /// Begins a branch with the tensor of that name, which must stand earlier (SD304). If it stands at another place, its cut must
 /// carry it (SD303).
 constexpr body<1> from(text name) {
-    op o{};
-    o.kind = op_kind::from;
-    o.label = name;
+    const op o = detail::beginning(op_kind::from, name);
     return detail::single(o);
 }
 

@@ -10,9 +10,7 @@ namespace splitdsl {
 
 /// (C, H, W) -> (C, 1, 1), summed in a fixed order.
 constexpr body<1> global_pool() {
-    op o{};
-    o.kind = op_kind::global_pool;
-    o.a = 1;
+    op o = detail::reading(op_kind::global_pool);
     return detail::single(o);
 }
 

@@ -10,9 +10,7 @@ namespace splitdsl {
 
 /// x * min(max(x + 3, 0), 6) / 6, element by element; fused into the layer before it where that layer has no other reader.
 constexpr body<1> hard_swish() {
-    op o{};
-    o.kind = op_kind::hard_swish;
-    o.a = 1;
+    op o = detail::reading(op_kind::hard_swish);
     return detail::single(o);
 }
 

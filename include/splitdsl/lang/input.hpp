@@ -24,22 +24,18 @@ struct values { int count{}; };
 /// input("camera", u8, {.channels = 3, .height = 88, .width = 200})     // (3, 88, 200)
 /// ```
 constexpr body<1> input(text name, element_type element, image of) {
-    op o{};
-    o.kind = op_kind::input;
+    op o = detail::beginning(op_kind::input, name);
     o.element = element;
     o.flags = of.layout == image_layout::hwc ? op_flag::is_hwc : op_flag::none;
     o.size = {of.channels, of.height, of.width};
-    o.label = name;
     return detail::single(o);
 }
 
 /// Declares a vector input, (count, 1, 1). As u8 it is a command (see `select`).
 constexpr body<1> input(text name, element_type element, values of) {
-    op o{};
-    o.kind = op_kind::input;
+    op o = detail::beginning(op_kind::input, name);
     o.element = element;
     o.size = {of.count, 1, 1};
-    o.label = name;
     return detail::single(o);
 }
 

@@ -10,9 +10,7 @@ namespace splitdsl {
 
 /// x > 0 ? x : slope * x.
 constexpr body<1> leaky_relu(float slope = 0.01F) {
-    op o{};
-    o.kind = op_kind::leaky_relu;
-    o.a = 1;
+    op o = detail::reading(op_kind::leaky_relu);
     o.values[0] = slope;
     return detail::single(o);
 }

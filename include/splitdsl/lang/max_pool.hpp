@@ -19,9 +19,7 @@ struct pool_window {
 
 namespace detail {
 constexpr body<1> pool(op_kind kind, pool_window w) {
-    op o{};
-    o.kind = kind;
-    o.a = 1;
+    op o = detail::reading(kind);
     o.kernel = w.kernel;
     o.stride = w.stride == extent{0} ? w.kernel : w.stride;
     o.pad = w.pad;

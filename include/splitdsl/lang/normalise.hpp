@@ -23,9 +23,7 @@ inline constexpr normalisation zero_to_one{};
 /// Normalises the raw input: u8 values are divided by 255 first, f32 values are taken as they are.
 /// It is a layer so that preprocessing cannot drift between training, edge and cloud. Up to 4 channels (SD211).
 constexpr body<1> normalise(normalisation by) {
-    op o{};
-    o.kind = op_kind::normalise;
-    o.a = 1;
+    op o = detail::reading(op_kind::normalise);
     for (std::size_t i = 0; i < 4; ++i) {
         o.values[i] = by.mean[i];
         o.values[4 + i] = by.deviation[i];

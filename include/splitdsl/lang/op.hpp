@@ -16,6 +16,19 @@ namespace splitdsl {
 
 using text = std::string_view;
 
+/// A text inside a record. Records stay trivial (no default initialisers): clang's evaluator then creates arrays of them in no steps.
+struct text_ref {
+    const char* begin;
+    std::size_t length;
+    constexpr operator text() const { return {begin, length}; }
+    constexpr bool empty() const { return length == 0; }
+    constexpr const char* data() const { return begin; }
+    constexpr std::size_t size() const { return length; }
+    friend constexpr bool operator==(const text_ref& x, const text_ref& y) { return text(x) == text(y); }
+    friend constexpr bool operator==(const text_ref& x, const text& y) { return text(x) == y; }
+};
+constexpr text_ref refer(text t) { return {t.data(), t.size()}; }
+
 /// Type of a network input as the application hands it over.
 enum class element_type : std::uint8_t { f32, u8 };
 inline constexpr element_type f32 = element_type::f32;
@@ -26,7 +39,7 @@ enum class image_layout : std::uint8_t { chw, hwc };
 
 /// A tensor's size. Vectors are (n, 1, 1).
 struct shape {
-    int channels{}, height{}, width{};
+    int channels, height, width;
     constexpr bool operator==(const shape&) const = default;
     constexpr std::int64_t size() const { return std::int64_t{channels} * height * width; }
     constexpr bool is_vector() const { return height == 1 && width == 1; }
@@ -34,8 +47,8 @@ struct shape {
 
 /// Height and width of something; one number means a square.
 struct extent {
-    std::int16_t height{1}, width{1};
-    constexpr extent() = default;
+    std::int16_t height, width;
+    extent() = default;
     constexpr extent(int both) : height(static_cast<std::int16_t>(both)), width(static_cast<std::int16_t>(both)) {}
     constexpr extent(int h, int w) : height(static_cast<std::int16_t>(h)), width(static_cast<std::int16_t>(w)) {}
     constexpr bool operator==(const extent&) const = default;
@@ -43,8 +56,8 @@ struct extent {
 
 /// Rows and columns added around an image: one number for all sides, two for (vertical, horizontal), or each side.
 struct padding {
-    std::int16_t top{}, left{}, bottom{}, right{};
-    constexpr padding() = default;
+    std::int16_t top, left, bottom, right;
+    padding() = default;
     constexpr padding(int all) : padding(all, all, all, all) {}
     constexpr padding(int vertical, int horizontal) : padding(vertical, horizontal, vertical, horizontal) {}
     constexpr padding(int t, int l, int b, int r)
@@ -90,19 +103,19 @@ constexpr bool has(op_flag set, op_flag one) { return (static_cast<unsigned>(set
 
 /// One op. Operands are relative: how many ops back the producer stands (0: none). What enters a body stands at position -1.
 struct op {
-    op_kind kind{};
-    element_type element{};
-    codec_id codec{};
-    bias with_bias{};
-    op_flag flags{};
-    extent kernel{}, stride{}, dilation{};
-    padding pad{};
-    int a{}, b{};
-    int out{};                          ///< output channels or units; of select: the number of branches
-    int groups{1};
-    shape size{};                       ///< of an input; target of an upsample (0: by `stride`); output padding of a conv_transpose
-    std::array<float, 8> values{};      ///< slope, epsilon, pad value; normalise: four means, four deviations
-    text label{};                       ///< of an input, tap, cut, stream, exit or task; what `from` asks for
+    op_kind kind;
+    element_type element;
+    codec_id codec;
+    bias with_bias;
+    op_flag flags;
+    extent kernel, stride, dilation;
+    padding pad;
+    int a, b;
+    int out;                            ///< output channels or units; of select: the number of branches
+    int groups;
+    shape size;                         ///< of an input; target of an upsample (0: by `stride`); output padding of a conv_transpose
+    std::array<float, 8> values;        ///< slope, epsilon, pad value; normalise: four means, four deviations
+    text_ref label;                     ///< of an input, tap, cut, stream, exit or task; what `from` asks for
 };
 
 enum class scope_kind : std::uint8_t {
@@ -116,42 +129,64 @@ enum class scope_kind : std::uint8_t {
 };
 /// A named range [begin, end) of ops. Inner ranges stand before the ranges around them.
 struct scope {
-    scope_kind kind{};
-    text name{};
-    int index{-1};
-    int begin{}, end{};
+    scope_kind kind;
+    text_ref name;
+    int index;                          ///< a number as a name, or -1
+    int begin, end;
 };
 
 /// A run of ops: Ops records, Scopes ranges, and where its result stands (-1: what entered goes on).
 template <std::size_t Ops, std::size_t Scopes = 0>
 struct body {
-    std::array<op, Ops> ops{};
-    std::array<scope, Scopes> scopes{};
-    int result{static_cast<int>(Ops) - 1};
+    std::array<op, Ops> ops;
+    std::array<scope, Scopes> scopes;
+    int result;
 };
 
 namespace detail {
 
 constexpr body<1> single(const op& o) { return {{o}, {}, 0}; }
 
+/// An op that reads what stands before it.
+constexpr op reading(op_kind kind) {
+    op o{};
+    o.kind = kind;
+    o.a = 1;
+    o.groups = 1;
+    o.kernel = o.stride = o.dilation = {1, 1};
+    return o;
+}
+/// An op that begins a branch.
+constexpr op beginning(op_kind kind, text label) {
+    op o = reading(kind);
+    o.a = 0;
+    o.label = refer(label);
+    return o;
+}
+
 /// Writes y behind the `at` ops and `scopes_at` scopes already in r. `entry` is the position of what enters y.
 template <std::size_t N, std::size_t S, std::size_t M, std::size_t T>
 constexpr void append(body<N, S>& r, std::size_t at, std::size_t scopes_at, const body<M, T>& y, int entry) {
+    // Plain pointers: every std::array::operator[] call would cost clang's evaluator several steps an op.
     const int shift = static_cast<int>(at) - 1 - entry;
-    for (std::size_t i = 0; i < M; ++i) r.ops[at + i] = y.ops[i];
-    if (shift != 0)                                     // usual bodies follow their entry directly and need no correction
+    op* const ops_to = r.ops.data() + at;
+    const op* const ops_from = y.ops.data();
+    if (shift == 0) {                                   // usual bodies follow their entry directly and need no correction
+        for (std::size_t i = 0; i < M; ++i) ops_to[i] = ops_from[i];
+    } else {
         for (std::size_t i = 0; i < M; ++i) {
-            op& o = r.ops[at + i];
+            op& o = ops_to[i] = ops_from[i];
             const int to_entry = static_cast<int>(i) + 1;
             if (o.a == to_entry) o.a += shift;
             if (o.b == to_entry) o.b += shift;
         }
+    }
+    scope* const scopes_to = r.scopes.data() + scopes_at;
+    const scope* const scopes_from = y.scopes.data();
     const int moved = static_cast<int>(at);
     for (std::size_t i = 0; i < T; ++i) {
-        scope& s = r.scopes[scopes_at + i];
-        s = y.scopes[i];
-        s.begin += moved;
-        s.end += moved;
+        const scope& s = scopes_from[i];
+        scopes_to[i] = {s.kind, s.name, s.index, s.begin + moved, s.end + moved};
     }
 }
 
@@ -160,8 +195,10 @@ template <std::size_t N, std::size_t S>
 constexpr body<N, S + 1> enclose(const body<N, S>& x, scope_kind kind, text name, int index = -1) {
     body<N, S + 1> r;
     r.ops = x.ops;
-    for (std::size_t i = 0; i < S; ++i) r.scopes[i] = x.scopes[i];
-    r.scopes[S] = {kind, name, index, 0, static_cast<int>(N)};
+    scope* const to = r.scopes.data();
+    const scope* const from = x.scopes.data();
+    for (std::size_t i = 0; i < S; ++i) to[i] = from[i];
+    r.scopes[S] = {kind, refer(name), index, 0, static_cast<int>(N)};
     r.result = x.result;
     return r;
 }
@@ -173,8 +210,7 @@ constexpr body<N + M + 1, S + T> join(op_kind kind, const body<N, S>& x, const b
     append(r, 0, 0, x, -1);
     append(r, N, S, y, -1);
     constexpr int here = static_cast<int>(N + M);
-    op& o = r.ops[N + M];
-    o.kind = kind;
+    op& o = r.ops[N + M] = reading(kind);
     o.a = here - x.result;
     o.b = y.result < 0 ? here + 1 : here - (static_cast<int>(N) + y.result);
     r.result = here;

@@ -10,9 +10,7 @@ namespace splitdsl {
 
 /// (C, H, W) -> (C, H + top + bottom, W + left + right).
 constexpr body<1> pad(padding by, float value = 0) {
-    op o{};
-    o.kind = op_kind::pad;
-    o.a = 1;
+    op o = detail::reading(op_kind::pad);
     o.pad = by;
     o.values[0] = value;
     return detail::single(o);

@@ -10,9 +10,7 @@ namespace splitdsl {
 
 /// max(x, 0), element by element; fused into the layer before it where that layer has no other reader.
 constexpr body<1> relu() {
-    op o{};
-    o.kind = op_kind::relu;
-    o.a = 1;
+    op o = detail::reading(op_kind::relu);
     return detail::single(o);
 }
 

@@ -10,9 +10,7 @@ namespace splitdsl {
 
 /// min(max(x, 0), 6), element by element; fused into the layer before it where that layer has no other reader.
 constexpr body<1> relu6() {
-    op o{};
-    o.kind = op_kind::relu6;
-    o.a = 1;
+    op o = detail::reading(op_kind::relu6);
     return detail::single(o);
 }
 

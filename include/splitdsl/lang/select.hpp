@@ -12,9 +12,7 @@ namespace detail {
 /// A branch always ends in an op of its own, so that its result stands at its end.
 template <std::size_t N, std::size_t S>
 constexpr auto branch(const body<N, S>& of) {
-    op end{};
-    end.kind = op_kind::identity;
-    end.a = 1;
+    op end = detail::reading(op_kind::identity);
     return enclose(of | single(end), scope_kind::branch, {});
 }
 } // namespace detail
@@ -27,15 +25,12 @@ constexpr auto select(text command, const Branches&... branches) {
     return []<std::size_t... N, std::size_t... S>(text name, const body<N, S>&... b) {
         constexpr std::size_t ops = 1 + (N + ...), scopes = (S + ...);
         body<ops + 1, scopes> r;
-        r.ops[0].kind = op_kind::input;
-        r.ops[0].element = u8;
-        r.ops[0].size = {1, 1, 1};
-        r.ops[0].label = name;
+        op& input_op = r.ops[0] = detail::beginning(op_kind::input, name);
+        input_op.element = u8;
+        input_op.size = {1, 1, 1};
         std::size_t at = 1, scopes_at = 0;
         (..., (detail::append(r, at, scopes_at, b, -1), at += N, scopes_at += S));
-        op& o = r.ops[ops];
-        o.kind = op_kind::select;
-        o.a = 1;
+        op& o = r.ops[ops] = detail::reading(op_kind::select);
         o.b = static_cast<int>(ops);
         o.out = static_cast<int>(sizeof...(N));
         r.result = static_cast<int>(ops);

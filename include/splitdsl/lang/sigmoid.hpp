@@ -10,9 +10,7 @@ namespace splitdsl {
 
 /// 1 / (1 + exp(-x)), absolute error <= 1e-6, element by element; fused into the layer before it where that layer has no other reader.
 constexpr body<1> sigmoid() {
-    op o{};
-    o.kind = op_kind::sigmoid;
-    o.a = 1;
+    op o = detail::reading(op_kind::sigmoid);
     return detail::single(o);
 }
 

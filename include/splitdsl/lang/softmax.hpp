@@ -10,9 +10,7 @@ namespace splitdsl {
 
 /// exp(x - max) / sum, over the channels at every position; (C, H, W) keeps its shape.
 constexpr body<1> softmax() {
-    op o{};
-    o.kind = op_kind::softmax;
-    o.a = 1;
+    op o = detail::reading(op_kind::softmax);
     return detail::single(o);
 }
 

@@ -10,9 +10,7 @@ namespace splitdsl {
 
 /// (C, H, W) -> (C, ceil(H / k), ceil(W / k)), starting with the first (option-A shortcuts of CIFAR ResNets).
 constexpr body<1> subsample(extent every) {
-    op o{};
-    o.kind = op_kind::subsample;
-    o.a = 1;
+    op o = detail::reading(op_kind::subsample);
     o.stride = every;
     return detail::single(o);
 }

@@ -10,9 +10,7 @@ namespace splitdsl {
 
 /// tanh(x), absolute error <= 1e-6, element by element; fused into the layer before it where that layer has no other reader.
 constexpr body<1> tanh() {
-    op o{};
-    o.kind = op_kind::tanh;
-    o.a = 1;
+    op o = detail::reading(op_kind::tanh);
     return detail::single(o);
 }
 

@@ -11,10 +11,8 @@ namespace splitdsl {
 /// Gives the body's result a name for `from`. With a codec it is quantised for every reader.
 template <std::size_t N, std::size_t S>
 constexpr auto tap(text name, const body<N, S>& of) {
-    op o{};
-    o.kind = op_kind::identity;
-    o.a = 1;
-    o.label = name;
+    op o = detail::reading(op_kind::identity);
+    o.label = refer(name);
     return of | detail::single(o);
 }
 template <std::size_t N, std::size_t S>

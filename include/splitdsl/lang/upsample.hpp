@@ -18,9 +18,7 @@ struct upsampling {
 
 /// (C, H, W) -> (C, H * factor, W * factor) or (C, size). Sampling positions are PyTorch's for the same size.
 constexpr body<1> upsample(upsampling u = {}) {
-    op o{};
-    o.kind = op_kind::upsample;
-    o.a = 1;
+    op o = detail::reading(op_kind::upsample);
     o.stride = u.factor;
     o.size = {0, u.size.height, u.size.width};
     o.flags = (u.bilinear ? op_flag::bilinear : op_flag::none) | (u.align_corners ? op_flag::align_corners : op_flag::none);

@@ -97,6 +97,7 @@ public:
     std::uint16_t port() const { return bound; }
 
     /// Replaces what a direction (or both) suffers; scripted faults come on top. With a trace, `rate` of the uplink has no effect.
+    /// In force for every byte taken in after the call returned; so are the other commands below.
     void set(direction which, const impairment& wanted) {
         require_valid_impairment(wanted);
         {
@@ -104,7 +105,7 @@ public:
             if (which != direction::down) settings[0] = wanted;
             if (which != direction::up) settings[1] = wanted;
         }
-        event.set();
+        settle();
     }
     impairment get(direction which) const {
         const std::lock_guard lock{guard};
@@ -114,12 +115,12 @@ public:
     /// Resets (RST, not FIN) every connection there is.
     void reset_connections() {
         reset_wanted.store(true);
-        event.set();
+        settle();
     }
     /// While false, newcomers are reset at once.
     void accept_connections(bool yes) {
         accepting.store(yes);
-        event.set();
+        settle();
     }
 
     /// The trace and the faults start now, unless they already run.
@@ -201,11 +202,21 @@ private:
         return zero == not_started ? duration{0} : std::max(t.time_since_epoch() - duration{zero}, duration{0});
     }
 
+    /// Returns once the relay's thread has seen all commands so far.
+    void settle() {
+        const std::uint64_t mine = ++commands;
+        event.set();
+        for (std::uint64_t seen = commands_seen.load(); seen < mine; seen = commands_seen.load()) commands_seen.wait(seen);
+    }
+
     void run() {
         while (!stopping.load()) {
             const instant now = detail::steady_now();
+            const std::uint64_t seen = commands.load();
             apply_script(now);
             if (reset_wanted.exchange(false)) reset_all();
+            commands_seen.store(seen);
+            commands_seen.notify_all();
             accept_new(now);
             for (pacer& p : pacers) p.took = false;
             for (connection& c : connections) serve(c, now);
@@ -485,6 +496,7 @@ private:
 
     mutable std::mutex guard;
     impairment settings[2];         // under guard
+    std::atomic<std::uint64_t> commands{}, commands_seen{};
     std::atomic<bool> stopping{};
     std::atomic<bool> reset_wanted{};
     std::atomic<bool> accepting{true};

@@ -217,7 +217,7 @@ private:
         if (!r.size_ok) return ++counts.wrong_size, mine ? fate::useless : fate::stale;
         if (!r.crc_ok) return ++counts.corrupt, mine ? fate::useless : fate::stale;
         if (known && r.epoch != m.epoch && Conduct::checks_epoch) return ++counts.wrong_epoch, fate::stale;
-        if (known && m.replied && Conduct::checks_duplicates) return ++counts.duplicates, fate::stale;
+        if (known && m.replied) return ++counts.duplicates, fate::stale;
         if (Conduct::checks_sequence || !awaited || !offloaded) {
             if (!known && behind >= static_cast<std::int32_t>(memory)) return ++counts.late, fate::stale;
             if (!known) return ++counts.unasked, fate::stale;

@@ -66,7 +66,6 @@ struct as_promised {
     static constexpr duration fallback_delay{};         ///< added to the moment of falling back
     static constexpr bool checks_sequence = true;
     static constexpr bool checks_epoch = true;
-    static constexpr bool checks_duplicates = true;
     static constexpr bool checks_values = true;
     static constexpr bool claims_once = true;           ///< honoured by the driver's answer slot
 };

@@ -27,12 +27,19 @@ struct tensor_info {
     std::size_t bytes{};            ///< as the caller hands it over (u8 or f32)
 };
 
+/// Splits the tasks of one step over threads. Plain function pointers, so that kernels built for an instruction set never
+/// instantiate a threading library. `body(context, first, last)` must be called for disjoint ranges that cover [0, tasks).
+struct task_runner {
+    void (*run)(int tasks, void (*body)(void* context, int first, int last), void* context){};
+};
+
 /// What one frame runs in. All buffers belong to the caller and are allocated once.
 struct frame_memory {
     std::byte* arena{};                     ///< `pipeline::arena_bytes`, 64-byte aligned
     const std::byte* packed_weights{};      ///< `pipeline::packed_bytes`, 64-byte aligned, filled by `pack`
     const void* const* inputs{};            ///< one pointer an input, in the network's order; may be null behind a cut
     float* outputs{};                       ///< `pipeline::output_floats`: every output and early exit, one after another
+    const task_runner* workers{};           ///< null: the calling thread alone (see runtime/parallel.hpp)
 };
 
 /// A compiled network. Stages are numbered 0 .. stages-1; a stage ends at a candidate cut, an early exit or the end.
@@ -53,6 +60,8 @@ struct pipeline {
     void (*pack)(const float* const* parameters, std::byte* packed){};
     /// Runs stages [first, last); checks `stop` between stages and returns false if it was set. Never allocates.
     bool (*run)(const frame_memory& memory, int first, int last, const std::atomic<bool>* stop){};
+    /// The first input whose value is out of range (a select's command), or -1.
+    int (*bad_input)(const frame_memory& memory){};
     /// Copies the payload group of `cut` out of the arena after its stage ran; returns the bytes written.
     std::size_t (*store_payload)(const frame_memory& memory, int cut, std::byte* payload){};
     /// Puts a received payload into the arena, so that `run(cut's stage + 1, stages)` goes on. False if the bytes are not a payload of this cut.

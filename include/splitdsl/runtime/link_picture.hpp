@@ -1,0 +1,55 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file link_picture.hpp
+/// What the runtime believes of its link, fed by replies, pongs and silence; the live session and the simulator share it.
+#pragma once
+
+#include <splitdsl/link/estimator.hpp>
+#include <splitdsl/policy/scheduler_policy.hpp>
+
+#include <algorithm>
+
+namespace splitdsl {
+
+/// Pure: time comes in, a `link_view` (without `up` and `busy`, which only the owner knows) comes out.
+class link_picture {
+public:
+    /// An answer to `bytes_up` handed over at `sent`: what the peer saw of them, and how long it worked on them.
+    void answered(instant now, instant sent, const link::received_transfer& seen, duration service) {
+        last_heard = now;
+        estimate.observe_exchange(now, seen, {.bytes_up = seen.bytes, .elapsed = now - sent, .service = service});
+    }
+    /// A reply's own way down, by our receive times.
+    void received(instant now, const link::received_transfer& reply) {
+        last_heard = now;
+        if (const auto rate = link::rate_by_spread(reply)) estimate.down.observe(now, *rate);
+    }
+    /// An empty question came back.
+    void ponged(instant now, instant sent, duration service) {
+        last_heard = now;
+        estimate.rtt.observe(now, std::max(now - sent - service, duration{}));
+    }
+    /// The rate cannot be above what would have brought `bytes_up` over in the time `waited` for their answer in vain.
+    static bits_per_second at_most(bits_per_second rate, std::size_t bytes_up, duration waited) {
+        if (waited <= duration{}) return rate;
+        return std::min(rate, bits_per_second{static_cast<double>(bytes_up) * 8 / to_seconds(waited)});
+    }
+
+    link_view view(instant now) const {
+        link_view v{};
+        v.rate_up = estimate.up.conservative(now);
+        v.rate_down = estimate.down.known() ? estimate.down.conservative(now) : v.rate_up;
+        v.rtt = estimate.rtt.average();
+        v.age = estimate.up.age(now);
+        return v;
+    }
+    instant heard() const { return last_heard; }
+    const link::link_estimator& estimator() const { return estimate; }
+    link::link_estimator& estimator() { return estimate; }
+
+private:
+    link::link_estimator estimate{};
+    instant last_heard{};
+};
+
+} // namespace splitdsl

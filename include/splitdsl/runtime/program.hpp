@@ -1,0 +1,190 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file program.hpp
+/// A network's plan as the executor reads it: one flat table of steps with every distance and shape resolved for this instruction set.
+#pragma once
+
+#include <kernels/simd/views.hpp>
+#include <splitdsl/check/check.hpp>
+
+namespace splitdsl::inline SPLITDSL_ARCH {
+
+namespace simd = kernels::simd;
+
+/// A buffer as a step sees it.
+struct placed {
+    std::ptrdiff_t at{-1};              ///< bytes from the arena to the interior's first float, or to the bytes; -1: none
+    std::ptrdiff_t start{};             ///< bytes from the arena to the buffer (halo included)
+    std::int32_t row{}, block{};        ///< floats
+    shape of{};
+    std::int16_t top{}, left{}, bottom{}, right{};
+    constexpr bool has_halo() const { return (top | left | bottom | right) != 0; }
+};
+
+struct instruction {
+    graph::step_kind kind{};
+    simd::activation activation{};
+    codec_id codec{};
+    bool defines{}, flag_a{}, flag_b{};  ///< ceil/bilinear/hwc and count_include_pad/align_corners, by kind
+    bool from_slot{}, is_u8{}, normalises{};
+    float slope{};
+    std::array<float, 8> values{};
+    placed in{}, in2{}, addend{}, out{};
+    simd::conv_shape conv{};
+    int pad_bottom{}, pad_right{};
+    int input{-1};                      ///< index of a network input
+    std::ptrdiff_t slot{-1};            ///< bytes from the arena to the input's slot
+    int offset{};                       ///< channel, branch or output float
+    int skip{-1};
+    int stage{};
+    int part{-1}, fan{-1};
+    int parameters{-1};                 ///< index of the first parameter, -1: none
+    int norm_parameters{-1};
+    bool has_bias{};
+    float epsilon{};
+    std::int64_t encoded{};             ///< bytes
+};
+
+struct stored_item {
+    std::ptrdiff_t at{};
+    std::int64_t bytes{};
+    int command_limit{-1};              ///< of a u8 input a select reads: its number of branches
+};
+
+template <class Network>
+struct program {
+    static constexpr std::size_t count = static_cast<std::size_t>(steps_of<Network>.count);
+    std::array<instruction, count> code{};
+    std::array<int, graph::max_stages + 1> stage_first{};
+    std::array<std::uint64_t, graph::max_stages> stage_macs{};
+    std::array<std::array<stored_item, max_group_tensors>, max_network_cuts> items{};
+    std::array<int, max_network_cuts> item_count{};
+    int stages{};
+    std::size_t scratch{};              ///< bytes from the arena to the planar scratch
+    std::size_t arena{};
+    std::size_t outputs{};
+};
+
+/// Position of an op among the network's inputs, in declaration order.
+template <class Network>
+constexpr int input_index(int op) {
+    int n = 0;
+    for (int i = 0; i < op; ++i)
+        if (graph_of<Network>.ops[static_cast<std::size_t>(i)].kind == op_kind::input && resolved_of<Network>.target[static_cast<std::size_t>(i)] == i) ++n;
+    return n;
+}
+template <class Network>
+constexpr int input_count() { return input_index<Network>(static_cast<int>(graph_of<Network>.ops.size())); }
+
+template <class Network>
+constexpr placed place_buffer(int b) {
+    if (b < 0) return {};
+    const graph::buffer& t = steps_of<Network>.buffers[static_cast<std::size_t>(b)];
+    placed p;
+    p.start = memory_of<Network, simd::lanes>.offset[static_cast<std::size_t>(b)];
+    p.of = t.of;
+    p.top = t.top, p.left = t.left, p.bottom = t.bottom, p.right = t.right;
+    if (t.is_bytes) {
+        p.at = p.start;
+        return p;
+    }
+    p.row = (t.of.width + t.left + t.right) * simd::lanes;
+    p.block = p.row * (t.of.height + t.top + t.bottom);
+    p.at = p.start + 4 * (std::ptrdiff_t{t.top} * p.row + std::ptrdiff_t{t.left} * simd::lanes);
+    return p;
+}
+
+template <class Network>
+constexpr program<Network> write_program() {
+    constexpr const auto& g = graph_of<Network>;
+    constexpr const auto& r = resolved_of<Network>;
+    constexpr const auto& l = steps_of<Network>;
+    constexpr const auto& t = parameters_of<Network>;
+    program<Network> p;
+    std::int64_t scratch = 0;
+    for (std::size_t i = 0; i < program<Network>::count; ++i) {
+        const graph::step& s = l.steps[i];
+        const op& o = g.ops[static_cast<std::size_t>(s.op)];
+        instruction& c = p.code[i];
+        c.kind = s.kind;
+        c.activation = static_cast<simd::activation>(s.activation);
+        c.codec = o.codec;
+        c.defines = s.defines;
+        c.slope = s.slope;
+        c.values = o.values;
+        c.in = place_buffer<Network>(s.in);
+        c.in2 = place_buffer<Network>(s.in2);
+        c.addend = place_buffer<Network>(s.addend);
+        c.out = place_buffer<Network>(s.out);
+        c.offset = s.offset;
+        c.skip = s.skip;
+        c.stage = s.stage;
+        c.part = s.part;
+        c.fan = s.fan;
+        c.has_bias = r.has_bias[static_cast<std::size_t>(s.op)];
+        c.parameters = t.first[static_cast<std::size_t>(s.op)];
+        if (s.norm >= 0) {
+            c.norm_parameters = t.first[static_cast<std::size_t>(s.norm)];
+            c.epsilon = g.ops[static_cast<std::size_t>(s.norm)].values[0];
+        } else if (s.kind == graph::step_kind::affine && o.kind == op_kind::batch_norm) {
+            c.norm_parameters = c.parameters;
+            c.epsilon = o.values[0];
+        }
+        c.flag_a = has(o.flags, op_flag::ceil) || has(o.flags, op_flag::bilinear);
+        c.flag_b = has(o.flags, op_flag::count_include_pad) || has(o.flags, op_flag::align_corners);
+        const shape in = s.in >= 0 ? c.in.of : shape{}, out = c.out.of;
+        c.conv = {in.channels, in.height, in.width, out.channels, out.height, out.width, o.kernel.height, o.kernel.width, o.stride.height, o.stride.width,
+                  o.pad.top, o.pad.left, o.dilation.height, o.dilation.width, o.groups};
+        c.pad_bottom = o.pad.bottom;
+        c.pad_right = o.pad.right;
+        int from_input = -1;
+        if (s.kind == graph::step_kind::load_input) from_input = o.kind == op_kind::input ? s.op : r.a[static_cast<std::size_t>(s.op)];
+        if (s.kind == graph::step_kind::copy_input) from_input = s.op;
+        if (s.kind == graph::step_kind::branch) from_input = r.b[static_cast<std::size_t>(s.op)];
+        if (from_input >= 0) {
+            const op& source = g.ops[static_cast<std::size_t>(from_input)];
+            c.input = input_index<Network>(from_input);
+            c.is_u8 = source.element == element_type::u8;
+            c.flag_a = has(source.flags, op_flag::is_hwc);
+            c.normalises = s.kind == graph::step_kind::load_input && o.kind == op_kind::normalise;
+            c.encoded = graph::input_bytes(source);
+            if (const int slot = l.slot[static_cast<std::size_t>(from_input)]; slot >= 0) c.slot = memory_of<Network, simd::lanes>.offset[static_cast<std::size_t>(slot)];
+        }
+        if (s.kind == graph::step_kind::encode || s.kind == graph::step_kind::decode) {
+            const shape of = s.kind == graph::step_kind::encode ? c.in.of : c.out.of;
+            const int bytes_buffer = s.kind == graph::step_kind::encode ? s.out : s.in;
+            c.encoded = l.buffers[static_cast<std::size_t>(bytes_buffer)].bytes;
+            if (o.kind != op_kind::quantise) c.codec = codec_id::float32;       // a carried tap
+            if (of.size() > scratch) scratch = of.size();
+        }
+    }
+    for (int k = 0; k < l.stages; ++k) {
+        p.stage_first[static_cast<std::size_t>(k)] = l.stage_first[static_cast<std::size_t>(k)];
+        p.stage_macs[static_cast<std::size_t>(k)] = static_cast<std::uint64_t>(l.stage_macs[static_cast<std::size_t>(k)]);
+    }
+    p.stage_first[static_cast<std::size_t>(l.stages)] = l.count;
+    p.stages = l.stages;
+    for (int k = 0; k < cuts_of<Network>.count; ++k) {
+        const graph::cut_group& group = cuts_of<Network>.groups[static_cast<std::size_t>(k)];
+        p.item_count[static_cast<std::size_t>(k)] = group.count;
+        for (int q = 0; q < group.count; ++q) {
+            const graph::crossing& x = group.items[static_cast<std::size_t>(q)];
+            stored_item& item = p.items[static_cast<std::size_t>(k)][static_cast<std::size_t>(q)];
+            item.at = memory_of<Network, simd::lanes>.offset[static_cast<std::size_t>(l.item_buffer[static_cast<std::size_t>(k)][static_cast<std::size_t>(q)])];
+            item.bytes = x.bytes;
+            if (x.is_input)
+                for (std::size_t i = 0; i < g.ops.size(); ++i)
+                    if (g.ops[i].kind == op_kind::select && r.used[i] && r.b[i] == x.op) item.command_limit = g.ops[i].out;
+        }
+    }
+    p.scratch = static_cast<std::size_t>((memory_of<Network, simd::lanes>.arena + 63) / 64 * 64);
+    p.arena = p.scratch + static_cast<std::size_t>((scratch * 4 + 127) / 64 * 64);
+    p.outputs = static_cast<std::size_t>(l.output_floats);
+    return p;
+}
+
+/// The table itself; only this copy is read at run time, so nothing outside this instruction set's namespace is emitted.
+template <class Network>
+inline constexpr program<Network> program_of = write_program<Network>();
+
+} // namespace splitdsl::inline SPLITDSL_ARCH

@@ -1,0 +1,151 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file conv.hpp
+/// Convolution with one group: direct, register-blocked, bias, addend and activation fused.
+#pragma once
+
+#include "conv_tile.hpp"
+
+namespace splitdsl::kernels::inline SPLITDSL_ARCH {
+namespace simd {
+
+/// Packed weights of one pass over the input channels should stay in the first-level cache, input rows of a task in the second.
+inline constexpr int weight_bytes_per_pass = 16 * 1024;
+inline constexpr int input_bytes_per_task = 128 * 1024;
+
+/// How a convolution is cut: groups of output channel blocks, runs of output rows, passes over the input channels.
+struct conv_cut {
+    int blocks = 0;    ///< output channel blocks
+    int groups = 0;    ///< groups of up to widest_tile blocks
+    int rows = 0;      ///< output rows of a task
+    int chunks = 0;    ///< runs of rows
+    int channels = 0;  ///< input channels of a pass; a multiple of lanes unless there is one pass
+};
+
+SPLITDSL_INLINE constexpr int group_blocks(const conv_cut& cut, int group) {
+    const int whole = cut.blocks / widest_tile, rest = cut.blocks % widest_tile;
+    if (group < whole) return widest_tile;
+    return group == whole && rest >= 2 ? 2 : 1;
+}
+SPLITDSL_INLINE constexpr int group_begin(const conv_cut& cut, int group) {
+    const int whole = cut.blocks / widest_tile;
+    return group <= whole ? group * widest_tile : whole * widest_tile + 2;
+}
+
+SPLITDSL_INLINE constexpr conv_cut cut_of(const conv_shape& s) {
+    conv_cut cut;
+    cut.blocks = blocks_of(s.out_channels);
+    const int rest = cut.blocks % widest_tile;
+    cut.groups = cut.blocks / widest_tile + rest / 2 + rest % 2;
+    const int outs = smaller(widest_tile, cut.blocks);
+    const std::ptrdiff_t channel_bytes = std::ptrdiff_t{4} * s.kernel_h * s.kernel_w * outs * lanes;
+    const int in_blocks = blocks_of(s.in_channels);
+    const std::ptrdiff_t bytes = channel_bytes * s.in_channels;
+    const auto wanted = static_cast<int>((bytes + weight_bytes_per_pass - 1) / weight_bytes_per_pass);
+    const int passes = larger(1, smaller(wanted, in_blocks));
+    cut.channels = divide_up(in_blocks, passes) * lanes;
+    const std::ptrdiff_t row_bytes = std::ptrdiff_t{4} * in_blocks * lanes * larger(1, s.in_width) * s.stride_h;
+    cut.rows = smaller(s.out_height, larger(1, static_cast<int>(input_bytes_per_task / row_bytes)));
+    // enough tasks for some threads, each of a few tiles at least
+    while (cut.rows > 1 && cut.groups * divide_up(s.out_height, cut.rows) < 8 && cut.rows / 2 * s.out_width >= 96) cut.rows /= 2;
+    cut.rows = larger(1, cut.rows);
+    cut.chunks = divide_up(s.out_height, cut.rows);
+    cut.rows = larger(1, divide_up(s.out_height, larger(1, cut.chunks)));
+    cut.chunks = divide_up(s.out_height, cut.rows);
+    return cut;
+}
+
+/// Floats that pack_direct_conv writes: the biases, then per group [channel block][tap][channel of block][blocks of group][lanes].
+inline std::size_t direct_conv_packed_floats(const conv_shape& s) {
+    const auto outs = static_cast<std::size_t>(blocks_of(s.out_channels)) * lanes;
+    return outs + outs * static_cast<std::size_t>(s.in_channels) * static_cast<std::size_t>(s.kernel_h) * static_cast<std::size_t>(s.kernel_w);
+}
+
+/// One weight with its output channel's factor, multiplied in double so that folding rounds once.
+SPLITDSL_INLINE float scaled(float weight, const float* scale, int channel) {
+    return scale ? static_cast<float>(static_cast<double>(weight) * static_cast<double>(scale[channel])) : weight;
+}
+
+SPLITDSL_INLINE void pack_bias(int channels, const float* shift, float* packed) {
+    for (int c = 0; c < blocks_of(channels) * lanes; ++c) packed[c] = shift && c < channels ? shift[c] : 0.0F;
+}
+
+/// weight: (out, in, kernel_h, kernel_w); scale, shift: (out) or null.
+inline void pack_direct_conv(const conv_shape& s, const float* weight, const float* scale, const float* shift, float* packed) {
+    pack_bias(s.out_channels, shift, packed);
+    const conv_cut cut = cut_of(s);
+    const int total = s.kernel_h * s.kernel_w;
+    float* to = packed + cut.blocks * lanes;
+    for (int g = 0; g < cut.groups; ++g) {
+        const int outs = group_blocks(cut, g), out0 = group_begin(cut, g) * lanes;
+        for (int c = 0; c < s.in_channels; c += lanes)
+            for (int k = 0; k < total; ++k)
+                for (int i = c; i < smaller(s.in_channels, c + lanes); ++i)
+                    for (int o = out0; o < out0 + outs * lanes; ++o)
+                        *to++ = o < s.out_channels ? scaled(weight[(static_cast<std::ptrdiff_t>(o) * s.in_channels + i) * total + k], scale, o) : 0.0F;
+    }
+}
+
+inline int direct_conv_tasks(const conv_shape& s) {
+    const conv_cut cut = cut_of(s);
+    return cut.groups * cut.chunks;
+}
+
+/// Goes over the pixels of rows [y0, y1) in tiles.
+template <int Outs>
+SPLITDSL_INLINE void conv_pixels(const conv_shape& s, tile_work& t, const const_view& in, const view& out, const const_view& addend,
+                                 int y0, int y1) {
+    constexpr int most = tile_pixels(Outs);
+    const std::ptrdiff_t in_column = std::ptrdiff_t{s.stride_w} * lanes, in_row = s.stride_h * in.row;
+    int y = y0, x = 0, left = (y1 - y0) * s.out_width;
+    while (left > 0) {
+        const int pixels = smaller(most, left);
+        std::ptrdiff_t from = y * in_row + x * in_column, to = y * out.row + x * std::ptrdiff_t{lanes}, add = y * addend.row + x * std::ptrdiff_t{lanes};
+        for (int p = 0; p < pixels; ++p) {
+            t.in_at[p] = from, t.out_at[p] = to, t.addend_at[p] = add;
+            from += in_column, to += lanes, add += lanes;
+            if (++x == s.out_width) x = 0, ++y, from = y * in_row, to = y * out.row, add = y * addend.row;
+        }
+        run_tile<Outs>(pixels, t);
+        left -= pixels;
+    }
+}
+
+/// in (in_channels, in_height, in_width) with its halo → out (out_channels, out_height, out_width). `out` overlaps nothing else.
+inline void direct_conv(const conv_shape& s, const const_view& in, const view& out, const float* packed, const epilogue& then, int first, int last) {
+    const conv_cut cut = cut_of(s);
+    const int total = s.kernel_h * s.kernel_w;
+    tile_work t;
+    t.in = in.at - s.pad_top * in.row - std::ptrdiff_t{s.pad_left} * lanes;
+    t.in_block = in.block;
+    t.over = {s.kernel_h, s.kernel_w, s.dilation_h * in.row, std::ptrdiff_t{s.dilation_w} * lanes, 0, s.kernel_w, total};
+    t.out_block = out.block;
+    t.addend_block = then.addend.block;
+    t.slope = then.slope;
+    float low, high;
+    const bool bounds_do = clamps(then.act, low, high);
+    for (int task = first; task < last; ++task) {
+        const int chunk = task / cut.groups, group = task % cut.groups, outs = group_blocks(cut, group), block = group_begin(cut, group);
+        const int y0 = chunk * cut.rows, y1 = smaller(s.out_height, y0 + cut.rows);
+        const float* weights = packed + cut.blocks * lanes + std::ptrdiff_t{block} * lanes * s.in_channels * total;
+        t.out = out.at + block * out.block;
+        for (int c = 0; c < s.in_channels; c += cut.channels) {
+            t.begin = c, t.end = smaller(s.in_channels, c + cut.channels);
+            t.weights = weights + std::ptrdiff_t{c} * total * outs * lanes;
+            t.bias = c == 0 ? packed + block * lanes : nullptr;
+            const bool done = t.end == s.in_channels;
+            t.low = done ? low : -__builtin_inff();
+            t.high = done ? high : __builtin_inff();
+            t.act = done && !bounds_do ? then.act : activation::none;
+            t.addend = done && then.addend.at ? then.addend.at + block * then.addend.block : nullptr;
+            if constexpr (widest_tile == 4) {
+                if (outs == 4) conv_pixels<4>(s, t, in, out, then.addend, y0, y1);
+            }
+            if (outs == 2) conv_pixels<2>(s, t, in, out, then.addend, y0, y1);
+            if (outs == 1) conv_pixels<1>(s, t, in, out, then.addend, y0, y1);
+        }
+    }
+}
+
+} // namespace simd
+} // namespace splitdsl::kernels::inline SPLITDSL_ARCH

@@ -1,0 +1,103 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file vec.hpp
+/// One vector of floats and the few operations the kernels need; the only file that includes xsimd.
+///
+/// What differs between xsimd's versions, and what its AVX-512 lacks (a fused multiply-add in 8.1: the generic x * y + z runs at
+/// half speed where the compiler does not contract), is settled here once.
+#pragma once
+
+#include "arch.hpp"
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wconversion"
+#pragma GCC diagnostic ignored "-Wshadow"
+#endif
+#include <xsimd/xsimd.hpp>
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
+#if defined(SPLITDSL_ARCH_AVX512)
+#include <immintrin.h>
+#endif
+
+#include <cstddef>
+#include <cstdint>
+
+namespace splitdsl::kernels::inline SPLITDSL_ARCH {
+namespace simd {
+
+#if defined(SPLITDSL_ARCH_AVX512)
+using xsimd_arch = xsimd::avx512bw;
+#elif defined(SPLITDSL_ARCH_AVX2_FMA)
+using xsimd_arch = xsimd::fma3<xsimd::avx2>;
+#elif defined(SPLITDSL_ARCH_AVX)
+using xsimd_arch = xsimd::avx;
+#elif defined(SPLITDSL_ARCH_NEON)
+using xsimd_arch = xsimd::neon64;
+#else
+using xsimd_arch = xsimd::sse2;
+#endif
+
+using vec = xsimd::batch<float, xsimd_arch>;
+static_assert(vec::size == static_cast<std::size_t>(lanes));
+
+SPLITDSL_INLINE vec load(const float* p) { return vec::load_unaligned(p); }
+SPLITDSL_INLINE void store(float* p, const vec& v) { v.store_unaligned(p); }
+SPLITDSL_INLINE vec broadcast(float x) { return vec(x); }
+SPLITDSL_INLINE vec zero() { return vec(0.0F); }
+
+/// a * b + c: fused where the machine can (all but SSE2 and AVX without FMA).
+SPLITDSL_INLINE vec multiply_add(const vec& a, const vec& b, const vec& c) {
+#if defined(SPLITDSL_ARCH_AVX512)
+    return vec(_mm512_fmadd_ps(a, b, c));
+#else
+    return xsimd::fma(a, b, c);
+#endif
+}
+
+/// The second operand where either is NaN (x86), so write limit(bound, x) to let a NaN in x pass.
+SPLITDSL_INLINE vec maximum(const vec& a, const vec& b) { return xsimd::max(a, b); }
+SPLITDSL_INLINE vec minimum(const vec& a, const vec& b) { return xsimd::min(a, b); }
+SPLITDSL_INLINE vec absolute(const vec& a) { return xsimd::abs(a); }
+
+/// a where x < y, else b.
+SPLITDSL_INLINE vec where_less(const vec& x, const vec& y, const vec& a, const vec& b) { return xsimd::select(x < y, a, b); }
+
+/// Sum over the lanes, always in the same order.
+SPLITDSL_INLINE float lane_sum(const vec& v) {
+    float x[static_cast<std::size_t>(lanes)];
+    store(x, v);
+    for (int width = lanes / 2; width > 0; width /= 2)
+        for (int l = 0; l < width; ++l) x[l] += x[l + width];
+    return x[0];
+}
+
+/// Vectors of the compiler's own, for the integer steps that xsimd spells differently in each version.
+using float_lanes [[gnu::vector_size(lanes * 4)]] = float;
+using int_lanes [[gnu::vector_size(lanes * 4)]] = std::int32_t;
+
+/// 2^n for whole n in [-126, 127].
+SPLITDSL_INLINE vec power_of_two(const vec& n) {
+    float x[static_cast<std::size_t>(lanes)];
+    store(x, n);
+    float_lanes f;
+    __builtin_memcpy(&f, x, sizeof f);
+    const int_lanes bits = (__builtin_convertvector(f, int_lanes) + 127) << 23;
+    __builtin_memcpy(x, &bits, sizeof bits);
+    return load(x);
+}
+
+/// The nearest whole number, ties to even, for |x| <= 2^22: adding and taking away 1.5 * 2^23 leaves no room for a fraction.
+SPLITDSL_INLINE vec round_to_even(const vec& x) {
+    const vec shift = broadcast(12582912.0F);
+    return (x + shift) - shift;
+}
+
+/// Keeps the compiler from computing every address of an unrolled loop ahead of it, which would spill the accumulators.
+template <class A, class B>
+SPLITDSL_INLINE void pin(A*& a, B*& b) { asm("" : "+r"(a), "+r"(b)); }
+
+} // namespace simd
+} // namespace splitdsl::kernels::inline SPLITDSL_ARCH

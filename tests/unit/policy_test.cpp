@@ -1,0 +1,562 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file policy_test.cpp
+/// What the policies decide, what frames are charged, and the energy tools they rest on.
+#include "catch.hpp"
+
+#include <splitdsl/energy/device_profile.hpp>
+#include <splitdsl/energy/meter.hpp>
+#include <splitdsl/energy/simpson.hpp>
+#include <splitdsl/policy/all_cloud.hpp>
+#include <splitdsl/policy/all_edge.hpp>
+#include <splitdsl/policy/frame_energy.hpp>
+#include <splitdsl/policy/layer_scan.hpp>
+#include <splitdsl/policy/sage.hpp>
+#include <splitdsl/policy/weighted.hpp>
+#include <splitdsl/radio/cellular.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <limits>
+#include <random>
+#include <sstream>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+using namespace splitdsl;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// The demo's terms: nano, head 3.5 ms, tail 21 ms, LTE, 936 B payload.
+deployment demo() {
+    deployment d;
+    d.cuts = 1;
+    d.cut[0] = {{984}, 3500us, 21ms, 1ms, watts{4.3} * 3500us, watts{4.3} * 21ms};
+    d.edge_total = 24'500us;
+    d.edge_energy = watts{4.3} * 24'500us;
+    d.input = {3.0 * 88 * 200};
+    d.cloud_total = 1200us;
+    d.reply = {68};
+    d.idle_power = {1.25};
+    d.radio = radio::lte;
+    d.deadline = 100ms;
+    return d;
+}
+link_view good_link(double mbps, duration rtt = 10ms) {
+    return {.up = true, .rate_up = megabits_per_second(mbps), .rate_down = megabits_per_second(10), .rtt = rtt, .age = 50ms};
+}
+budget after(duration elapsed, duration reserve = 50ms) { return {.now = instant{elapsed}, .deadline = instant{100ms}, .reserve = reserve}; }
+bool offloads(policy::sage p, const link_view& link, const budget& b) {
+    const action a = p.on(stage_done{.stage = 0}, link, b);
+    if (a.what == action::kind::offload) CHECK(a.cut == 0);
+    return a.what == action::kind::offload;
+}
+
+struct random_source {
+    std::mt19937_64 engine;
+    double between(double low, double high) { return low + (high - low) * static_cast<double>(engine() >> 11) * 0x1p-53; }
+    double log_between(double low, double high) { return std::exp(between(std::log(low), std::log(high))); }
+    int whole(int low, int high) { return low + static_cast<int>(engine() % static_cast<std::uint64_t>(high - low + 1)); }
+};
+
+deployment random_deployment(random_source& random) {
+    deployment d;
+    d.cuts = random.whole(0, max_cuts);
+    d.edge_total = from_milliseconds(random.log_between(2, 200));
+    const double watt = random.between(0.5, 50);
+    d.edge_energy = watts{watt} * d.edge_total;
+    d.cloud_total = from_milliseconds(random.log_between(0.1, 20));
+    double share = 0;
+    for (int k = 0; k < d.cuts; ++k) {
+        share += (1 - share) * random.between(0, 0.4);
+        const duration head = from_seconds(to_seconds(d.edge_total) * share);
+        d.cut[k] = {{random.log_between(50, 2e5)}, head, d.edge_total - head, from_seconds(to_seconds(d.cloud_total) * (1 - share)), watts{watt} * head, watts{watt} * (d.edge_total - head)};
+    }
+    d.input = {random.log_between(1e3, 1e6)};
+    d.reply = {random.log_between(20, 2000)};
+    d.idle_power = {random.between(0, 5)};
+    d.radio = {random.log_between(5, 900), random.log_between(1, 130), random.log_between(100, 6000)};
+    d.idle = random.whole(0, 1) ? idle_scope::wait : idle_scope::transmit_and_wait;
+    d.deadline = from_milliseconds(random.log_between(20, 300));
+    return d;
+}
+
+} // namespace
+
+static_assert(scheduler_policy<policy::all_edge> && scheduler_policy<policy::all_cloud> && scheduler_policy<policy::sage> && scheduler_policy<policy::weighted>);
+static_assert(std::is_trivially_copyable_v<policy::sage> && std::is_trivially_copyable_v<policy::weighted> && std::is_trivially_copyable_v<deployment>);
+static_assert(!falls_back_v<policy::all_cloud> && falls_back_v<policy::all_edge> && falls_back_v<policy::sage> && falls_back_v<policy::weighted>);
+
+TEST_CASE("all_edge never sends, whatever the link offers") {
+    policy::all_edge p;
+    CHECK(p.on(frame_start{}, good_link(1000), after(0ms)).what == action::kind::proceed);
+    CHECK(p.on(stage_done{}, good_link(1000), after(1ms)).what == action::kind::proceed);
+}
+
+TEST_CASE("all_cloud sends the whole input at every frame's start, even over a dead link, and has no fallback") {
+    policy::all_cloud p;
+    for (const link_view& link : {good_link(10), link_view{}}) {
+        const action a = p.on(frame_start{}, link, after(0ms));
+        CHECK(a.what == action::kind::offload);
+        CHECK(a.cut == -1);
+    }
+    CHECK(p.on(stage_done{}, good_link(10), after(1ms)).what == action::kind::proceed);
+}
+
+TEST_CASE("sage offloads when the rate beats the deadline's threshold and energy is saved, and not otherwise") {
+    const policy::sage p{demo()};
+    CHECK(offloads(p, good_link(0.9), after(3500us)));
+    // Deadline: 984 B in (100 - 3.5 - 50 reserve - 1 - 10 - T_D) ms is 222 kbps.
+    const auto t = p.threshold(good_link(0.9), after(3500us));
+    CHECK(t.feasible);
+    CHECK(to_kilobits_per_second(t.r_th) == Approx(984 * 8 / (35.5 - 0.0544)).epsilon(1e-4));
+    CHECK_FALSE(offloads(p, good_link(0.2), after(3500us)));
+    // Late at the bottleneck: nothing is left for the reply.
+    CHECK_FALSE(offloads(p, good_link(50), after(45ms)));
+    CHECK_FALSE(p.threshold(good_link(50), after(45ms)).feasible);
+    // Not worth the energy: a tail of 1 ms.
+    deployment small_tail = demo();
+    small_tail.cut[0].edge_tail = 1ms;
+    small_tail.cut[0].tail_energy = watts{4.3} * 1ms;
+    CHECK_FALSE(offloads(policy::sage{small_tail}, good_link(0.9), after(3500us)));
+    CHECK(policy::sage{small_tail}.threshold(good_link(0.9)).feasible);
+    // Only at its own stage.
+    policy::sage q{demo()};
+    CHECK(q.on(stage_done{.stage = 1}, good_link(0.9), after(3500us)).what == action::kind::proceed);
+    CHECK(q.on(frame_start{}, good_link(0.9), after(0ms)).what == action::kind::proceed);
+    CHECK(q.on(reply_arrived{}, good_link(0.9), after(40ms)) == verdict::accept);
+    CHECK(q.on(link_event{}, good_link(0.9), after(40ms)).what == action::kind::none);
+}
+
+TEST_CASE("sage stays local when the link is down, busy, stale or without a rate") {
+    const policy::sage p{demo()};
+    link_view link = good_link(5);
+    REQUIRE(offloads(p, link, after(4ms)));
+    auto with = [&](auto change) {
+        link_view l = link;
+        change(l);
+        return offloads(p, l, after(4ms));
+    };
+    CHECK_FALSE(with([](link_view& l) { l.up = false; }));
+    CHECK_FALSE(with([](link_view& l) { l.busy = true; }));
+    CHECK_FALSE(with([](link_view& l) { l.age = 1001ms; }));
+    CHECK(with([](link_view& l) { l.age = 1000ms; }));
+    CHECK_FALSE(with([](link_view& l) { l.rate_up = {}; }));
+    CHECK_FALSE(with([](link_view& l) { l.rate_up = {}, l.rate_down = {}; }));
+    CHECK_FALSE(with([](link_view& l) { l.rate_up = {-1e6}; }));
+    CHECK_FALSE(with([](link_view& l) { l.rate_up = {std::numeric_limits<double>::quiet_NaN()}; }));
+    CHECK_FALSE(with([](link_view& l) { l.rtt = from_seconds(4.6e9); }));
+    CHECK(with([](link_view& l) { l.rate_down = {}; }));        // a downlink never measured counts as fast as the uplink
+}
+
+TEST_CASE("sage can follow the paper's deadline to the letter, or keep the reserve free") {
+    const link_view link = good_link(0.15);     // 52.5 ms for the payload
+    CHECK_FALSE(offloads(policy::sage{demo()}, link, after(3500us)));
+    // Against the whole deadline the payload fits. At this rate energy is not saved on LTE, so take a radio that is cheap.
+    deployment d = demo();
+    d.radio = radio::wifi;
+    d.idle_power = {0.1};
+    CHECK_FALSE(offloads(policy::sage{d}, link, after(3500us)));
+    CHECK(offloads(policy::sage{d, {.respect_reserve = false}}, link, after(3500us)));
+    // The printed form and the form with the time really left agree when the head took what was planned.
+    const policy::sage paper{d, {.respect_reserve = false}};
+    CHECK(paper.threshold(link).r_th == paper.threshold(link, after(3500us)).r_th);
+    CHECK(paper.threshold(link).r_th < paper.threshold(link, after(5ms)).r_th);
+}
+
+TEST_CASE("sage's hysteresis asks for more only to begin offloading again") {
+    policy::sage p{demo(), {.hysteresis = 0.5}};
+    const double threshold = to_megabits_per_second(p.threshold(good_link(1), after(3500us)).r_th);
+    deployment d = demo();
+    d.radio = radio::wifi;
+    p = policy::sage{d, {.hysteresis = 0.5}};
+    const auto decide = [&](double factor) { return p.on(stage_done{}, good_link(threshold * factor), after(3500us)).what == action::kind::offload; };
+    CHECK_FALSE(decide(1.2));
+    CHECK(decide(1.6));
+    CHECK(decide(1.2));
+    CHECK_FALSE(decide(0.9));
+    CHECK_FALSE(decide(1.2));
+    // Off by default.
+    p = policy::sage{d};
+    CHECK(decide(1.01));
+}
+
+TEST_CASE("sage's closed energy threshold is where the energies cross") {
+    random_source random{std::mt19937_64{7}};
+    int crossings = 0;
+    for (int i = 0; i < 2000; ++i) {
+        deployment d = random_deployment(random);
+        if (d.cuts == 0) continue;
+        const policy::sage p{d};
+        link_view link = good_link(1, from_milliseconds(random.between(0, 20)));
+        const auto t = p.threshold(link);
+        if (t.r_energy.value > 0 && t.r_energy.value < 1e10) {
+            ++crossings;
+            link.rate_up = t.r_energy * 1.01;
+            CHECK(p.threshold(link).saves());
+            link.rate_up = t.r_energy * 0.99;
+            CHECK_FALSE(p.threshold(link).saves());
+        } else if (t.r_energy.value == 0) {
+            link.rate_up = megabits_per_second(1e6);
+            CHECK_FALSE(p.threshold(link).saves());
+        }
+    }
+    CHECK(crossings > 300);
+}
+
+TEST_CASE("sage: a planned offload is answered before the fallback point at the measured rate") {
+    random_source random{std::mt19937_64{8}};
+    int offloaded = 0;
+    for (int i = 0; i < 5000; ++i) {
+        const deployment d = random_deployment(random);
+        if (d.cuts == 0) continue;
+        const link_view link = good_link(random.log_between(0.05, 100), from_milliseconds(random.between(0, 30)));
+        const budget b{.now = instant{from_milliseconds(random.between(0, 100))}, .deadline = instant{d.deadline}, .reserve = from_milliseconds(random.between(0, 50))};
+        if (!offloads(policy::sage{d}, link, b)) continue;
+        ++offloaded;
+        const auto cost = policy::cost_of_offload(d, d.cut[0].payload, d.cut[0].cloud_tail, link);
+        CHECK(b.now + cost.until_answer <= b.deadline - b.reserve + 2ns);
+        CHECK(cost.total() < d.cut[0].tail_energy);
+    }
+    CHECK(offloaded > 200);
+}
+
+TEST_CASE("sage and weighted refuse impossible options and deployments") {
+    CHECK_THROWS_AS((policy::sage{demo(), {.cut = 1}}), option_error);
+    CHECK_THROWS_AS((policy::sage{demo(), {.cut = -1}}), option_error);
+    CHECK_THROWS_AS((policy::sage{demo(), {.hysteresis = -0.1}}), option_error);
+    CHECK_THROWS_AS((policy::sage{demo(), {.hysteresis = std::nan("")}}), option_error);
+    CHECK_THROWS_AS((policy::sage{demo(), {.staleness = 0ms}}), option_error);
+    CHECK_THROWS_AS((policy::weighted{demo(), {.time_weight = 1.1}}), option_error);
+    CHECK_THROWS_AS((policy::weighted{demo(), {.time_weight = 0, .energy_weight = 0}}), option_error);
+    CHECK_THROWS_AS((policy::weighted{demo(), {.staleness = -1ms}}), option_error);
+    const auto refused = [](auto change, const std::string& word) {
+        deployment d = demo();
+        change(d);
+        try {
+            policy::sage{d};
+        } catch (const option_error& e) {
+            return std::string(e.what()).find(word) != std::string::npos;
+        }
+        return false;
+    };
+    CHECK(refused([](deployment& d) { d.deadline = 0ms; }, "deadline"));
+    CHECK(refused([](deployment& d) { d.cuts = 17; }, "cuts"));
+    CHECK(refused([](deployment& d) { d.cut[0].payload = {-1}; }, "payload"));
+    CHECK(refused([](deployment& d) { d.cut[0].tail_energy = {std::nan("")}; }, "tail energy"));
+    CHECK(refused([](deployment& d) { d.idle_power = {-1}; }, "idle power"));
+    CHECK(refused([](deployment& d) { d.radio.base_mw = -1; }, "radio base"));
+    CHECK(refused([](deployment& d) { d.cut[0].cloud_tail = -1ms; }, "cloud tail"));
+}
+
+TEST_CASE("weighted equals brute force over every split of 10000 random deployments") {
+    random_source random{std::mt19937_64{9}};
+    int chosen[3] = {};
+    for (int i = 0; i < 10'000; ++i) {
+        const deployment d = random_deployment(random);
+        const policy::weighted_options o{.time_weight = random.between(0, 1), .energy_weight = random.between(0.001, 1), .may_send_input = random.whole(0, 3) > 0};
+        const policy::weighted p{d, o};
+        const double mbps = random.log_between(0.02, 200), down = random.log_between(0.1, 200), rtt = random.between(0, 0.03);
+        link_view link = good_link(mbps, from_seconds(rtt));
+        link.rate_down = megabits_per_second(down);
+
+        // Equation 9 once more, in plain doubles and from the definitions, every k_p one by one.
+        struct way { int cut; double time, energy; };
+        std::vector<way> ways{{policy::split_choice::stay_local, to_seconds(d.edge_total), d.edge_energy.value}};
+        for (int k = o.may_send_input ? -1 : 0; k < d.cuts; ++k) {
+            const double payload = k < 0 ? d.input.value : d.cut[k].payload.value, cloud = to_seconds(k < 0 ? d.cloud_total : d.cut[k].cloud_tail);
+            const double head = k < 0 ? 0 : to_seconds(d.cut[k].edge_head), head_energy = k < 0 ? 0 : d.cut[k].head_energy.value;
+            const double up = payload * 8 / (mbps * 1e6), back = d.reply.value * 8 / (down * 1e6);
+            const double send = (d.radio.uplink_mw_per_mbps * mbps + d.radio.base_mw) / 1000 * up, receive = (d.radio.downlink_mw_per_mbps * down + d.radio.base_mw) / 1000 * back;
+            const double idle = d.idle == idle_scope::wait ? cloud + back : up + rtt + cloud + back;
+            ways.push_back({k, head + up + rtt + cloud + back, head_energy + send + receive + d.idle_power.value * idle});
+        }
+        const auto least = [&](double slack) {      // a microsecond of slack: our times are whole nanoseconds
+            double best = std::numeric_limits<double>::infinity();
+            for (const way& w : ways)
+                if (w.time <= to_seconds(d.deadline) + slack) best = std::min(best, o.time_weight * w.time + o.energy_weight * w.energy);
+            return best;
+        };
+        const policy::split_choice found = p.best(link);
+        ++chosen[found.cut == policy::split_choice::stay_local ? 0 : found.cut < 0 ? 1 : 2];
+        const auto same = std::find_if(ways.begin(), ways.end(), [&](const way& w) { return w.cut == found.cut; });
+        REQUIRE(same != ways.end());
+        REQUIRE(std::abs(to_seconds(found.time) - same->time) < 1e-7 * (1 + same->time));
+        REQUIRE(std::abs(found.energy.value - same->energy) < 1e-7 * (1 + same->energy));
+        if (found.in_time) {
+            REQUIRE(found.objective <= least(-1e-6) + 1e-6);
+            REQUIRE(found.objective >= least(1e-6) - 1e-6);
+        } else {
+            REQUIRE(found.cut == policy::split_choice::stay_local);
+            REQUIRE(std::isinf(least(-1e-6)));
+        }
+    }
+    CHECK(chosen[0] > 500);     // each kind of answer was really asked for
+    CHECK(chosen[1] > 500);
+    CHECK(chosen[2] > 500);
+}
+
+TEST_CASE("weighted, walked stage by stage on plan, sends exactly where the whole frame's optimum says") {
+    random_source random{std::mt19937_64{10}};
+    for (int i = 0; i < 3000; ++i) {
+        const deployment d = random_deployment(random);
+        policy::weighted p{d, {.time_weight = random.between(0.01, 1), .energy_weight = random.between(0, 1)}};
+        const link_view link = good_link(random.log_between(0.05, 100));
+        const auto at = [&](duration elapsed) { return budget{.now = instant{elapsed}, .deadline = instant{d.deadline}}; };
+        int sent = policy::split_choice::stay_local;
+        if (p.on(frame_start{}, link, at(0ms)).what == action::kind::offload) sent = -1;
+        for (int k = 0; k < d.cuts && sent == policy::split_choice::stay_local; ++k) {
+            const action a = p.on(stage_done{.stage = k}, link, at(d.cut[k].edge_head));
+            if (a.what == action::kind::offload) sent = a.cut;
+        }
+        const auto best = p.best(link);
+        // A local run that misses the deadline loses to anything in time, also at a later stage; then both say the same cut.
+        REQUIRE(sent == best.cut);
+        policy::weighted q{d};
+        link_view down = link;
+        down.up = false;
+        REQUIRE(q.on(frame_start{}, down, at(0ms)).what == action::kind::proceed);
+    }
+}
+
+TEST_CASE("layer_scan finds what trying every split finds, and names the six smallest") {
+    random_source random{std::mt19937_64{11}};
+    for (int i = 0; i < 300; ++i) {
+        std::vector<policy::layer_cost> layers(static_cast<std::size_t>(random.whole(1, 60)));
+        for (std::size_t k = 0; k < layers.size(); ++k)
+            layers[k] = {"layer " + std::to_string(k), from_milliseconds(random.log_between(0.01, 20)), from_milliseconds(random.log_between(0.001, 1)), {random.log_between(100, 1e6)}};
+        const policy::layer_scan_options o{.input = {random.log_between(1e3, 1e6)}, .reply = {40}, .deadline = 100ms};
+        const link_view link = good_link(random.log_between(0.1, 200));
+        const auto report = policy::scan_layers(layers, o, link);
+        REQUIRE(report.rows.size() == layers.size() + 1);
+        const int n = static_cast<int>(layers.size());
+        double best = 1e300;
+        for (int split = -1; split < n; ++split) {
+            double t = 0;
+            for (int k = 0; k < n; ++k) t += to_seconds(k <= split ? layers[static_cast<std::size_t>(k)].edge : layers[static_cast<std::size_t>(k)].cloud);
+            if (split + 1 < n) {
+                const bytes sent = split < 0 ? o.input : layers[static_cast<std::size_t>(split)].output;
+                t += sent.value * 8 / link.rate_up.value + 40 * 8 / link.rate_down.value + to_seconds(link.rtt);
+            }
+            REQUIRE(to_seconds(report.rows[static_cast<std::size_t>(split + 1)].total) == Approx(t).margin(1e-6));
+            best = std::min(best, t);
+        }
+        REQUIRE(to_seconds(report.rows[report.best].total) == Approx(best).margin(1e-6));
+        const auto six = report.smallest(6);
+        REQUIRE(six.size() == std::min<std::size_t>(6, layers.size() - 1));
+        for (std::size_t k = 1; k < six.size(); ++k) REQUIRE(report.rows[six[k - 1]].sent <= report.rows[six[k]].sent);
+    }
+    CHECK_THROWS_AS(policy::scan_layers({}, {}, good_link(1)), option_error);
+    // SAGE Fig. 3's moral: with only late small layers, the input wins; a bottleneck early in the network beats it.
+    std::vector<policy::layer_cost> layers = {{"conv1", 4ms, 100us, {1e6}}, {"block1", 60ms, 500us, {3e5}}, {"block2", 100ms, 700us, {3e4}}, {"classifier", 50ms, 900us, {12}}};
+    const policy::layer_scan_options o{.input = {52'800}, .reply = {40}, .deadline = 100ms};
+    CHECK(policy::scan_layers(layers, o, good_link(10)).best == 0);
+    layers[0].output = {3744};
+    const auto with_bottleneck = policy::scan_layers(layers, o, good_link(10));
+    CHECK(with_bottleneck.rows[with_bottleneck.best].name == "conv1");
+    const std::string text = to_text(with_bottleneck);
+    CHECK(text.find("late") != std::string::npos);
+    CHECK(std::count(text.begin(), text.end(), '\n') == 6);
+}
+
+TEST_CASE("a frame is charged for what it did: local, offloaded, rolled back") {
+    const deployment d = demo();
+    const auto energy = [&](policy::frame_times f, idle_scope s) { return policy::energy_of_frame(d, f, {.idle = s}); };
+    const auto local = energy({.head = 24'500us}, idle_scope::transmit_and_wait);
+    CHECK(local.compute.value == Approx(4.3 * 0.0245));
+    CHECK(local.total() == local.compute);
+    const policy::frame_times sent{.cut = 0, .head = 3500us, .transmit = 10ms, .wait = 11ms, .receive = 1ms, .sent = {984}, .received = {68}};
+    const auto cloud = energy(sent, idle_scope::transmit_and_wait);
+    CHECK(cloud.compute.value == Approx(4.3 * 0.0035));
+    CHECK(cloud.radio.value == Approx((438.39 * 984 + 51.97 * 68) * 8e-9 + 1.28804 * 0.011));
+    CHECK(cloud.idle.value == Approx(1.25 * 0.022));
+    const auto waiting = energy(sent, idle_scope::wait);
+    CHECK(waiting.idle.value == Approx(1.25 * 0.012));
+    CHECK(waiting.radio == cloud.radio);
+    // Rolled back: transmission, waiting and the local tail, in full.
+    const policy::frame_times back{.cut = 0, .head = 3500us, .transmit = 40ms, .wait = 6500us, .tail = 21ms, .sent = {984}};
+    const auto rolled = energy(back, idle_scope::transmit_and_wait);
+    CHECK(rolled.compute.value == Approx(4.3 * 0.0245));
+    CHECK(rolled.radio.value == Approx(438.39 * 984 * 8e-9 + 1.28804 * 0.040));
+    CHECK(rolled.idle.value == Approx(1.25 * 0.0465));
+    CHECK(rolled.total() > local.total());
+    // What the policy expected is what the frame is charged when everything goes to plan.
+    const link_view link = good_link(0.9);
+    const auto plan = policy::cost_of_offload(d, d.cut[0].payload, d.cut[0].cloud_tail, link);
+    const auto planned = policy::energy_of_frame(
+        d, {.cut = 0, .head = 3500us, .transmit = plan.upload, .wait = link.rtt + 1ms, .receive = plan.download, .sent = {984}, .received = {68}});
+    CHECK((planned.radio + planned.idle).value == Approx(plan.total().value).epsilon(1e-9));
+    // The radio's tail, if asked for: until the next transfer, at most its length.
+    const auto tailed = policy::energy_of_frame(d, sent, {.radio_tail = radio::lte_tail, .until_next_transfer = 78ms});
+    CHECK((tailed.radio - cloud.radio).value == Approx(1.060 * 0.078));
+    CHECK(radio::lte_tail.energy(60s).value == Approx(1.060 * 11.576));
+    CHECK(policy::energy_of_frame(d, {.head = 24'500us}, {.radio_tail = radio::lte_tail, .until_next_transfer = 1s}).radio.value == 0);
+}
+
+TEST_CASE("time away is sending first, then receiving, and the rest waiting; nothing is lost") {
+    const auto f = policy::apportion({.sent = {1250}, .received = {125}}, 30ms, megabits_per_second(1), megabits_per_second(1));
+    CHECK(f.transmit == 10ms);
+    CHECK(f.receive == 1ms);
+    CHECK(f.wait == 19ms);
+    const auto stalled = policy::apportion({.sent = {1250}}, 46ms, {}, {});
+    CHECK(stalled.transmit == 46ms);
+    CHECK(stalled.wait == 0ms);
+    random_source random{std::mt19937_64{12}};
+    for (int i = 0; i < 1000; ++i) {
+        const duration away = from_milliseconds(random.between(0, 100));
+        const auto g = policy::apportion({.sent = {random.between(0, 1e5)}, .received = {random.between(0, 1e4)}}, away, {random.between(0, 1e7)}, {random.between(0, 1e7)});
+        REQUIRE(g.transmit + g.wait + g.receive == away);
+        REQUIRE(std::min({g.transmit, g.wait, g.receive}) >= 0ms);
+    }
+}
+
+TEST_CASE("radios: power is slope times rate plus base, and names find them") {
+    CHECK(radio::lte.transmitting(megabits_per_second(2)).value == Approx(2 * 0.43839 + 1.28804));
+    CHECK(radio::umts_3g.receiving(megabits_per_second(1)).value == Approx(0.12212 + 0.81788));
+    CHECK(radio::find("wifi")->power.base_mw == 132.86);
+    CHECK(radio::find("5g_mmwave")->power.uplink_mw_per_mbps == 8.88);
+    CHECK(radio::find("6g") == nullptr);
+    CHECK(radio::lte.uplink_mw_per_mbps / radio::lte_2021.uplink_mw_per_mbps == Approx(5.7).margin(0.05));
+    CHECK(radio::without_base(radio::nr_mmwave).transmitting(megabits_per_second(100)).value == Approx(0.888));
+}
+
+TEST_CASE("Simpson's rule is exact for parabolas at any spacing and for cubics at even spacing") {
+    const auto record = [](std::vector<int> at_ms, auto power) {
+        std::vector<power_sample> s;
+        for (const int ms : at_ms) s.push_back({std::chrono::milliseconds{ms}, {power(ms / 1000.0)}});
+        return s;
+    };
+    const auto parabola = [](double t) { return 2 + 3 * t - 4 * t * t; };
+    const auto parabola_integral = [](double t) { return 2 * t + 1.5 * t * t - 4 * t * t * t / 3; };
+    for (const auto& at : {std::vector{0, 100, 350}, std::vector{0, 5, 300, 301, 900}, std::vector{0, 70, 200, 1000}, std::vector{0, 10, 400, 450, 800, 990}}) {
+        INFO("samples: " << at.size());
+        CHECK(integrate_simpson(record(at, parabola)).value == Approx(parabola_integral(at.back() / 1000.0)).epsilon(1e-12));
+    }
+    const auto cubic = [](double t) { return 1 + t * t * t; };
+    CHECK(integrate_simpson(record({0, 250, 500, 750, 1000}, cubic)).value == Approx(1.25).epsilon(1e-12));
+    CHECK(integrate_trapezoid(record({0, 250, 500, 750, 1000}, cubic)).value == Approx(1.265625).epsilon(1e-12));
+    // A known integral that neither rule hits exactly: Simpson's error falls with the fourth power of the step.
+    const auto wave = [](double t) { return 4 + std::sin(3 * t); };
+    const double exact = 4 + (1 - std::cos(3.0)) / 3;
+    const auto error = [&](int n) {
+        std::vector<int> at;
+        for (int i = 0; i <= n; ++i) at.push_back(i * 1000 / n);
+        return std::abs(integrate_simpson(record(at, wave)).value - exact);
+    };
+    CHECK(error(20) / error(40) == Approx(16).epsilon(0.05));
+    CHECK(integrate_trapezoid(record({0, 100, 1000}, [](double t) { return 1 + t; })).value == Approx(1.5));
+    CHECK(integrate_simpson(record({0, 500}, [](double) { return 2.0; })).value == Approx(1));
+    CHECK(integrate_simpson({}).value == 0);
+    CHECK(integrate_simpson(record({7}, [](double) { return 2.0; })).value == 0);
+    CHECK_THROWS_AS(integrate_simpson(record({0, 10, 10}, parabola)), trace_error);
+    CHECK_THROWS_AS(integrate_trapezoid(record({10, 5}, parabola)), trace_error);
+    CHECK_THROWS_AS(integrate_simpson(record({0, 10, 20}, [](double t) { return 1 / (t - 0.01); })), trace_error);
+}
+
+TEST_CASE("meters: a model adds up, a counter wraps, and an absent counter says so in a sentence") {
+    modelled_meter model;
+    model.charge({4.3}, 10ms);
+    model.charge({0.5});
+    CHECK(model.total().value == Approx(0.543));
+    CHECK(model.label() == provenance::modelled);
+    CHECK(modelled_meter{provenance::simulated}.label() == provenance::simulated);
+    CHECK(weaker(provenance::measured, provenance::simulated) == provenance::simulated);
+
+    const auto folder = std::filesystem::temp_directory_path() / ("splitdsl_rapl_" + std::to_string(std::random_device{}()));
+    std::filesystem::create_directory(folder);
+    const auto write = [&](const char* name, const std::string& text) { std::ofstream(folder / name) << text; };
+    CHECK_FALSE(open_rapl_meter(folder.string()).meter);
+    CHECK(open_rapl_meter(folder.string()).reason.find("no energy counter: ") == 0);
+    write("energy_uj", "900000\n");
+    CHECK_FALSE(open_rapl_meter(folder.string()).meter);
+    write("max_energy_range_uj", "1000000\n");
+    auto opened = open_rapl_meter(folder.string());
+    REQUIRE(opened.meter);
+    CHECK(opened.reason.empty());
+    CHECK(opened.meter->total().value == 0);
+    CHECK(opened.meter->label() == provenance::measured);
+    write("energy_uj", "950000\n");
+    CHECK(opened.meter->total().value == Approx(0.05));
+    write("energy_uj", "20000\n");                     // wrapped
+    CHECK(opened.meter->total().value == Approx(0.12));
+    write("energy_uj", "rubbish");
+    CHECK(opened.meter->total().value == Approx(0.12));
+    CHECK_FALSE(open_rapl_meter(folder.string()).meter);
+    std::filesystem::remove_all(folder);
+    const auto here = open_rapl_meter();               // whatever this machine has
+    CHECK(here.meter.has_value() == here.reason.empty());
+}
+
+TEST_CASE("the device profiles the project ships are read, and a missing figure is named when it is asked for") {
+    const auto devices = read_device_profiles(SPLITDSL_SOURCE_DIR "/examples/profiles/devices.csv");
+    const device_profile& nano = find_device(devices, "nano");
+    CHECK(to_seconds(nano.time_of(3.375e9)) == Approx(0.27));
+    CHECK(nano.active_energy(270ms).value == Approx(4.3 * 0.27));
+    CHECK(nano.idle_power().value == 1.25);
+    CHECK(nano.label == provenance::modelled);
+    CHECK(nano.source.find("assumption") != std::string::npos);
+    CHECK(to_seconds(find_device(devices, "raspberry_pi_4").time_of(3.375e9)) == Approx(2.34).epsilon(0.001));
+    CHECK_THROWS_AS(find_device(devices, "raspberry_pi_4").idle_power(), option_error);
+    CHECK_THROWS_AS(find_device(devices, "tx2").time_of(1e9), option_error);
+    CHECK_THROWS_AS(find_device(devices, "abacus"), option_error);
+    // FLET-12: what a local early exit costs gives its time.
+    const auto seconds = [&](const char* device, double mj) { return mj * 1e-3 / find_device(devices, device).active_watts->value; };
+    CHECK(seconds("cortex_m33_64mhz", 4.04) == Approx(0.434).margin(0.001));
+    CHECK(seconds("gap8_175mhz", 2.26) == Approx(0.138).margin(0.001));
+    CHECK(seconds("cortex_a77_200mhz", 35.81) == Approx(0.895).margin(0.001));
+}
+
+TEST_CASE("a hostile or broken profile table is refused with its line, and nothing unbounded is read") {
+    const auto refusal = [](const std::string& text) -> std::string {
+        std::istringstream in(text);
+        try {
+            to_device_profiles(read_facts_table(in, "devices.csv", device_profile_header));
+        } catch (const trace_error& e) {
+            return e.what();
+        }
+        return {};
+    };
+    const std::string header = std::string(device_profile_header) + "\n";
+    CHECK(refusal(header + "a,1e9,1,0.5,modelled,x\n").empty());
+    CHECK(refusal(header + "a,1e9,1,0.5,modelled,x").empty());              // no newline at the end
+    CHECK(refusal("# note\n\n" + header + "a,,,,measured,x\r\n").empty());
+    const auto names = [&](const std::string& text, const std::string& word) {
+        const std::string why = refusal(text);
+        INFO(why);
+        CHECK(why.find("devices.csv") == 0);
+        CHECK(why.find("expected") != std::string::npos);
+        CHECK(why.find(word) != std::string::npos);
+    };
+    names("", "none");
+    names(header, "none");
+    names("name,macs\na,1\n", "line 1");
+    names(header + "a,1e9,1,0.5,modelled\n", "6 cells, found 5");
+    names(header + "a,1e9,1,0.5,modelled,x,y\n", "found 7");
+    names(header + "a,-1,1,0.5,modelled,x\n", "'-1'");
+    names(header + "a,0,1,0.5,modelled,x\n", "above 0");
+    names(header + "a,nan,1,0.5,modelled,x\n", "'nan'");
+    names(header + "a,1e999,1,0.5,modelled,x\n", "'1e999'");
+    names(header + "a,1e9 ,1,0.5,modelled,x\n", "'1e9 '");
+    names(header + "a,0x10,1,0.5,modelled,x\n", "'0x10'");
+    names(header + "a,1e9,1,0.5,guessed,x\n", "guessed");
+    names(header + "a,1e9,1,0.5,modelled,\n", "column 6");
+    names(header + ",1e9,1,0.5,modelled,x\n", "column 1");
+    names(header + "a,1,1,1,modelled,x\na,1,1,1,modelled,x\n", "line 3");
+    names(header + "\"a\",1,1,1,modelled,x\n", "quotation");
+    names(header + std::string("a\0b,1,1,1,modelled,x\n", 22), "printable");
+    names(header + "a,1,1,1,modelled," + std::string(2000, 'x') + "\n", "1024 characters");
+    names(header + std::string(100'000, 'x'), "1024 characters");
+    std::string many = header;
+    for (int i = 0; i < 1025; ++i) many += "d" + std::to_string(i) + ",1,1,1,modelled,x\n";
+    names(many, "1024 rows");
+    std::string comments;
+    for (int i = 0; i < 1025; ++i) comments += "#\n";
+    names(comments + header, "comments");
+    CHECK_THROWS_AS(read_device_profiles("/nonexistent/devices.csv"), trace_error);
+}
