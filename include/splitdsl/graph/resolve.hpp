@@ -18,6 +18,17 @@ inline constexpr auto graph_of = Network::graph();
 
 namespace graph {
 
+/// The name of a type as the compiler spells it, shortened to its last part.
+template <class T>
+constexpr text type_name() {
+    text t = __PRETTY_FUNCTION__;
+    const std::size_t eq = t.find("T = ");
+    t = t.substr(eq + 4);
+    t = t.substr(0, t.find_first_of(";]"));
+    const std::size_t colon = t.rfind("::");
+    return colon == text::npos ? t : t.substr(colon + 2);
+}
+
 /// Ops that only hand their operand on.
 constexpr bool is_alias(op_kind k) { return k == op_kind::identity || k == op_kind::from || k == op_kind::output; }
 constexpr bool has_weights(op_kind k) {

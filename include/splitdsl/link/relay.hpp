@@ -278,8 +278,8 @@ private:
             acceptor.accept(client, code);
             if (code) return;
             if (refusing) {
-                abort(client);
                 ++count_refused;
+                abort(client);
                 continue;
             }
             detail::finish(client, tuning(), code);
@@ -295,8 +295,8 @@ private:
                 if (!connecting) code = std::error_code{errno, std::system_category()};
             }
             if (code) {
-                abort(client);
                 ++count_refused;
+                abort(client);
                 continue;
             }
             if (options.start_on_first_connection) start_clock();
@@ -321,8 +321,8 @@ private:
     void reset_all() {
         for (connection& c : connections) {
             if (c.dead) continue;
-            kill(c);
             ++count_resets;
+            kill(c);
         }
     }
     void reap() {
@@ -335,15 +335,15 @@ private:
             pollfd descriptor{c.server.native_handle(), POLLOUT, 0};
             if (::poll(&descriptor, 1, 0) == 0) {
                 if (now < c.give_up) return;
+                ++count_refused;    // before the kill: who sees the end finds it counted
                 kill(c);
-                ++count_refused;
                 return;
             }
             int failure = 0;
             socklen_t size = sizeof failure;
             if (::getsockopt(c.server.native_handle(), SOL_SOCKET, SO_ERROR, &failure, &size) != 0 || failure != 0) {
+                ++count_refused;    // before the kill: who sees the end finds it counted
                 kill(c);
-                ++count_refused;
                 return;
             }
             c.connecting = false;
@@ -374,8 +374,9 @@ private:
             }
             if (code) return kill(c);
             p.took = true;
-            // Bytes that lay ready while this thread overslept started when the link got free, not when it woke up.
-            const instant begin = p.idle ? now : std::max(p.next, now - std::chrono::milliseconds{5});
+            // Bytes that lay ready while this thread overslept started when the link got free, not when it woke up. Up to a
+            // limit: a machine that stood still for longer must not answer with a burst no link would show.
+            const instant begin = p.idle ? now : std::max(p.next, now - std::chrono::milliseconds{20});
             p.idle = false;
             const instant sent = finish(d, begin, size);
             p.next = sent;

@@ -293,7 +293,7 @@ private:
                 size += s.size();
             }
         const duration left = machine.due() - options.last_resort_lead - begun;
-        const auto sent = line->send({.sequence = l.frame, .cut = c.cut, .codec = c.codec, .bytes = size, .left = left});
+        const auto sent = line->send({.sequence = l.frame, .cut = c.cut, .codec = c.codec, .bytes = size, .left = left}, begun);
         handed = std::chrono::steady_clock::now();
         note.cut = c.cut;
         note.bytes_up = sent.taken ? sent.bytes : 0;

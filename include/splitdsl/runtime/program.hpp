@@ -183,6 +183,40 @@ constexpr program<Network> write_program() {
     return p;
 }
 
+/// Names and sizes of what goes in, comes out and crosses.
+struct described_tensor {
+    text_ref name{};
+    shape of{};
+    std::int64_t bytes{};
+    int stage{};
+};
+struct described_interface {
+    described_tensor cuts[max_network_cuts]{};
+    described_tensor inputs[64]{};
+    described_tensor outputs[64]{};
+    int input_count{}, output_count{};
+};
+template <class Network>
+constexpr described_interface describe_interface() {
+    described_interface d;
+    constexpr const auto& g = graph_of<Network>;
+    constexpr const auto& r = resolved_of<Network>;
+    constexpr const auto& shapes = shaped_of<Network>;
+    for (int k = 0; k < cuts_of<Network>.count; ++k)
+        d.cuts[k] = {refer(cuts_of<Network>.groups[k].name), {}, cuts_of<Network>.groups[k].payload, steps_of<Network>.cut_stage[k]};
+    for (std::size_t i = 0; i < g.ops.size(); ++i)
+        if (g.ops[i].kind == op_kind::input && r.target[i] == static_cast<int>(i) && d.input_count < 64)
+            d.inputs[d.input_count++] = {g.ops[i].label, g.ops[i].size, graph::input_bytes(g.ops[i]), 0};
+    auto output = [&](text_ref name, int op) {
+        if (d.output_count < 64) d.outputs[d.output_count++] = {name, shapes.out[op], shapes.out[op].size() * 4, 0};
+    };
+    if (r.tasks == 0) output(refer("output"), r.result);
+    for (const bool exits : {false, true})
+        for (std::size_t i = 0; i < g.ops.size(); ++i)
+            if (g.ops[i].kind == op_kind::output && has(g.ops[i].flags, op_flag::is_exit) == exits) output(g.ops[i].label, r.a[i]);
+    return d;
+}
+
 /// The table itself; only this copy is read at run time, so nothing outside this instruction set's namespace is emitted.
 template <class Network>
 inline constexpr program<Network> program_of = write_program<Network>();

@@ -7,7 +7,7 @@
 #include <kernels/reference/reference.hpp>
 #include <splitdsl/codec/tensor_codec.hpp>
 #include <splitdsl/error.hpp>
-#include <splitdsl/graph/describe.hpp>
+#include <splitdsl/runtime/describe.hpp>
 
 #include <cstring>
 #include <map>
@@ -117,10 +117,10 @@ private:
             return values[static_cast<std::size_t>(from[static_cast<std::size_t>(command) + 1])];
         }
         case op_kind::quantise: {
-            std::vector<std::byte> coded(encoded_bytes(codec_of(o.codec), in.data.size()));
+            std::vector<std::byte> coded(encoded_bytes(o.codec, in.data.size()));
             planar out = in;
-            encode(codec_of(o.codec), in.data, coded.data());
-            decode(codec_of(o.codec), coded, out.data);
+            encode(o.codec, in.data.data(), in.data.size(), coded.data());
+            (void)decode(o.codec, coded.data(), coded.size(), out.data.data(), out.data.size());
             return out;
         }
         default: return in;

@@ -80,7 +80,7 @@ inline std::vector<parameter> list_parameters(const description& d) {
         const op& o = d.ops[i];
         for (int w = 0; w < parameters_in(o, d.has_bias[i]); ++w) {
             const parameter_dims dims = dims_of(o, d.out[static_cast<std::size_t>(d.a[i])], w);
-            list.push_back({full_name(d, i) + "." + std::string(parameter_word(o.kind, w)), {dims.dims.begin(), dims.dims.begin() + dims.rank}, static_cast<int>(i)});
+            list.push_back({full_name(d, i) + "." + std::string(parameter_word(o.kind, w)), {dims.dims, dims.dims + dims.rank}, static_cast<int>(i)});
         }
     }
     return list;
@@ -244,17 +244,6 @@ inline std::string dot(const description& d) {
 }
 
 } // namespace writing
-
-/// The name of a type as the compiler spells it, shortened to its last part.
-template <class T>
-constexpr text type_name() {
-    text t = __PRETTY_FUNCTION__;
-    const std::size_t eq = t.find("T = ");
-    t = t.substr(eq + 4);
-    t = t.substr(0, t.find_first_of(";]"));
-    const std::size_t colon = t.rfind("::");
-    return colon == text::npos ? t : t.substr(colon + 2);
-}
 
 template <class Network>
 description description_of() {
