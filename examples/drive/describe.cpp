@@ -4,7 +4,7 @@
 /// Program drive_describe: prints the drive's networks; the training tools read its JSON.
 #include "network.hpp"
 
-#include <splitdsl/graph/describe.hpp>
+#include <splitdsl/runtime/describe.hpp>
 
 #include <CLI/CLI.hpp>
 

@@ -62,11 +62,15 @@ splitdsl::link::relay_options to_options(const settings& s) {
     std::tie(o.host, o.port) = host_and_port(s.target);
     o.bind = s.bind;
     o.listen_port = s.listen_port;
-    o.up = {.rate = kilobits_per_second(s.rate_up_kbps), .delay = from_milliseconds(s.delay_ms), .jitter = from_milliseconds(s.jitter_ms),
-            .corruption = s.corruption, .drip = s.drip};
+    o.up = {.rate = kilobits_per_second(s.rate_up_kbps),
+            .delay = from_milliseconds(s.delay_ms),
+            .jitter = from_milliseconds(s.jitter_ms),
+            .corruption = s.corruption,
+            .drip = s.drip};
     o.down = o.up;
     o.down.rate = kilobits_per_second(s.rate_down_kbps);
-    if (!s.trace.empty()) o.trace_up = link::link_trace::load(s.trace, s.column);
+    if (!s.trace.empty())
+        o.trace_up = link::link_trace::load(s.trace, s.column);
     else if (s.generate_seed >= 0)
         o.trace_up = link::generate({.length = from_seconds(s.generate_seconds)}, static_cast<std::uint64_t>(s.generate_seed));
     for (const auto& b : s.blackouts) o.faults.push_back(blackout(b));
@@ -79,9 +83,17 @@ splitdsl::link::relay_options to_options(const settings& s) {
 
 nlohmann::json report(const splitdsl::link::relay& r, const settings& s) {
     const auto c = r.counts();
-    return {{"label", "measured"}, {"port", r.port()}, {"to", s.target}, {"elapsed_s", splitdsl::to_seconds(r.elapsed())},
-            {"connections", c.connections}, {"refused", c.refused}, {"resets", c.resets}, {"bytes_up", c.bytes_up},
-            {"bytes_down", c.bytes_down}, {"bytes_swallowed", c.swallowed}, {"chunks_corrupted", c.corrupted}};
+    return {{"label", "measured"},
+            {"port", r.port()},
+            {"to", s.target},
+            {"elapsed_s", splitdsl::to_seconds(r.elapsed())},
+            {"connections", c.connections},
+            {"refused", c.refused},
+            {"resets", c.resets},
+            {"bytes_up", c.bytes_up},
+            {"bytes_down", c.bytes_down},
+            {"bytes_swallowed", c.swallowed},
+            {"chunks_corrupted", c.corrupted}};
 }
 
 int run(const settings& s) {
@@ -91,7 +103,8 @@ int run(const settings& s) {
         // Written beside and renamed, so that a reader never sees half a number.
         const std::string part = s.port_file + ".part";
         std::ofstream{part} << r.port() << '\n';
-        if (std::rename(part.c_str(), s.port_file.c_str()) != 0) throw splitdsl::option_error("--port-file: expected a writable path, found " + s.port_file);
+        if (std::rename(part.c_str(), s.port_file.c_str()) != 0)
+            throw splitdsl::option_error("--port-file: expected a writable path, found " + s.port_file);
     }
     if (!s.quiet) std::cout << "listening on " << s.bind << ":" << r.port() << ", to " << s.target << std::endl;
 
@@ -113,7 +126,8 @@ int run(const settings& s) {
 
 int main(int argc, char** argv) {
     settings s;
-    CLI::App app{"A bad link on purpose: relays TCP and slows, delays, stalls, corrupts or resets it. Times are in seconds since the start."};
+    CLI::App app{
+        "A bad link on purpose: relays TCP and slows, delays, stalls, corrupts or resets it. Times are in seconds since the start."};
     app.add_option("--to", s.target, "Where it leads, host:port")->required();
     app.add_option("--listen", s.listen_port, "Port to listen on; 0 lets the system choose")->capture_default_str();
     app.add_option("--bind", s.bind, "Address to listen on")->capture_default_str();
@@ -125,7 +139,9 @@ int main(int argc, char** argv) {
     app.add_option("--drip", s.drip, "Bytes a second, one at a time, each direction; 0 is off")->capture_default_str();
     auto* trace = app.add_option("--trace", s.trace, "Uplink rate from a csv with time_s and a rate column in kbit/s");
     app.add_option("--column", s.column, "The trace's rate column")->capture_default_str();
-    app.add_option("--generate", s.generate_seed, "Uplink rate with an LTE drive's look, from this seed")->excludes(trace)->check(CLI::NonNegativeNumber);
+    app.add_option("--generate", s.generate_seed, "Uplink rate with an LTE drive's look, from this seed")
+        ->excludes(trace)
+        ->check(CLI::NonNegativeNumber);
     app.add_option("--generate-seconds", s.generate_seconds, "Length of the generated trace before it repeats")->capture_default_str();
     app.add_option("--blackout", s.blackouts, "START:LENGTH, nothing moves meanwhile; may be repeated")->take_all();
     app.add_option("--fault", s.faults,

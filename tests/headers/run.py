@@ -39,7 +39,7 @@ def check_headers(compiler, words, jobs):
         return 1
     failed = 0
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-        results = pool.map(lambda path: compile_text(compiler, include_line(path), ["-DSPLITDSL_HEADER_ALONE=1"]), headers)
+        results = pool.map(lambda path: compile_text(compiler, include_line(path), []), headers)
         for path, (status, output) in zip(headers, results):
             opening = path.read_text(encoding="utf-8").splitlines()[:3]
             if len(opening) < 3 or "SPDX-FileCopyrightText" not in opening[0] or "SPDX-License-Identifier" not in opening[1] \

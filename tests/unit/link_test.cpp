@@ -25,7 +25,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr duration patience = 20s;  // bounds a broken test; no assertion rests on it
+constexpr duration patience = 20s; // bounds a broken test; no assertion rests on it
 
 instant now() { return std::chrono::steady_clock::now(); }
 
@@ -174,9 +174,7 @@ struct relayed {
 std::string message_of(const std::function<void()>& what) {
     try {
         what();
-    } catch (const error& e) {
-        return e.what();
-    }
+    } catch (const error& e) { return e.what(); }
     return "nothing was refused";
 }
 
@@ -224,7 +222,10 @@ TEST_CASE("a TCP link says what is wrong") {
     {
         tcp_listener taken{0, "127.0.0.1"};
         free_port = taken.port();
-        CHECK(message_of([&] { tcp_listener twice{free_port, "127.0.0.1"}; }).find("expected a free address and port") != std::string::npos);
+        CHECK(message_of([&] {
+                  tcp_listener twice{free_port, "127.0.0.1"};
+              }).find("expected a free address and port")
+              != std::string::npos);
         CHECK_FALSE(taken.accept(0ms));
     }
     tcp nobody{"127.0.0.1", free_port};
@@ -247,7 +248,7 @@ TEST_CASE("a TCP listener that is closed ends its accept and refuses newcomers")
 
 TEST_CASE("an in-process link behaves as a stream") {
     for (const std::size_t capacity : {std::size_t{1}, std::size_t{1000}, std::size_t{65536}}) {
-        if (capacity == 1) {  // one byte at a time: only the pair's own logic, not megabytes
+        if (capacity == 1) { // one byte at a time: only the pair's own logic, not megabytes
             auto [a, b] = in_process_pair(1);
             auto writes = std::async(std::launch::async, [s = a.get()] { return write_all(*s, pattern(2000, 5)); });
             CHECK(read_up_to(*b, 2000).bytes == pattern(2000, 5));
@@ -303,7 +304,7 @@ TEST_CASE("the relay keeps order with delay, jitter and a rate") {
     auto writes = std::async(std::launch::async, [&] { return write_all(*r.edge, up); });
     const instant start = now();
     CHECK(read_up_to(*r.cloud, up.size()).bytes == up);
-    CHECK(now() - start >= 95ms);   // 100 kB at 8 Mbit/s: it cannot be faster
+    CHECK(now() - start >= 95ms); // 100 kB at 8 Mbit/s: it cannot be faster
     CHECK(writes.get() == up.size());
 }
 
@@ -369,9 +370,7 @@ TEST_CASE("a reset is seen as the end on both sides, and a refusing relay turns 
     try {
         auto refused = to.connect(patience);
         turned_away = refused && sees_end(*refused);
-    } catch (const link_error&) {
-        turned_away = true;
-    }
+    } catch (const link_error&) { turned_away = true; }
     CHECK(turned_away);
 }
 
@@ -393,7 +392,7 @@ TEST_CASE("a slow drip lets single bytes through") {
     const instant start = now();
     CHECK(write_all(*r.edge, data) == data.size());
     CHECK(read_up_to(*r.cloud, data.size()).bytes == data);
-    CHECK(now() - start >= 90ms);   // 50 bytes at 500 a second
+    CHECK(now() - start >= 90ms); // 50 bytes at 500 a second
 }
 
 TEST_CASE("the relay's script runs by its clock") {
@@ -435,9 +434,7 @@ TEST_CASE("the relay resets a newcomer when its target is gone") {
     try {
         auto s = to.connect(patience);
         ended = s && sees_end(*s);
-    } catch (const link_error&) {
-        ended = true;
-    }
+    } catch (const link_error&) { ended = true; }
     CHECK(ended);
     CHECK(between.counts().refused == 1);
 }
@@ -453,7 +450,7 @@ TEST_CASE("the relay refuses what it cannot do") {
 TEST_CASE("the relay replays a trace, outages included", "[live]") {
     const link_trace trace{{{0ms, 1'000'000}, {100ms, 0}, {300ms, 1'000'000}}, 100s};
     relayed r{{.trace_up = trace, .start_on_first_connection = false}};
-    const auto data = pattern(25'000, 24);   // 200 ms of air at 1 Mbit/s, so it spans the outage: 400 ms
+    const auto data = pattern(25'000, 24); // 200 ms of air at 1 Mbit/s, so it spans the outage: 400 ms
     auto writes = std::async(std::launch::async, [&] { return write_all(*r.edge, data); });
     r.between->start_clock();
     CHECK(read_up_to(*r.cloud, data.size()).bytes == data);
@@ -474,11 +471,11 @@ TEST_CASE("a trace gives its rate, its integral over outages, and repeats") {
 
     CHECK(t.transfer_end(0s, 0) == 0s);
     CHECK(t.transfer_end(0s, 100) == 1ms);
-    CHECK(t.transfer_end(0s, 50'000) == 500ms);             // exactly until the outage begins
-    CHECK(t.transfer_end(0s, 50'001) == 1s + 5us);          // one byte over waits for its end
+    CHECK(t.transfer_end(0s, 50'000) == 500ms);    // exactly until the outage begins
+    CHECK(t.transfer_end(0s, 50'001) == 1s + 5us); // one byte over waits for its end
     CHECK(t.transfer_end(700ms, 200) == 1s + 1ms);
-    CHECK(t.transfer_end(1500ms, 500) == 2s);               // 8 kbit/s for the last half second
-    CHECK(t.transfer_end(1500ms, 600) == 2s + 1ms);         // and over the end
+    CHECK(t.transfer_end(1500ms, 500) == 2s);       // 8 kbit/s for the last half second
+    CHECK(t.transfer_end(1500ms, 600) == 2s + 1ms); // and over the end
     const std::size_t period = 50'000 + 100'000 + 500;
     CHECK(t.transfer_end(0s, period) == 2s);
     CHECK(t.transfer_end(0s, 1000 * period) == 2000s);
@@ -641,13 +638,13 @@ TEST_CASE("a fault script is read from text") {
     CHECK(parse_fault("stall:0.5:0.25").end == 750ms);
     for (int i = 0; i < fault_kinds; ++i)
         CHECK(parse_fault(std::string{name_of(static_cast<fault_kind>(i))} + ":0:1:0.5").kind == static_cast<fault_kind>(i));
-    for (const char* bad : {"", "stall", "stall:1", "stall:1:0", "stall:-1:2", "stall:a:2", "storm:1:2", "loss:1:2:1.5", "loss:1:2:nan", "stall:1:2:0:left",
-                            "stall:1:2:0:up:more", "slow_drip:1:2:0"})
+    for (const char* bad : {"", "stall", "stall:1", "stall:1:0", "stall:-1:2", "stall:a:2", "storm:1:2", "loss:1:2:1.5", "loss:1:2:nan",
+                            "stall:1:2:0:left", "stall:1:2:0:up:more", "slow_drip:1:2:0"})
         CHECK_THROWS_AS(parse_fault(bad), option_error);
 }
 
 TEST_CASE("a virtual channel serialises first in, first out") {
-    const auto rate = std::make_shared<const link_trace>(link_trace::constant(kilobits_per_second(800)));   // 100 bytes a ms
+    const auto rate = std::make_shared<const link_trace>(link_trace::constant(kilobits_per_second(800))); // 100 bytes a ms
     virtual_channel c{{.rate = rate, .delay = 5ms, .buffer_bytes = 2000}};
     const auto a = c.send(moment(0s), 1000);
     REQUIRE(a.count == 1);
@@ -661,7 +658,7 @@ TEST_CASE("a virtual channel serialises first in, first out") {
     CHECK(c.queued(moment(10ms)) == 1000);
     CHECK(c.free_from() == moment(20ms));
     CHECK(c.send(moment(10ms), 1000).arrival[0].time == moment(35ms));
-    CHECK(c.send(moment(1s), 100'000).accepted);   // larger than the buffer, but nothing waits
+    CHECK(c.send(moment(1s), 100'000).accepted); // larger than the buffer, but nothing waits
 }
 
 TEST_CASE("a virtual channel follows a trace through an outage") {
@@ -777,15 +774,17 @@ TEST_CASE("each fault of a virtual channel does what it says") {
         CHECK(overtaken < 900);
     }
     SECTION("duplicate and corruption") {
-        CHECK(rates_of({fault_kind::duplicate, 0s, 10'000s, 0.25}, [](const deliveries& d) { return d.count == 2 && d.arrival[1].duplicate; }) ==
-              Approx(0.25).margin(0.015));
-        CHECK(rates_of({fault_kind::corruption, 0s, 10'000s, 0.25}, [](const deliveries& d) { return d.count == 1 && d.arrival[0].corrupted; }) ==
-              Approx(0.25).margin(0.015));
+        CHECK(
+            rates_of({fault_kind::duplicate, 0s, 10'000s, 0.25}, [](const deliveries& d) { return d.count == 2 && d.arrival[1].duplicate; })
+            == Approx(0.25).margin(0.015));
+        CHECK(rates_of({fault_kind::corruption, 0s, 10'000s, 0.25},
+                       [](const deliveries& d) { return d.count == 1 && d.arrival[0].corrupted; })
+              == Approx(0.25).margin(0.015));
     }
     SECTION("slow drip") {
         auto c = with({fault_kind::slow_drip, 100ms, 200ms, 1000});
         CHECK(c.send(moment(100ms), 50).arrival[0].time == moment(155ms));
-        CHECK(c.send(moment(150ms), 1050).arrival[0].time == moment(215ms));   // 50 bytes dripped, then 100 a ms
+        CHECK(c.send(moment(150ms), 1050).arrival[0].time == moment(215ms)); // 50 bytes dripped, then 100 a ms
         CHECK(c.rate_at(moment(150ms)).value == 8000);
     }
     SECTION("a fault of the other direction does not matter") {
@@ -801,8 +800,10 @@ TEST_CASE("each fault of a virtual channel does what it says") {
 }
 
 TEST_CASE("a virtual link is the same for a seed, and a copy goes on alike") {
-    const virtual_link_options o{.rate_up = std::make_shared<const link_trace>(generate({}, 3)), .jitter = 5ms,
-                                 .faults = {{fault_kind::loss, 0s, 100s, 0.3}, {fault_kind::duplicate, 0s, 100s, 0.3}}, .seed = 9};
+    const virtual_link_options o{.rate_up = std::make_shared<const link_trace>(generate({}, 3)),
+                                 .jitter = 5ms,
+                                 .faults = {{fault_kind::loss, 0s, 100s, 0.3}, {fault_kind::duplicate, 0s, 100s, 0.3}},
+                                 .seed = 9};
     virtual_link a{o};
     virtual_link b{o};
     for (int i = 0; i < 500; ++i) {
@@ -817,8 +818,9 @@ TEST_CASE("a virtual link is the same for a seed, and a copy goes on alike") {
 TEST_CASE("the rate estimate finds a virtual link's rate and follows its collapse") {
     for (const double mbps : {0.2, 0.5, 2.0, 8.0}) {
         const auto rate = std::make_shared<const link_trace>(link_trace::constant(megabits_per_second(mbps)));
-        virtual_channel c{{.rate = rate, .delay = 5ms, .jitter = 1ms, .buffer_bytes = 1 << 20, .faults = {{fault_kind::rate_collapse, 10s, 20s, 0.25}}}};
-        const auto size = static_cast<std::size_t>(mbps * 1e6 / 8 * 0.04);   // 40 ms of air
+        virtual_channel c{
+            {.rate = rate, .delay = 5ms, .jitter = 1ms, .buffer_bytes = 1 << 20, .faults = {{fault_kind::rate_collapse, 10s, 20s, 0.25}}}};
+        const auto size = static_cast<std::size_t>(mbps * 1e6 / 8 * 0.04); // 40 ms of air
         rate_estimator up;
         const auto feed = [&](duration from, duration to) {
             for (duration t = from; t < to; t += 100ms) {
@@ -863,7 +865,7 @@ TEST_CASE("an unanswered message only ever lowers the rate") {
     up.observe(moment(0s), megabits_per_second(1));
     up.observe_unanswered(moment(1s), 1'000'000, 10ms);
     CHECK(up.average().value == 1e6);
-    up.observe_unanswered(moment(1s), 1000, 90ms);   // at most 89 kbit/s
+    up.observe_unanswered(moment(1s), 1000, 90ms); // at most 89 kbit/s
     CHECK(up.average().value < 0.4e6);
     CHECK(up.conservative(moment(1s)).value == Approx(1000 * 8 / 0.09));
     for (const double nonsense : {0.0, -1.0, std::nan(""), HUGE_VAL}) up.observe(moment(2s), {nonsense});
@@ -941,8 +943,10 @@ live_estimate estimate_through_a_relay(double kbps) {
             rtt.observe(got.last, got.last - start);
             continue;
         }
-        if (const auto s = rate_by_spread({big.size(), static_cast<std::size_t>(report[1]), duration{report[0]}})) by_spread.observe(got.last, *s);
-        if (const auto s = rate_by_round_trip({.bytes_up = big.size(), .elapsed = got.last - start}, rtt.lowest(got.last))) by_trip.observe(got.last, *s);
+        if (const auto s = rate_by_spread({big.size(), static_cast<std::size_t>(report[1]), duration{report[0]}}))
+            by_spread.observe(got.last, *s);
+        if (const auto s = rate_by_round_trip({.bytes_up = big.size(), .elapsed = got.last - start}, rtt.lowest(got.last)))
+            by_trip.observe(got.last, *s);
     }
     cloud.join();
     return {by_spread.average().value, by_trip.average().value, rtt.lowest(now())};
@@ -959,7 +963,7 @@ TEST_CASE("the rate estimate finds the relay's rate within 15 percent", "[live]"
         for (int attempt = 0; attempt < 5 && !found; ++attempt) {
             e = estimate_through_a_relay(kbps);
             found = close(e.by_spread) && close(e.by_trip);
-            CHECK(e.lowest_rtt >= 10ms);   // never shorter than the delay, on any machine
+            CHECK(e.lowest_rtt >= 10ms); // never shorter than the delay, on any machine
         }
         INFO("set " << kbps << " kbit/s, by spread " << e.by_spread / 1e3 << ", by round trip " << e.by_trip / 1e3);
         CHECK(found);

@@ -19,14 +19,15 @@ namespace splitdsl::link {
 
 /// One message as its receiver saw it.
 struct received_transfer {
-    std::size_t bytes{};        ///< of the whole message, header included
-    std::size_t at_first{};     ///< of them, already there at the first stamp; they took no time between the stamps
-    duration spread{};          ///< last byte's stamp minus the first's, on the receiver's clock
+    std::size_t bytes{};    ///< of the whole message, header included
+    std::size_t at_first{}; ///< of them, already there at the first stamp; they took no time between the stamps
+    duration spread{};      ///< last byte's stamp minus the first's, on the receiver's clock
 };
 
 /// Rate by the spread of one message. None if there is too little to see: one segment has no spread, and below
 /// `shortest_spread` the stamps' own noise decides. The result is a sample, not yet an estimate.
-inline std::optional<bits_per_second> rate_by_spread(const received_transfer& t, duration shortest_spread = std::chrono::microseconds{500}) {
+inline std::optional<bits_per_second> rate_by_spread(const received_transfer& t,
+                                                     duration shortest_spread = std::chrono::microseconds{500}) {
     if (t.at_first >= t.bytes || t.spread < shortest_spread) return std::nullopt;
     return bits_per_second{static_cast<double>(t.bytes - t.at_first) * 8 / to_seconds(t.spread)};
 }
@@ -34,24 +35,25 @@ inline std::optional<bits_per_second> rate_by_spread(const received_transfer& t,
 /// One question and answer as the asking side saw it.
 struct round_trip {
     std::size_t bytes_up{};
-    duration elapsed{};         ///< first byte handed over to answer complete, on the asker's clock
-    duration service{};         ///< message complete to answer sent, as the other side reports it
-    duration reply_time{};      ///< the answer's own time on the link, beyond an empty message's (0 if it is small)
+    duration elapsed{};    ///< first byte handed over to answer complete, on the asker's clock
+    duration service{};    ///< message complete to answer sent, as the other side reports it
+    duration reply_time{}; ///< the answer's own time on the link, beyond an empty message's (0 if it is small)
 };
 
 /// Rate by what a round trip took beyond the link's empty round trip `rtt`. For messages of a single segment, which have no
 /// spread. None if less than `shortest` remains: then the link is faster than this message can show.
-inline std::optional<bits_per_second> rate_by_round_trip(const round_trip& t, duration rtt, duration shortest = std::chrono::microseconds{500}) {
+inline std::optional<bits_per_second> rate_by_round_trip(const round_trip& t, duration rtt,
+                                                         duration shortest = std::chrono::microseconds{500}) {
     const duration airtime = t.elapsed - t.service - t.reply_time - rtt;
     if (t.bytes_up == 0 || airtime < shortest) return std::nullopt;
     return bits_per_second{static_cast<double>(t.bytes_up) * 8 / to_seconds(airtime)};
 }
 
 struct rate_estimator_options {
-    double smoothing{0.25};                                 ///< weight of a new sample in the average, 0 < smoothing <= 1
-    duration memory{std::chrono::seconds{2}};               ///< after a pause of this length a new sample weighs 1 - 1/e at least
-    double percentile{0.25};                                ///< of the recent samples, for `conservative`
-    duration window{std::chrono::seconds{5}};               ///< samples older than this do not count as recent
+    double smoothing{0.25};                   ///< weight of a new sample in the average, 0 < smoothing <= 1
+    duration memory{std::chrono::seconds{2}}; ///< after a pause of this length a new sample weighs 1 - 1/e at least
+    double percentile{0.25};                  ///< of the recent samples, for `conservative`
+    duration window{std::chrono::seconds{5}}; ///< samples older than this do not count as recent
 };
 
 /// Effective rate of one direction (SAGE's "effective data rate, retransmissions included").
@@ -126,8 +128,8 @@ private:
 };
 
 struct rtt_estimator_options {
-    double smoothing{0.125};                                ///< weight of a new ping in the average (RFC 6298)
-    duration window{std::chrono::seconds{10}};              ///< pings older than this do not count for `lowest`
+    double smoothing{0.125};                   ///< weight of a new ping in the average (RFC 6298)
+    duration window{std::chrono::seconds{10}}; ///< pings older than this do not count for `lowest`
 };
 
 /// Round trip of an empty message by averaged pings (SAGE-18). Subtract the other side's service time before observing.
@@ -183,8 +185,8 @@ private:
 
 /// When to send the next small probe, so that a policy that stays local does not go blind.
 struct probe_schedule {
-    duration every{std::chrono::milliseconds{500}};         ///< no probe while a sample is younger than this
-    std::size_t bytes{512};                                 ///< of one probe; count its energy
+    duration every{std::chrono::milliseconds{500}}; ///< no probe while a sample is younger than this
+    std::size_t bytes{512};                         ///< of one probe; count its energy
 
     bool due(duration age, duration since_last_probe) const { return age >= every && since_last_probe >= every; }
 };

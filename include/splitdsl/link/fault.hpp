@@ -18,19 +18,19 @@
 namespace splitdsl::link {
 
 enum class fault_kind : std::uint8_t {
-    loss,           ///< parameter: probability that a message vanishes
-    burst,          ///< parameter: share of messages that vanish, eight in a row on average (Gilbert's model)
-    delay_step,     ///< parameter: seconds added one way
-    jitter,         ///< parameter: up to so many seconds added, uniform; order is kept
-    rate_collapse,  ///< parameter: factor on the rate, from 0 to 1
-    blackhole,      ///< whatever is on its way or sent meanwhile vanishes
-    stall,          ///< nothing moves; at the end it goes on where it stopped, as TCP does after a blackout
-    reset,          ///< connections are reset at the start, new ones refused until the end
-    half_open,      ///< the other side is gone without a word; after the end, the first use is answered with a reset
-    reorder,        ///< parameter: seconds by which every second message, on average, is held back and overtaken
-    duplicate,      ///< parameter: probability that a message arrives twice
-    corruption,     ///< parameter: probability that a message (relay: a chunk) has a flipped bit
-    slow_drip       ///< parameter: bytes a second, whatever the rate is otherwise
+    loss,          ///< parameter: probability that a message vanishes
+    burst,         ///< parameter: share of messages that vanish, eight in a row on average (Gilbert's model)
+    delay_step,    ///< parameter: seconds added one way
+    jitter,        ///< parameter: up to so many seconds added, uniform; order is kept
+    rate_collapse, ///< parameter: factor on the rate, from 0 to 1
+    blackhole,     ///< whatever is on its way or sent meanwhile vanishes
+    stall,         ///< nothing moves; at the end it goes on where it stopped, as TCP does after a blackout
+    reset,         ///< connections are reset at the start, new ones refused until the end
+    half_open,     ///< the other side is gone without a word; after the end, the first use is answered with a reset
+    reorder,       ///< parameter: seconds by which every second message, on average, is held back and overtaken
+    duplicate,     ///< parameter: probability that a message arrives twice
+    corruption,    ///< parameter: probability that a message (relay: a chunk) has a flipped bit
+    slow_drip      ///< parameter: bytes a second, whatever the rate is otherwise
 };
 inline constexpr int fault_kinds = 13;
 
@@ -63,8 +63,8 @@ constexpr bool shows_on_a_byte_stream(fault_kind kind) {
 inline void require_valid(const fault& f) {
     const std::string who = std::string{"fault "} + name_of(f.kind);
     if (f.start < duration{0} || f.end <= f.start)
-        throw option_error(who + ": expected 0 <= start < end, found start " + std::to_string(to_seconds(f.start)) + " s, end " +
-                           std::to_string(to_seconds(f.end)) + " s");
+        throw option_error(who + ": expected 0 <= start < end, found start " + std::to_string(to_seconds(f.start)) + " s, end "
+                           + std::to_string(to_seconds(f.end)) + " s");
     double lowest = 0;
     double highest = 1;
     switch (f.kind) {
@@ -72,12 +72,15 @@ inline void require_valid(const fault& f) {
     case fault_kind::delay_step:
     case fault_kind::jitter:
     case fault_kind::reorder: highest = 3600; break;
-    case fault_kind::slow_drip: lowest = 0.1; highest = 1e9; break;
+    case fault_kind::slow_drip:
+        lowest = 0.1;
+        highest = 1e9;
+        break;
     default: break;
     }
     if (!(f.parameter >= lowest && f.parameter <= highest))
-        throw option_error(who + ": expected a parameter from " + std::to_string(lowest) + " to " + std::to_string(highest) + ", found " +
-                           std::to_string(f.parameter));
+        throw option_error(who + ": expected a parameter from " + std::to_string(lowest) + " to " + std::to_string(highest) + ", found "
+                           + std::to_string(f.parameter));
 }
 
 inline void require_valid(std::span<const fault> script) {
@@ -124,9 +127,12 @@ inline fault parse_fault(std::string_view text) {
     if (more) f.parameter = number("parameter");
     if (more) {
         const std::string_view way = next("direction");
-        if (way == "up") f.toward = direction::up;
-        else if (way == "down") f.toward = direction::down;
-        else if (way != "both") throw option_error(shown + ": expected up, down or both, found \"" + std::string{way.substr(0, 40)} + "\"");
+        if (way == "up")
+            f.toward = direction::up;
+        else if (way == "down")
+            f.toward = direction::down;
+        else if (way != "both")
+            throw option_error(shown + ": expected up, down or both, found \"" + std::string{way.substr(0, 40)} + "\"");
     }
     if (more) throw option_error(shown + ": expected at most five parts, found more");
     require_valid(f);

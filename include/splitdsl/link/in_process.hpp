@@ -95,8 +95,8 @@ private:
 
 struct in_process_pair_state {
     explicit in_process_pair_state(std::size_t capacity) : rings{byte_ring{capacity}, byte_ring{capacity}} {}
-    byte_ring rings[2];                 // rings[i]: written by side i
-    change_signal signals[2];           // signals[i]: side i sleeps on it
+    byte_ring rings[2];       // rings[i]: written by side i
+    change_signal signals[2]; // signals[i]: side i sleeps on it
     std::atomic<bool> woken[2]{};
     std::atomic<bool> closed{};
 };
@@ -131,8 +131,8 @@ public:
         const instant deadline = timeout > instant::max() - start ? instant::max() : start + timeout;
         for (;;) {
             const std::uint32_t seen = state->signals[side].ticket();
-            const bool ready = state->closed.load(std::memory_order_seq_cst) || (readable && !incoming().empty()) ||
-                               (writable && !outgoing().full());
+            const bool ready =
+                state->closed.load(std::memory_order_seq_cst) || (readable && !incoming().empty()) || (writable && !outgoing().full());
             if (state->woken[side].exchange(false, std::memory_order_seq_cst) || ready) return ready;
             const duration left = deadline - std::chrono::steady_clock::now();
             if (left <= duration{0}) return false;
@@ -189,9 +189,9 @@ public:
     /// Null if 16 connections wait unaccepted for the whole time; `link_error` if the listener is closed.
     std::unique_ptr<stream> connect(duration timeout) override {
         std::unique_lock lock{meeting->guard};
-        const bool in_time = meeting->changed.wait_for(
-            lock, std::min<duration>(timeout, std::chrono::hours{24}),
-            [&] { return meeting->closed || meeting->arrived.size() < detail::in_process_meeting::backlog; });
+        const bool in_time = meeting->changed.wait_for(lock, std::min<duration>(timeout, std::chrono::hours{24}), [&] {
+            return meeting->closed || meeting->arrived.size() < detail::in_process_meeting::backlog;
+        });
         if (meeting->closed) throw link_error("in-process link: expected an open listener, found a closed one");
         if (!in_time) return nullptr;
         auto [here, there] = in_process_pair(meeting->capacity);
@@ -217,7 +217,7 @@ private:
 class in_process_listener final : public listener {
 public:
     explicit in_process_listener(std::size_t capacity = 64 * 1024) {
-        in_process_pair(capacity);  // refuses a bad capacity here rather than at the first connection
+        in_process_pair(capacity); // refuses a bad capacity here rather than at the first connection
         meeting->capacity = capacity;
     }
     ~in_process_listener() override { close(); }

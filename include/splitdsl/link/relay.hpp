@@ -6,56 +6,15 @@
 
 #include <splitdsl/detail/xoshiro.hpp>
 #include <splitdsl/link/delay_line.hpp>
-#include <splitdsl/link/fault.hpp>
+#include <splitdsl/link/relay_options.hpp>
 #include <splitdsl/link/tcp.hpp>
-#include <splitdsl/link/trace.hpp>
 
 #include <limits>
 #include <list>
 #include <mutex>
-#include <optional>
 #include <thread>
 
 namespace splitdsl::link {
-
-/// What one direction suffers. All zero: nothing.
-struct impairment {
-    bits_per_second rate{};     ///< 0: unlimited; shared by all connections, as one radio is
-    duration delay{};           ///< one way
-    duration jitter{};          ///< up to so much more, uniform; order is kept
-    double corruption{};        ///< probability that a chunk (at most 1,400 bytes) gets one bit flipped
-    double drip{};              ///< bytes a second, one at a time, whatever the rate; 0: off
-    bool stall{};               ///< nothing is taken in or let out; goes on later
-    bool blackhole{};           ///< taken in and thrown away
-};
-
-struct relay_options {
-    std::string host{"127.0.0.1"};              ///< where it leads
-    std::uint16_t port{};
-    std::string bind{"127.0.0.1"};              ///< where it listens
-    std::uint16_t listen_port{};                ///< 0: the system chooses
-    impairment up{};                            ///< from those who connect to the relay
-    impairment down{};                          ///< towards them
-    std::optional<link_trace> trace_up{};       ///< replaces `up.rate`; starts with the relay's clock, repeats for ever
-    std::vector<fault> faults{};                ///< timed by the relay's clock
-    bool start_on_first_connection{true};       ///< else the clock waits for `start_clock`
-    std::size_t buffer_bytes{16 * 1024};        ///< SO_RCVBUF and SO_SNDBUF of both sockets
-    std::size_t flight_bytes{256 * 1024};       ///< limit of what is on its way through the delay, a direction and connection
-    std::size_t max_connections{16};            ///< further ones wait in the backlog
-    std::uint64_t seed{1};
-};
-
-/// What the relay did so far.
-struct relay_counts {
-    std::uint64_t connections{};
-    std::uint64_t refused{};        ///< reset at once: refusing, or the target could not be reached
-    std::uint64_t resets{};         ///< connections reset by script or command
-    std::uint64_t bytes_up{};       ///< let out
-    std::uint64_t bytes_down{};
-    std::uint64_t swallowed{};      ///< bytes
-    std::uint64_t corrupted{};      ///< chunks
-    std::uint64_t open{};           ///< connections now
-};
 
 /// Listens from construction to destruction; one thread of its own. Everything public may be called from any thread.
 ///
@@ -72,14 +31,11 @@ struct relay_counts {
 class relay {
 public:
     explicit relay(relay_options chosen)
-        : options{std::move(chosen)}, random{options.seed}, acceptor{context}, settings{options.up, options.down} {
-        require_valid(options.faults);
-        for (const fault& f : options.faults)
-            if (!shows_on_a_byte_stream(f.kind))
-                throw option_error(std::string{"relay: expected faults a byte stream can show, found "} + name_of(f.kind) +
-                                   " (use stall, blackhole, corruption or delay_step)");
-        for (const impairment& each : settings) require_valid_impairment(each);
-        if (options.flight_bytes < 1024) throw option_error("relay: expected at least 1024 flight_bytes, found " + std::to_string(options.flight_bytes));
+        : options{std::move(chosen)},
+          random{options.seed},
+          acceptor{context},
+          settings{options.up, options.down} {
+        require_valid(options);
         const std::string who = "relay to " + options.host + ":" + std::to_string(options.port);
         if (options.port == 0) throw link_error(who + ": expected a port from 1 to 65535");
         target = detail::resolve(context, options.host, options.port, who).front();
@@ -99,7 +55,7 @@ public:
     /// Replaces what a direction (or both) suffers; scripted faults come on top. With a trace, `rate` of the uplink has no effect.
     /// In force for every byte taken in after the call returned; so are the other commands below.
     void set(direction which, const impairment& wanted) {
-        require_valid_impairment(wanted);
+        require_valid(wanted);
         {
             const std::lock_guard lock{guard};
             if (which != direction::down) settings[0] = wanted;
@@ -134,9 +90,14 @@ public:
     duration elapsed() const { return since_zero(detail::steady_now()); }
 
     relay_counts counts() const {
-        return {.connections = count_connections.load(), .refused = count_refused.load(), .resets = count_resets.load(),
-                .bytes_up = count_bytes[0].load(), .bytes_down = count_bytes[1].load(), .swallowed = count_swallowed.load(),
-                .corrupted = count_corrupted.load(), .open = count_open.load()};
+        return {.connections = count_connections.load(),
+                .refused = count_refused.load(),
+                .resets = count_resets.load(),
+                .bytes_up = count_bytes[0].load(),
+                .bytes_down = count_bytes[1].load(),
+                .swallowed = count_swallowed.load(),
+                .corrupted = count_corrupted.load(),
+                .open = count_open.load()};
     }
 
 private:
@@ -145,18 +106,18 @@ private:
 
     /// One direction of the link: all connections share its rate.
     struct pacer {
-        impairment now{};           // settings with the script on top
-        double factor{1};           // of a rate collapse
-        instant next{};             // the link is busy until then
-        bool idle{true};            // it looked for bytes when it was free, and there were none
-        bool took{};                // bytes in this pass
+        impairment now{}; // settings with the script on top
+        double factor{1}; // of a rate collapse
+        instant next{};   // the link is busy until then
+        bool idle{true};  // it looked for bytes when it was free, and there were none
+        bool took{};      // bytes in this pass
     };
     /// One direction of a connection.
     struct lane {
         detail::delay_line line;
-        bool ended{};               // the source sent its end
-        bool passed_end{};          // and it was passed on
-        bool blocked{};             // the sink takes no more for now
+        bool ended{};      // the source sent its end
+        bool passed_end{}; // and it was passed on
+        bool blocked{};    // the sink takes no more for now
     };
     struct connection {
         asio::ip::tcp::socket client;
@@ -166,13 +127,6 @@ private:
         bool dead{};
         instant give_up{};
     };
-
-    static void require_valid_impairment(const impairment& i) {
-        if (!(i.rate.value >= 0 && i.rate.value <= 1e12)) throw option_error("relay: expected a rate from 0 to 1e12 bit/s, found " + std::to_string(i.rate.value));
-        if (i.delay < duration{0} || i.jitter < duration{0}) throw option_error("relay: expected a delay and a jitter of 0 or more");
-        if (!(i.corruption >= 0 && i.corruption <= 1)) throw option_error("relay: expected a corruption from 0 to 1, found " + std::to_string(i.corruption));
-        if (!(i.drip >= 0 && i.drip <= 1e9)) throw option_error("relay: expected a drip from 0 to 1e9 bytes a second, found " + std::to_string(i.drip));
-    }
 
     tcp_options tuning() const {
         const int size = static_cast<int>(std::min<std::size_t>(options.buffer_bytes, 1 << 24));
@@ -194,7 +148,9 @@ private:
         if (!code) acceptor.listen(asio::socket_base::max_listen_connections, code);
         if (!code) acceptor.non_blocking(true, code);
         if (!code) bound = acceptor.local_endpoint(code).port();
-        if (code) throw link_error("relay on " + options.bind + ":" + std::to_string(options.listen_port) + ": expected a free address and port, found: " + code.message());
+        if (code)
+            throw link_error("relay on " + options.bind + ":" + std::to_string(options.listen_port)
+                             + ": expected a free address and port, found: " + code.message());
     }
 
     duration since_zero(instant t) const {
@@ -302,7 +258,8 @@ private:
             if (options.start_on_first_connection) start_clock();
             ++count_connections;
             const auto line = [&] { return lane{.line = detail::delay_line{options.flight_bytes, 4096}}; };
-            connections.push_back({std::move(client), std::move(server), {line(), line()}, connecting, false, now + std::chrono::seconds{5}});
+            connections.push_back(
+                {std::move(client), std::move(server), {line(), line()}, connecting, false, now + std::chrono::seconds{5}});
             count_open.store(connections.size());
         }
     }
@@ -335,14 +292,14 @@ private:
             pollfd descriptor{c.server.native_handle(), POLLOUT, 0};
             if (::poll(&descriptor, 1, 0) == 0) {
                 if (now < c.give_up) return;
-                ++count_refused;    // before the kill: who sees the end finds it counted
+                ++count_refused; // before the kill: who sees the end finds it counted
                 kill(c);
                 return;
             }
             int failure = 0;
             socklen_t size = sizeof failure;
             if (::getsockopt(c.server.native_handle(), SOL_SOCKET, SO_ERROR, &failure, &size) != 0 || failure != 0) {
-                ++count_refused;    // before the kill: who sees the end finds it counted
+                ++count_refused; // before the kill: who sees the end finds it counted
                 kill(c);
                 return;
             }
@@ -465,11 +422,15 @@ private:
                 const pacer& p = pacers[d];
                 const lane& l = c.lanes[d];
                 if (p.now.stall) continue;
-                if (l.blocked) wanted[1 - d] = static_cast<short>(wanted[1 - d] | POLLOUT);
-                else until = std::min(until, l.line.next_release());
+                if (l.blocked)
+                    wanted[1 - d] = static_cast<short>(wanted[1 - d] | POLLOUT);
+                else
+                    until = std::min(until, l.line.next_release());
                 if (l.ended || l.line.full()) continue;
-                if (p.next <= now) wanted[d] = static_cast<short>(wanted[d] | POLLIN);
-                else until = std::min(until, p.next);
+                if (p.next <= now)
+                    wanted[d] = static_cast<short>(wanted[d] | POLLIN);
+                else
+                    until = std::min(until, p.next);
             }
             // An unwanted descriptor stays out: poll reports a hang-up even if nothing was asked.
             if (wanted[0] != 0) polled.push_back({c.client.native_handle(), wanted[0], 0});
@@ -496,7 +457,7 @@ private:
     bool refusing{};
 
     mutable std::mutex guard;
-    impairment settings[2];         // under guard
+    impairment settings[2]; // under guard
     std::atomic<std::uint64_t> commands{}, commands_seen{};
     std::atomic<bool> stopping{};
     std::atomic<bool> reset_wanted{};

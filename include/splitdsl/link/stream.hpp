@@ -16,9 +16,9 @@
 namespace splitdsl::link {
 
 enum class io_result : std::uint8_t {
-    ok,             ///< at least one byte moved (or the span was empty)
-    would_block,    ///< nothing moved: ask again after `wait`
-    closed          ///< ended by either side, reset, or broken; stays so
+    ok,          ///< at least one byte moved (or the span was empty)
+    would_block, ///< nothing moved: ask again after `wait`
+    closed       ///< ended by either side, reset, or broken; stays so
 };
 
 /// What one read or write did. `bytes` is 0 unless `what` is `ok`.

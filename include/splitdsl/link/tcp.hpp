@@ -29,9 +29,9 @@ namespace splitdsl::link {
 struct tcp_options {
     /// Bytes that may lie unsent in the kernel before `write` says `would_block`. Small, or a fade queues stale frames.
     int unsent_low_water{16 * 1024};
-    int send_buffer{};          ///< SO_SNDBUF in bytes; the kernel books about twice as much
-    int receive_buffer{};       ///< SO_RCVBUF in bytes; set before the connection exists, so the window never grows past it
-    int segment_size{};         ///< TCP_MAXSEG in bytes; small receive buffers on a loopback need one below half the buffer
+    int send_buffer{};    ///< SO_SNDBUF in bytes; the kernel books about twice as much
+    int receive_buffer{}; ///< SO_RCVBUF in bytes; set before the connection exists, so the window never grows past it
+    int segment_size{};   ///< TCP_MAXSEG in bytes; small receive buffers on a loopback need one below half the buffer
 };
 
 namespace detail {
@@ -120,8 +120,8 @@ inline std::vector<asio::ip::tcp::endpoint> resolve(asio::io_context& context, c
     asio::ip::tcp::resolver resolver{context};
     const auto found = resolver.resolve(host, std::to_string(port), asio::ip::tcp::resolver::numeric_service, code);
     if (code || found.empty())
-        throw link_error(who + ": expected a host name or address that resolves, found \"" + host + "\" (" +
-                         (code ? code.message() : std::string{"no address"}) + ")");
+        throw link_error(who + ": expected a host name or address that resolves, found \"" + host + "\" ("
+                         + (code ? code.message() : std::string{"no address"}) + ")");
     std::vector<asio::ip::tcp::endpoint> endpoints;
     for (const auto& entry : found) endpoints.push_back(entry.endpoint());
     return endpoints;
@@ -131,7 +131,8 @@ inline std::vector<asio::ip::tcp::endpoint> resolve(asio::io_context& context, c
 class tcp_stream final : public stream {
 public:
     tcp_stream(std::shared_ptr<asio::io_context> shared_context, asio::ip::tcp::socket connected)
-        : context{std::move(shared_context)}, socket{std::move(connected)} {}
+        : context{std::move(shared_context)},
+          socket{std::move(connected)} {}
     ~tcp_stream() override { shutdown(); }
 
     io write(std::span<const std::byte> from) noexcept override {
@@ -177,7 +178,7 @@ private:
         return {io_result::closed, 0};
     }
 
-    std::shared_ptr<asio::io_context> context;  // before the socket: it must outlive it
+    std::shared_ptr<asio::io_context> context; // before the socket: it must outlive it
     asio::ip::tcp::socket socket;
     int handle{socket.native_handle()};
     wake_event event;
@@ -198,7 +199,10 @@ private:
 class tcp final : public connector {
 public:
     tcp(std::string host_name, std::uint16_t port_number, tcp_options tuning = {})
-        : host{std::move(host_name)}, port{port_number}, options{tuning}, context{std::make_shared<asio::io_context>(1)} {
+        : host{std::move(host_name)},
+          port{port_number},
+          options{tuning},
+          context{std::make_shared<asio::io_context>(1)} {
         if (host.empty()) throw link_error("tcp: expected a host name or address, found an empty one");
         if (port == 0) throw link_error(describe() + ": expected a port from 1 to 65535, found 0");
     }
@@ -211,7 +215,7 @@ public:
             std::error_code code;
             asio::ip::tcp::socket socket{*context};
             if (try_endpoint(socket, endpoint, deadline, code)) return std::make_unique<detail::tcp_stream>(context, std::move(socket));
-            if (!code) return nullptr;  // the time passed
+            if (!code) return nullptr; // the time passed
             last = code;
         }
         throw link_error(describe() + ": expected a listening peer, found: " + last.message());
@@ -223,7 +227,8 @@ public:
 
 private:
     /// Asio's own synchronous connect has no time limit, hence connect and poll by hand. No code: the time passed.
-    bool try_endpoint(asio::ip::tcp::socket& socket, const asio::ip::tcp::endpoint& endpoint, instant deadline, std::error_code& code) const {
+    bool try_endpoint(asio::ip::tcp::socket& socket, const asio::ip::tcp::endpoint& endpoint, instant deadline,
+                      std::error_code& code) const {
         socket.open(endpoint.protocol(), code);
         if (code) return false;
         detail::prepare(socket, options);
@@ -265,7 +270,9 @@ private:
 class tcp_listener final : public listener {
 public:
     explicit tcp_listener(std::uint16_t port_number = 0, const std::string& bind_address = "127.0.0.1", tcp_options tuning = {})
-        : options{tuning}, context{std::make_shared<asio::io_context>(1)}, acceptor{*context} {
+        : options{tuning},
+          context{std::make_shared<asio::io_context>(1)},
+          acceptor{*context} {
         const std::string who = "tcp listener on " + bind_address + ":" + std::to_string(port_number);
         std::error_code code;
         const auto address = asio::ip::make_address(bind_address, code);
@@ -274,7 +281,7 @@ public:
         acceptor.open(endpoint.protocol(), code);
         if (!code) acceptor.set_option(asio::socket_base::reuse_address(true), code);
         if (!code) {
-            detail::prepare(acceptor, options);  // accepted sockets inherit the sizes
+            detail::prepare(acceptor, options); // accepted sockets inherit the sizes
             acceptor.bind(endpoint, code);
         }
         if (!code) acceptor.listen(asio::socket_base::max_listen_connections, code);

@@ -50,17 +50,21 @@ public:
     link_trace(std::vector<trace_slot> given, duration last_length) : slots{std::move(given)} {
         if (slots.empty()) throw trace_error("link trace: expected at least one slot, found none");
         if (slots.size() > max_rows) throw trace_error("link trace: expected at most 1000000 slots, found " + std::to_string(slots.size()));
-        if (slots.front().start != duration{0}) throw trace_error("link trace: expected the first slot at 0 ns, found " + std::to_string(slots.front().start.count()));
-        if (last_length <= duration{0}) throw trace_error("link trace: expected a last slot longer than 0 ns, found " + std::to_string(last_length.count()));
+        if (slots.front().start != duration{0})
+            throw trace_error("link trace: expected the first slot at 0 ns, found " + std::to_string(slots.front().start.count()));
+        if (last_length <= duration{0})
+            throw trace_error("link trace: expected a last slot longer than 0 ns, found " + std::to_string(last_length.count()));
         for (std::size_t i = 0; i < slots.size(); ++i) {
             if (i > 0 && slots[i].start <= slots[i - 1].start)
-                throw trace_error("link trace: slot " + std::to_string(i) + ": expected a start after " + std::to_string(slots[i - 1].start.count()) +
-                                  " ns, found " + std::to_string(slots[i].start.count()));
+                throw trace_error("link trace: slot " + std::to_string(i) + ": expected a start after "
+                                  + std::to_string(slots[i - 1].start.count()) + " ns, found " + std::to_string(slots[i].start.count()));
             if (slots[i].rate > static_cast<std::uint64_t>(max_kbps * 1e3))
-                throw trace_error("link trace: slot " + std::to_string(i) + ": expected at most 1e12 bit/s, found " + std::to_string(slots[i].rate));
+                throw trace_error("link trace: slot " + std::to_string(i) + ": expected at most 1e12 bit/s, found "
+                                  + std::to_string(slots[i].rate));
         }
         if (slots.back().start > from_seconds(max_seconds) || last_length > from_seconds(max_seconds))
-            throw trace_error("link trace: expected an end within 1e7 s, found " + std::to_string(to_seconds(slots.back().start + last_length)));
+            throw trace_error("link trace: expected an end within 1e7 s, found "
+                              + std::to_string(to_seconds(slots.back().start + last_length)));
         period = slots.back().start + last_length;
         before.reserve(slots.size() + 1);
         before.push_back(0);
@@ -114,7 +118,7 @@ public:
         const wide target = work_until(start) + needed;
         // Work that fills whole periods ends in the last of them, not at the start of the next: hence the minus one.
         const wide loops = (target - 1) / before.back();
-        const wide rest = target - loops * before.back();  // in (0, before.back()]
+        const wide rest = target - loops * before.back(); // in (0, before.back()]
         if (loops >= static_cast<wide>(never.count() / period.count())) return never;
         const auto reached = std::lower_bound(before.begin() + 1, before.end(), rest);
         const auto i = static_cast<std::size_t>(reached - before.begin()) - 1;
@@ -123,7 +127,6 @@ public:
     }
 
 private:
-
     static wide work(std::uint64_t rate, duration d) { return wide{rate} * static_cast<std::uint64_t>(d.count()); }
     duration end_of(std::size_t i) const { return i + 1 < slots.size() ? slots[i + 1].start : period; }
 
@@ -140,7 +143,7 @@ private:
     }
 
     std::vector<trace_slot> slots;
-    std::vector<wide> before;       // before[i]: work of the slots before slot i; the last is one period's
+    std::vector<wide> before; // before[i]: work of the slots before slot i; the last is one period's
     duration period{};
 };
 
@@ -239,7 +242,8 @@ inline link_trace link_trace::parse(std::string_view text, std::string_view name
         const double kbps = reader.number(cells[rate_at_column], wanted, max_kbps);
         if (slots.empty()) first = time;
         if (!slots.empty() && time - first <= slots.back().start)
-            reader.refuse("a time_s after " + std::to_string(to_seconds(slots.back().start + first)), detail::trace_reader::quoted(cells[time_at]));
+            reader.refuse("a time_s after " + std::to_string(to_seconds(slots.back().start + first)),
+                          detail::trace_reader::quoted(cells[time_at]));
         slots.push_back({time - first, static_cast<std::uint64_t>(std::llround(kbps * 1e3))});
     }
     if (slots.empty()) reader.refuse("at least one row of numbers", "the end of the file");
@@ -262,12 +266,12 @@ inline link_trace link_trace::load(const std::string& path, std::string_view col
 /// Shape of a generated uplink: a log-normal rate whose logarithm is a first-order autoregression, cut by outages.
 struct lte_drive {
     duration length{std::chrono::seconds{300}};
-    bits_per_second mean{0.9e6};                            ///< while there is a link at all
+    bits_per_second mean{0.9e6}; ///< while there is a link at all
     double log_standard_deviation{0.4};
-    duration correlation_time{std::chrono::seconds{3}};     ///< of the logarithm: its autocorrelation falls to 1/e
+    duration correlation_time{std::chrono::seconds{3}}; ///< of the logarithm: its autocorrelation falls to 1/e
     duration shortest_outage{std::chrono::milliseconds{500}};
-    duration longest_outage{std::chrono::seconds{5}};       ///< uniform between the two
-    double outage_share{0.05};                              ///< of the time; the gaps between outages are exponential
+    duration longest_outage{std::chrono::seconds{5}}; ///< uniform between the two
+    double outage_share{0.05};                        ///< of the time; the gaps between outages are exponential
     duration step{std::chrono::milliseconds{100}};
 };
 
@@ -284,7 +288,8 @@ inline link_trace generate(const lte_drive& shape, std::uint64_t seed) {
     if (!(shape.mean.value > 0 && shape.mean.value <= 1e11))
         throw option_error("lte_drive: expected a mean above 0 and up to 1e11 bit/s, found " + std::to_string(shape.mean.value));
     if (!(shape.log_standard_deviation >= 0 && shape.log_standard_deviation <= 2))
-        throw option_error("lte_drive: expected a log standard deviation from 0 to 2, found " + std::to_string(shape.log_standard_deviation));
+        throw option_error("lte_drive: expected a log standard deviation from 0 to 2, found "
+                           + std::to_string(shape.log_standard_deviation));
     if (!(shape.outage_share >= 0 && shape.outage_share < 1))
         throw option_error("lte_drive: expected an outage share from 0 to below 1, found " + std::to_string(shape.outage_share));
     const auto shortest = shape.shortest_outage / shape.step;
@@ -294,7 +299,7 @@ inline link_trace generate(const lte_drive& shape, std::uint64_t seed) {
     if (shape.correlation_time <= duration{0}) throw option_error("lte_drive: expected a correlation time above 0");
 
     splitdsl::detail::xoshiro256 fading{seed};
-    splitdsl::detail::xoshiro256 outages{seed ^ 0x6f75746167657321u};  // apart, so that the fading does not depend on the outages
+    splitdsl::detail::xoshiro256 outages{seed ^ 0x6f75746167657321u}; // apart, so that the fading does not depend on the outages
     const double deviation = shape.log_standard_deviation;
     const double centre = std::log(shape.mean.value) - deviation * deviation / 2;
     const double memory = std::exp(-(to_seconds(shape.step) / to_seconds(shape.correlation_time)));
@@ -313,8 +318,10 @@ inline link_trace generate(const lte_drive& shape, std::uint64_t seed) {
         const double kbps = std::exp(centre + deviation * level) / 1e3;
         level = memory * level + innovation * fading.normal();
         const bool out = gap == 0;
-        if (!out) --gap;
-        else if (outage == 0) outage = shortest + outages.below(static_cast<std::uint32_t>(longest - shortest + 1));
+        if (!out)
+            --gap;
+        else if (outage == 0)
+            outage = shortest + outages.below(static_cast<std::uint32_t>(longest - shortest + 1));
         if (out && --outage == 0) gap = std::max<std::int64_t>(draw_gap(), 1);
         slots.push_back({shape.step * i, out ? 0 : 1'000 * static_cast<std::uint64_t>(std::llround(std::max(kbps, 1.0)))});
     }

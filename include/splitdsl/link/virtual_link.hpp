@@ -18,16 +18,16 @@ namespace splitdsl::link {
 
 /// One arrival. A reset is not a message: it ends the connection at `time`.
 struct delivery {
-    instant first{};        ///< first byte at the receiver
-    instant time{};         ///< last byte at the receiver
+    instant first{}; ///< first byte at the receiver
+    instant time{};  ///< last byte at the receiver
     bool corrupted{};
-    bool duplicate{};       ///< the second copy
+    bool duplicate{}; ///< the second copy
     bool reset{};
 };
 
 /// What became of one message: none, one or two arrivals, in the order in which they were made (not of time).
 struct deliveries {
-    bool accepted{true};    ///< false: the buffer had no room, nothing was taken (`would_block`)
+    bool accepted{true}; ///< false: the buffer had no room, nothing was taken (`would_block`)
     std::uint8_t count{};
     std::array<delivery, 2> arrival{};
 
@@ -37,13 +37,13 @@ struct deliveries {
 };
 
 struct virtual_channel_options {
-    std::shared_ptr<const link_trace> rate{};       ///< null: as fast as it comes
-    duration delay{std::chrono::milliseconds{5}};   ///< one way
-    duration jitter{};                              ///< up to so much more, uniform; order is kept
-    std::size_t buffer_bytes{16 * 1024};            ///< unsent; one message is always taken when nothing is queued
+    std::shared_ptr<const link_trace> rate{};     ///< null: as fast as it comes
+    duration delay{std::chrono::milliseconds{5}}; ///< one way
+    duration jitter{};                            ///< up to so much more, uniform; order is kept
+    std::size_t buffer_bytes{16 * 1024};          ///< unsent; one message is always taken when nothing is queued
     std::vector<fault> faults{};
     std::uint64_t seed{1};
-    direction way{direction::up};                   ///< which of the script's faults concern it
+    direction way{direction::up}; ///< which of the script's faults concern it
 };
 
 /// One direction: a queue of bounded size, a server whose rate follows a trace, a delay, and a fault script.
@@ -58,8 +58,12 @@ struct virtual_channel_options {
 class virtual_channel {
 public:
     explicit virtual_channel(virtual_channel_options chosen, instant origin = {})
-        : options{std::move(chosen)}, zero{origin}, idle_from{origin}, last_arrival{origin}, random{options.seed} {
-        require_valid(options.faults);
+        : options{std::move(chosen)},
+          zero{origin},
+          idle_from{origin},
+          last_arrival{origin},
+          random{options.seed} {
+        require_valid(std::span<const fault>{options.faults});
         if (options.delay < duration{0} || options.jitter < duration{0})
             throw option_error("virtual channel: expected a delay and a jitter of 0 or more");
         std::erase_if(options.faults, [&](const fault& f) { return !f.concerns(options.way); });
@@ -154,12 +158,12 @@ public:
 
 private:
     using wide = link_trace::wide;
-    static constexpr std::uint64_t one = 1u << 20;  // fixed point, so that no rounding mode matters
+    static constexpr std::uint64_t one = 1u << 20; // fixed point, so that no rounding mode matters
     static constexpr int max_queued = 64;
 
     struct pace {
         std::uint64_t factor{one};
-        std::uint64_t drip{};       // bits per second, 0: none
+        std::uint64_t drip{}; // bits per second, 0: none
         bool stalled{};
         duration until{duration::max()};
     };
@@ -174,9 +178,12 @@ private:
             if (!matters || f.end <= t) continue;
             p.until = std::min(p.until, f.start > t ? f.start : f.end);
             if (!f.active(t)) continue;
-            if (f.kind == fault_kind::rate_collapse) p.factor = std::min(p.factor, static_cast<std::uint64_t>(f.parameter * static_cast<double>(one)));
-            else if (f.kind == fault_kind::slow_drip) p.drip = static_cast<std::uint64_t>(std::max(f.parameter * 8, 1.0));
-            else p.stalled = true;
+            if (f.kind == fault_kind::rate_collapse)
+                p.factor = std::min(p.factor, static_cast<std::uint64_t>(f.parameter * static_cast<double>(one)));
+            else if (f.kind == fault_kind::slow_drip)
+                p.drip = static_cast<std::uint64_t>(std::max(f.parameter * 8, 1.0));
+            else
+                p.stalled = true;
         }
         if (p.factor == 0) p.stalled = true;
         return p;
@@ -190,8 +197,10 @@ private:
             const pace p = pace_at(t);
             if (!p.stalled) {
                 duration done = t;
-                if (p.drip > 0) done = later_duration(t, (left + wide{p.drip} * one - 1) / (wide{p.drip} * one));
-                else if (options.rate) done = options.rate->finish_of(t, (left + p.factor - 1) / p.factor);
+                if (p.drip > 0)
+                    done = later_duration(t, (left + wide{p.drip} * one - 1) / (wide{p.drip} * one));
+                else if (options.rate)
+                    done = options.rate->finish_of(t, (left + p.factor - 1) / p.factor);
                 if (done <= p.until) return zero + done;
                 const wide served = p.drip > 0 ? wide{p.drip} * one * static_cast<std::uint64_t>((p.until - t).count())
                                                : options.rate->work_between(t, p.until) * p.factor;
@@ -216,9 +225,7 @@ private:
         const int i = parameter_index(kind, now);
         return i < 0 ? 0 : options.faults[static_cast<std::size_t>(i)].parameter;
     }
-    bool drawn(fault_kind kind, instant now, double probability) {
-        return parameter_index(kind, now) >= 0 && random.chance(probability);
-    }
+    bool drawn(fault_kind kind, instant now, double probability) { return parameter_index(kind, now) >= 0 && random.chance(probability); }
     duration added_delay(instant now) const { return from_seconds(parameter_of(fault_kind::delay_step, now)); }
     duration jitter_of(instant now) {
         const double most = to_seconds(options.jitter) + parameter_of(fault_kind::jitter, now);
@@ -236,7 +243,8 @@ private:
 
     bool swallowed(instant sent, instant arrives) const {
         for (const fault& f : options.faults)
-            if ((f.kind == fault_kind::blackhole || f.kind == fault_kind::half_open) && sent < zero + f.end && arrives >= zero + f.start) return true;
+            if ((f.kind == fault_kind::blackhole || f.kind == fault_kind::half_open) && sent < zero + f.end && arrives >= zero + f.start)
+                return true;
         return false;
     }
 
@@ -292,7 +300,7 @@ private:
 struct virtual_link_options {
     std::shared_ptr<const link_trace> rate_up{};
     std::shared_ptr<const link_trace> rate_down{};
-    duration round_trip{std::chrono::milliseconds{10}};     ///< half of it each way
+    duration round_trip{std::chrono::milliseconds{10}}; ///< half of it each way
     duration jitter{};
     std::size_t buffer_bytes{16 * 1024};
     std::vector<fault> faults{};

@@ -105,7 +105,7 @@ public:
     const edge_distributions& distributions() const { return spread; }
     edge_report report() const {
         return {.counters = counters(), .reserve = host_reserve(), .deadline = options.deadline, .fits = times.fits(machine.rulebook()),
-                .prepared = prepared.load(std::memory_order_relaxed), .canary_stalls = watcher.stalls_seen(),
+                .prepared = prepared.load(std::memory_order_relaxed) != 0, .canary_stalls = watcher.stalls_seen(),
                 .longest_canary_stall = watcher.longest_ever(), .compute_waits = work.times_waited()};
     }
     const stage_profile& profile() const { return times; }
@@ -128,14 +128,14 @@ private:
 
     void deliver(answer& a) noexcept {
         const auto taken = slot.taken_by(open_frame);
-        const frame_note note = notes.load();
-        const bool mine = note.frame == open_frame;                 // else the compute thread never told: it hangs in an older frame
+        const frame_note told = notes.load();
+        const bool mine = told.frame == open_frame;                 // else the compute thread never told: it hangs in an older frame
         a.frame = open_frame;
         a.source = taken.source;
         a.exit = taken.source == answer_source::exit ? taken.detail : -1;
-        a.cut = mine ? static_cast<int>(note.cut) : -2;
-        a.bytes_up = mine ? note.bytes_up : 0;
-        a.timings = mine ? note.timings() : frame_timings{};
+        a.cut = mine ? static_cast<int>(told.cut) : -2;
+        a.bytes_up = mine ? told.bytes_up : 0;
+        a.timings = mine ? told.timings() : frame_timings{};
         const instant at = claimed_at();
         a.timings.total = at - started;
         a.on_time = at <= due();
@@ -246,7 +246,7 @@ private:
             }
         }
     }
-    bool given_up() const noexcept { return !slot.is_open(note.frame) || stopping.load(std::memory_order_relaxed); }
+    bool given_up() const noexcept { return !slot.is_open(machine.running_frame()) || stopping.load(std::memory_order_relaxed); }
 
     command run_stage(int stage) {
         const instant begun = std::chrono::steady_clock::now();
@@ -268,7 +268,7 @@ private:
         if (given_up()) return {};
         if (tail && (reply = take_replies()).what != command::kind::nothing) return reply;
         const auto [exit, confidence] = exit_of(stage);
-        if (exit >= 0) exit_mark.store((static_cast<std::uint64_t>(note.frame) << 32) | static_cast<std::uint64_t>(exit + 1), std::memory_order_release);
+        if (exit >= 0) exit_mark.store((note.frame << 32) | static_cast<std::uint64_t>(exit + 1), std::memory_order_release);
         return machine.stage_done(ended, view(ended), exit, confidence);
     }
     std::pair<int, float> exit_of(int stage) const {

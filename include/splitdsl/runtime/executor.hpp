@@ -9,7 +9,7 @@
 
 #include <kernels/simd/simd.hpp>
 #include <splitdsl/codec/tensor_codec.hpp>
-#include <splitdsl/runtime/pipeline.hpp>
+#include <splitdsl/runtime/dispatch.hpp>
 #include <splitdsl/runtime/program.hpp>
 
 namespace splitdsl::inline SPLITDSL_ARCH {
@@ -392,4 +392,9 @@ template <class Network>
 const pipeline& compiled() { return engine<Network>::table().all; }
 
 } // namespace execution
+
+/// What `pipeline_of` finds in files that compile their networks themselves.
+template <class Network>
+const pipeline& compiled_in(std::type_identity<Network>, this_instruction_set) { return execution::compiled<Network>(); }
+
 } // namespace splitdsl::inline SPLITDSL_ARCH

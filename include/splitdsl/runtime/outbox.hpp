@@ -24,10 +24,10 @@ public:
     // ---- compute thread ---------------------------------------------------------------------------------------------------
     bool busy() const noexcept { return length.load(std::memory_order_acquire) != 0; }
     std::span<std::byte> message() noexcept { return store.bytes(); }
-    /// Sends the first `bytes` of `message`. False if there is no connection or it ended.
-    bool post(std::size_t bytes, instant now) noexcept {
+    /// Sends the first `size` bytes of `message`. False if there is no connection or it ended.
+    bool post(std::size_t size, instant now) noexcept {
         posted_ns.store(now.time_since_epoch().count(), std::memory_order_relaxed);
-        length.store(bytes, std::memory_order_seq_cst);
+        length.store(size, std::memory_order_seq_cst);
         if (!try_lock()) return true;                       // the holder looks again after letting go
         bool good = target != nullptr;
         if (good) {

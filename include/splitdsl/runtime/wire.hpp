@@ -144,6 +144,15 @@ struct peer_identity {
     std::string network{};
     std::uint64_t fingerprint{}, weights_digest{}, codec_digest{};
 };
+inline std::string difference(std::span<const std::byte> hello, const peer_identity& me) {
+    if (hello.size() != 24) return "hello of unexpected size";
+    std::uint64_t w[3]{};
+    std::memcpy(w, hello.data(), sizeof w);
+    if (w[0] != me.fingerprint) return "graph fingerprint differs";
+    if (w[1] != me.weights_digest) return "weights digest differs";
+    if (w[2] != me.codec_digest) return "codec parameters differ";
+    return {};
+}
 struct introduction {
     bool accepted{};
     std::size_t bytes_up{}, bytes_down{};

@@ -1,0 +1,89 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file dense.hpp
+/// Fully connected layer on one vector: outputs in the lanes, weights read once and in order.
+#pragma once
+
+#include "conv.hpp"
+
+namespace splitdsl::kernels::inline SPLITDSL_ARCH {
+namespace simd {
+
+/// Output blocks that share one reading of the input.
+inline constexpr int dense_blocks = 4;
+
+inline std::size_t dense_packed_floats(const dense_shape& s) {
+    return static_cast<std::size_t>(blocks_of(s.outputs)) * lanes * (static_cast<std::size_t>(s.inputs) + 1);
+}
+
+/// weight: (outputs, inputs); scale, shift: (outputs) or null.
+inline void pack_dense(const dense_shape& s, const float* weight, const float* scale, const float* shift, float* packed) {
+    pack_bias(s.outputs, shift, packed);
+    const int blocks = blocks_of(s.outputs);
+    float* to = packed + blocks * lanes;
+    for (int b = 0; b < blocks; b += dense_blocks)
+        for (int i = 0; i < s.inputs; ++i)
+            for (int o = b * lanes; o < smaller(blocks, b + dense_blocks) * lanes; ++o)
+                *to++ = o < s.outputs ? scaled(weight[static_cast<std::ptrdiff_t>(o) * s.inputs + i], scale, o) : 0.0F;
+}
+
+inline int dense_tasks(const dense_shape& s) { return divide_up(blocks_of(s.outputs), dense_blocks); }
+
+/// Several sums per output hide the latency of the additions; they are joined in a fixed order.
+template <int Outs>
+[[gnu::noinline]] inline void dense_group(int inputs, const float* in, const float* w, const float* bias, const float* addend, float* out,
+                                          float low, float high) {
+    constexpr int ways = Outs == 1 ? 8 : Outs == 2 ? 4 : 2;
+    vec sum[ways][Outs];
+#pragma GCC unroll 8
+    for (int k = 0; k < ways; ++k)
+#pragma GCC unroll 4
+        for (int o = 0; o < Outs; ++o) sum[k][o] = k == 0 ? load(bias + o * lanes) : zero();
+    int i = 0;
+    for (; i + ways <= inputs; i += ways) {
+#pragma GCC unroll 8
+        for (int k = 0; k < ways; ++k) {
+            const vec x = broadcast(in[i + k]);
+#pragma GCC unroll 4
+            for (int o = 0; o < Outs; ++o) sum[k][o] = multiply_add(x, load(w + (k * Outs + o) * lanes), sum[k][o]);
+        }
+        w += ways * Outs * lanes;
+    }
+    for (; i < inputs; ++i, w += Outs * lanes) {
+        const vec x = broadcast(in[i]);
+#pragma GCC unroll 4
+        for (int o = 0; o < Outs; ++o) sum[0][o] = multiply_add(x, load(w + o * lanes), sum[0][o]);
+    }
+#pragma GCC unroll 4
+    for (int o = 0; o < Outs; ++o) {
+        vec total = sum[0][o];
+#pragma GCC unroll 8
+        for (int k = 1; k < ways; ++k) total = total + sum[k][o];
+        if (addend) total = total + load(addend + o * lanes);
+        store(out + o * lanes, clamped(total, broadcast(low), broadcast(high)));
+    }
+}
+
+/// in: `inputs` floats in (channels, height, width) order; out: ceil(outputs / lanes) * lanes floats. Addend: `then.addend.at`, as out.
+inline void dense(const dense_shape& s, const float* in, float* out, const float* packed, const epilogue& then, int first, int last) {
+    const int blocks = blocks_of(s.outputs);
+    float low, high;
+    const bool bounds_do = clamps(then.act, low, high);
+    for (int task = first; task < last; ++task) {
+        const int block = task * dense_blocks, outs = smaller(dense_blocks, blocks - block);
+        const float* w = packed + (std::ptrdiff_t{blocks} + std::ptrdiff_t{block} * s.inputs) * lanes;
+        const float* bias = packed + block * lanes;
+        const float* addend = then.addend.at ? then.addend.at + block * lanes : nullptr;
+        float* to = out + block * lanes;
+        switch (outs) {
+        case 1: dense_group<1>(s.inputs, in, w, bias, addend, to, low, high); break;
+        case 2: dense_group<2>(s.inputs, in, w, bias, addend, to, low, high); break;
+        case 3: dense_group<3>(s.inputs, in, w, bias, addend, to, low, high); break;
+        default: dense_group<4>(s.inputs, in, w, bias, addend, to, low, high);
+        }
+        if (!bounds_do) activate_span(to, outs, then.act, then.slope);
+    }
+}
+
+} // namespace simd
+} // namespace splitdsl::kernels::inline SPLITDSL_ARCH

@@ -1,0 +1,86 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file layout.hpp
+/// Planar and interleaved images into blocked tensors and back, and the zeros around a tensor.
+#pragma once
+
+#include "vec.hpp"
+#include "views.hpp"
+
+namespace splitdsl::kernels::inline SPLITDSL_ARCH {
+namespace simd {
+
+/// Writes zeros around the interior of every channel block of `v`; the interior stays.
+inline void zero_halo(const view& v, const extent& e, const halo& h) {
+    const std::ptrdiff_t width = std::ptrdiff_t{h.left + e.width + h.right} * lanes;
+    for (int b = 0; b < blocks_of(e.channels); ++b) {
+        float* origin = v.at + b * v.block - std::ptrdiff_t{h.left} * lanes;
+        for (int y = -h.top; y < e.height + h.bottom; ++y) {
+            float* row = origin + y * v.row;
+            if (y < 0 || y >= e.height) {
+                for (std::ptrdiff_t i = 0; i < width; i += lanes) store(row + i, zero());
+                continue;
+            }
+            for (int x = 0; x < h.left; ++x) store(row + x * lanes, zero());
+            for (int x = 0; x < h.right; ++x) store(row + std::ptrdiff_t{h.left + e.width + x} * lanes, zero());
+        }
+    }
+}
+
+/// planar (channels, height, width) → blocked; lanes beyond the last channel become 0. Tasks: row_tasks(e).
+inline void planar_to_blocked(const extent& e, const float* planar, const view& out, int first, int last) {
+    const std::ptrdiff_t plane = std::ptrdiff_t{e.height} * e.width;
+    for_each_row(e, first, last, [&](int block, int y) {
+        float* to = out.at + block * out.block + y * out.row;
+        const int count = smaller(lanes, e.channels - block * lanes);
+        const float* from = planar + block * lanes * plane + std::ptrdiff_t{y} * e.width;
+        for (int x = 0; x < e.width; ++x) {
+            if (count < lanes) store(to + x * lanes, zero());
+            for (int l = 0; l < count; ++l) to[x * lanes + l] = from[l * plane + x];
+        }
+    });
+}
+
+/// blocked → planar (channels, height, width), which is also the order in which a tensor is flattened. Tasks: row_tasks(e).
+inline void blocked_to_planar(const extent& e, const const_view& in, float* planar, int first, int last) {
+    const std::ptrdiff_t plane = std::ptrdiff_t{e.height} * e.width;
+    for_each_row(e, first, last, [&](int block, int y) {
+        const float* from = in.at + block * in.block + y * in.row;
+        const int count = smaller(lanes, e.channels - block * lanes);
+        float* to = planar + block * lanes * plane + std::ptrdiff_t{y} * e.width;
+        for (int l = 0; l < count; ++l)
+            for (int x = 0; x < e.width; ++x) to[l * plane + x] = from[x * lanes + l];
+    });
+}
+
+enum class byte_order : std::uint8_t { planar, interleaved }; ///< (channels, height, width) or (height, width, channels)
+
+/// u8 image → blocked floats: (value / 255 - mean) / deviation per channel, in this order of operations; the plain value if `mean` is
+/// null. A table of the 256 results per channel replaces the divisions. Tasks: row_tasks(e).
+inline void bytes_to_blocked(const extent& e, const std::uint8_t* bytes, byte_order order, const float* mean, const float* deviation,
+                             const view& out, int first, int last) {
+    const std::ptrdiff_t plane = std::ptrdiff_t{e.height} * e.width;
+    const std::ptrdiff_t channel_step = order == byte_order::planar ? plane : 1, pixel_step = order == byte_order::planar ? 1 : e.channels;
+    float table[lanes][256];
+    int in_table = -1;
+    for_each_row(e, first, last, [&](int block, int y) {
+        const int count = smaller(lanes, e.channels - block * lanes);
+        if (block != in_table) {
+            in_table = block;
+            for (int l = 0; l < count; ++l)
+                for (int v = 0; v < 256; ++v) {
+                    const float value = static_cast<float>(v);
+                    table[l][v] = mean ? (value / 255.0F - mean[block * lanes + l]) / deviation[block * lanes + l] : value;
+                }
+        }
+        const std::uint8_t* from = bytes + block * lanes * channel_step + std::ptrdiff_t{y} * e.width * pixel_step;
+        float* to = out.at + block * out.block + y * out.row;
+        for (int x = 0; x < e.width; ++x, from += pixel_step, to += lanes) {
+            if (count < lanes) store(to, zero());
+            for (int l = 0; l < count; ++l) to[l] = table[l][from[l * channel_step]];
+        }
+    });
+}
+
+} // namespace simd
+} // namespace splitdsl::kernels::inline SPLITDSL_ARCH

@@ -1,0 +1,19 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file simd.hpp
+/// Every SIMD kernel, for the instruction set this file is compiled for.
+#pragma once
+
+#include "activation.hpp"
+#include "affine_codec.hpp"
+#include "channels.hpp"
+#include "conv.hpp"
+#include "conv_depthwise.hpp"
+#include "conv_grouped.hpp"
+#include "conv_transpose.hpp"
+#include "dense.hpp"
+#include "elementwise.hpp"
+#include "layout.hpp"
+#include "pool.hpp"
+#include "resample.hpp"
+#include "softmax.hpp"

@@ -1,0 +1,92 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file fake_network.hpp
+/// A pipeline whose stages only pass time: head, cut, tail; its answer is a function of its input, so a wrong one shows.
+#pragma once
+
+#include <splitdsl/runtime/pipeline.hpp>
+#include <splitdsl/units.hpp>
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <span>
+
+namespace splitdsl::fake {
+
+inline constexpr std::size_t input_bytes = 64, payload_bytes = 936, outputs = 4;
+
+/// What the stages of this test binary's fake networks do; edge and cloud have their own.
+struct behaviour {
+    std::atomic<std::int64_t> stage_ns[3]{};        ///< busy time of head, tail's first half, tail's second half
+    std::atomic<bool> answers_nan{};
+    std::atomic<std::int64_t> hang_ns{};            ///< sleeps once so long in the next tail (or head, see hang_stage)
+    std::atomic<int> hang_stage{-1};
+};
+inline behaviour edge_behaviour{}, cloud_behaviour{};
+
+inline float answer_to(std::uint32_t tag) { return static_cast<float>(tag % 100'000) * 0.5F; }
+
+inline void pass(behaviour& b, int stage) {
+    using clock = std::chrono::steady_clock;
+    auto until = clock::now() + std::chrono::nanoseconds{b.stage_ns[stage].load()};
+    if (b.hang_stage.load() == stage) {
+        b.hang_stage = -1;
+        until += std::chrono::nanoseconds{b.hang_ns.load()};
+    }
+    while (clock::now() < until) {}
+}
+
+template <behaviour& B>
+bool run(const frame_memory& m, int first, int last, const std::atomic<bool>* stop) {
+    for (int k = first; k < last; ++k) {
+        if (stop->load(std::memory_order_relaxed)) return false;
+        std::uint32_t tag{};
+        if (k == 0) {
+            std::memcpy(m.arena, m.inputs[0], sizeof tag);
+        }
+        std::memcpy(&tag, m.arena, sizeof tag);
+        pass(B, k);
+        if (k == 2)
+            for (std::size_t i = 0; i < outputs; ++i)
+                m.outputs[i] = B.answers_nan.load() ? std::numeric_limits<float>::quiet_NaN() : answer_to(tag) + static_cast<float>(i);
+    }
+    return true;
+}
+inline std::size_t store(const frame_memory& m, int, std::byte* to) {
+    std::memcpy(to, m.arena, payload_bytes);
+    return payload_bytes;
+}
+inline bool load(const frame_memory& m, int, std::span<const std::byte> from) {
+    if (from.size() != payload_bytes) return false;
+    std::memcpy(m.arena, from.data(), payload_bytes);
+    return true;
+}
+
+inline constexpr cut_info cuts[]{{"uplink", payload_bytes, 0}};
+inline constexpr tensor_info ins[]{{"camera", 1, 1, static_cast<int>(input_bytes), input_bytes}};
+inline constexpr tensor_info outs[]{{"control", static_cast<int>(outputs), 1, 1, outputs * sizeof(float)}};
+inline constexpr std::uint64_t macs[]{1, 1, 1};
+
+template <behaviour& B>
+pipeline network(std::uint64_t fingerprint = 42, std::size_t output_floats = outputs) {
+    return {.network = "fake", .instruction_set = "any", .fingerprint = fingerprint, .arena_bytes = 4096, .packed_bytes = 0,
+            .output_floats = output_floats, .stages = 3, .stage_macs = macs, .cuts = cuts, .inputs = ins, .outputs = outs, .pack = nullptr, .run = run<B>,
+            .store_payload = store, .load_payload = load};
+}
+
+/// One input with a tag that the answer has to show.
+struct tagged_input {
+    std::array<std::byte, input_bytes> bytes{};
+    std::array<std::span<const std::byte>, 1> spans{};
+    explicit tagged_input(std::uint32_t tag) {
+        std::memcpy(bytes.data(), &tag, sizeof tag);
+        spans[0] = bytes;
+    }
+};
+
+} // namespace splitdsl::fake
