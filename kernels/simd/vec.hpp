@@ -65,6 +65,9 @@ SPLITDSL_INLINE vec absolute(const vec& a) { return xsimd::abs(a); }
 /// a where x < y, else b.
 SPLITDSL_INLINE vec where_less(const vec& x, const vec& y, const vec& a, const vec& b) { return xsimd::select(x < y, a, b); }
 
+/// a where x is a number, b where it is NaN.
+SPLITDSL_INLINE vec where_number(const vec& x, const vec& a, const vec& b) { return xsimd::select(x == x, a, b); }
+
 /// Sum over the lanes, always in the same order.
 SPLITDSL_INLINE float lane_sum(const vec& v) {
     float x[static_cast<std::size_t>(lanes)];

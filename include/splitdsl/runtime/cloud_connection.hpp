@@ -103,10 +103,10 @@ public:
         blocked.store(true, std::memory_order_release);
         stream->wake();
     }
-    void free_place(int place) noexcept { places[static_cast<std::size_t>(place)].taken.store(false, std::memory_order_release); }
+    void free_place(int which) noexcept { places[static_cast<std::size_t>(which)].taken.store(false, std::memory_order_release); }
 
 private:
-    struct place {
+    struct payload_place {
         aligned_buffer store{};
         std::atomic<bool> taken{};
     };
@@ -211,7 +211,7 @@ private:
     const duration patience;
     request_sink& sink;
     wire::reader reader;
-    std::array<place, 3> places{};
+    std::array<payload_place, 3> places{};
     bool known{};                                           // the handshake is done
     std::uint64_t bytes_in{}, pings{};
     std::atomic<int> reason{-1};                            // an `ending` once over

@@ -135,7 +135,7 @@ private:
                 }
             }
             const wire::peer_identity me{network.network, network.fingerprint, options.weights_digest, options.codec_digest};
-            guests.push_back(std::make_shared<cloud_connection>(std::move(s), me, limits, options.handshake_timeout, *this));
+            guests.push_back(std::make_shared<cloud_connection>(std::move(s), me, limits, options.handshake_timeout, static_cast<request_sink&>(*this)));
             guests.back()->start(guests.back());
         }
     }

@@ -111,6 +111,8 @@ public:
     const stage_profile& profile() const { return times; }
     /// The link as the next decision would see it.
     link_view link_now() const { return line ? line->view(std::chrono::steady_clock::now()) : link_view{}; }
+    /// Why there is no connection, for people; empty without a link.
+    std::string link_failure() const { return line ? line->last_failure() : std::string{}; }
     const frame_rules& rules() const { return machine.rulebook(); }
 
 private:

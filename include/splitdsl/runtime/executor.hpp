@@ -33,8 +33,8 @@ SPLITDSL_INLINE simd::dense_shape dense_of(const instruction& c) { return {c.con
 /// Floats of packed parameters a step needs.
 inline std::size_t packed_floats(const instruction& c) {
     switch (c.kind) {
-    case step_kind::conv: return simd::conv_packed_floats(c.conv);
-    case step_kind::depthwise: return simd::depthwise_packed_floats(c.conv);
+    case step_kind::conv: return simd::direct_conv_packed_floats(c.conv);
+    case step_kind::depthwise: return simd::depthwise_conv_packed_floats(c.conv);
     case step_kind::grouped_conv: return simd::grouped_conv_packed_floats(c.conv);
     case step_kind::conv_transpose: return simd::conv_transpose_packed_floats(c.conv);
     case step_kind::dense: return simd::dense_packed_floats(dense_of(c));
@@ -47,8 +47,8 @@ inline std::size_t packed_floats(const instruction& c) {
 inline int tasks_of(const instruction& c) {
     const simd::extent out = extent_of(c.out.of);
     switch (c.kind) {
-    case step_kind::conv: return simd::conv_tasks(c.conv);
-    case step_kind::depthwise: return simd::depthwise_tasks(c.conv);
+    case step_kind::conv: return simd::direct_conv_tasks(c.conv);
+    case step_kind::depthwise: return simd::depthwise_conv_tasks(c.conv);
     case step_kind::grouped_conv: return simd::grouped_conv_tasks(c.conv);
     case step_kind::conv_transpose: return simd::conv_transpose_tasks(c.conv);
     case step_kind::dense: return simd::dense_tasks(dense_of(c));
@@ -72,28 +72,40 @@ inline void work(const instruction& c, const frame_memory& m, const float* packe
     const simd::const_view in = read(m, c.in);
     const simd::extent of = extent_of(c.out.of);
     switch (c.kind) {
-    case step_kind::conv: simd::conv(c.conv, in, out, packed, ending(m, c), first, last); break;
-    case step_kind::depthwise: simd::depthwise(c.conv, in, out, packed, ending(m, c), first, last); break;
+    case step_kind::conv: simd::direct_conv(c.conv, in, out, packed, ending(m, c), first, last); break;
+    case step_kind::depthwise: simd::depthwise_conv(c.conv, in, out, packed, ending(m, c), first, last); break;
     case step_kind::grouped_conv: simd::grouped_conv(c.conv, in, out, packed, ending(m, c), first, last); break;
     case step_kind::conv_transpose: simd::conv_transpose(c.conv, in, out, packed, ending(m, c), first, last); break;
-    case step_kind::dense: simd::dense(dense_of(c), in, out, packed, ending(m, c), first, last); break;
-    case step_kind::affine: simd::affine(of, in, out, packed, ending(m, c), first, last); break;
+    case step_kind::dense: simd::dense(dense_of(c), in.at, out.at, packed, ending(m, c), first, last); break;
+    case step_kind::affine: simd::affine(of, in, out, packed, c.activation, c.slope, first, last); break;
     case step_kind::activate: simd::activate(of, in, out, c.activation, c.slope, first, last); break;
     case step_kind::max_pool: simd::max_pool(pool_of(c), in, out, first, last); break;
     case step_kind::avg_pool: simd::avg_pool(pool_of(c), in, out, first, last); break;
     case step_kind::global_pool: simd::global_avg_pool(extent_of(c.in.of), in, out, first, last); break;
     case step_kind::upsample:
-        if (c.flag_a) simd::upsample_bilinear(extent_of(c.in.of), in, of, out, c.flag_b, first, last);
-        else simd::upsample_nearest(extent_of(c.in.of), in, of, out, first, last);
+        simd::upsample({of.channels, c.in.of.height, c.in.of.width, of.height, of.width, c.flag_a, c.flag_b}, in, out, first, last);
         break;
-    case step_kind::pad: simd::pad(extent_of(c.in.of), in, of, out, c.conv.pad_top, c.conv.pad_left, c.values[0], first, last); break;
-    case step_kind::subsample: simd::subsample(of, in, out, c.conv.stride_h, c.conv.stride_w, first, last); break;
+    case step_kind::pad: simd::pad({of.channels, c.in.of.height, c.in.of.width, {c.conv.pad_top, c.conv.pad_left, c.pad_bottom, c.pad_right}, c.values[0]}, in, out, first, last); break;
+    case step_kind::subsample: simd::subsample(of, c.conv.stride_h, c.conv.stride_w, in, out, first, last); break;
     case step_kind::add: simd::add(of, in, read(m, c.in2), out, c.activation, c.slope, first, last); break;
     case step_kind::multiply:
-        simd::multiply(of, in, read(m, c.in2), c.in2.of == c.out.of && !c.out.of.is_vector() ? false : !(c.in2.of == c.out.of), out, c.activation, c.slope, first, last);
+        if (c.in2.of == c.out.of) simd::multiply(of, in, read(m, c.in2), out, c.activation, c.slope, first, last);
+        else simd::multiply_by_channel(of, in, read(m, c.in2), out, c.activation, c.slope, first, last);
         break;
     default: break;
     }
+}
+
+/// f32 image → blocked: (value - mean) / deviation per channel, or the plain value.
+inline void floats_to_blocked(const simd::extent& e, const float* from, bool interleaved, const float* mean, const float* deviation, const simd::view& out) {
+    const std::ptrdiff_t plane = std::ptrdiff_t{e.height} * e.width;
+    const std::ptrdiff_t channel_step = interleaved ? 1 : plane, pixel_step = interleaved ? e.channels : 1;
+    for (int c = 0; c < e.channels; ++c)
+        for (int y = 0; y < e.height; ++y)
+            for (int x = 0; x < e.width; ++x) {
+                const float value = from[c * channel_step + (std::ptrdiff_t{y} * e.width + x) * pixel_step];
+                out.at[c / simd::lanes * out.block + y * out.row + x * simd::lanes + c % simd::lanes] = mean ? (value - mean[c]) / deviation[c] : value;
+            }
 }
 
 /// Steps of one task that move values between the caller's bytes, the wire's bytes and tensors.
@@ -106,24 +118,27 @@ inline void convert(const instruction& c, const frame_memory& m, float* planar) 
         const simd::view to = written(m, c.out);
         const float* mean = c.normalises ? c.values.data() : nullptr;
         const float* deviation = c.normalises ? c.values.data() + 4 : nullptr;
-        if (c.is_u8 && c.flag_a) simd::load_u8_hwc(e, static_cast<const unsigned char*>(from), mean, deviation, to);
-        else if (c.is_u8) simd::load_u8_chw(e, static_cast<const unsigned char*>(from), mean, deviation, to);
-        else if (c.flag_a) simd::load_f32_hwc(e, static_cast<const float*>(from), mean, deviation, to);
-        else simd::load_f32_chw(e, static_cast<const float*>(from), mean, deviation, to);
+        if (c.is_u8) {
+            simd::bytes_to_blocked(e, static_cast<const std::uint8_t*>(from), c.flag_a ? simd::byte_order::interleaved : simd::byte_order::planar, mean, deviation, to, 0, simd::row_tasks(e));
+        } else if (!c.flag_a && !mean) {
+            simd::planar_to_blocked(e, static_cast<const float*>(from), to, 0, simd::row_tasks(e));
+        } else {
+            floats_to_blocked(e, static_cast<const float*>(from), c.flag_a, mean, deviation, to);
+        }
         break;
     }
-    case step_kind::copy_channels: simd::copy_channels(extent_of(c.in.of), read(m, c.in), written(m, c.out), c.offset); break;
-    case step_kind::softmax: simd::softmax(extent_of(c.out.of), read(m, c.in), written(m, c.out)); break;
-    case step_kind::flatten: simd::store_planar(extent_of(c.in.of), read(m, c.in), reinterpret_cast<float*>(m.arena + c.out.at)); break;
+    case step_kind::copy_channels: simd::copy_channels(extent_of(c.in.of), read(m, c.in), 0, written(m, c.out), c.offset, 0, simd::row_tasks(extent_of(c.in.of))); break;
+    case step_kind::softmax: simd::softmax(extent_of(c.out.of), read(m, c.in), written(m, c.out), 0, simd::softmax_tasks(extent_of(c.out.of))); break;
+    case step_kind::flatten: simd::blocked_to_planar(extent_of(c.in.of), read(m, c.in), reinterpret_cast<float*>(m.arena + c.out.at), 0, simd::row_tasks(extent_of(c.in.of))); break;
     case step_kind::encode:
-        simd::store_planar(extent_of(c.in.of), read(m, c.in), planar);
+        simd::blocked_to_planar(extent_of(c.in.of), read(m, c.in), planar, 0, simd::row_tasks(extent_of(c.in.of)));
         encode(c.codec, planar, static_cast<std::size_t>(c.in.of.size()), m.arena + c.out.at);
         break;
     case step_kind::decode:
         (void)decode(c.codec, m.arena + c.in.at, static_cast<std::size_t>(c.encoded), planar, static_cast<std::size_t>(c.out.of.size()));
-        simd::load_f32_chw(extent_of(c.out.of), planar, nullptr, nullptr, written(m, c.out));
+        simd::planar_to_blocked(extent_of(c.out.of), planar, written(m, c.out), 0, simd::row_tasks(extent_of(c.out.of)));
         break;
-    case step_kind::output: simd::store_planar(extent_of(c.in.of), read(m, c.in), m.outputs + c.offset); break;
+    case step_kind::output: simd::blocked_to_planar(extent_of(c.in.of), read(m, c.in), m.outputs + c.offset, 0, simd::row_tasks(extent_of(c.in.of))); break;
     default: break;
     }
 }
@@ -181,8 +196,8 @@ inline void pack_one(const instruction& c, const float* const* parameters, float
         bias = room.shift;
     }
     switch (c.kind) {
-    case step_kind::conv: simd::pack_conv(c.conv, weight, scale, bias, packed); break;
-    case step_kind::depthwise: simd::pack_depthwise(c.conv, weight, scale, bias, packed); break;
+    case step_kind::conv: simd::pack_direct_conv(c.conv, weight, scale, bias, packed); break;
+    case step_kind::depthwise: simd::pack_depthwise_conv(c.conv, weight, scale, bias, packed); break;
     case step_kind::grouped_conv: simd::pack_grouped_conv(c.conv, weight, scale, bias, packed); break;
     case step_kind::conv_transpose: simd::pack_conv_transpose(c.conv, weight, scale, bias, packed); break;
     case step_kind::dense: simd::pack_dense(dense_of(c), weight, scale, bias, packed); break;

@@ -17,7 +17,11 @@ public:
     /// An answer to `bytes_up` handed over at `sent`: what the peer saw of them, and how long it worked on them.
     void answered(instant now, instant sent, const link::received_transfer& seen, duration service) {
         last_heard = now;
+        const auto before = estimate.up.age(now);
         estimate.observe_exchange(now, seen, {.bytes_up = seen.bytes, .elapsed = now - sent, .service = service});
+        // Too quick to be measured: the rate is at least what the shortest visible air time would mean. Without this a fast link would stay unknown.
+        if (estimate.up.age(now) == before && estimate.rtt.known())
+            if (const bits_per_second least = rate_of(seen.bytes, shortest_air); !(estimate.up.average() > least)) estimate.up.observe(now, least);
     }
     /// A reply's own way down, by our receive times.
     void received(instant now, const link::received_transfer& reply) {
@@ -44,10 +48,14 @@ public:
         return v;
     }
     instant heard() const { return last_heard; }
+    bool rate_known() const { return estimate.up.known(); }
     const link::link_estimator& estimator() const { return estimate; }
     link::link_estimator& estimator() { return estimate; }
 
 private:
+    static constexpr duration shortest_air = std::chrono::microseconds{500};    // as in link::rate_by_spread
+    static constexpr bits_per_second rate_of(std::size_t volume, duration t) { return {static_cast<double>(volume) * 8 / to_seconds(t)}; }
+
     link::link_estimator estimate{};
     instant last_heard{};
 };

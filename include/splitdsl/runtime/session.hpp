@@ -165,7 +165,8 @@ private:
                 return failed(why);
             }
             reader.restart();
-            heard_at = pinged_at = payload_seen_at = clock();
+            heard_at = clock();
+            pinged_at = payload_seen_at = heard_at - std::max(setup.options.ping_interval, setup.options.probe_interval);   // ask at once
             ping_open = false;
             ++counts.connects;
             box.open(stream.get());
@@ -206,7 +207,7 @@ private:
             if (!read_all(now) || !keep_alive(now)) return;
             if (!box.flush()) return;
             publish();
-            const duration nap = std::clamp<duration>(setup.options.ping_interval / 4, std::chrono::milliseconds{1}, std::chrono::milliseconds{50});
+            const duration nap = std::clamp<duration>(ping_pause() / 4, std::chrono::milliseconds{1}, std::chrono::milliseconds{50});
             stream->wait(true, box.blocked(), nap);
         }
     }
@@ -282,8 +283,8 @@ private:
         }
         if ((ping_open || asked) && now - question > setup.options.dead) return false;
         // Between frames only: a ping behind a payload would measure the payload.
-        if (ping_open || box.busy() || (asked && now - asked_when < setup.options.silence) || now - pinged_at < setup.options.ping_interval) return true;
-        const bool probe = setup.options.probe_bytes > 0 && now - std::max(asked_when, payload_seen_at) >= setup.options.probe_interval;
+        if (ping_open || box.busy() || (asked && now - asked_when < setup.options.silence) || now - pinged_at < ping_pause()) return true;
+        const bool probe = setup.options.probe_bytes > 0 && picture.estimator().rtt.known() && now - std::max(asked_when, payload_seen_at) >= setup.options.probe_interval;
         if (probe) payload_seen_at = now;
         ping_bytes = wire::header_bytes + (probe ? setup.options.probe_bytes : 0);
         asked_before_ping = asked_sequence.load(std::memory_order_acquire);
@@ -298,6 +299,11 @@ private:
         ++(probe ? counts.probes : counts.pings);
         counts.probe_bytes_up += ping_bytes;
         return true;
+    }
+
+    /// A link of which nothing is known yet is asked quickly: round trip first, then rate.
+    duration ping_pause() const {
+        return picture.rate_known() ? setup.options.ping_interval : std::min<duration>(setup.options.ping_interval, std::chrono::milliseconds{5});
     }
 
     void publish() {

@@ -1,0 +1,361 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file live_test.cpp
+/// Edge and cloud for real: threads, sockets, the relay and every fault a byte stream can show, at a 30 ms deadline.
+///
+/// SPLITDSL_LIVE_FRAMES sets the frames a fault kind gets (60 by default; 500 is what the acceptance asks for).
+#include "../catch.hpp"
+
+#include "fake_network.hpp"
+
+#include <splitdsl/link/in_process.hpp>
+#include <splitdsl/link/relay.hpp>
+#include <splitdsl/link/tcp.hpp>
+#include <splitdsl/runtime/cloud_core.hpp>
+#include <splitdsl/runtime/edge_core.hpp>
+
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+using namespace splitdsl;
+using namespace std::chrono_literals;
+
+namespace {
+
+struct offload_when_up {
+    action on(frame_start, const link_view&, const budget&) noexcept { return action::go_on(); }
+    action on(stage_done s, const link_view& l, const budget&) noexcept { return s.stage == 0 && l.up ? action::offload_at(0) : action::go_on(); }
+    verdict on(reply_arrived, const link_view&, const budget&) noexcept { return verdict::accept; }
+    action on(link_event, const link_view&, const budget&) noexcept { return action::nothing(); }
+};
+struct input_to_cloud : offload_when_up {
+    static constexpr bool falls_back = false;
+    action on(frame_start, const link_view&, const budget&) noexcept { return action::offload_at(-1); }
+    using offload_when_up::on;
+};
+struct never_offload : offload_when_up {
+    action on(stage_done, const link_view&, const budget&) noexcept { return action::go_on(); }
+    using offload_when_up::on;
+};
+
+int frames_wanted() {
+    const char* text = std::getenv("SPLITDSL_LIVE_FRAMES");
+    return text ? std::max(1, std::atoi(text)) : 60;
+}
+
+void reset_behaviour() {
+    for (auto* b : {&fake::edge_behaviour, &fake::cloud_behaviour}) {
+        for (auto& t : b->stage_ns) t = 0;
+        b->answers_nan = false;
+        b->hang_stage = -1;
+        b->hang_ns = 0;
+    }
+    for (auto& t : fake::edge_behaviour.stage_ns) t = 1'000'000;
+}
+
+edge_options impatient() {
+    edge_options o{.deadline = 30ms, .reserve = 12ms};
+    o.breaker = {.failures_to_open = 3, .first_pause = 20ms, .longest_pause = 60ms};
+    o.link = {.ping_interval = 20ms, .probe_interval = 200ms, .probe_bytes = 512, .silence = 100ms, .stuck = 150ms, .dead = 300ms,
+              .connect_timeout = 300ms, .first_retry = 5ms, .longest_retry = 40ms};
+    return o;
+}
+
+template <class Edge>
+bool wait_for_link(Edge& edge, duration patience = 5s) {
+    for (const auto until = std::chrono::steady_clock::now() + patience; std::chrono::steady_clock::now() < until; std::this_thread::sleep_for(1ms))
+        if (edge.link_now().up) return true;
+    return false;
+}
+
+/// Frames through `edge`; `before(i)` runs before each. Every answer has to be its own frame's.
+struct tally { int answered{}, wrong{}, not_counted_up{}, own{}; };
+template <class Edge>
+tally drive(Edge& edge, int frames, const std::function<void(int)>& before = {}) {
+    tally t{};
+    std::uint32_t last = 0;
+    for (int i = 0; i < frames; ++i) {
+        if (before) before(i);
+        const std::uint32_t tag = 1000U + static_cast<std::uint32_t>(i);
+        const fake::tagged_input in{tag};
+        std::array<float, fake::outputs> out{};
+        const answer a = edge.infer(in.spans, out);
+        t.answered += a.frame != 0;
+        t.not_counted_up += a.frame != last + 1 && last != 0;
+        last = a.frame;
+        if (a.source != answer_source::held && a.source != answer_source::preset) {
+            ++t.own;
+            for (std::size_t k = 0; k < out.size(); ++k) t.wrong += out[k] != fake::answer_to(tag) + static_cast<float>(k);
+        }
+        std::this_thread::sleep_for(3ms);
+    }
+    return t;
+}
+
+template <class Edge>
+void check_promise(const Edge& edge, const tally& t, int frames, const char* what) {
+    const auto c = edge.counters();
+    INFO(what);
+    std::printf("%-18s %4d frames: cloud %4llu fallback %4llu edge %4llu held %3llu | misses %llu, of them host stalls %llu; covered misses %llu, uncovered %llu | "
+                "late %llu dup %llu shed %llu connects %llu p99 %.1f max %.1f ms\n",
+                what, frames, static_cast<unsigned long long>(c.answer.offloaded), static_cast<unsigned long long>(c.answer.fallback),
+                static_cast<unsigned long long>(c.answer.local), static_cast<unsigned long long>(c.answer.held), static_cast<unsigned long long>(c.answer.misses),
+                static_cast<unsigned long long>(c.answer.host_stalls), static_cast<unsigned long long>(c.frame.covered_misses),
+                static_cast<unsigned long long>(c.frame.uncovered), static_cast<unsigned long long>(c.frame.late), static_cast<unsigned long long>(c.frame.duplicates),
+                static_cast<unsigned long long>(c.frame.shed), static_cast<unsigned long long>(c.link.connects),
+                to_milliseconds(edge.distributions().latency.quantile(0.99)), to_milliseconds(edge.distributions().latency.max()));
+    CHECK(t.answered == frames);
+    CHECK(t.wrong == 0);                                        // neither a late nor a foreign reply was delivered
+    CHECK(t.not_counted_up == 0);
+    CHECK(c.answer.answered == static_cast<std::uint64_t>(frames));
+    CHECK(c.answer.misses == c.answer.host_stalls);
+    CHECK(c.frame.covered_misses == 0);
+}
+
+/// Edge, relay and cloud over TCP on this machine.
+struct rig {
+    rig() {
+        reset_behaviour();
+        start_cloud(0);
+        port = cloud->port();
+        relay.emplace(link::relay_options{.port = port});
+        edge.emplace(fake::network<fake::edge_behaviour>(), std::span<const std::byte>{}, offload_when_up{}, impatient(),
+                     std::make_unique<link::tcp>("127.0.0.1", relay->port()));
+        REQUIRE(wait_for_link(*edge));
+    }
+    void start_cloud(std::uint16_t at) {
+        cloud.emplace(fake::network<fake::cloud_behaviour>(), std::span<const std::byte>{}, cloud_options{}, std::make_unique<link::tcp_listener>(at));
+    }
+    std::uint16_t port{};
+    std::optional<cloud_core> cloud;
+    std::optional<link::relay> relay;
+    std::optional<edge_core<offload_when_up>> edge;
+};
+
+} // namespace
+
+TEST_CASE("every frame is answered in time over TCP without faults, nearly all by the cloud") {
+    rig r;
+    const int n = frames_wanted();
+    const auto t = drive(*r.edge, n);
+    check_promise(*r.edge, t, n, "no fault");
+    CHECK(r.edge->counters().answer.offloaded * 10 >= static_cast<std::uint64_t>(n) * 8);
+    CHECK(r.cloud->counters().answered >= r.edge->counters().answer.offloaded);
+}
+
+TEST_CASE("every frame is answered in time whatever the relay does to the link") {
+    using link::impairment;
+    struct spell { const char* name; impairment bad; };
+    const auto s = GENERATE(spell{"delay step", {.delay = 25ms}}, spell{"jitter", {.jitter = 30ms}}, spell{"rate collapse", {.rate = {100e3}}},
+                            spell{"blackhole", {.blackhole = true}}, spell{"stall", {.stall = true}}, spell{"corruption", {.corruption = 0.3}},
+                            spell{"slow drip", {.drip = 3000}});
+    rig r;
+    const int n = frames_wanted();
+    const auto t = drive(*r.edge, n, [&](int i) {
+        if (i % 20 == 5) r.relay->set(link::direction::both, s.bad);
+        if (i % 20 == 15) r.relay->set(link::direction::both, {});
+    });
+    check_promise(*r.edge, t, n, s.name);
+    CHECK(r.edge->counters().answer.offloaded < static_cast<std::uint64_t>(n));     // the fault did something
+    CHECK(r.edge->counters().answer.offloaded > 0);
+}
+
+TEST_CASE("every frame is answered in time while connections are reset and refused") {
+    rig r;
+    const int n = frames_wanted();
+    const auto t = drive(*r.edge, n, [&](int i) {
+        if (i % 10 == 5) r.relay->reset_connections();
+        if (i % 20 == 8) r.relay->accept_connections(false), r.relay->reset_connections();
+        if (i % 20 == 14) r.relay->accept_connections(true);
+    });
+    check_promise(*r.edge, t, n, "reset");
+    CHECK(r.edge->counters().link.connects >= 2);
+}
+
+TEST_CASE("every frame is answered in time while connections go half open") {
+    rig r;
+    const int n = frames_wanted();
+    const auto t = drive(*r.edge, n, [&](int i) {
+        if (i % 30 == 5) r.relay->set(link::direction::both, {.blackhole = true});  // gone without a word
+        if (i % 30 == 20) r.relay->reset_connections(), r.relay->set(link::direction::both, {});
+    });
+    check_promise(*r.edge, t, n, "half-open");
+}
+
+TEST_CASE("every frame is answered in time while the cloud hangs") {
+    rig r;
+    const int n = frames_wanted();
+    const auto t = drive(*r.edge, n, [&](int i) {
+        if (i % 15 == 5) fake::cloud_behaviour.hang_ns = 60'000'000, fake::cloud_behaviour.hang_stage = 1;
+    });
+    check_promise(*r.edge, t, n, "server stall");
+    CHECK(r.edge->counters().frame.late + r.edge->counters().frame.shed > 0);
+}
+
+TEST_CASE("every frame is answered in time while the cloud is killed and comes back") {
+    rig r;
+    const int n = frames_wanted();
+    const auto t = drive(*r.edge, n, [&](int i) {
+        if (i % 30 == 8) r.cloud.reset(), r.relay->reset_connections();
+        if (i % 30 == 16) r.start_cloud(r.port);
+    });
+    check_promise(*r.edge, t, n, "server kill");
+    CHECK(r.edge->counters().link.connects >= 2);
+}
+
+TEST_CASE("a cloud that answers NaN is not believed") {
+    rig r;
+    const int n = frames_wanted();
+    const auto t = drive(*r.edge, n, [&](int i) { fake::cloud_behaviour.answers_nan = i % 10 >= 5; });
+    check_promise(*r.edge, t, n, "NaN answer");
+    CHECK(r.edge->counters().frame.not_finite > 0);
+}
+
+TEST_CASE("a cloud whose answers have another size is not believed") {
+    reset_behaviour();
+    cloud_core cloud{fake::network<fake::cloud_behaviour>(42, 7), {}, {}, std::make_unique<link::tcp_listener>(std::uint16_t{0})};
+    edge_core<offload_when_up> edge{fake::network<fake::edge_behaviour>(), {}, offload_when_up{}, impatient(),
+                                    std::make_unique<link::tcp>("127.0.0.1", cloud.port())};
+    REQUIRE(wait_for_link(edge));
+    const int n = frames_wanted();
+    const auto t = drive(edge, n);
+    check_promise(edge, t, n, "wrong size");
+    CHECK(edge.counters().frame.wrong_size > 0);
+    CHECK(edge.counters().answer.offloaded == 0);
+}
+
+TEST_CASE("every frame is answered in time within one process") {
+    reset_behaviour();
+    auto listener = std::make_unique<link::in_process_listener>();
+    auto connector = std::make_unique<link::in_process>(*listener);
+    cloud_core cloud{fake::network<fake::cloud_behaviour>(), {}, {}, std::move(listener)};
+    edge_core<offload_when_up> edge{fake::network<fake::edge_behaviour>(), {}, offload_when_up{}, impatient(), std::move(connector)};
+    REQUIRE(wait_for_link(edge));
+    const int n = frames_wanted();
+    const auto t = drive(edge, n);
+    check_promise(edge, t, n, "in process");
+    CHECK(edge.counters().answer.offloaded > 0);
+}
+
+TEST_CASE("without a link every frame is local") {
+    reset_behaviour();
+    edge_core<offload_when_up> edge{fake::network<fake::edge_behaviour>(), {}, offload_when_up{}, impatient(), nullptr};
+    const auto t = drive(edge, 20);
+    check_promise(edge, t, 20, "no link");
+    CHECK(edge.counters().answer.local + edge.counters().answer.held == 20);
+}
+
+TEST_CASE("a hung stage is answered by the sentinel with the previous answer, and the next frame goes on") {
+    reset_behaviour();
+    edge_core<never_offload> edge{fake::network<fake::edge_behaviour>(), {}, never_offload{}, impatient(), nullptr};
+    std::array<float, fake::outputs> out{};
+    const fake::tagged_input first{7}, second{8};
+    answer a = edge.infer(first.spans, out);
+    REQUIRE(a.source == answer_source::edge);
+    fake::edge_behaviour.hang_ns = 100'000'000;                 // through this frame and into the third one from here
+    fake::edge_behaviour.hang_stage = 1;
+    a = edge.infer(second.spans, out);
+    CHECK(a.source == answer_source::held);
+    CHECK(out[0] == fake::answer_to(7));                        // the previous answer
+    CHECK(a.age > 30ms);
+    CHECK(to_milliseconds(a.timings.total) > 29.0);
+    std::uint64_t held = 1;
+    for (std::uint32_t tag = 9; tag < 40; ++tag) {
+        const fake::tagged_input in{tag};
+        a = edge.infer(in.spans, out);
+        REQUIRE(a.frame != 0);
+        held += a.source == answer_source::held;
+        if (a.source == answer_source::edge) CHECK(out[0] == fake::answer_to(tag));
+    }
+    CHECK(held >= 2);
+    CHECK(a.source == answer_source::edge);
+    CHECK(edge.counters().frame.covered_misses == 0);
+    CHECK(edge.counters().frame.abandoned + edge.counters().frame.skipped >= 2);
+}
+
+TEST_CASE("before there is any answer, the last resort is the caller's preset") {
+    reset_behaviour();
+    fake::edge_behaviour.stage_ns[0] = 1000;
+    auto o = impatient();
+    const std::array<float, 4> preset{1, 2, 3, 4};
+    o.preset = preset;
+    edge_core<never_offload> edge{fake::network<fake::edge_behaviour>(), {}, never_offload{}, o, nullptr};
+    fake::edge_behaviour.hang_ns = 60'000'000;
+    fake::edge_behaviour.hang_stage = 0;
+    std::array<float, fake::outputs> out{};
+    const answer a = edge.infer(fake::tagged_input{5}.spans, out);
+    CHECK(a.source == answer_source::preset);
+    CHECK(out[2] == 3.0F);
+    CHECK(edge.counters().answer.preset == 1);
+}
+
+TEST_CASE("one frame at a time: a second submit before the answer is refused, wrong input sizes too") {
+    reset_behaviour();
+    edge_core<never_offload> edge{fake::network<fake::edge_behaviour>(), {}, never_offload{}, impatient(), nullptr};
+    const fake::tagged_input in{5};
+    const std::uint32_t frame = edge.submit(in.spans);
+    REQUIRE(frame != 0);
+    CHECK(edge.submit(in.spans) == 0);
+    std::array<float, fake::outputs> out{};
+    answer a{.values = out};
+    while (!edge.poll(a)) std::this_thread::yield();
+    CHECK(a.frame == frame);
+    CHECK_FALSE(edge.poll(a));                                  // an answer is delivered once
+    const std::array<std::span<const std::byte>, 1> too_short{std::span{in.bytes}.first(10)};
+    CHECK(edge.submit(too_short) == 0);
+    CHECK(edge.counters().answer.refused == 2);
+}
+
+TEST_CASE("the whole input can go to the cloud; without a fallback a dead link shows as misses") {
+    rig r;
+    edge_core<input_to_cloud> edge{fake::network<fake::edge_behaviour>(), {}, input_to_cloud{}, impatient(),
+                                   std::make_unique<link::tcp>("127.0.0.1", r.relay->port())};
+    REQUIRE(wait_for_link(edge));
+    auto t = drive(edge, 20);
+    CHECK(t.wrong == 0);
+    CHECK(edge.counters().answer.offloaded >= 15);
+    r.relay->set(link::direction::both, {.blackhole = true});
+    t = drive(edge, 10);
+    CHECK(t.wrong == 0);
+    CHECK(edge.counters().answer.misses >= 9);
+    CHECK(edge.counters().answer.answered == 30);
+}
+
+TEST_CASE("a paced edge keeps to its profile") {
+    reset_behaviour();
+    for (auto& t : fake::edge_behaviour.stage_ns) t = 0;
+    auto o = impatient();
+    const std::array<duration, 3> profile{5ms, 3ms, 3ms};
+    o.stage_times = profile;
+    edge_core<never_offload> edge{fake::network<fake::edge_behaviour>(), {}, never_offload{}, o, nullptr};
+    drive(edge, 10);
+    CHECK(to_milliseconds(edge.distributions().latency.quantile(0.0)) >= 10.9);
+    CHECK(edge.profile().median[0] == 5ms);
+}
+
+TEST_CASE("a cloud of another graph or other weights is refused with a sentence") {
+    reset_behaviour();
+    cloud_core cloud{fake::network<fake::cloud_behaviour>(43), {}, {}, std::make_unique<link::tcp_listener>(std::uint16_t{0})};
+    edge_core<offload_when_up> edge{fake::network<fake::edge_behaviour>(42), {}, offload_when_up{}, impatient(),
+                                    std::make_unique<link::tcp>("127.0.0.1", cloud.port())};
+    CHECK_FALSE(wait_for_link(edge, 300ms));
+    CHECK(edge.link_failure().find("fingerprint") != std::string::npos);
+    CHECK(edge.counters().link.connect_failures > 0);
+    CHECK(cloud.counters().endings[static_cast<std::size_t>(ending::refused)] > 0);
+}
+
+TEST_CASE("options that do not belong to the network are refused") {
+    const std::array<duration, 2> two{1ms, 1ms};
+    const auto build = [](const edge_options& o) { edge_core<never_offload> e{fake::network<fake::edge_behaviour>(), {}, never_offload{}, o, nullptr}; };
+    CHECK_THROWS_AS(build({.stage_times = two}), option_error);
+    CHECK_THROWS_AS(build({.deadline = duration{}}), option_error);
+    const std::array<exit_place, 1> outside{exit_place{.stage = 3}};
+    CHECK_THROWS_AS(build({.exits = outside}), option_error);
+}
