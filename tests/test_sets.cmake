@@ -6,9 +6,9 @@
 # without a file is an error in `all`, so this list cannot rot.
 
 # A second compiler, bare machines and AArch64: arithmetic, bytes and policies, no threads.
-set(SPLITDSL_TEST_SET_handful runtime_test sage_numbers_test)
+set(SPLITDSL_TEST_SET_handful runtime_test sage_numbers_test executor_test)
 # Address and undefined behaviour: whatever reads bytes from outside, and the runtime.
-set(SPLITDSL_TEST_SET_address runtime_test)
+set(SPLITDSL_TEST_SET_address runtime_test executor_test)
 # Data races: edge, cloud, links.
 set(SPLITDSL_TEST_SET_threads runtime_test)
 # Only tests/fuzz.

@@ -37,14 +37,16 @@ def affine_quantise(x, levels=255):
 
     Single IEEE operations in the codec's order: scale = (max - min) / levels, zero_point = int(clamp(-min / scale)),
     code = round_half_even(clamp(zero_point + x / scale)), value = (code - zero_point) * scale. A constant tensor is kept exactly
-    (scale = its magnitude), as in codec/affine.hpp; that file's rules for infinities and NaN are not repeated here.
+    (scale = its magnitude) and what is too small for a scale becomes 0, as in codec/affine.hpp; that file's rules for infinities,
+    NaN and huge values are not repeated here.
     """
     with torch.no_grad():
         flat = x.reshape(x.shape[0], -1)
         low, high = flat.min(1).values, flat.max(1).values
         scale = (high - low) / levels
         tiny = torch.finfo(torch.float32).tiny
-        magnitude = torch.where(high.abs() >= tiny, high.abs(), torch.ones_like(high))
+        magnitude = torch.maximum(torch.maximum(low, -high), torch.zeros_like(low))  # of the end nearest to zero
+        magnitude = torch.where(magnitude >= tiny, magnitude, torch.ones_like(magnitude))
         scale = torch.where(scale >= tiny, scale, magnitude)
         zero = torch.trunc(torch.clamp(-low / scale, 0, levels))
         shape = (-1,) + (1,) * (x.dim() - 1)

@@ -242,15 +242,15 @@ def halved(state):
     return result
 
 
-def selftest(model, data, frames):
+def selftest(model, data, frames, with_input):
     """Inputs from the validation set and the answers of the stored (rounded) weights, one frame a time."""
     model.eval()
     tensors = {}
     inputs, _ = data.batch(numpy.asarray(frames))
     with torch.no_grad():
         answers = [model({k: v[i:i + 1] for k, v in inputs.items()})["output"].flatten().numpy() for i in range(len(frames))]
-    for name, value in inputs.items():
-        tensors[f"selftest.input.{name}"] = value.numpy()
+    if with_input:
+        tensors.update({f"selftest.input.{name}": value.numpy() for name, value in inputs.items()})
     tensors["selftest.output.output"] = numpy.stack(answers).astype(numpy.float32)
     return tensors
 
@@ -261,16 +261,17 @@ def export(options):
     folder = pathlib.Path(options.weights)
     folder.mkdir(parents=True, exist_ok=True)
     work = pathlib.Path(options.work)
-    frames = [int(numpy.flatnonzero(val.command == c)[0]) for c in range(4)][:options.selftest_frames]
+    # A left turn comes first, so that even one frame tells whether the select took the right branch.
+    frames = [int(numpy.flatnonzero(val.command == c)[0]) for c in (1, 2, 3, 0)][:options.selftest_frames]
     about = {"made_by": "tools/train_drive.py", "seed": options.seed}
     for name, network, keep in (("driver", graph, None), ("driver_teacher", teacher_graph, TAIL)):
         model = GraphModule(network)
         state = halved(torch.load(work / ("driver.pt" if name == "driver" else "teacher.pt")))
         model.load_state_dict({n: torch.from_numpy(a.astype(numpy.float32)) for n, a in state.items()}, strict=False)
         print(name, "as stored:", validate(model, val), flush=True)
-        # The teacher's tail is the driver's, bit for bit, and so is not stored twice.
+        # The teacher's tail and its self-test input are the driver's, bit for bit, and so are not stored twice.
         tensors = {n: a for n, a in state.items() if keep is None or not n.startswith(keep)}
-        tensors.update(selftest(model, val, frames if keep is None else frames[:1]))
+        tensors.update(selftest(model, val, frames, with_input=keep is None))
         path = folder / f"{name}.safetensors"
         safetensors_io.save(path, tensors, {**about, "network": network["network"], "fingerprint": network["fingerprint"],
                                             **({"tail_from": "driver.safetensors"} if keep else {})})
@@ -292,7 +293,7 @@ def main():
     parser.add_argument("--deep-steps", type=int, default=200)
     parser.add_argument("--distil-steps", type=int, default=500)
     parser.add_argument("--calibration", type=int, default=24, help="batches for the batch-norm statistics")
-    parser.add_argument("--selftest-frames", type=int, default=2)
+    parser.add_argument("--selftest-frames", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     pathlib.Path(options.work).mkdir(parents=True, exist_ok=True)

@@ -28,12 +28,12 @@ SPLITDSL_INLINE vec exponential(const vec& x0) {
     return p * power_of_two(n);
 }
 
-SPLITDSL_INLINE vec sigmoid_of(const vec& x) { return broadcast(1.0F) / (broadcast(1.0F) + exponential(zero() - x)); }
+SPLITDSL_INLINE vec sigmoid_of(const vec& x) { return quotient(broadcast(1.0F), broadcast(1.0F) + exponential(zero() - x)); }
 
 SPLITDSL_INLINE vec tanh_of(const vec& x) {
     const vec size = absolute(x);
     const vec e = exponential(size * broadcast(-2.0F));
-    const vec large = (broadcast(1.0F) - e) / (broadcast(1.0F) + e);
+    const vec large = quotient(broadcast(1.0F) - e, broadcast(1.0F) + e);
     const vec s = x * x; // 1 - e cancels for small x: there the series
     vec p = multiply_add(s, broadcast(-17.0F / 315), broadcast(2.0F / 15));
     p = multiply_add(p, s, broadcast(-1.0F / 3));
@@ -61,8 +61,8 @@ SPLITDSL_INLINE vec activated(const vec& x, activation act, float slope) {
     case activation::relu: return maximum(zero(), x);
     case activation::relu6: return minimum(broadcast(6.0F), maximum(zero(), x));
     case activation::leaky_relu: return where_less(x, zero(), x * broadcast(slope), x);
-    case activation::hard_swish: return x * hard_step(x) / broadcast(6.0F);
-    case activation::hard_sigmoid: return hard_step(x) / broadcast(6.0F);
+    case activation::hard_swish: return quotient(x * hard_step(x), broadcast(6.0F));
+    case activation::hard_sigmoid: return quotient(hard_step(x), broadcast(6.0F));
     case activation::sigmoid: return sigmoid_of(x);
     case activation::tanh: return tanh_of(x);
     }

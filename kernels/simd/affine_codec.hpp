@@ -62,7 +62,7 @@ SPLITDSL_INLINE void quantise_floats(const float* x, std::size_t count, float sc
             for (std::size_t k = 0; k < n; ++k) tail[k] = x[i + k];
             from = tail;
         }
-        const vec ratio = load(from) / divisor;
+        const vec ratio = quotient(load(from), divisor);
         const vec real = where_number(ratio, ratio, zero()); // NaN goes to the zero point
         const vec v = round_to_even(minimum(maximum(offset + real, zero()), top));
         float rounded[lanes];

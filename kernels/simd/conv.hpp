@@ -9,9 +9,11 @@
 namespace splitdsl::kernels::inline SPLITDSL_ARCH {
 namespace simd {
 
-/// Packed weights of one pass over the input channels should stay in the first-level cache, input rows of a task in the second.
+/// Bytes that should stay in a cache: packed weights of a group in one pass in the first level; the input rows of a task in one pass,
+/// and the sums that all groups carry from pass to pass, in the second.
 inline constexpr int weight_bytes_per_pass = 16 * 1024;
-inline constexpr int input_bytes_per_task = 128 * 1024;
+inline constexpr int input_bytes_per_pass = 128 * 1024;
+inline constexpr int sum_bytes_per_chunk = 256 * 1024;
 
 /// How a convolution is cut: groups of output channel blocks, runs of output rows, passes over the input channels.
 struct conv_cut {
@@ -44,8 +46,10 @@ SPLITDSL_INLINE constexpr conv_cut cut_of(const conv_shape& s) {
     const auto wanted = static_cast<int>((bytes + weight_bytes_per_pass - 1) / weight_bytes_per_pass);
     const int passes = larger(1, smaller(wanted, in_blocks));
     cut.channels = divide_up(in_blocks, passes) * lanes;
-    const std::ptrdiff_t row_bytes = std::ptrdiff_t{4} * in_blocks * lanes * larger(1, s.in_width) * s.stride_h;
-    cut.rows = smaller(s.out_height, larger(1, static_cast<int>(input_bytes_per_task / row_bytes)));
+    const std::ptrdiff_t in_row = std::ptrdiff_t{4} * smaller(cut.channels, in_blocks * lanes) * larger(1, s.in_width) * s.stride_h;
+    const std::ptrdiff_t out_row = std::ptrdiff_t{4} * cut.blocks * lanes * larger(1, s.out_width);
+    cut.rows = smaller(s.out_height, larger(1, static_cast<int>(input_bytes_per_pass / in_row)));
+    if (passes > 1) cut.rows = smaller(cut.rows, larger(1, static_cast<int>(sum_bytes_per_chunk / out_row)));
     // enough tasks for some threads, each of a few tiles at least
     while (cut.rows > 1 && cut.groups * divide_up(s.out_height, cut.rows) < 8 && cut.rows / 2 * s.out_width >= 96) cut.rows /= 2;
     cut.rows = larger(1, cut.rows);
@@ -91,15 +95,24 @@ inline int direct_conv_tasks(const conv_shape& s) {
     return cut.groups * cut.chunks;
 }
 
-/// Goes over the pixels of rows [y0, y1) in tiles.
+/// Weights to bring towards the processor while others are in use.
+struct coming {
+    const float* at = nullptr;
+    std::ptrdiff_t lines = 0; ///< of 64 bytes
+};
+
+/// Goes over the pixels of rows [y0, y1) in tiles of almost equal size.
 template <int Outs>
 SPLITDSL_INLINE void conv_pixels(const conv_shape& s, tile_work& t, const const_view& in, const view& out, const const_view& addend,
-                                 int y0, int y1) {
+                                 int y0, int y1, coming next = {}) {
     constexpr int most = tile_pixels(Outs);
     const std::ptrdiff_t in_column = std::ptrdiff_t{s.stride_w} * lanes, in_row = s.stride_h * in.row;
     int y = y0, x = 0, left = (y1 - y0) * s.out_width;
-    while (left > 0) {
-        const int pixels = smaller(most, left);
+    int tiles = divide_up(left, most);
+    const std::ptrdiff_t lines = tiles > 0 ? (next.lines + tiles - 1) / tiles : 0;
+    for (; tiles > 0; --tiles) {
+        for (std::ptrdiff_t i = smaller_distance(lines, next.lines); i > 0; --i, --next.lines, next.at += 16) __builtin_prefetch(next.at, 0, 2);
+        const int pixels = divide_up(left, tiles);
         std::ptrdiff_t from = y * in_row + x * in_column, to = y * out.row + x * std::ptrdiff_t{lanes}, add = y * addend.row + x * std::ptrdiff_t{lanes};
         for (int p = 0; p < pixels; ++p) {
             t.in_at[p] = from, t.out_at[p] = to, t.addend_at[p] = add;
@@ -109,6 +122,20 @@ SPLITDSL_INLINE void conv_pixels(const conv_shape& s, tile_work& t, const const_
         run_tile<Outs>(pixels, t);
         left -= pixels;
     }
+}
+
+/// Packed weights of a group from input channel c on.
+SPLITDSL_INLINE const float* weights_of(const conv_shape& s, const conv_cut& cut, const float* packed, int group, int c) {
+    const std::ptrdiff_t before = std::ptrdiff_t{group_begin(cut, group)} * s.in_channels + std::ptrdiff_t{c} * group_blocks(cut, group);
+    return packed + (cut.blocks + before * s.kernel_h * s.kernel_w) * lanes;
+}
+
+/// Those that follow when a group's pass is done: of the next group, or of the next pass.
+SPLITDSL_INLINE coming weights_after(const conv_shape& s, const conv_cut& cut, const float* packed, int group, int c) {
+    if (++group == cut.groups) group = 0, c += cut.channels;
+    if (c >= s.in_channels) return {};
+    const std::ptrdiff_t floats = std::ptrdiff_t{smaller(cut.channels, s.in_channels - c)} * s.kernel_h * s.kernel_w * group_blocks(cut, group) * lanes;
+    return {weights_of(s, cut, packed, group, c), floats / 16};
 }
 
 /// in (in_channels, in_height, in_width) with its halo → out (out_channels, out_height, out_width). `out` overlaps nothing else.
@@ -124,26 +151,31 @@ inline void direct_conv(const conv_shape& s, const const_view& in, const view& o
     t.slope = then.slope;
     float low, high;
     const bool bounds_do = clamps(then.act, low, high);
-    for (int task = first; task < last; ++task) {
-        const int chunk = task / cut.groups, group = task % cut.groups, outs = group_blocks(cut, group), block = group_begin(cut, group);
-        const int y0 = chunk * cut.rows, y1 = smaller(s.out_height, y0 + cut.rows);
-        const float* weights = packed + cut.blocks * lanes + std::ptrdiff_t{block} * lanes * s.in_channels * total;
-        t.out = out.at + block * out.block;
+    for (int task = first; task < last;) {
+        const int chunk = task / cut.groups, stop = smaller(last, (chunk + 1) * cut.groups), y0 = chunk * cut.rows;
+        const int y1 = smaller(s.out_height, y0 + cut.rows);
+        // passes outside groups: the input of a pass is read by all groups while it is in the cache
         for (int c = 0; c < s.in_channels; c += cut.channels) {
             t.begin = c, t.end = smaller(s.in_channels, c + cut.channels);
-            t.weights = weights + std::ptrdiff_t{c} * total * outs * lanes;
-            t.bias = c == 0 ? packed + block * lanes : nullptr;
             const bool done = t.end == s.in_channels;
             t.low = done ? low : -__builtin_inff();
             t.high = done ? high : __builtin_inff();
             t.act = done && !bounds_do ? then.act : activation::none;
-            t.addend = done && then.addend.at ? then.addend.at + block * then.addend.block : nullptr;
-            if constexpr (widest_tile == 4) {
-                if (outs == 4) conv_pixels<4>(s, t, in, out, then.addend, y0, y1);
+            for (int group = task - chunk * cut.groups; group < stop - chunk * cut.groups; ++group) {
+                const int outs = group_blocks(cut, group), block = group_begin(cut, group);
+                t.out = out.at + block * out.block;
+                t.weights = weights_of(s, cut, packed, group, c);
+                t.bias = c == 0 ? packed + block * lanes : nullptr;
+                t.addend = done && then.addend.at ? then.addend.at + block * then.addend.block : nullptr;
+                const coming next = weights_after(s, cut, packed, group, c);
+                if constexpr (widest_tile == 4) {
+                    if (outs == 4) conv_pixels<4>(s, t, in, out, then.addend, y0, y1, next);
+                }
+                if (outs == 2) conv_pixels<2>(s, t, in, out, then.addend, y0, y1, next);
+                if (outs == 1) conv_pixels<1>(s, t, in, out, then.addend, y0, y1, next);
             }
-            if (outs == 2) conv_pixels<2>(s, t, in, out, then.addend, y0, y1);
-            if (outs == 1) conv_pixels<1>(s, t, in, out, then.addend, y0, y1);
         }
+        task = stop;
     }
 }
 

@@ -47,10 +47,14 @@ struct tile_work {
 };
 
 template <int Channels, int Outs, int Pixels>
-SPLITDSL_INLINE void multiply_channels(vec (&sum)[Outs][Pixels], const float*& x, const float*& w, const std::ptrdiff_t (&at)[Pixels]) {
+SPLITDSL_INLINE void multiply_channels(vec (&sum)[Outs][Pixels], const float*& x, const float*& w, std::ptrdiff_t (&at)[Pixels]) {
 #pragma GCC unroll 16
     for (int c = 0; c < Channels; ++c) {
         pin(x, w);
+#if !defined(__clang__) // g++ would add c to each offset ahead of the loop; clang does not, and spills if told not to
+#pragma GCC unroll 8
+        for (int p = 1; p < Pixels; ++p) pin(at[p]);
+#endif
         vec k[Outs];
 #pragma GCC unroll 4
         for (int o = 0; o < Outs; ++o) k[o] = load(w + (c * Outs + o) * lanes);
@@ -84,7 +88,16 @@ template <int Outs, int Pixels>
     const float* weights = t.weights;
     const std::ptrdiff_t row_step = t.over.row_step, column_step = t.over.column_step;
     const int rows = t.over.rows, columns = t.over.columns, end = t.end;
-    for (int c = t.begin; c < end;) {
+    int c = t.begin;
+    if (t.over.total == 1 && rows == 1 && columns == 1 && c % lanes == 0) { // 1x1: no loops over taps inside the loop over blocks
+        const float* x = base + (c / lanes) * t.in_block;
+#pragma GCC unroll 1
+        for (; end - c >= lanes; c += lanes) {
+            multiply_channels<lanes>(sum, x, weights, at);
+            x += t.in_block, weights += lanes * Outs * lanes;
+        }
+    }
+    while (c < end) {
         const int lane = c % lanes, count = smaller(lanes - lane, end - c);
         const float* row = base + (c / lanes) * t.in_block + lane;
         const std::ptrdiff_t tap_floats = count * Outs * lanes;
@@ -121,6 +134,8 @@ template <int Outs, int Pixels>
         weights += t.over.total * tap_floats;
         c += count;
     }
+    float* const out = t.out;
+    const std::ptrdiff_t out_block = t.out_block;
     if (t.addend) {
 #pragma GCC unroll 4
         for (int o = 0; o < Outs; ++o)
@@ -128,13 +143,15 @@ template <int Outs, int Pixels>
             for (int p = 0; p < Pixels; ++p) sum[o][p] = sum[o][p] + load(t.addend + o * t.addend_block + t.addend_at[p]);
     }
     const vec low = broadcast(t.low), high = broadcast(t.high);
-#pragma GCC unroll 4
-    for (int o = 0; o < Outs; ++o)
 #pragma GCC unroll 8
-        for (int p = 0; p < Pixels; ++p) store(t.out + o * t.out_block + t.out_at[p], clamped(sum[o][p], low, high));
+    for (int p = 0; p < Pixels; ++p) {
+        float* const to = out + t.out_at[p];
+#pragma GCC unroll 4
+        for (int o = 0; o < Outs; ++o) store(to + o * out_block, clamped(sum[o][p], low, high));
+    }
     if (t.act != activation::none) {
-        for (int o = 0; o < Outs; ++o)
-            for (int p = 0; p < Pixels; ++p) activate_span(t.out + o * t.out_block + t.out_at[p], 1, t.act, t.slope);
+        for (int p = 0; p < Pixels; ++p)
+            for (int o = 0; o < Outs; ++o) activate_span(out + o * out_block + t.out_at[p], 1, t.act, t.slope);
     }
 }
 

@@ -48,7 +48,7 @@ inline void avg_pool(const pool_shape& s, const const_view& in, const view& out,
                 for (int j = x0; j < x1; ++j) sum = sum + load(at + j * lanes);
             }
             const int count = s.count_include_pad ? counted_h * counted_w : (y1 - y0) * (x1 - x0);
-            store(to, sum / broadcast(static_cast<float>(count)));
+            store(to, quotient(sum, broadcast(static_cast<float>(count))));
         }
     });
 }
@@ -68,7 +68,7 @@ inline void global_avg_pool(const extent& s, const const_view& in, const view& o
                 for (int k = 0; k < 4; ++k) sum[k] = sum[k] + load(at + (x + k) * lanes);
             for (; x < s.width; ++x) sum[0] = sum[0] + load(at + x * lanes);
         }
-        store(out.at + block * out.block, ((sum[0] + sum[1]) + (sum[2] + sum[3])) / count);
+        store(out.at + block * out.block, quotient((sum[0] + sum[1]) + (sum[2] + sum[3]), count));
     }
 }
 

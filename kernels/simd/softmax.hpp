@@ -34,7 +34,7 @@ inline void softmax(const extent& e, const const_view& in, const view& out, int 
                 sum = sum + load(at);
             }
             const vec total = broadcast(lane_sum(sum));
-            for (int b = 0; b < blocks; ++b) store(to + b * out.block, load(to + b * out.block) / total);
+            for (int b = 0; b < blocks; ++b) store(to + b * out.block, quotient(load(to + b * out.block), total));
         }
 }
 

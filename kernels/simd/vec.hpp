@@ -57,9 +57,23 @@ SPLITDSL_INLINE vec multiply_add(const vec& a, const vec& b, const vec& c) {
 #endif
 }
 
-/// The second operand where either is NaN (x86), so write limit(bound, x) to let a NaN in x pass.
+/// a / b, correctly rounded. xsimd 8.1 approximates float division on NEON, which would change the codec's bytes.
+SPLITDSL_INLINE vec quotient(const vec& a, const vec& b) {
+#if defined(SPLITDSL_ARCH_NEON)
+    return vec(vdivq_f32(a, b));
+#else
+    return a / b;
+#endif
+}
+
+/// The second operand where either is NaN (x86), so write maximum(bound, x) to let a NaN in x pass.
+#if defined(SPLITDSL_ARCH_AVX512) // not xsimd's: g++ 12 warns about an uninitialised value inside its own plain intrinsics
+SPLITDSL_INLINE vec maximum(const vec& a, const vec& b) { return vec(_mm512_maskz_max_ps(static_cast<__mmask16>(0xffff), a, b)); }
+SPLITDSL_INLINE vec minimum(const vec& a, const vec& b) { return vec(_mm512_maskz_min_ps(static_cast<__mmask16>(0xffff), a, b)); }
+#else
 SPLITDSL_INLINE vec maximum(const vec& a, const vec& b) { return xsimd::max(a, b); }
 SPLITDSL_INLINE vec minimum(const vec& a, const vec& b) { return xsimd::min(a, b); }
+#endif
 SPLITDSL_INLINE vec absolute(const vec& a) { return xsimd::abs(a); }
 
 /// a where x < y, else b.
@@ -98,9 +112,12 @@ SPLITDSL_INLINE vec round_to_even(const vec& x) {
     return (x + shift) - shift;
 }
 
+template <class Register>
+SPLITDSL_INLINE void pin_one(Register& r) { asm("" : "+r"(r)); }
+
 /// Keeps the compiler from computing every address of an unrolled loop ahead of it, which would spill the accumulators.
-template <class A, class B>
-SPLITDSL_INLINE void pin(A*& a, B*& b) { asm("" : "+r"(a), "+r"(b)); }
+template <class... Registers>
+SPLITDSL_INLINE void pin(Registers&... r) { (pin_one(r), ...); }
 
 } // namespace simd
 } // namespace splitdsl::kernels::inline SPLITDSL_ARCH

@@ -82,6 +82,7 @@ struct pool_shape {
 };
 
 SPLITDSL_INLINE constexpr int smaller(int a, int b) { return b < a ? b : a; }
+SPLITDSL_INLINE constexpr std::ptrdiff_t smaller_distance(std::ptrdiff_t a, std::ptrdiff_t b) { return b < a ? b : a; }
 SPLITDSL_INLINE constexpr int larger(int a, int b) { return a < b ? b : a; }
 SPLITDSL_INLINE constexpr int divide_up(int a, int b) { return (a + b - 1) / b; }
 

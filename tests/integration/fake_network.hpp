@@ -4,6 +4,7 @@
 /// A pipeline whose stages only pass time: head, cut, tail; its answer is a function of its input, so a wrong one shows.
 #pragma once
 
+#include <splitdsl/policy/scheduler_policy.hpp>
 #include <splitdsl/runtime/pipeline.hpp>
 #include <splitdsl/units.hpp>
 
@@ -24,8 +25,29 @@ inline constexpr std::size_t input_bytes = 64, payload_bytes = 936, outputs = 4;
 struct behaviour {
     std::atomic<std::int64_t> stage_ns[3]{};        ///< busy time of head, tail's first half, tail's second half
     std::atomic<bool> answers_nan{};
-    std::atomic<std::int64_t> hang_ns{};            ///< sleeps once so long in the next tail (or head, see hang_stage)
-    std::atomic<int> hang_stage{-1};
+    std::atomic<std::int64_t> hang_ns{};
+    std::atomic<int> shut_stage{-1};                ///< this stage does not end until another value is here
+    std::atomic<int> hang_stage{-1};                ///< the stage whose next run takes `hang_ns` longer
+
+    /// Back to normal: every stage takes `each`.
+    void calm(duration each) {
+        for (auto& t : stage_ns) t = each.count();
+        answers_nan = false;
+        hang_stage = shut_stage = -1;
+    }
+    /// The next run of `stage` takes so much longer.
+    void hang(int stage, duration longer) {
+        hang_ns = longer.count();
+        hang_stage = stage;
+    }
+};
+
+/// The parts of a policy that never matter here.
+struct quiet {
+    action on(frame_start, const link_view&, const budget&) noexcept { return action::go_on(); }
+    action on(stage_done, const link_view&, const budget&) noexcept { return action::go_on(); }
+    verdict on(reply_arrived, const link_view&, const budget&) noexcept { return verdict::accept; }
+    action on(link_event, const link_view&, const budget&) noexcept { return action::nothing(); }
 };
 inline behaviour edge_behaviour{}, cloud_behaviour{};
 
@@ -38,7 +60,7 @@ inline void pass(behaviour& b, int stage) {
         b.hang_stage = -1;
         until += std::chrono::nanoseconds{b.hang_ns.load()};
     }
-    while (clock::now() < until) {}
+    while (clock::now() < until || b.shut_stage.load() == stage) {}
 }
 
 template <behaviour& B>

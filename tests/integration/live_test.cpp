@@ -29,21 +29,16 @@ using namespace std::chrono_literals;
 
 namespace {
 
-struct offload_when_up {
-    action on(frame_start, const link_view&, const budget&) noexcept { return action::go_on(); }
+struct offload_when_up : fake::quiet {
     action on(stage_done s, const link_view& l, const budget&) noexcept { return s.stage == 0 && l.up ? action::offload_at(0) : action::go_on(); }
-    verdict on(reply_arrived, const link_view&, const budget&) noexcept { return verdict::accept; }
-    action on(link_event, const link_view&, const budget&) noexcept { return action::nothing(); }
+    using fake::quiet::on;
 };
-struct input_to_cloud : offload_when_up {
+struct input_to_cloud : fake::quiet {
     static constexpr bool falls_back = false;
     action on(frame_start, const link_view&, const budget&) noexcept { return action::offload_at(-1); }
-    using offload_when_up::on;
+    using fake::quiet::on;
 };
-struct never_offload : offload_when_up {
-    action on(stage_done, const link_view&, const budget&) noexcept { return action::go_on(); }
-    using offload_when_up::on;
-};
+using never_offload = fake::quiet;
 
 int frames_wanted() {
     const char* text = std::getenv("SPLITDSL_LIVE_FRAMES");
@@ -51,17 +46,12 @@ int frames_wanted() {
 }
 
 void reset_behaviour() {
-    for (auto* b : {&fake::edge_behaviour, &fake::cloud_behaviour}) {
-        for (auto& t : b->stage_ns) t = 0;
-        b->answers_nan = false;
-        b->hang_stage = -1;
-        b->hang_ns = 0;
-    }
-    for (auto& t : fake::edge_behaviour.stage_ns) t = 1'000'000;
+    fake::cloud_behaviour.calm(0ms);
+    fake::edge_behaviour.calm(1ms);
 }
 
 edge_options impatient() {
-    edge_options o{.deadline = 30ms, .reserve = 12ms};
+    edge_options o{.deadline = 30ms, .reserve = 12ms, .calibration_runs = 0};
     o.breaker = {.failures_to_open = 3, .first_pause = 20ms, .longest_pause = 60ms};
     o.link = {.ping_interval = 20ms, .probe_interval = 200ms, .probe_bytes = 512, .silence = 100ms, .stuck = 150ms, .dead = 300ms,
               .connect_timeout = 300ms, .first_retry = 5ms, .longest_retry = 40ms};
@@ -193,7 +183,7 @@ TEST_CASE("every frame is answered in time while the cloud hangs") {
     rig r;
     const int n = frames_wanted();
     const auto t = drive(*r.edge, n, [&](int i) {
-        if (i % 15 == 5) fake::cloud_behaviour.hang_ns = 60'000'000, fake::cloud_behaviour.hang_stage = 1;
+        if (i % 15 == 5) fake::cloud_behaviour.hang(1, 60ms);
     });
     check_promise(*r.edge, t, n, "server stall");
     CHECK(r.edge->counters().frame.late + r.edge->counters().frame.shed > 0);
@@ -259,25 +249,25 @@ TEST_CASE("a hung stage is answered by the sentinel with the previous answer, an
     const fake::tagged_input first{7}, second{8};
     answer a = edge.infer(first.spans, out);
     REQUIRE(a.source == answer_source::edge);
-    fake::edge_behaviour.hang_ns = 100'000'000;                 // through this frame and into the third one from here
-    fake::edge_behaviour.hang_stage = 1;
+    fake::edge_behaviour.shut_stage = 1;
     a = edge.infer(second.spans, out);
     CHECK(a.source == answer_source::held);
     CHECK(out[0] == fake::answer_to(7));                        // the previous answer
     CHECK(a.age > 30ms);
     CHECK(to_milliseconds(a.timings.total) > 29.0);
-    std::uint64_t held = 1;
-    for (std::uint32_t tag = 9; tag < 40; ++tag) {
-        const fake::tagged_input in{tag};
-        a = edge.infer(in.spans, out);
-        REQUIRE(a.frame != 0);
-        held += a.source == answer_source::held;
-        if (a.source == answer_source::edge) CHECK(out[0] == fake::answer_to(tag));
+    for (std::uint32_t tag = 9; tag < 12; ++tag) {
+        a = edge.infer(fake::tagged_input{tag}.spans, out);
+        CHECK(a.source == answer_source::held);
+        CHECK(out[0] == fake::answer_to(7));
     }
-    CHECK(held >= 2);
+    fake::edge_behaviour.shut_stage = -1;
+    std::uint32_t tag = 12;
+    for (a.source = answer_source::held; tag < 60 && a.source == answer_source::held; ++tag) a = edge.infer(fake::tagged_input{tag}.spans, out);
     CHECK(a.source == answer_source::edge);
+    CHECK(out[0] == fake::answer_to(tag - 1));
+    std::this_thread::sleep_for(5ms);                           // the compute thread's counters follow its answer
     CHECK(edge.counters().frame.covered_misses == 0);
-    CHECK(edge.counters().frame.abandoned + edge.counters().frame.skipped >= 2);
+    CHECK(edge.counters().frame.abandoned >= 1);                // what was submitted meanwhile never reached the hung thread
 }
 
 TEST_CASE("before there is any answer, the last resort is the caller's preset") {
@@ -287,8 +277,7 @@ TEST_CASE("before there is any answer, the last resort is the caller's preset") 
     const std::array<float, 4> preset{1, 2, 3, 4};
     o.preset = preset;
     edge_core<never_offload> edge{fake::network<fake::edge_behaviour>(), {}, never_offload{}, o, nullptr};
-    fake::edge_behaviour.hang_ns = 60'000'000;
-    fake::edge_behaviour.hang_stage = 0;
+    fake::edge_behaviour.hang(0, 60ms);
     std::array<float, fake::outputs> out{};
     const answer a = edge.infer(fake::tagged_input{5}.spans, out);
     CHECK(a.source == answer_source::preset);
@@ -330,7 +319,7 @@ TEST_CASE("the whole input can go to the cloud; without a fallback a dead link s
 
 TEST_CASE("a paced edge keeps to its profile") {
     reset_behaviour();
-    for (auto& t : fake::edge_behaviour.stage_ns) t = 0;
+    fake::edge_behaviour.calm(0ms);
     auto o = impatient();
     const std::array<duration, 3> profile{5ms, 3ms, 3ms};
     o.stage_times = profile;

@@ -213,7 +213,7 @@ verdicts run(int kind, std::uint64_t frames, std::uint64_t seed) {
     const auto traces = [&] {
         std::array<std::shared_ptr<const link::link_trace>, 4> t{};
         constexpr std::uint64_t rates[]{200'000, 1'000'000, 20'000'000, 1'000'000'000};
-        for (std::size_t i = 0; i < 4; ++i) t[i] = std::make_shared<const link::link_trace>(std::vector<link::trace_slot>{{duration{}, {rates[i]}}}, 1s);
+        for (std::size_t i = 0; i < 4; ++i) t[i] = std::make_shared<const link::link_trace>(std::vector<link::trace_slot>{{duration{}, rates[i]}}, 1s);
         return t;
     }();
     for (std::uint64_t done = 0; done < frames;) {

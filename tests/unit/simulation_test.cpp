@@ -6,6 +6,8 @@
 
 #include "../soak/adversary.hpp"
 
+#include <splitdsl/sim/simulate.hpp>
+
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -97,6 +99,25 @@ TEST_CASE("a blackout makes frames fall back at deadline minus lead minus reserv
     CHECK(clouds >= 35);
     CHECK(edge.counters().breaker_openings >= 1);
     CHECK(edge.counters().covered_misses == 0);
+}
+
+TEST_CASE("a simulated drive counts like a live one and is the same every time") {
+    const auto drive = [] {
+        std::vector<std::int64_t> totals;
+        const auto r = sim::simulate(offload_when_up{}, settings(),
+                                     {.rate_up = constant(1'000'000), .faults = {{.kind = link::fault_kind::stall, .start = 3s, .end = 5s}}}, surroundings(),
+                                     {.frames = 100}, [&](const sim::frame_record& f, const link_view&) { totals.push_back(f.timings.total.count()); });
+        CHECK(r.counters.answer.answered == 100);
+        CHECK(r.counters.answer.offloaded + r.counters.answer.local + r.counters.answer.fallback == 100);
+        CHECK(r.counters.answer.misses == 0);
+        CHECK(r.counters.answer.fallback >= 1);                      // then its payload keeps the link busy
+        CHECK(r.counters.frame.frames == 100);
+        CHECK(r.broken_promises == 0);
+        CHECK(r.spread.latency.count() == 100);
+        CHECK(r.counters.link.bytes_up > 60 * 984);
+        return totals;
+    };
+    CHECK(drive() == drive());
 }
 
 TEST_CASE("simulations are bit-identical for a seed and differ between seeds") {

@@ -13,8 +13,8 @@
 /// Every step is one IEEE f32 operation: divisions stay divisions, no product meets a sum (so there is nothing to contract),
 /// and rounding is done in integers. Where the formulas leave a gap, this file fills it:
 ///
-/// - *Range with 0 inside:* |x' - x| <= scale / 2, except that the truncated zero point may cut up to one step off the top or
-///   the bottom of the range: the far ends err by up to 1 step + rounding.
+/// - *Range with 0 inside:* |x' - x| <= scale / 2. The truncated zero point cuts up to one step off the bottom of the range: values less
+///   than a step above the minimum err by up to one step.
 /// - *Range without 0:* the formula is kept, so values saturate: [990, 1000] has zero point 0 and everything becomes levels * scale = 10.
 ///   That is the published quantiser. Put an activation or a bias that brings 0 into the range before such a bottleneck.
 /// - *Flat range* (max == min, or a scale below the smallest normal f32): a constant c is kept exactly (scale = |c|, zero point 0 or 1);
@@ -22,6 +22,8 @@
 /// - *NaN, infinities:* ignored by min and max. NaN becomes the zero point (x' = 0), infinities become the ends.
 ///   No finite value at all: scale 1, zero point 0, all q 0.
 /// - *Range wider than half of f32's maximum:* both ends are first brought within a quarter of it, so that x' stays finite.
+///
+/// Forced inline: kernels for several instruction sets include this file, and an out-of-line copy built for one must not exist.
 #pragma once
 
 #include <bit>
@@ -58,7 +60,7 @@ template <affine_level Q>
 inline constexpr std::int32_t affine_levels = std::numeric_limits<Q>::max();
 
 /// Finite minimum and maximum. Cost: one pass. Integer keys in the order of the floats make the reduction exact in any order.
-constexpr finite_range range_of(std::span<const float> values) noexcept {
+[[gnu::always_inline]] constexpr finite_range range_of(std::span<const float> values) noexcept {
     constexpr std::int32_t none_low = std::numeric_limits<std::int32_t>::max();
     constexpr std::int32_t none_high = std::numeric_limits<std::int32_t>::min();
     std::int32_t low = none_low, high = none_high;
@@ -79,7 +81,7 @@ constexpr finite_range range_of(std::span<const float> values) noexcept {
 
 /// Scale and zero point for a range, by the formulas and gap rules above. The scale is normal, positive, and levels * scale is finite.
 template <affine_level Q>
-constexpr affine_parameters affine_parameters_of(finite_range range) noexcept {
+[[gnu::always_inline]] constexpr affine_parameters affine_parameters_of(finite_range range) noexcept {
     constexpr float levels = static_cast<float>(affine_levels<Q>);
     constexpr float widest = std::numeric_limits<float>::max() / 2;
     constexpr float smallest = std::numeric_limits<float>::min();
@@ -105,14 +107,14 @@ constexpr affine_parameters affine_parameters_of(finite_range range) noexcept {
 
 /// Whether parameters from a file or the wire can be used: a normal positive scale that keeps every x' finite, a zero point in range.
 template <affine_level Q>
-constexpr bool usable(affine_parameters p) noexcept {
+[[gnu::always_inline]] constexpr bool usable(affine_parameters p) noexcept {
     return p.scale >= std::numeric_limits<float>::min() && p.scale <= std::numeric_limits<float>::max() / 2 / static_cast<float>(affine_levels<Q>) &&
            p.zero_point >= 0 && p.zero_point <= affine_levels<Q>;
 }
 
 /// One value to its level. The definition that every vectorised kernel must meet bit for bit.
 template <affine_level Q>
-constexpr Q quantise(float x, affine_parameters p) noexcept {
+[[gnu::always_inline]] constexpr Q quantise(float x, affine_parameters p) noexcept {
     constexpr float levels = static_cast<float>(affine_levels<Q>);
     const float ratio = x / p.scale;
     const float real = ratio == ratio ? ratio : 0.0f;                           // NaN goes to the zero point
@@ -128,7 +130,7 @@ constexpr Q quantise(float x, affine_parameters p) noexcept {
 
 /// One level to its value.
 template <affine_level Q>
-constexpr float dequantise(Q level, affine_parameters p) noexcept {
+[[gnu::always_inline]] constexpr float dequantise(Q level, affine_parameters p) noexcept {
     return static_cast<float>(static_cast<std::int32_t>(level) - p.zero_point) * p.scale;
 }
 

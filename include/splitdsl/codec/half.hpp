@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /// @file half.hpp
 /// Binary16 and bfloat16 to and from f32 in integer arithmetic: the same bits on every machine and in every rounding mode.
+///
+/// Forced inline: kernels for several instruction sets include this file, and an out-of-line copy built for one must not exist.
 #pragma once
 
 #include <bit>
@@ -11,7 +13,7 @@ namespace splitdsl {
 
 /// f32 to IEEE binary16, to nearest, ties to even. Too large becomes infinity; a NaN stays a (quiet) NaN with its sign and top bits.
 /// Cost: about ten integer operations, both ways computed and one selected, so that loops vectorise.
-constexpr std::uint16_t half_from_float(float x) noexcept {
+[[gnu::always_inline]] constexpr std::uint16_t half_from_float(float x) noexcept {
     const std::uint32_t bits = std::bit_cast<std::uint32_t>(x);
     const std::uint32_t sign = (bits >> 16) & 0x8000u;
     const std::uint32_t magnitude = bits & 0x7fffffffu;
@@ -35,7 +37,7 @@ constexpr std::uint16_t half_from_float(float x) noexcept {
 }
 
 /// IEEE binary16 to f32; exact for every input.
-constexpr float float_from_half(std::uint16_t h) noexcept {
+[[gnu::always_inline]] constexpr float float_from_half(std::uint16_t h) noexcept {
     const std::uint32_t sign = (static_cast<std::uint32_t>(h) & 0x8000u) << 16;
     const std::uint32_t magnitude = static_cast<std::uint32_t>(h) & 0x7fffu;
     const std::uint32_t normal = (magnitude << 13) + (112u << 23);
@@ -48,10 +50,10 @@ constexpr float float_from_half(std::uint16_t h) noexcept {
 }
 
 /// bfloat16 to f32; exact: the upper half of the same bits.
-constexpr float float_from_bfloat(std::uint16_t b) noexcept { return std::bit_cast<float>(static_cast<std::uint32_t>(b) << 16); }
+[[gnu::always_inline]] constexpr float float_from_bfloat(std::uint16_t b) noexcept { return std::bit_cast<float>(static_cast<std::uint32_t>(b) << 16); }
 
 /// f32 to bfloat16, to nearest, ties to even; a NaN stays a quiet NaN.
-constexpr std::uint16_t bfloat_from_float(float x) noexcept {
+[[gnu::always_inline]] constexpr std::uint16_t bfloat_from_float(float x) noexcept {
     const std::uint32_t bits = std::bit_cast<std::uint32_t>(x);
     const std::uint32_t rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
     const std::uint32_t quiet = (bits >> 16) | 0x0040u;

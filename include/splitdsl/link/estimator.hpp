@@ -51,14 +51,14 @@ inline std::optional<bits_per_second> rate_by_round_trip(const round_trip& t, du
 
 struct rate_estimator_options {
     double smoothing{0.25};                   ///< weight of a new sample in the average, 0 < smoothing <= 1
-    duration memory{std::chrono::seconds{2}}; ///< after a pause of this length a new sample weighs 1 - 1/e at least
+    duration memory{std::chrono::milliseconds{500}}; ///< after a pause of this length a new sample weighs 1 - 1/e at least
     double percentile{0.25};                  ///< of the recent samples, for `conservative`
-    duration window{std::chrono::seconds{5}}; ///< samples older than this do not count as recent
+    duration window{std::chrono::milliseconds{1500}}; ///< samples older than this do not count as recent
 };
 
 /// Effective rate of one direction (SAGE's "effective data rate, retransmissions included").
 ///
-/// `average` is an exponentially weighted mean; `conservative` is the lower of it and a low percentile of the recent samples,
+/// `average` is an exponentially weighted geometric mean; `conservative` is the lower of it and a low percentile of the recent samples,
 /// which is what a deadline should be planned with. Cost: O(16) a call.
 ///
 /// ```cpp
@@ -77,10 +77,11 @@ public:
         if (total == 0) {
             mean = sample.value;
         } else {
-            // Averaged as time per bit: the mean of rates would call a link that is fast and dead by turns fast.
+            // Averaged as logarithms: the mean of rates would call a link that is fast and dead by turns fast, and the mean of times
+            // per bit would need minutes to believe in a link that is back from a blackout.
             const double pause = to_seconds(now - newest) / std::max(to_seconds(options.memory), 1e-9);
             const double weight = std::clamp(std::max(options.smoothing, 1 - std::exp(-std::max(pause, 0.0))), 0.0, 1.0);
-            mean = 1 / ((1 - weight) / mean + weight / sample.value);
+            mean = std::exp((1 - weight) * std::log(mean) + weight * std::log(sample.value));
         }
         kept[total % capacity] = {now, sample.value};
         ++total;

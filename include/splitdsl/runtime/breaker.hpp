@@ -53,26 +53,26 @@ public:
         ++failures;
         if (is == state::half_open) {
             pause = std::min(pause * 2, options.longest_pause);
-            open_until(now + pause);
+            open_for(pause, now);
         } else if (failures >= options.failures_to_open) {
             pause = options.first_pause;
-            open_until(now + pause);
+            open_for(pause, now);
         }
     }
-    /// The link came back (a new connection, or a silent one speaks again): worth one probe frame at once.
+    /// The link came back (a new connection, or a silent one speaks again): worth a probe frame as soon as the first pause,
+    /// not the doubled one, is over. Not sooner, so that a link that flaps does not undo the breaker.
     constexpr void link_returned() {
-        if (is != state::open) return;
-        is = state::half_open;
-        probing = false;
+        if (is == state::open) retry_at = std::min(retry_at, opened_at + options.first_pause);
     }
     constexpr state now_is() const { return is; }
     constexpr std::uint64_t times_opened() const { return openings; }
     constexpr duration current_pause() const { return pause; }
 
 private:
-    constexpr void open_until(instant t) {
+    constexpr void open_for(duration d, instant now) {
         is = state::open;
-        retry_at = t;
+        opened_at = now;
+        retry_at = now + d;
         probing = false;
         ++openings;
     }
@@ -82,7 +82,7 @@ private:
     bool probing{};
     int failures{};
     duration pause{};
-    instant retry_at{};
+    instant opened_at{}, retry_at{};
     std::uint64_t openings{};
 };
 

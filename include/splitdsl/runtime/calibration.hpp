@@ -55,16 +55,17 @@ inline const edge_options& checked(const edge_options& o, const pipeline& p) {
 }
 
 inline stage_profile calibrate(const pipeline& p, const std::byte* packed, std::byte* arena, float* outputs,
-                               std::span<const duration> paced, int runs) {
+                               const task_runner* workers, std::span<const duration> paced, int runs, duration time) {
     stage_profile profile{.stages = p.stages};
     std::size_t room{};
     for (const auto& t : p.inputs) room = std::max(room, t.bytes);
     const aligned_buffer nothing{room};
     const std::vector<const void*> inputs(p.inputs.size(), nothing.data());
-    const frame_memory memory{arena, packed, inputs.data(), outputs};
+    const frame_memory memory{arena, packed, inputs.data(), outputs, workers};
     const std::atomic<bool> never{};
     std::vector<std::vector<duration>> seen(static_cast<std::size_t>(p.stages));
-    for (int run = 0; run < std::max(runs, 1) + 1; ++run)
+    const auto start = std::chrono::steady_clock::now();
+    for (int run = 0; run <= runs && (run <= 20 || std::chrono::steady_clock::now() - start < time); ++run)
         for (int k = 0; k < p.stages; ++k) {
             const auto begun = std::chrono::steady_clock::now();
             p.run(memory, k, k + 1, &never);
@@ -75,8 +76,8 @@ inline stage_profile calibrate(const pipeline& p, const std::byte* packed, std::
         auto& s = seen[k];
         std::sort(s.begin(), s.end());
         const duration least = paced.empty() ? duration{} : paced[k];
-        profile.median[k] = std::max(least, s[s.size() / 2]);
-        profile.p99[k] = std::max(least, s[std::min(s.size() - 1, s.size() * 99 / 100)]);
+        profile.median[k] = s.empty() ? least : std::max(least, s[s.size() / 2]);
+        profile.p99[k] = s.empty() ? least : std::max(least, s[(s.size() * 99 + 99) / 100 - 1]);
     }
     return profile;
 }
@@ -88,14 +89,16 @@ inline frame_rules rules_for(const pipeline& p, const edge_options& o, const sta
     const int first = r.first_tail_stage();
     duration tail{};
     for (int k = first; k < p.stages; ++k) tail += 2 * times.p99[static_cast<std::size_t>(k)];
-    const double stretch = tail.count() > 0 && o.reserve > tail ? to_seconds(o.reserve) / to_seconds(tail) : 1.0;
+    const double stretch = o.reserve > tail && tail.count() > 0 ? to_seconds(o.reserve) / to_seconds(tail) : 1.0;
     for (int k = p.stages - 1; k >= 0; --k) {
-        const double own = to_seconds(2 * times.p99[static_cast<std::size_t>(k)]) * (k >= first ? stretch : 1.0);
-        r.remaining[k] = r.remaining[k + 1] + from_seconds(own);
+        const duration twice = 2 * times.p99[static_cast<std::size_t>(k)];
+        const bool behind = k >= first;
+        const duration own = behind && tail.count() == 0 ? o.reserve / (p.stages - first) : behind ? from_seconds(to_seconds(twice) * stretch) : twice;
+        r.remaining[k] = r.remaining[k + 1] + own;
     }
     if (first < p.stages) {
-        const duration short_of = std::max(o.reserve, tail) - r.remaining[first];   // rounding, or stages too short to measure
-        for (int k = 0; k <= first; ++k) r.remaining[k] += std::max(short_of, duration{});
+        const duration lost = std::max(o.reserve - r.remaining[first], duration{});     // to rounding
+        for (int k = 0; k <= first; ++k) r.remaining[k] += lost;
     }
     return r;
 }
@@ -106,7 +109,7 @@ inline session_setup setup_for(const pipeline& p, const edge_options& o) {
     for (const auto& t : p.inputs) whole += t.bytes;
     std::size_t largest = o.encode_input ? (o.encoded_input_max ? o.encoded_input_max : whole + 1024) : whole;
     for (const auto& c : p.cuts) largest = std::max(largest, c.payload_bytes);
-    return {.network = p.network, .fingerprint = p.fingerprint, .weights_digest = o.weights_digest, .payload_max = largest,
+    return {.identity = introduction_for(p, o.weights_digest), .payload_max = largest,
             .output_floats = p.output_floats, .options = o.link, .threads = o.threads};
 }
 

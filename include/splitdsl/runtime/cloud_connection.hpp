@@ -7,7 +7,8 @@
 #include <splitdsl/link/stream.hpp>
 #include <splitdsl/runtime/aligned_buffer.hpp>
 #include <splitdsl/runtime/cloud_options.hpp>
-#include <splitdsl/runtime/wire.hpp>
+#include <splitdsl/runtime/introduction.hpp>
+#include <splitdsl/runtime/message_reader.hpp>
 
 #include <pthread.h>
 
@@ -25,11 +26,12 @@
 namespace splitdsl {
 
 /// Sizes by the network's own type; nothing from the wire enlarges them.
-struct message_limits {
-    std::size_t request{};              ///< the largest payload read at all
-    std::size_t input{};                ///< of a whole input
-    std::vector<std::size_t> cuts{};    ///< of each cut
+struct message_sizes {
+    std::vector<std::uint32_t> cuts{};  ///< of each cut's payload
+    std::uint32_t input{};              ///< of a whole input, as it may travel
+    std::size_t request{};              ///< the largest of them
     std::size_t reply{};                ///< a whole reply, header included
+    link::frame_limits taken() const { return link::frame_limits::of_cloud(cuts, {.input_bytes = input, .codecs = 255, .exact_cuts = false}); }
 };
 
 class cloud_connection;
@@ -37,17 +39,20 @@ class cloud_connection;
 struct cloud_request {
     std::shared_ptr<cloud_connection> from{};
     int place{};                            ///< of the payload among the connection's buffers
-    wire::fields head{};
+    link::frame_header head{};
     std::span<const std::byte> payload{};
-    instant arrived{}, deadline{};
-    std::size_t at_first{};
-    duration spread{};
+    instant arrived{}, deadline{};          ///< last byte here; when an answer is of no use any more
+    duration arrival{};                     ///< first to last byte
+    std::size_t first_bytes{};              ///< there at the first look
+
+    int cut() const { return head.cut == link::whole_input ? -1 : head.cut; }
 };
 
 /// Who takes a connection's requests. Called on the connection's own thread.
 class request_sink {
 public:
     virtual void request_came(cloud_request r) = 0;
+    virtual void payload_damaged() = 0;
     virtual void connection_over(ending why, std::uint64_t bytes_in, std::uint64_t bytes_out, std::uint64_t pings) = 0;
 
 protected:
@@ -56,19 +61,23 @@ protected:
 
 class cloud_connection {
 public:
-    cloud_connection(std::unique_ptr<link::stream> s, wire::peer_identity own, const message_limits& m, duration handshake_time, request_sink& to)
-        : stream{std::move(s)}, me{std::move(own)}, limits{m}, patience{handshake_time}, sink{to}, reader{m.request} {
-        for (auto& p : places) p.store = aligned_buffer{limits.request};
+    cloud_connection(std::unique_ptr<link::stream> s, link::handshake own, const message_sizes& m, duration handshake_time, request_sink& to)
+        : stream{std::move(s)}, me{std::move(own)}, sizes{m}, patience{handshake_time}, sink{to}, reader{sizes.taken()} {
+        for (auto& p : places) p.store = aligned_buffer{sizes.request};
         unsent.reserve(unsent_max());
     }
     cloud_connection(const cloud_connection&) = delete;
     cloud_connection& operator=(const cloud_connection&) = delete;
     ~cloud_connection() {
         stop();
-        if (runner.joinable()) {
-            if (runner.get_id() == std::this_thread::get_id()) runner.detach();     // the last request ran here
-            else runner.join();
-        }
+        join();
+    }
+    /// Waits for the connection's thread. A request keeps its connection alive, so the last owner may be that very thread: then it has
+    /// nothing left to do and is let go.
+    void join() {
+        if (!runner.joinable()) return;
+        if (runner.get_id() == std::this_thread::get_id()) runner.detach();
+        else runner.join();
     }
 
     void start(std::shared_ptr<cloud_connection> self) {
@@ -87,15 +96,16 @@ public:
         reason.compare_exchange_strong(none, static_cast<int>(why), std::memory_order_relaxed);
         stream->shutdown();
     }
-    void shed(const wire::fields& asked) {
-        std::array<std::byte, wire::header_bytes> m{};
-        send(m, {.what = wire::kind::shed, .cut = asked.cut, .sequence = asked.sequence, .epoch = asked.epoch});
+    void shed(const link::frame_header& asked) {
+        std::array<std::byte, link::header_bytes> m{};
+        send(m, {.kind = link::message_kind::shed, .cut = asked.cut, .epoch = asked.epoch, .sequence = asked.sequence, .stamp_us = asked.stamp_us});
     }
-    /// Seals and sends; what the peer does not take now is kept, up to a bound, and flushed by the connection's thread.
-    void send(std::span<std::byte> message, const wire::fields& f) {
-        const std::size_t size = wire::seal(message, f);
+    /// Seals `message` (header and payload, exactly) and sends it; what the peer does not take now is kept, up to a bound, and flushed by
+    /// the connection's thread.
+    void send(std::span<std::byte> message, const link::frame_header& h) {
+        link::seal(h, message);
         const std::lock_guard hold{write_mutex};
-        std::span<const std::byte> rest = message.first(size);
+        std::span<const std::byte> rest = message;
         if (unsent.empty()) rest = rest.subspan(write_some(rest));
         if (rest.empty()) return;
         if (unsent.size() + rest.size() > unsent_max()) return end(ending::too_slow);
@@ -111,7 +121,7 @@ private:
         std::atomic<bool> taken{};
     };
     static instant clock() { return std::chrono::steady_clock::now(); }
-    std::size_t unsent_max() const { return 4 * limits.reply + 1024; }
+    std::size_t unsent_max() const { return 4 * sizes.reply + 1024; }
 
     std::size_t write_some(std::span<const std::byte> from) {
         std::size_t done{};
@@ -149,68 +159,77 @@ private:
     /// Reads what is there; false once the connection is over.
     bool read_all(const std::weak_ptr<cloud_connection>& self) {
         while (reason.load(std::memory_order_relaxed) < 0) {
-            wire::message m{};
-            switch (reader.next(*stream, clock(), m)) {
-            case wire::reader::state::more: return true;
-            case wire::reader::state::closed: return end(ending::peer_left), false;
-            case wire::reader::state::malformed: return end(ending::malformed), false;
-            case wire::reader::state::wrong_size: return end(ending::wrong_size), false;
-            case wire::reader::state::message: break;
-            }
-            bytes_in += m.transfer.bytes;
-            if (!m.crc_ok) return end(ending::wrong_checksum), false;
-            if (!take(m, self)) return false;
+            const auto got = reader.next(*stream);
+            if (got == message_reader::state::more) return true;
+            if (got == message_reader::state::closed) return end(ending::peer_left), false;
+            bytes_in += reader.bytes();
+            const link::frame_header& h = reader.header();
+            if (got == message_reader::state::broken) return end(ending_for(reader.fault())), false;
+            if (got == message_reader::state::damaged) {
+                sink.payload_damaged();
+                if (h.kind == link::message_kind::payload) shed(h);     // the edge need not wait in vain
+            } else if (!take(h, self)) return false;
         }
         return false;
     }
 
-    bool take(const wire::message& m, const std::weak_ptr<cloud_connection>& self) {
-        if (!known) {
-            if (m.what != wire::kind::hello) return end(ending::unexpected), false;
-            return welcome(m);
+    bool take(const link::frame_header& h, const std::weak_ptr<cloud_connection>& self) {
+        if (!known && h.kind != link::message_kind::hello) return end(ending::unexpected), false;
+        switch (h.kind) {
+        case link::message_kind::hello: return known ? (end(ending::unexpected), false) : welcome(h);
+        case link::message_kind::ping: return answer_at_once(h, link::message_kind::pong);
+        case link::message_kind::probe: return answer_at_once(h, link::message_kind::probe_ack);
+        case link::message_kind::stop: return answer_at_once(h, link::message_kind::stop_ack);
+        case link::message_kind::goodbye: return end(ending::peer_left), false;
+        case link::message_kind::payload: break;
+        default: return end(ending::unexpected), false;
         }
-        if (m.what == wire::kind::ping) return pong(m), true;
-        if (m.what != wire::kind::request) return end(ending::unexpected), false;
-        if (m.cut < -1 || m.cut >= static_cast<int>(limits.cuts.size())) return end(ending::unknown_cut), false;
-        if (m.payload.size() > (m.cut < 0 ? limits.input : limits.cuts[static_cast<std::size_t>(m.cut)])) return end(ending::wrong_size), false;
         int free = -1;
         for (std::size_t i = 0; i < places.size(); ++i)
             if (!places[i].taken.load(std::memory_order_acquire)) free = static_cast<int>(i);
-        if (free < 0) return shed(m), true;                 // this edge has enough requests waiting
+        if (free < 0) return shed(h), true;                 // this edge has enough requests waiting
         auto& p = places[static_cast<std::size_t>(free)];
         p.taken.store(true, std::memory_order_relaxed);
-        std::memcpy(p.store.data(), m.payload.data(), m.payload.size());
-        sink.request_came({.from = self.lock(), .place = free, .head = m, .payload = p.store.bytes().first(m.payload.size()), .arrived = m.last,
-                           .deadline = m.first + std::clamp<duration>(m.budget, duration{}, std::chrono::minutes{10}),
-                           .at_first = m.transfer.at_first, .spread = m.transfer.spread});
+        const auto payload = reader.payload();
+        std::memcpy(p.store.data(), payload.data(), payload.size());
+        sink.request_came({.from = self.lock(), .place = free, .head = h, .payload = p.store.bytes().first(payload.size()), .arrived = reader.last(),
+                           .deadline = reader.first() + std::chrono::microseconds{h.budget_us}, .arrival = reader.arrival(), .first_bytes = reader.first_bytes()});
         return true;
     }
 
-    bool welcome(const wire::message& m) {
-        const std::string difference = wire::difference(m.payload, me);
-        std::array<std::byte, wire::header_bytes + 512> out{};
-        const std::size_t size = std::min<std::size_t>(difference.size(), 512);
-        std::memcpy(out.data() + wire::header_bytes, difference.data(), size);
-        send(out, {.what = difference.empty() ? wire::kind::welcome : wire::kind::refused, .epoch = m.epoch, .payload_bytes = size});
-        if (!difference.empty()) {
-            stream->wait(true, false, std::chrono::milliseconds{100});      // let the sentence arrive before the end
-            return end(ending::refused), false;
-        }
-        return known = true;
+    bool welcome(const link::frame_header& h) {
+        const std::string why = refusal(me, reader.payload());
+        auto out = why.empty() ? introduction_of(me) : sentence_message(why);
+        send(out, {.kind = why.empty() ? link::message_kind::hello_ack : link::message_kind::refuse, .epoch = h.epoch, .stamp_us = h.stamp_us});
+        if (why.empty()) return known = true;
+        stream->wait(true, false, std::chrono::milliseconds{100});      // let the sentence arrive before the end
+        return end(ending::refused), false;
     }
-    void pong(const wire::message& m) {
+    bool answer_at_once(const link::frame_header& h, link::message_kind kind) {
         ++pings;
-        std::array<std::byte, wire::header_bytes + wire::reply_meta_bytes> out{};
-        wire::write_meta(std::span{out}.subspan(wire::header_bytes), {.at_first = m.transfer.at_first, .spread = m.transfer.spread, .service = clock() - m.last});
-        send(out, {.what = wire::kind::pong, .sequence = m.sequence, .epoch = m.epoch, .payload_bytes = wire::reply_meta_bytes});
+        std::array<std::byte, link::header_bytes> out{};
+        send(out, {.kind = kind, .epoch = h.epoch, .sequence = h.sequence, .stamp_us = h.stamp_us,
+                   .service_us = link::wire_microseconds(clock() - reader.last()), .arrival_us = link::wire_microseconds(reader.arrival()),
+                   .first_bytes = static_cast<std::uint32_t>(reader.first_bytes())});
+        return true;
+    }
+    static ending ending_for(link::frame_fault f) {
+        switch (f) {
+        case link::frame_fault::wrong_size:
+        case link::frame_fault::too_large: return ending::wrong_size;
+        case link::frame_fault::unexpected_kind: return ending::unexpected;
+        case link::frame_fault::unknown_cut:
+        case link::frame_fault::unknown_codec: return ending::unknown_cut;
+        default: return ending::malformed;
+        }
     }
 
     const std::unique_ptr<link::stream> stream;
-    const wire::peer_identity me;
-    const message_limits limits;
+    const link::handshake me;
+    const message_sizes sizes;
     const duration patience;
     request_sink& sink;
-    wire::reader reader;
+    message_reader reader;
     std::array<payload_place, 3> places{};
     bool known{};                                           // the handshake is done
     std::uint64_t bytes_in{}, pings{};

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <splitdsl/error.hpp>
+#include <splitdsl/policy/scheduler_policy.hpp>
 #include <splitdsl/runtime/aligned_buffer.hpp>
 #include <splitdsl/runtime/cloud_connection.hpp>
 #include <splitdsl/runtime/cloud_options.hpp>
@@ -34,7 +35,7 @@ namespace splitdsl {
 /// ```cpp
 /// cloud_core cloud{net, packed, {.weights_digest = digest}, std::make_unique<link::tcp_listener>(7447)};
 /// ```
-class cloud_core : private request_sink {
+class cloud_core final : private request_sink {
 public:
     cloud_core(const pipeline& net, std::span<const std::byte> packed_weights, cloud_options o, std::unique_ptr<link::listener> where)
         : network{net}, packed{packed_weights.data()}, options{std::move(o)}, listener{std::move(where)}, limits{limits_of(net, options)},
@@ -58,7 +59,8 @@ public:
         }
         dropped.clear();                                    // outside the lock: each may be the last owner of its connection
         for (auto& c : guests) c->stop();
-        guests.clear();                                     // joins
+        for (auto& c : guests) c->join();                   // not left to the destructor: a running request may be the last owner
+        guests.clear();
     }
 
     std::uint16_t port() const { return listener->port(); }
@@ -72,7 +74,7 @@ public:
 private:
     /// What one running request needs; as many as run at once.
     struct bench {
-        bench(const pipeline& p, const message_limits& m) : arena{p.arena_bytes}, reply{m.reply}, outputs(p.output_floats) {
+        bench(const pipeline& p, const message_sizes& m) : arena{p.arena_bytes}, reply{m.reply}, outputs(p.output_floats) {
             for (const auto& t : p.inputs) {
                 stores.emplace_back(t.bytes);
                 inputs.push_back(stores.back().data());
@@ -85,19 +87,21 @@ private:
         std::vector<const void*> inputs;
         std::vector<std::span<std::byte>> spans;
     };
+    static constexpr std::size_t max_payload = std::size_t{256} << 20;
     static instant clock() { return std::chrono::steady_clock::now(); }
 
-    static message_limits limits_of(const pipeline& p, const cloud_options& o) {
-        message_limits m{.reply = wire::header_bytes + wire::reply_meta_bytes + p.output_floats * sizeof(float)};
+    static message_sizes limits_of(const pipeline& p, const cloud_options& o) {
+        message_sizes m{.reply = link::header_bytes + p.output_floats * sizeof(float)};
         std::size_t whole{};
         for (const auto& t : p.inputs) whole += t.bytes;
-        m.input = o.decode_input ? (o.encoded_input_max ? o.encoded_input_max : whole + 1024) : whole;
-        m.request = m.input;
+        m.request = o.decode_input ? (o.encoded_input_max ? o.encoded_input_max : whole + 1024) : whole;
+        m.input = static_cast<std::uint32_t>(m.request);
         for (const auto& c : p.cuts) {
-            m.cuts.push_back(c.payload_bytes);
+            m.cuts.push_back(static_cast<std::uint32_t>(c.payload_bytes));
             m.request = std::max(m.request, c.payload_bytes);
         }
-        m.request = std::max(m.request, std::size_t{64 * 1024});   // rate probes
+        if (m.cuts.size() > static_cast<std::size_t>(max_cuts) || m.request > max_payload)
+            throw option_error("cloud: at most " + std::to_string(max_cuts) + " cuts of at most " + std::to_string(max_payload) + " bytes were expected");
         return m;
     }
 
@@ -108,7 +112,7 @@ private:
             std::vector<duration> stage(static_cast<std::size_t>(network.stages));
             for (int k = 0; k < network.stages; ++k) {
                 const instant begun = clock();
-                network.run({b.arena.data(), packed, b.inputs.data(), b.outputs.data()}, k, k + 1, &never);
+                network.run({b.arena.data(), packed, b.inputs.data(), b.outputs.data(), options.workers}, k, k + 1, &never);
                 stage[static_cast<std::size_t>(k)] = clock() - begun;
             }
             for (int cut = -1; cut < static_cast<int>(network.cuts.size()); ++cut) {
@@ -134,7 +138,7 @@ private:
                     continue;
                 }
             }
-            const wire::peer_identity me{network.network, network.fingerprint, options.weights_digest, options.codec_digest};
+            const link::handshake me = introduction_for(network, options.weights_digest);
             guests.push_back(std::make_shared<cloud_connection>(std::move(s), me, limits, options.handshake_timeout, static_cast<request_sink&>(*this)));
             guests.back()->start(guests.back());
         }
@@ -147,7 +151,7 @@ private:
             if (stopping.load(std::memory_order_relaxed)) return;
             ++counts.requests;
             const auto who = r.from;
-            const auto head = r.head;
+            const link::frame_header head = r.head;
             const int place = r.place;
             if (!queue.put(r.deadline, std::move(r))) {
                 ++counts.shed_full;
@@ -157,6 +161,10 @@ private:
             }
         }
         run_waiting();
+    }
+    void payload_damaged() override {
+        const std::lock_guard hold{mutex};
+        ++counts.damaged;
     }
     void connection_over(ending why, std::uint64_t bytes_in, std::uint64_t bytes_out, std::uint64_t pings) override {
         const std::lock_guard hold{mutex};
@@ -178,7 +186,7 @@ private:
                 idle_benches.pop_back();
                 r = queue.take();
             }
-            const bool in_time = clock() + tail_of(r.head.cut) <= r.deadline;
+            const bool in_time = clock() + tail_of(r.cut()) <= r.deadline;
             const bool good = in_time && compute(*b, r);
             if (!in_time) r.from->shed(r.head);
             r.from->free_place(r.place);
@@ -190,9 +198,9 @@ private:
     }
 
     bool compute(bench& b, const cloud_request& r) {
-        const int cut = r.head.cut;
-        const frame_memory memory{b.arena.data(), packed, cut < 0 ? b.inputs.data() : nullptr, b.outputs.data()};
-        if (!(cut < 0 ? load_input(b, r.payload) : network.load_payload(memory, cut, r.payload))) {
+        const int cut = r.cut();
+        const frame_memory memory{b.arena.data(), packed, cut < 0 ? b.inputs.data() : nullptr, b.outputs.data(), options.workers};
+        if (!(cut < 0 ? load_input(b, r.payload) && sound(memory) : network.load_payload(memory, cut, r.payload))) {
             r.from->end(ending::bad_payload);
             return false;
         }
@@ -203,13 +211,14 @@ private:
         auto& average = tail_time[static_cast<std::size_t>(cut + 1)];
         const auto before = average.load(std::memory_order_relaxed);
         average.store(before + ((ended - begun).count() - before) / 8, std::memory_order_relaxed);
-        const auto body = b.reply.bytes().subspan(wire::header_bytes);
-        wire::write_meta(body, {.at_first = r.at_first, .spread = r.spread, .service = ended - r.arrived});
-        if (!b.outputs.empty()) std::memcpy(body.data() + wire::reply_meta_bytes, b.outputs.data(), b.outputs.size() * sizeof(float));
-        r.from->send(b.reply.bytes(), {.what = wire::kind::reply, .cut = cut, .sequence = r.head.sequence, .epoch = r.head.epoch,
-                                       .payload_bytes = wire::reply_meta_bytes + b.outputs.size() * sizeof(float)});
+        if (!b.outputs.empty()) std::memcpy(b.reply.data() + link::header_bytes, b.outputs.data(), b.outputs.size() * sizeof(float));
+        r.from->send(b.reply.bytes(), {.kind = link::message_kind::reply, .cut = r.head.cut, .codec = r.head.codec, .epoch = r.head.epoch,
+                                       .sequence = r.head.sequence, .stamp_us = r.head.stamp_us, .service_us = link::wire_microseconds(ended - r.arrived),
+                                       .arrival_us = link::wire_microseconds(r.arrival),
+                                       .first_bytes = static_cast<std::uint32_t>(r.first_bytes)});
         return true;
     }
+    bool sound(const frame_memory& m) const { return !network.bad_input || network.bad_input(m) < 0; }
     bool load_input(bench& b, std::span<const std::byte> payload) const {
         if (options.decode_input) return options.decode_input(payload, b.spans);
         std::size_t at{};
@@ -225,7 +234,7 @@ private:
     const std::byte* packed;
     const cloud_options options;
     const std::unique_ptr<link::listener> listener;
-    const message_limits limits;
+    const message_sizes limits;
 
     mutable std::mutex mutex;                               // queue, benches, counts: nothing slow happens under it
     request_queue<cloud_request> queue;

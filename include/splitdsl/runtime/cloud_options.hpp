@@ -4,6 +4,7 @@
 /// What a cloud may be told, what it counts, and the names of the reasons for which it ends a connection.
 #pragma once
 
+#include <splitdsl/runtime/pipeline.hpp>
 #include <splitdsl/units.hpp>
 
 #include <array>
@@ -20,7 +21,7 @@ struct cloud_options {
     int connections_max{64};                            ///< further ones are closed at once
     int queue_max{64};                                  ///< requests waiting, of all connections; further ones are shed
     std::uint64_t weights_digest{};                     ///< compared by the handshake
-    std::uint64_t codec_digest{};
+    const task_runner* workers{};                       ///< splits a step over threads (runtime/parallel.hpp); null: one thread a request
     duration handshake_timeout{std::chrono::seconds{5}};
     /// Turns an encoded whole input (cut -1) into the network's inputs, one span each of the exact size. False: not decodable.
     /// Empty: the payload is the inputs' bytes one after another.
@@ -30,17 +31,18 @@ struct cloud_options {
 
 /// Why a connection ended.
 enum class ending : std::uint8_t {
-    peer_left, refused, no_handshake, malformed, wrong_size, wrong_checksum, unexpected, unknown_cut, bad_payload, too_slow, full, shutdown
+    peer_left, refused, no_handshake, malformed, wrong_size, unexpected, unknown_cut, bad_payload, too_slow, full, shutdown
 };
-inline constexpr std::array<const char*, 12> ending_names{"peer left",  "handshake refused", "no handshake in time", "malformed header",
-                                                          "wrong size", "wrong checksum",    "unexpected message",   "unknown cut",
+inline constexpr std::array<const char*, 11> ending_names{"peer left",  "handshake refused", "no handshake in time", "malformed header",
+                                                          "wrong size", "unexpected message", "unknown cut or codec",
                                                           "payload does not fit the cut", "peer reads too slowly", "too many connections", "shut down"};
 
 struct cloud_counters {
     std::uint64_t connections{}, requests{}, answered{};
     std::uint64_t shed_late{};                          ///< could not have been in time any more
     std::uint64_t shed_full{};                          ///< no room in the queue
-    std::uint64_t pings{};
+    std::uint64_t damaged{};                            ///< payloads with a wrong checksum: shed, the connection goes on
+    std::uint64_t pings{};                              ///< and probes
     std::uint64_t bytes_in{}, bytes_out{};
     std::array<std::uint64_t, ending_names.size()> endings{};   ///< by `ending`
 };

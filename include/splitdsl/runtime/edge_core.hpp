@@ -40,8 +40,8 @@ public:
               std::unique_ptr<link::connector> where)
         : network{net}, packed{packed_weights.data()}, options{detail::checked(o, net)}, stage_times(o.stage_times.begin(), o.stage_times.end()),
           exits(o.exits.begin(), o.exits.end()), arena{net.arena_bytes}, outputs(net.output_floats), cloud_values(net.output_floats),
-          held_values(net.output_floats), mailbox{net.inputs},
-          times{detail::calibrate(net, packed, arena.data(), outputs.data(), stage_times, o.calibration_runs)},
+          held_values(net.output_floats), offered(net.inputs.size()), mailbox{net.inputs},
+          times{detail::calibrate(net, packed, arena.data(), outputs.data(), o.workers, stage_times, o.calibration_runs, o.calibration_time)},
           machine{std::move(policy), detail::rules_for(net, options, times)},
           watcher{std::clamp<duration>(host_reserve() / 16, std::chrono::microseconds{500}, std::chrono::milliseconds{5}), o.threads} {
         std::copy_n(o.preset.begin(), std::min(o.preset.size(), held_values.size()), held_values.begin());
@@ -59,11 +59,11 @@ public:
         sentinel_thread.join();
     }
 
-    /// Starts a frame and returns its number, or 0 if the one before is not polled yet or an input's size is wrong.
+    /// Starts a frame and returns its number, or 0 if the one before is not polled yet, an input's size is wrong, or a command has no branch.
     /// Copies the inputs. The deadline runs from this call.
     std::uint32_t submit(frame_inputs inputs) noexcept {
         const instant start = std::chrono::steady_clock::now();
-        if (open_frame != 0 || !sizes_fit(inputs)) {
+        if (open_frame != 0 || !usable(inputs)) {
             ++outcomes.refused;
             return 0;
         }
@@ -121,11 +121,13 @@ private:
     duration lead() const noexcept { return options.last_resort_lead / 4; }     // behind compute's and the sentinel's moment
     duration host_reserve() const { return machine.rulebook().remaining[machine.rulebook().first_tail_stage()]; }
 
-    bool sizes_fit(frame_inputs in) const noexcept {
+    bool usable(frame_inputs in) noexcept {
         if (in.size() != network.inputs.size()) return false;
-        for (std::size_t i = 0; i < in.size(); ++i)
+        for (std::size_t i = 0; i < in.size(); ++i) {
             if (in[i].size() != network.inputs[i].bytes) return false;
-        return true;
+            offered[i] = in[i].data();
+        }
+        return !network.bad_input || network.bad_input({.inputs = offered.data()}) < 0;
     }
 
     void deliver(answer& a) noexcept {
@@ -229,7 +231,7 @@ private:
         drop_stale_replies();
         watch_link(taken_up);
         note = {.frame = l.frame, .queued = (taken_up - l.start).count()};
-        memory = {arena.data(), packed, l.inputs.data(), outputs.data()};
+        memory = {arena.data(), packed, l.inputs.data(), outputs.data(), options.workers};
         command c = machine.begin(l.frame, l.start, taken_up, view(taken_up));
         while (true) {
             switch (c.what) {
@@ -375,6 +377,7 @@ private:
     const aligned_buffer arena;
     std::vector<float> outputs, cloud_values;           // compute thread's; read by the caller once claimed
     std::vector<float> held_values;                     // caller's
+    std::vector<const void*> offered;                   // caller's
     input_mailbox mailbox;
     const stage_profile times;
     frame_machine<Policy> machine;                      // compute thread's

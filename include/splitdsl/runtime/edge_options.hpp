@@ -44,17 +44,19 @@ struct session_options {
 
 struct edge_options {
     duration deadline{std::chrono::milliseconds{100}};          ///< from `submit` on
-    /// Time kept for the local tail behind the first cut. Never less than twice the p99 measured at construction.
+    /// Time kept for the local tail behind the first cut. Never less than twice the p99 measured at construction, if it is measured.
     duration reserve{};
     /// The sentinel answers half of this before the deadline; part of what has to fit.
     duration last_resort_lead{std::chrono::microseconds{500}};
     std::span<const duration> stage_times{};                    ///< pacing: a stage takes at least this long (a device profile); empty: as it is
     std::span<const float> preset{};                            ///< the answer before there is any; empty: zeros
     std::span<const exit_place> exits{};
-    int calibration_runs{20};                                   ///< of the whole network at construction: warms up and measures
+    int calibration_runs{100};                                  ///< of the whole network at construction, to measure it; 0: `reserve` is taken at its word
+    duration calibration_time{std::chrono::seconds{1}};         ///< no further run is begun after this, once there were 20
     breaker_options breaker{};
     session_options link{};
     thread_options threads{};
+    const task_runner* workers{};                               ///< splits a step over threads (runtime/parallel.hpp); null: the compute thread alone
     std::uint64_t weights_digest{};                             ///< compared by the handshake
     /// Encodes the whole input for a policy that offloads it (cut -1); returns the bytes written. Empty: the inputs' bytes one after another.
     std::function<std::size_t(frame_inputs, std::span<std::byte>)> encode_input{};

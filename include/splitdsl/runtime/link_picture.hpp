@@ -14,12 +14,12 @@ namespace splitdsl {
 /// Pure: time comes in, a `link_view` (without `up` and `busy`, which only the owner knows) comes out.
 class link_picture {
 public:
-    /// An answer to `bytes_up` handed over at `sent`: what the peer saw of them, and how long it worked on them.
+    /// An answer to a message handed over at `sent`: how the peer saw it arrive, and how long it worked on it.
     void answered(instant now, instant sent, const link::received_transfer& seen, duration service) {
         last_heard = now;
         const auto before = estimate.up.age(now);
         estimate.observe_exchange(now, seen, {.bytes_up = seen.bytes, .elapsed = now - sent, .service = service});
-        // Too quick to be measured: the rate is at least what the shortest visible air time would mean. Without this a fast link would stay unknown.
+        // Too quick to be measured: the rate is at least what the shortest visible air time would mean. Without this a fast link stays unknown.
         if (estimate.up.age(now) == before && estimate.rtt.known())
             if (const bits_per_second least = rate_of(seen.bytes, shortest_air); !(estimate.up.average() > least)) estimate.up.observe(now, least);
     }

@@ -10,10 +10,11 @@
 #include <splitdsl/runtime/edge_options.hpp>
 #include <splitdsl/runtime/frame_rules.hpp>
 #include <splitdsl/runtime/futex.hpp>
+#include <splitdsl/runtime/introduction.hpp>
 #include <splitdsl/runtime/link_picture.hpp>
+#include <splitdsl/runtime/message_reader.hpp>
 #include <splitdsl/runtime/outbox.hpp>
 #include <splitdsl/runtime/reply_ring.hpp>
-#include <splitdsl/runtime/wire.hpp>
 
 #include <algorithm>
 #include <atomic>
@@ -27,10 +28,7 @@
 namespace splitdsl {
 
 struct session_setup {
-    std::string network{};
-    std::uint64_t fingerprint{};
-    std::uint64_t weights_digest{};
-    std::uint64_t codec_digest{};
+    link::handshake identity{};
     std::size_t payload_max{};
     std::size_t output_floats{};
     session_options options{};
@@ -52,9 +50,9 @@ struct link_status {
 class session {
 public:
     session(std::unique_ptr<link::connector> where, session_setup s, bell& compute)
-        : connector{std::move(where)}, setup{std::move(s)}, work{compute}, box{wire::header_bytes + setup.payload_max,
-          wire::header_bytes + std::max<std::size_t>(setup.options.probe_bytes, 64)},
-          replies{setup.output_floats}, reader{wire::reply_meta_bytes + setup.output_floats * sizeof(float)},
+        : connector{std::move(where)}, setup{std::move(s)}, work{compute}, box{link::header_bytes + setup.payload_max,
+          link::header_bytes + setup.options.probe_bytes},
+          replies{setup.output_floats}, reader{link::frame_limits::of_edge(static_cast<std::uint32_t>(setup.output_floats * sizeof(float)))},
           epoch_base{static_cast<std::uint32_t>(std::chrono::steady_clock::now().time_since_epoch().count() >> 10) | 1U} {
         runner = std::thread{[this] { run(); }};
     }
@@ -88,7 +86,7 @@ public:
         return l;
     }
     /// Where to put the next payload; only while the view is not busy.
-    std::span<std::byte> payload_room() noexcept { return box.message().subspan(wire::header_bytes); }
+    std::span<std::byte> payload_room() noexcept { return box.message().subspan(link::header_bytes); }
 
     struct sending {
         std::uint32_t sequence{};
@@ -105,8 +103,10 @@ public:
     sent send(const sending& p, instant now) noexcept {
         const std::uint32_t e = epoch.load(std::memory_order_acquire);
         if (e == 0 || box.busy() || p.bytes > setup.payload_max) return {};
-        const std::size_t total = wire::seal(box.message(), {.what = wire::kind::request, .cut = p.cut, .codec = p.codec, .sequence = p.sequence,
-                                                             .epoch = e, .budget = p.left, .payload_bytes = p.bytes});
+        const std::size_t total = link::seal({.kind = link::message_kind::payload, .cut = p.cut < 0 ? link::whole_input : static_cast<std::uint8_t>(p.cut),
+                                              .codec = static_cast<std::uint8_t>(std::max(p.codec, 0)), .epoch = e, .sequence = p.sequence,
+                                              .budget_us = link::wire_microseconds(p.left), .stamp_us = wire_stamp(now)},
+                                             box.message().first(link::header_bytes + p.bytes));
         asked_bytes.store(total, std::memory_order_relaxed);
         asked_at.store(now.time_since_epoch().count(), std::memory_order_relaxed);
         asked_sequence.store(p.sequence, std::memory_order_release);
@@ -156,8 +156,7 @@ private:
             std::uint32_t e = epoch_base + connections;
             if (e == 0) e = epoch_base + ++connections;
             std::string why;
-            const wire::peer_identity me{setup.network, setup.fingerprint, setup.weights_digest, setup.codec_digest};
-            const auto shaken = wire::introduce(*stream, me, e, clock() + setup.options.connect_timeout, why);
+            const auto shaken = introduce(*stream, setup.identity, e, clock() + setup.options.connect_timeout, why);
             counts.bytes_up += shaken.bytes_up;
             counts.bytes_down += shaken.bytes_down;
             if (!shaken.accepted) {
@@ -204,7 +203,7 @@ private:
     void serve() {
         while (!stopping.load(std::memory_order_acquire)) {
             const instant now = clock();
-            if (!read_all(now) || !keep_alive(now)) return;
+            if (!read_all() || !keep_alive(now)) return;
             if (!box.flush()) return;
             publish();
             const duration nap = std::clamp<duration>(ping_pause() / 4, std::chrono::milliseconds{1}, std::chrono::milliseconds{50});
@@ -213,57 +212,68 @@ private:
     }
 
     /// False: the connection is over.
-    bool read_all(instant now) {
+    bool read_all() {
         while (true) {
-            wire::message m{};
-            const auto got = reader.next(*stream, now, m);
-            if (got == wire::reader::state::more) return true;
-            if (got == wire::reader::state::closed) return false;
-            if (got == wire::reader::state::wrong_size) {
-                hand_on({.sequence = m.sequence, .epoch = m.epoch, .size_ok = false}, {});
+            switch (reader.next(*stream)) {
+            case message_reader::state::more: return true;
+            case message_reader::state::closed: return false;
+            case message_reader::state::message:
+                if (take()) break;
                 ++counts.protocol_errors;
                 return false;
-            }
-            if (got == wire::reader::state::malformed || !take(m, now)) {
+            case message_reader::state::damaged:
+                counts.bytes_down += reader.bytes();
+                if (reader.header().kind == link::message_kind::reply) hand_on({.crc_ok = false}, {});
+                break;
+            case message_reader::state::broken:
                 ++counts.protocol_errors;
+                if (reader.fault() == link::frame_fault::too_large || reader.fault() == link::frame_fault::wrong_size) hand_on({.size_ok = false}, {});
                 return false;
             }
         }
     }
 
-    /// False: a message that has no place here.
-    bool take(const wire::message& m, instant now) {
-        counts.bytes_down += m.transfer.bytes;
+    /// False: the other side says goodbye, or something that has no place here.
+    bool take() {
+        const link::frame_header& h = reader.header();
+        const instant now = reader.last();
+        counts.bytes_down += reader.bytes();
         heard_at = now;
         set_up(true);                                       // after a silence it speaks again
-        if (m.what == wire::kind::pong) {
-            if (!ping_open || m.sequence != ping_sequence) return true;
+        const duration service = std::chrono::microseconds{h.service_us};
+        switch (h.kind) {
+        case link::message_kind::pong:
+        case link::message_kind::probe_ack:
+            if (!ping_open || h.sequence != ping_sequence) return true;
             ping_open = false;
             ++counts.pongs;
-            const auto meta = wire::read_meta(m.payload);
-            if (ping_bytes > wire::header_bytes) picture.answered(now, pinged_at, meta.transfer(ping_bytes), meta.service);
-            else picture.ponged(now, pinged_at, meta.service);
+            if (h.kind == link::message_kind::pong) picture.ponged(now, pinged_at, service);
+            else picture.answered(now, pinged_at, seen(ping_bytes, h), service);
+            // The last payload got there before: if it has no answer, the cloud is slow, not the link.
             if (pinged_at.time_since_epoch().count() > asked_at.load(std::memory_order_relaxed))
-                answered_sequence.store(asked_before_ping, std::memory_order_relaxed);  // the payload got there; the cloud is slow, not the link
+                answered_sequence.store(asked_before_ping, std::memory_order_relaxed);
+            return true;
+        case link::message_kind::reply:
+        case link::message_kind::shed: {
+            const auto asked = asked_sequence.load(std::memory_order_acquire);
+            if (h.sequence == asked) {
+                answered_sequence.store(asked, std::memory_order_relaxed);
+                picture.answered(now, from_wire_stamp(h.stamp_us, now), seen(asked_bytes.load(std::memory_order_relaxed), h), service);
+            }
+            picture.received(now, {.bytes = reader.bytes(), .at_first = reader.first_bytes(), .spread = reader.arrival()});
+            hand_on({.shed = h.kind == link::message_kind::shed}, reader.payload());
             return true;
         }
-        if (m.what != wire::kind::reply && m.what != wire::kind::shed) return false;
-        reply_facts f{.sequence = m.sequence, .epoch = m.epoch, .crc_ok = m.crc_ok, .shed = m.what == wire::kind::shed};
-        const auto asked = asked_sequence.load(std::memory_order_acquire);
-        if (m.sequence == asked) answered_sequence.store(asked, std::memory_order_relaxed);
-        std::span<const std::byte> values{};
-        if (m.crc_ok && m.payload.size() >= wire::reply_meta_bytes) {
-            const auto meta = wire::read_meta(m.payload);
-            picture.received(now, m.transfer);
-            if (m.sequence == asked)
-                picture.answered(now, instant{duration{asked_at.load(std::memory_order_relaxed)}},
-                                 meta.transfer(asked_bytes.load(std::memory_order_relaxed)), meta.service);
-            values = m.payload.subspan(wire::reply_meta_bytes);
+        case link::message_kind::stop_ack: return true;
+        default: return false;
         }
-        hand_on(f, values);
-        return m.crc_ok;                                    // a stream with a wrong checksum in it is not believed any more
+    }
+    static link::received_transfer seen(std::size_t size, const link::frame_header& h) {
+        return {.bytes = size, .at_first = h.first_bytes, .spread = std::chrono::microseconds{h.arrival_us}};
     }
     void hand_on(reply_facts f, std::span<const std::byte> values) {
+        f.sequence = reader.header().sequence;
+        f.epoch = reader.header().epoch;
         if (!replies.push(f, values)) ++counts.dropped_replies;
         work.ring();
     }
@@ -286,13 +296,13 @@ private:
         if (ping_open || box.busy() || (asked && now - asked_when < setup.options.silence) || now - pinged_at < ping_pause()) return true;
         const bool probe = setup.options.probe_bytes > 0 && picture.estimator().rtt.known() && now - std::max(asked_when, payload_seen_at) >= setup.options.probe_interval;
         if (probe) payload_seen_at = now;
-        ping_bytes = wire::header_bytes + (probe ? setup.options.probe_bytes : 0);
+        ping_bytes = link::header_bytes + (probe ? setup.options.probe_bytes : 0);
         asked_before_ping = asked_sequence.load(std::memory_order_acquire);
-        const bool written = box.post_control(
-            [&](std::span<std::byte> room) {
-                return wire::seal(room, {.what = wire::kind::ping, .sequence = ++ping_sequence, .epoch = epoch.load(std::memory_order_relaxed),
-                                         .payload_bytes = ping_bytes - wire::header_bytes});
-            });
+        const bool written = box.post_control([&](std::span<std::byte> room) {
+            return link::seal({.kind = probe ? link::message_kind::probe : link::message_kind::ping, .epoch = epoch.load(std::memory_order_relaxed),
+                               .sequence = ++ping_sequence, .stamp_us = wire_stamp(now)},
+                              room.first(ping_bytes));
+        });
         if (!written) return true;
         ping_open = true;
         pinged_at = clock();
@@ -333,7 +343,7 @@ private:
     shared_counters<link_counters> shared_counts;
 
     std::unique_ptr<link::stream> stream;                   // link thread's from here
-    wire::reader reader;
+    message_reader reader;
     link_picture picture{};
     link_counters counts{};
     std::uint32_t epoch_base;

@@ -114,7 +114,8 @@ private:
         reply_facts facts{};
         bool spoilt{};                  // NaN, cut short, corrupt or a ghost: must never be delivered
         instant sent{};
-        link::received_transfer up{};
+        std::size_t size{};
+        duration arrival{};
         duration service{};
     };
 
@@ -278,14 +279,14 @@ private:
         case event_kind::reply_arrives:
             inbox.push_back(e);
             if (e.sent == last_payload) unanswered = 0;
-            if (!e.spoilt && e.sent != instant{}) seen.answered(t, e.sent, e.up, e.service);
+            if (!e.spoilt && e.sent != instant{}) seen.answered(t, e.sent, {.bytes = e.size, .spread = e.arrival}, e.service);
             break;
         case event_kind::pong_leaves:
             e.what = event_kind::pong_arrives;
             for (const auto& d : line.down.send(t, settings.ping_bytes)) put(d.time, d.reset ? event{.what = event_kind::link_dies} : e);
             break;
         case event_kind::pong_arrives:
-            if (e.up.bytes > settings.ping_bytes) seen.answered(t, e.sent, e.up, {});
+            if (e.size > settings.ping_bytes) seen.answered(t, e.sent, {.bytes = e.size, .spread = e.arrival}, {});
             else seen.ponged(t, e.sent, {});
             if (e.sent > last_payload) unanswered = 0;              // it overtook nothing: the payload got there, the cloud is slow
             break;
@@ -322,7 +323,8 @@ private:
                 put(d.time, {.what = event_kind::link_dies});
                 continue;
             }
-            e.up = {.bytes = bytes, .at_first = 0, .spread = d.time - d.first};
+            e.size = bytes;
+            e.arrival = d.time - d.first;
             put(d.time, e);
         }
         return true;

@@ -1,0 +1,131 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file bounded_archive.hpp
+/// cereal archives over memory that never trust a size: the only header that includes cereal.
+///
+/// A count read from the bytes may not exceed the bytes that remain: every element takes at least one byte, so nothing larger than
+/// the message (times the size of an element in memory) is ever allocated. Numbers are little-endian whatever the host.
+/// No pointers, no polymorphism, no floating point: handshakes and profiles need none of them.
+#pragma once
+
+#include <splitdsl/error.hpp>
+
+#include <cereal/cereal.hpp>
+#include <cereal/types/string.hpp>
+#include <cereal/types/vector.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace splitdsl::detail {
+
+template <class T>
+concept archived_number = std::is_integral_v<T> && !std::is_same_v<T, bool> && !std::is_same_v<T, char>;
+
+/// Appends to a vector. Throws `wire_error` beyond `largest` bytes.
+class bounded_output : public cereal::OutputArchive<bounded_output, cereal::AllowEmptyClassElision> {
+public:
+    explicit bounded_output(std::size_t largest) : OutputArchive(this), limit{largest} {}
+
+    void put(std::byte b) {
+        if (written.size() >= limit) throw wire_error("a message of at most " + std::to_string(limit) + " bytes was expected, and it grows beyond that");
+        written.push_back(b);
+    }
+    template <archived_number T>
+    void put_number(T v) {
+        auto u = static_cast<std::make_unsigned_t<T>>(v);
+        for (std::size_t i = 0; i < sizeof(T); ++i) put(static_cast<std::byte>(static_cast<std::uint64_t>(u) >> (8 * i) & 0xffu));
+    }
+    std::vector<std::byte> take() { return std::move(written); }
+
+private:
+    std::vector<std::byte> written{};
+    std::size_t limit;
+};
+
+/// Reads from a span. Throws `wire_error` at its end and for every size that cannot be.
+class bounded_input : public cereal::InputArchive<bounded_input, cereal::AllowEmptyClassElision> {
+public:
+    explicit bounded_input(std::span<const std::byte> bytes) : InputArchive(this), rest{bytes}, total{bytes.size()} {}
+
+    std::byte get() {
+        if (rest.empty()) throw wire_error("the message ends after " + std::to_string(total) + " bytes, in the middle of a value");
+        const std::byte b = rest.front();
+        rest = rest.subspan(1);
+        return b;
+    }
+    template <archived_number T>
+    T get_number() {
+        if (rest.size() < sizeof(T))
+            throw wire_error("the message ends after " + std::to_string(total) + " bytes, in the middle of a number of " + std::to_string(sizeof(T)));
+        std::uint64_t u = 0;
+        for (std::size_t i = 0; i < sizeof(T); ++i) u |= static_cast<std::uint64_t>(rest[i]) << (8 * i);
+        rest = rest.subspan(sizeof(T));
+        return static_cast<T>(u);
+    }
+    std::uint32_t get_count() {
+        const auto count = get_number<std::uint32_t>();
+        if (count > rest.size())
+            throw wire_error("a count of at most " + std::to_string(rest.size()) + " (the bytes that remain) was expected, found " + std::to_string(count));
+        return count;
+    }
+    std::size_t remaining() const { return rest.size(); }
+    /// Throws `wire_error` if bytes are left over.
+    void finish() const {
+        if (!rest.empty()) throw wire_error("the message should end here, found " + std::to_string(rest.size()) + " more bytes");
+    }
+
+private:
+    std::span<const std::byte> rest;
+    std::size_t total;
+};
+
+// The functions cereal looks for by these names.
+template <archived_number T>
+void CEREAL_SAVE_FUNCTION_NAME(bounded_output& to, const T& v) { to.put_number(v); }
+template <archived_number T>
+void CEREAL_LOAD_FUNCTION_NAME(bounded_input& from, T& v) { v = from.get_number<T>(); }
+
+template <class T>
+void CEREAL_SAVE_FUNCTION_NAME(bounded_output& to, const cereal::SizeTag<T>& count) { to.put_number(static_cast<std::uint32_t>(count.size)); }
+template <class T>
+void CEREAL_LOAD_FUNCTION_NAME(bounded_input& from, cereal::SizeTag<T>& count) { count.size = from.get_count(); }
+
+// Text only: a vector of wider numbers would come out in the host's order, so it does not compile.
+template <class T>
+void CEREAL_SAVE_FUNCTION_NAME(bounded_output& to, const cereal::BinaryData<T>& text) {
+    static_assert(sizeof(std::remove_pointer_t<T>) == 1);
+    const auto* from = static_cast<const unsigned char*>(static_cast<const void*>(text.data));
+    for (std::size_t i = 0; i < text.size; ++i) to.put(std::byte{from[i]});
+}
+template <class T>
+void CEREAL_LOAD_FUNCTION_NAME(bounded_input& from, cereal::BinaryData<T>& text) {
+    static_assert(sizeof(std::remove_pointer_t<T>) == 1);
+    auto* to = static_cast<unsigned char*>(static_cast<void*>(text.data));
+    for (std::size_t i = 0; i < text.size; ++i) to[i] = static_cast<unsigned char>(from.get());
+}
+
+/// One value as bytes, at most `largest`. Throws `wire_error`.
+template <class T>
+std::vector<std::byte> to_bytes(const T& value, std::size_t largest) {
+    bounded_output out{largest};
+    out(value);
+    return out.take();
+}
+
+/// One value from bytes, all of which it must use. Throws `wire_error`.
+template <class T>
+T from_bytes(std::span<const std::byte> bytes) {
+    bounded_input in{bytes};
+    T value{};
+    in(value);
+    in.finish();
+    return value;
+}
+
+} // namespace splitdsl::detail

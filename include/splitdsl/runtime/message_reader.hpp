@@ -1,0 +1,73 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file message_reader.hpp
+/// Whole messages out of a byte stream, with the times at which their first and last bytes came.
+#pragma once
+
+#include <splitdsl/link/frame_reader.hpp>
+#include <splitdsl/link/stream.hpp>
+#include <splitdsl/runtime/aligned_buffer.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace splitdsl {
+
+/// One reader a connection; its memory is what `limits` allows at most, allocated once. Never blocks.
+class message_reader {
+public:
+    enum class state : std::uint8_t {
+        more,           ///< nothing complete yet
+        message,        ///< `header` and `payload` are valid until the next call
+        damaged,        ///< a payload's checksum was wrong: `header` is sound, the connection goes on
+        broken,         ///< `fault` says what; the connection cannot go on
+        closed          ///< the stream ended
+    };
+    explicit message_reader(const link::frame_limits& l) : room{l.largest()}, frames{room.bytes(), l} {}
+    void restart() noexcept { frames.restart(); }
+
+    state next(link::stream& s) noexcept {
+        bool fresh = frames.complete() || frames.fault() != link::frame_fault::none || frames.bytes() == 0;
+        while (true) {
+            const auto to = frames.space();
+            if (to.empty()) return state::broken;
+            const link::io got = s.read(to);
+            if (got.what == link::io_result::closed) return state::closed;
+            if (got.what == link::io_result::would_block) {
+                if (at_first == 0) at_first = frames.bytes();
+                return state::more;
+            }
+            last_byte = std::chrono::steady_clock::now();
+            if (fresh) first_byte = last_byte, at_first = 0;
+            fresh = false;
+            frames.received(got.bytes);
+            if (frames.complete()) return state::message;
+            if (link::ends_connection(frames.fault())) return state::broken;
+            if (frames.fault() != link::frame_fault::none) return state::damaged;
+        }
+    }
+    const link::frame_header& header() const noexcept { return frames.header(); }
+    std::span<const std::byte> payload() const noexcept { return frames.payload(); }
+    link::frame_fault fault() const noexcept { return frames.fault(); }
+    std::size_t bytes() const noexcept { return frames.bytes(); }
+    instant first() const noexcept { return first_byte; }
+    instant last() const noexcept { return last_byte; }
+    duration arrival() const noexcept { return last_byte - first_byte; }
+    /// Of the message, found at the first look.
+    std::size_t first_bytes() const noexcept { return at_first == 0 ? frames.bytes() : at_first; }
+
+private:
+    aligned_buffer room;
+    link::frame_reader frames;
+    instant first_byte{}, last_byte{};
+    std::size_t at_first{};                 // 0: no look has come back empty yet
+};
+
+/// The asking side's clock as it travels: microseconds modulo 2^32.
+inline std::uint32_t wire_stamp(instant t) noexcept { return static_cast<std::uint32_t>(t.time_since_epoch().count() / 1000); }
+/// The latest instant up to `now` with that stamp: right for answers up to 71 minutes old, harmless for foreign numbers.
+inline instant from_wire_stamp(std::uint32_t us, instant now) noexcept { return now - std::chrono::microseconds{wire_stamp(now) - us}; }
+
+} // namespace splitdsl

@@ -1,0 +1,135 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file weights.hpp
+/// Trained parameters of a network: matched strictly against the graph, then laid out for the instruction set that runs it.
+#pragma once
+
+#include <splitdsl/runtime/aligned_buffer.hpp>
+#include <splitdsl/runtime/describe.hpp>
+#include <splitdsl/runtime/dispatch.hpp>
+#include <splitdsl/runtime/safetensors.hpp>
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace splitdsl {
+
+namespace detail {
+
+inline std::string shape_words(const std::vector<std::uint64_t>& dims) {
+    std::string s = "(";
+    for (std::size_t i = 0; i < dims.size(); ++i) s += (i ? ", " : "") + std::to_string(dims[i]);
+    return s + ")";
+}
+
+/// Names a network leaves alone: its own list (`static constexpr auto ignored() { return std::array{...}; }`, suffixes), the counters
+/// PyTorch keeps beside batch norms, and the self-test tensors of files our tools write.
+template <class Network>
+bool is_ignored(std::string_view name) {
+    if (name.starts_with("selftest.") || name.ends_with("num_batches_tracked")) return true;
+    if constexpr (requires { Network::ignored(); })
+        for (const std::string_view i : Network::ignored())
+            if (name.ends_with(i) || name.starts_with(i)) return true;
+    return false;
+}
+
+/// One number for a set of parameters, equal on both sides of a link or the handshake refuses. Depends on names, shapes and values.
+inline std::uint64_t digest_of(const std::vector<parameter>& names, const std::vector<std::vector<float>>& values) {
+    std::uint64_t h = 0xCBF29CE484222325ULL;
+    for (std::size_t i = 0; i < names.size(); ++i) {
+        h = graph::mix(h, text{names[i].name});
+        for (const int d : names[i].dims) h = graph::mix(h, static_cast<std::uint64_t>(d));
+        for (const float v : values[i]) h = (h ^ std::bit_cast<std::uint32_t>(v)) * 0x100000001B3ULL;
+    }
+    return h;
+}
+
+} // namespace detail
+
+/// A network's parameters, packed for the pipeline that runs here. Copies share memory; it stays valid as long as one of them lives.
+template <class Network>
+class network_weights {
+public:
+    /// `values`: one vector a parameter, in `parameters<Network>()` order.
+    explicit network_weights(const std::vector<std::vector<float>>& values, const pipeline& net = pipeline_of<Network>())
+        : runs{&net}, packed{std::make_shared<aligned_buffer>(net.packed_bytes)} {
+        const std::vector<parameter> names = parameters<Network>();
+        if (values.size() != names.size())
+            throw weights_error("weights of " + std::string(net.network) + ": " + std::to_string(names.size()) + " parameters were expected, found " + std::to_string(values.size()));
+        std::vector<const float*> pointers;
+        for (std::size_t i = 0; i < names.size(); ++i) {
+            if (values[i].size() != static_cast<std::size_t>(names[i].size()))
+                throw weights_error("weights of " + std::string(net.network) + ": " + names[i].name + " needs " + std::to_string(names[i].size()) + " values, found " + std::to_string(values[i].size()));
+            pointers.push_back(values[i].data());
+        }
+        content = detail::digest_of(names, values);
+        net.pack(pointers.data(), packed->data());
+    }
+
+    const pipeline& net() const { return *runs; }
+    std::span<const std::byte> bytes() const { return packed->bytes(); }
+    /// Equal on both sides of a link, or the handshake refuses. Does not depend on the instruction set.
+    std::uint64_t digest() const { return content; }
+
+private:
+    const pipeline* runs;
+    std::shared_ptr<aligned_buffer> packed;
+    std::uint64_t content{};
+};
+
+/// Takes a network's parameters out of a file's tensors. Every difference is listed in one `weights_error`: missing, mis-shaped,
+/// mis-typed (F32, F16 and BF16 are taken) and extra tensors, except those on the network's documented ignore list.
+template <class Network>
+std::vector<std::vector<float>> match_weights(const safetensors& file, const std::string& where) {
+    std::string wrong;
+    int differences = 0;
+    const auto note = [&](const std::string& line) {
+        if (++differences <= 20) wrong += "\n  " + line;
+    };
+    const std::vector<parameter> names = parameters<Network>();
+    std::vector<std::vector<float>> values;
+    for (const parameter& p : names) {
+        const std::vector<std::uint64_t> wanted(p.dims.begin(), p.dims.end());
+        values.emplace_back();
+        const auto* t = file.find(p.name);
+        if (!t) {
+            note(p.name + " " + detail::shape_words(wanted) + " is missing");
+            continue;
+        }
+        const std::vector<std::uint64_t> found(t->shape.begin(), t->shape.end());
+        if (found != wanted) {
+            note(p.name + " should have shape " + detail::shape_words(wanted) + ", found " + detail::shape_words(found));
+            continue;
+        }
+        try {
+            values.back() = to_floats(*t);
+        } catch (const weights_error& e) {
+            note(e.what());
+        }
+    }
+    for_each_tensor(file, [&](const auto& t) {
+        const std::string name{t.name};
+        for (const parameter& p : names)
+            if (p.name == name) return;
+        if (!detail::is_ignored<Network>(name)) note(name + " is not part of the network");
+    });
+    if (differences > 0)
+        throw weights_error(where + " does not fit " + std::string(graph::type_name<Network>()) + " (" + std::to_string(names.size()) + " parameters expected), " +
+                            std::to_string(differences) + (differences == 1 ? " difference:" : " differences:") + wrong + (differences > 20 ? "\n  ..." : ""));
+    return values;
+}
+
+/// Reads a safetensors file for a network. Throws `weights_error`.
+///
+/// ```cpp
+/// const auto weights = splitdsl::load_weights<lane_keeper>("lane_keeper.safetensors");
+/// ```
+template <class Network>
+network_weights<Network> load_weights(const std::string& path, const pipeline& net = pipeline_of<Network>()) {
+    return network_weights<Network>(match_weights<Network>(read_safetensors(path), path), net);
+}
+
+} // namespace splitdsl

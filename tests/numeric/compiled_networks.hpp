@@ -1,0 +1,38 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file compiled_networks.hpp
+/// The test networks as tests/pipelines/ compiles them, once per instruction set: descriptions, and pipelines by set.
+#pragma once
+
+#include <splitdsl/runtime/dispatch.hpp>
+
+namespace numeric {
+
+/// One instruction set's pipelines, in the order of the descriptions. Plain pointers: objects built for a wider set hand it out.
+struct compiled_row {
+    splitdsl::instruction_set set{};
+    const splitdsl::pipeline* const* first{};
+    std::size_t count{};
+};
+template <splitdsl::instruction_set Set>
+compiled_row compiled_words();
+
+} // namespace numeric
+
+#if !defined(SPLITDSL_PIPELINE_ISA)
+#include <splitdsl/runtime/describe.hpp>
+
+#include <span>
+#include <vector>
+
+namespace numeric {
+
+/// Every word's network (word_networks.hpp), for every set that was built, whether it runs here or not.
+std::span<const splitdsl::graph::description> word_descriptions();
+std::vector<compiled_row> word_rows();
+/// The networks of tests/static/networks.hpp.
+std::span<const splitdsl::graph::description> shape_descriptions();
+std::vector<compiled_row> shape_rows();
+
+} // namespace numeric
+#endif

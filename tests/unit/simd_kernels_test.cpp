@@ -1,0 +1,600 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file simd_kernels_test.cpp
+/// Every SIMD kernel against plain loops, on odd sizes. Compiled once per instruction set; the name of each test carries it.
+///
+/// Around and between the tensors stand values that would show: padded lanes hold garbage, halos of results a mark that must stay.
+#include "../catch.hpp"
+
+#include <kernels/reference/reference.hpp>
+#include <kernels/simd/simd.hpp>
+#include <splitdsl/codec/affine.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <functional>
+#include <limits>
+#include <random>
+#include <vector>
+
+namespace {
+
+namespace simd = splitdsl::kernels::simd;
+namespace reference = splitdsl::kernels::reference;
+using reference::planar;
+using simd::lanes;
+
+constexpr float garbage = 7.0e5F; // in padded lanes
+constexpr float mark = -123.25F;  // in the halo of results
+
+struct blocked {
+    simd::extent e;
+    simd::halo h;
+    std::vector<float> data;
+    std::ptrdiff_t row, block;
+
+    blocked(simd::extent extent, simd::halo around, float outside)
+        : e(extent), h(around), row(std::ptrdiff_t{h.left + e.width + h.right} * lanes), block(row * (h.top + e.height + h.bottom)) {
+        data.assign(static_cast<std::size_t>(block * simd::blocks_of(e.channels)), outside);
+    }
+    std::ptrdiff_t index(int c, int y, int x) const {
+        return (c / lanes) * block + (y + h.top) * row + std::ptrdiff_t{x + h.left} * lanes + c % lanes;
+    }
+    float& at(int c, int y, int x) { return data[static_cast<std::size_t>(index(c, y, x))]; }
+    float at(int c, int y, int x) const { return data[static_cast<std::size_t>(index(c, y, x))]; }
+    simd::view view() { return {data.data() + index(0, 0, 0), row, block}; }
+    simd::const_view read() const { return {data.data() + index(0, 0, 0), row, block}; }
+    int padded() const { return simd::blocks_of(e.channels) * lanes; }
+    bool frame_is(float outside) const {
+        for (int c = 0; c < padded(); ++c)
+            for (int y = -h.top; y < e.height + h.bottom; ++y)
+                for (int x = -h.left; x < e.width + h.right; ++x)
+                    if ((y < 0 || x < 0 || y >= e.height || x >= e.width) && !(at(c, y, x) == outside)) return false;
+        return true;
+    }
+};
+
+simd::extent extent_of(const planar& p) { return {p.channels, p.height, p.width}; }
+
+std::mt19937& engine() {
+    static std::mt19937 g(20231);
+    return g;
+}
+float uniform() { return std::uniform_real_distribution<float>(-1, 1)(engine()); }
+int whole(int low, int high) { return std::uniform_int_distribution<int>(low, high)(engine()); }
+std::vector<float> uniforms(std::size_t n) {
+    std::vector<float> v(n);
+    for (float& x : v) x = uniform();
+    return v;
+}
+planar image(int c, int h, int w) {
+    planar p(c, h, w);
+    for (float& x : p.data) x = uniform();
+    return p;
+}
+blocked to_blocked(const planar& p, simd::halo h) {
+    blocked b(extent_of(p), h, 0);
+    for (int c = 0; c < b.padded(); ++c)
+        for (int y = 0; y < p.height; ++y)
+            for (int x = 0; x < p.width; ++x) b.at(c, y, x) = c < p.channels ? p.at(c, y, x) : garbage;
+    return b;
+}
+/// An empty result with a marked frame of its own.
+blocked result(simd::extent e) { return blocked(e, {whole(0, 2), whole(0, 2), whole(0, 2), whole(0, 2)}, mark); }
+
+/// Largest difference, in units of the expected values' range (at least 1).
+double difference(const blocked& got, const planar& want) {
+    double worst = 0, range = 1;
+    for (const float v : want.data) range = std::max(range, std::abs(static_cast<double>(v)));
+    for (int c = 0; c < want.channels; ++c)
+        for (int y = 0; y < want.height; ++y)
+            for (int x = 0; x < want.width; ++x) {
+                const double d = std::abs(static_cast<double>(got.at(c, y, x)) - static_cast<double>(want.at(c, y, x)));
+                if (!(d <= worst)) worst = std::isnan(d) ? std::numeric_limits<double>::infinity() : d;
+            }
+    return worst / range;
+}
+
+/// Runs tasks [0, n) in random runs, in random order: results must not depend on it.
+void run_tasks(int n, const std::function<void(int, int)>& run) {
+    std::vector<std::pair<int, int>> parts;
+    for (int at = 0; at < n;) {
+        const int next = std::min(n, at + whole(1, 5));
+        parts.emplace_back(at, next);
+        at = next;
+    }
+    std::shuffle(parts.begin(), parts.end(), engine());
+    for (const auto& [first, last] : parts) run(first, last);
+}
+
+constexpr simd::activation activations[] = {simd::activation::none,       simd::activation::relu,         simd::activation::relu6,
+                                            simd::activation::leaky_relu, simd::activation::hard_swish,   simd::activation::hard_sigmoid,
+                                            simd::activation::sigmoid,    simd::activation::tanh};
+constexpr float slope = 0.125F;
+
+float activated(float x, simd::activation a) {
+    switch (a) {
+    case simd::activation::none: return x;
+    case simd::activation::relu: return reference::relu(x);
+    case simd::activation::relu6: return reference::relu6(x);
+    case simd::activation::leaky_relu: return reference::leaky_relu(x, slope);
+    case simd::activation::hard_swish: return reference::hard_swish(x);
+    case simd::activation::hard_sigmoid: return reference::hard_sigmoid(x);
+    case simd::activation::sigmoid: return reference::sigmoid(x);
+    case simd::activation::tanh: return reference::tanh(x);
+    }
+    return x;
+}
+planar activated(planar p, simd::activation a) {
+    for (float& x : p.data) x = activated(x, a);
+    return p;
+}
+
+enum class family { direct, grouped, depthwise, transposed };
+
+/// One convolution with random weights, scale, shift, addend and activation. Checks values, frame and that a second split agrees.
+void check_convolution(simd::conv_shape s, family kind) {
+    const bool transposed = kind == family::transposed;
+    const planar in = image(s.in_channels, s.in_height, s.in_width);
+    const int per_group = s.in_channels / s.groups;
+    auto weight = uniforms(static_cast<std::size_t>(s.out_channels) * static_cast<std::size_t>(per_group * s.kernel_h * s.kernel_w));
+    auto scale = uniforms(static_cast<std::size_t>(s.out_channels)), shift = uniforms(static_cast<std::size_t>(s.out_channels));
+    // sums of about 1, so that an activation that saturates does not narrow the range errors are measured against
+    for (float& x : weight) x *= 2 / std::sqrt(static_cast<float>(per_group * s.kernel_h * s.kernel_w));
+    const bool scales = whole(0, 1) == 1, shifts = whole(0, 2) != 0, adds = whole(0, 1) == 1;
+    const simd::activation act = activations[whole(0, 7)];
+
+    auto folded = weight;
+    const std::size_t taps = static_cast<std::size_t>(s.kernel_h * s.kernel_w);
+    for (std::size_t i = 0; i < folded.size() && scales; ++i) {
+        const std::size_t o = transposed ? i / taps % static_cast<std::size_t>(s.out_channels) : i / (taps * static_cast<std::size_t>(per_group));
+        folded[i] = static_cast<float>(static_cast<double>(folded[i]) * static_cast<double>(scale[o]));
+    }
+    const reference::window w{s.kernel_h, s.kernel_w, s.stride_h, s.stride_w, s.pad_top, s.pad_left, s.dilation_h, s.dilation_w, s.groups};
+    planar want = transposed ? reference::conv_transpose(in, s.out_channels, s.out_height, s.out_width, w, folded.data(), shifts ? shift.data() : nullptr)
+                             : reference::conv(in, s.out_channels, s.out_height, s.out_width, w, folded.data(), shifts ? shift.data() : nullptr);
+    const planar addend = image(s.out_channels, s.out_height, s.out_width);
+    if (adds) want = reference::add(want, addend);
+    want = activated(want, act);
+
+    simd::halo around{};
+    if (!transposed)
+        around = {s.pad_top, s.pad_left, std::max(0, (s.out_height - 1) * s.stride_h + s.dilation_h * (s.kernel_h - 1) + 1 - s.pad_top - s.in_height),
+                  std::max(0, (s.out_width - 1) * s.stride_w + s.dilation_w * (s.kernel_w - 1) + 1 - s.pad_left - s.in_width)};
+    around.top += whole(0, 1), around.right += whole(0, 1);
+    const blocked from = to_blocked(in, around);
+    const blocked more = to_blocked(addend, {1, 0, 0, 2});
+    const simd::epilogue then{act, slope, adds ? more.read() : simd::const_view{}};
+    const float* const sc = scales ? scale.data() : nullptr;
+    const float* const sh = shifts ? shift.data() : nullptr;
+
+    std::size_t size = 0;
+    int tasks = 0;
+    switch (kind) {
+    case family::direct: size = simd::direct_conv_packed_floats(s), tasks = simd::direct_conv_tasks(s); break;
+    case family::grouped: size = simd::grouped_conv_packed_floats(s), tasks = simd::grouped_conv_tasks(s); break;
+    case family::depthwise: size = simd::depthwise_conv_packed_floats(s), tasks = simd::depthwise_conv_tasks(s); break;
+    case family::transposed: size = simd::conv_transpose_packed_floats(s), tasks = simd::conv_transpose_tasks(s); break;
+    }
+    std::vector<float> packed(size + 1, mark);
+    blocked once = result(extent_of(want)), twice = once;
+    const auto run = [&](blocked& out, int first, int last) {
+        switch (kind) {
+        case family::direct: return simd::direct_conv(s, from.read(), out.view(), packed.data(), then, first, last);
+        case family::grouped: return simd::grouped_conv(s, from.read(), out.view(), packed.data(), then, first, last);
+        case family::depthwise: return simd::depthwise_conv(s, from.read(), out.view(), packed.data(), then, first, last);
+        case family::transposed: return simd::conv_transpose(s, from.read(), out.view(), packed.data(), then, first, last);
+        }
+    };
+    switch (kind) {
+    case family::direct: simd::pack_direct_conv(s, weight.data(), sc, sh, packed.data()); break;
+    case family::grouped: simd::pack_grouped_conv(s, weight.data(), sc, sh, packed.data()); break;
+    case family::depthwise: simd::pack_depthwise_conv(s, weight.data(), sc, sh, packed.data()); break;
+    case family::transposed: simd::pack_conv_transpose(s, weight.data(), sc, sh, packed.data()); break;
+    }
+    INFO("kind " << static_cast<int>(kind) << " in " << s.in_channels << "x" << s.in_height << "x" << s.in_width << " out " << s.out_channels << "x" << s.out_height << "x"
+                 << s.out_width << " kernel " << s.kernel_h << "x" << s.kernel_w << " stride " << s.stride_h << "," << s.stride_w << " pad " << s.pad_top << ","
+                 << s.pad_left << " dilation " << s.dilation_h << "," << s.dilation_w << " groups " << s.groups << " act " << static_cast<int>(act) << " adds " << adds);
+    run(once, 0, tasks);
+    run_tasks(tasks, [&](int first, int last) { run(twice, first, last); });
+    REQUIRE(packed[size] == mark);
+    REQUIRE(difference(once, want) < 2e-6 + 6e-8 * std::sqrt(per_group * s.kernel_h * s.kernel_w)); // f32 sums against double ones
+    REQUIRE(once.frame_is(mark));
+    bool same = true;
+    for (int c = 0; c < s.out_channels; ++c)
+        for (int y = 0; y < s.out_height; ++y)
+            for (int x = 0; x < s.out_width; ++x) same = same && once.at(c, y, x) == twice.at(c, y, x);
+    REQUIRE(same);
+}
+
+/// Completes a shape by its output size; false if nothing comes out.
+bool complete(simd::conv_shape& s) {
+    const auto out = [](int in, int pad, int k, int stride, int dilation) { return (in + 2 * pad - dilation * (k - 1) - 1) / stride + 1; };
+    if (s.in_height + 2 * s.pad_top < s.dilation_h * (s.kernel_h - 1) + 1 || s.in_width + 2 * s.pad_left < s.dilation_w * (s.kernel_w - 1) + 1) return false;
+    s.out_height = out(s.in_height, s.pad_top, s.kernel_h, s.stride_h, s.dilation_h);
+    s.out_width = out(s.in_width, s.pad_left, s.kernel_w, s.stride_w, s.dilation_w);
+    return true;
+}
+
+/// A vector kernel over whole tensors: `run` is called for both splits, results must agree with `want` and leave the frame alone.
+void check_rows(const planar& want, int tasks, double tolerance, const std::function<void(const simd::view&, int, int)>& run) {
+    blocked once = result(extent_of(want)), twice = once;
+    run(once.view(), 0, tasks);
+    run_tasks(tasks, [&](int first, int last) { run(twice.view(), first, last); });
+    REQUIRE(difference(once, want) <= tolerance);
+    REQUIRE(difference(twice, want) <= tolerance);
+    REQUIRE(once.frame_is(mark));
+}
+
+} // namespace
+
+TEST_CASE("a direct convolution equals plain loops for every kernel in use, " SPLITDSL_ARCH_NAME) {
+    struct window {
+        int kh, kw, stride, pad, dilation;
+    };
+    for (const window w : {window{1, 1, 1, 0, 1}, {1, 1, 2, 0, 1}, {2, 2, 1, 1, 1}, {2, 2, 2, 0, 1}, {3, 3, 1, 1, 1}, {3, 3, 2, 1, 1}, {5, 5, 1, 2, 1},
+                           {5, 5, 2, 2, 1}, {7, 7, 2, 3, 1}, {1, 7, 1, 3, 1}, {3, 3, 1, 2, 2}, {4, 4, 4, 0, 1}})
+        for (const int in : {1, 3, 5, 16, 40})
+            for (const int out : {1, 3, 8, 17, 40}) {
+                simd::conv_shape s;
+                s.in_channels = in, s.out_channels = out;
+                s.in_height = whole(1, 17), s.in_width = whole(1, 17);
+                s.kernel_h = w.kh, s.kernel_w = w.kw, s.stride_h = s.stride_w = w.stride;
+                s.pad_top = w.kh == 1 ? 0 : w.pad, s.pad_left = w.kw == 1 ? 0 : w.pad, s.dilation_h = s.dilation_w = w.dilation;
+                if (complete(s)) check_convolution(s, family::direct);
+            }
+}
+
+TEST_CASE("a direct convolution equals plain loops at every width from 1 to 33, " SPLITDSL_ARCH_NAME) {
+    for (int width = 1; width <= 33; ++width)
+        for (const int kernel : {1, 3}) {
+            simd::conv_shape s;
+            s.in_channels = width, s.out_channels = 34 - width;
+            s.in_height = whole(1, 9), s.in_width = width;
+            s.kernel_h = s.kernel_w = kernel, s.pad_top = s.pad_left = kernel / 2;
+            if (complete(s)) check_convolution(s, family::direct);
+        }
+}
+
+TEST_CASE("a direct convolution equals plain loops on random shapes with stride, dilation and padding of either axis, " SPLITDSL_ARCH_NAME) {
+    for (int i = 0; i < 250; ++i) {
+        simd::conv_shape s;
+        s.in_channels = whole(1, 40), s.out_channels = whole(1, 70);
+        s.in_height = whole(1, 14), s.in_width = whole(1, 33);
+        s.kernel_h = whole(1, 5), s.kernel_w = whole(1, 5), s.stride_h = whole(1, 3), s.stride_w = whole(1, 3);
+        s.pad_top = whole(0, 2), s.pad_left = whole(0, 2), s.dilation_h = whole(1, 2), s.dilation_w = whole(1, 3);
+        if (complete(s)) check_convolution(s, family::direct);
+    }
+}
+
+TEST_CASE("a direct convolution with many input channels, in several passes over them, equals plain loops, " SPLITDSL_ARCH_NAME) {
+    for (const int in : {129, 200, 512}) {
+        simd::conv_shape s;
+        s.in_channels = in, s.out_channels = 24, s.in_height = 7, s.in_width = 7;
+        s.kernel_h = s.kernel_w = 3, s.pad_top = s.pad_left = 1;
+        REQUIRE(complete(s));
+        REQUIRE(simd::cut_of(s).channels < in);
+        check_convolution(s, family::direct);
+    }
+}
+
+TEST_CASE("a direct convolution of a wide image is cut into row tasks that cover it once, " SPLITDSL_ARCH_NAME) {
+    simd::conv_shape s;
+    s.in_channels = 3, s.out_channels = 10, s.in_height = 61, s.in_width = 83;
+    s.kernel_h = s.kernel_w = 5, s.stride_h = s.stride_w = 2, s.pad_top = s.pad_left = 2;
+    REQUIRE(complete(s));
+    REQUIRE(simd::direct_conv_tasks(s) > 1);
+    check_convolution(s, family::direct);
+}
+
+TEST_CASE("a grouped convolution equals plain loops, " SPLITDSL_ARCH_NAME) {
+    struct groups {
+        int count, in, out;
+    };
+    for (const groups g : {groups{2, 3, 5}, {32, 4, 4}, {4, 16, 16}, {3, 1, 2}, {5, 7, 3}, {2, 20, 33}, {8, 8, 8}})
+        for (const int kernel : {1, 3})
+            for (const int stride : {1, 2}) {
+                simd::conv_shape s;
+                s.groups = g.count, s.in_channels = g.count * g.in, s.out_channels = g.count * g.out;
+                s.in_height = whole(3, 13), s.in_width = whole(3, 19);
+                s.kernel_h = s.kernel_w = kernel, s.pad_top = s.pad_left = kernel / 2, s.stride_h = s.stride_w = stride;
+                if (complete(s)) check_convolution(s, family::grouped);
+            }
+}
+
+TEST_CASE("a depthwise convolution equals plain loops, " SPLITDSL_ARCH_NAME) {
+    for (int i = 0; i < 120; ++i) {
+        simd::conv_shape s;
+        s.groups = s.in_channels = s.out_channels = whole(1, 40);
+        s.in_height = whole(1, 12), s.in_width = whole(1, 33);
+        s.kernel_h = s.kernel_w = i % 4 == 3 ? whole(1, 7) : 3 + 2 * (i % 2);
+        if (i % 4 == 3) s.kernel_w = whole(1, 5), s.dilation_w = whole(1, 2), s.dilation_h = whole(1, 2);
+        s.stride_h = s.stride_w = whole(1, i % 4 == 3 ? 3 : 2);
+        s.pad_top = s.kernel_h / 2, s.pad_left = s.kernel_w / 2;
+        if (complete(s)) check_convolution(s, family::depthwise);
+    }
+}
+
+TEST_CASE("a transposed convolution equals plain loops for any stride, padding, dilation and output padding, " SPLITDSL_ARCH_NAME) {
+    for (int i = 0; i < 250; ++i) {
+        simd::conv_shape s;
+        s.in_channels = whole(1, 20), s.out_channels = whole(1, 40);
+        s.in_height = whole(1, 9), s.in_width = whole(1, 13);
+        s.kernel_h = whole(1, 5), s.kernel_w = whole(1, 5), s.stride_h = whole(1, 4), s.stride_w = whole(1, 4);
+        s.dilation_h = whole(1, 3), s.dilation_w = whole(1, 3);
+        s.pad_top = whole(0, 2), s.pad_left = whole(0, 2);
+        s.out_height = (s.in_height - 1) * s.stride_h - 2 * s.pad_top + s.dilation_h * (s.kernel_h - 1) + 1 + whole(0, std::max(s.stride_h, s.dilation_h) - 1);
+        s.out_width = (s.in_width - 1) * s.stride_w - 2 * s.pad_left + s.dilation_w * (s.kernel_w - 1) + 1 + whole(0, std::max(s.stride_w, s.dilation_w) - 1);
+        if (s.out_height > 0 && s.out_width > 0) check_convolution(s, family::transposed);
+    }
+}
+
+TEST_CASE("a dense layer equals plain loops, " SPLITDSL_ARCH_NAME) {
+    for (const int inputs : {1, 2, 7, 8, 9, 31, 33, 300})
+        for (const int outputs : {1, 3, 8, 9, 16, 17, 33, 64, 65, 100}) {
+            const simd::dense_shape s{inputs, outputs};
+            const planar in = image(inputs, 1, 1);
+            auto weight = uniforms(static_cast<std::size_t>(inputs * outputs));
+            for (float& x : weight) x *= 2 / std::sqrt(static_cast<float>(inputs));
+            const auto scale = uniforms(static_cast<std::size_t>(outputs)), shift = uniforms(static_cast<std::size_t>(outputs));
+            auto folded = weight;
+            for (std::size_t i = 0; i < folded.size(); ++i)
+                folded[i] = static_cast<float>(static_cast<double>(folded[i]) * static_cast<double>(scale[i / static_cast<std::size_t>(inputs)]));
+            const simd::activation act = activations[whole(0, 7)];
+            const planar want = activated(reference::dense(in, outputs, folded.data(), shift.data()), act);
+            const std::size_t size = simd::dense_packed_floats(s);
+            std::vector<float> packed(size + 1, mark);
+            simd::pack_dense(s, weight.data(), scale.data(), shift.data(), packed.data());
+            REQUIRE(packed[size] == mark);
+            blocked out({outputs, 1, 1}, {}, mark);
+            run_tasks(simd::dense_tasks(s), [&](int first, int last) { simd::dense(s, in.data.data(), out.data.data(), packed.data(), {act, slope, {}}, first, last); });
+            INFO("inputs " << inputs << " outputs " << outputs);
+            REQUIRE(difference(out, want) < 2e-6);
+        }
+}
+
+TEST_CASE("maximum and average pooling equal plain loops, with windows over the edge, " SPLITDSL_ARCH_NAME) {
+    for (int i = 0; i < 200; ++i) {
+        simd::pool_shape s;
+        s.channels = whole(1, 40), s.in_height = whole(3, 14), s.in_width = whole(3, 33);
+        s.kernel_h = whole(1, 3), s.kernel_w = whole(1, 3), s.stride_h = whole(1, 3), s.stride_w = whole(1, 3);
+        s.pad_top = s.pad_bottom = whole(0, s.kernel_h / 2), s.pad_left = s.pad_right = whole(0, s.kernel_w / 2);
+        const auto size = [&](int in, int pad, int k, int stride) { // every second one rounds up, as ceil mode does
+            int n = (in + 2 * pad - k + (i % 2 ? stride - 1 : 0)) / stride + 1;
+            if ((n - 1) * stride >= in + pad) --n;
+            return n;
+        };
+        s.out_height = size(s.in_height, s.pad_top, s.kernel_h, s.stride_h), s.out_width = size(s.in_width, s.pad_left, s.kernel_w, s.stride_w);
+        s.count_include_pad = whole(0, 1) == 1;
+        planar in = image(s.channels, s.in_height, s.in_width);
+        for (float& x : in.data) x -= 2; // all negative: a zero of the halo would win
+        const blocked from = to_blocked(in, {1, 1, 2, 2});
+        const reference::window w{s.kernel_h, s.kernel_w, s.stride_h, s.stride_w, s.pad_top, s.pad_left};
+        check_rows(reference::pool(in, reference::pooling::maximum, s.out_height, s.out_width, w, s.pad_bottom, s.pad_right, false), simd::max_pool_tasks(s), 0,
+                   [&](const simd::view& out, int first, int last) { simd::max_pool(s, from.read(), out, first, last); });
+        check_rows(reference::pool(in, reference::pooling::average, s.out_height, s.out_width, w, s.pad_bottom, s.pad_right, s.count_include_pad),
+                   simd::avg_pool_tasks(s), 1e-6, [&](const simd::view& out, int first, int last) { simd::avg_pool(s, from.read(), out, first, last); });
+    }
+}
+
+TEST_CASE("global average pooling equals plain loops, " SPLITDSL_ARCH_NAME) {
+    for (int channels = 1; channels <= 40; ++channels) {
+        const planar in = image(channels, whole(1, 33), whole(1, 33));
+        const blocked from = to_blocked(in, {1, 1, 1, 1});
+        check_rows(reference::global_pool(in), simd::global_avg_pool_tasks(extent_of(in)), 1e-6,
+                   [&](const simd::view& out, int first, int last) { simd::global_avg_pool(extent_of(in), from.read(), out, first, last); });
+    }
+}
+
+TEST_CASE("affine, sum, product and activation equal plain loops for every activation, " SPLITDSL_ARCH_NAME) {
+    for (int i = 0; i < 80; ++i) {
+        const simd::activation act = activations[i % 8];
+        planar a = image(whole(1, 40), whole(1, 9), whole(1, 33)), b = image(a.channels, a.height, a.width), gain = image(a.channels, 1, 1);
+        for (float& x : a.data) x *= 5;
+        const simd::extent e = extent_of(a);
+        const blocked at = to_blocked(a, {1, 0, 0, 1}), bt = to_blocked(b, {}), gt = to_blocked(gain, {});
+        const int tasks = simd::row_tasks(e);
+        check_rows(activated(reference::add(a, b), act), tasks, 1e-6,
+                   [&](const simd::view& out, int first, int last) { simd::add(e, at.read(), bt.read(), out, act, slope, first, last); });
+        check_rows(activated(reference::multiply(a, b), act), tasks, 1e-6,
+                   [&](const simd::view& out, int first, int last) { simd::multiply(e, at.read(), bt.read(), out, act, slope, first, last); });
+        check_rows(activated(reference::multiply(a, gain), act), tasks, 1e-6,
+                   [&](const simd::view& out, int first, int last) { simd::multiply_by_channel(e, at.read(), gt.read(), out, act, slope, first, last); });
+        check_rows(activated(a, act), tasks, 1e-6, [&](const simd::view& out, int first, int last) { simd::activate(e, at.read(), out, act, slope, first, last); });
+
+        const auto scale = uniforms(static_cast<std::size_t>(a.channels)), shift = uniforms(static_cast<std::size_t>(a.channels));
+        std::vector<float> packed(simd::affine_packed_floats(a.channels));
+        simd::pack_affine(a.channels, scale.data(), shift.data(), packed.data());
+        const std::vector<float> mean(scale.size(), 0.0F), variance(scale.size(), 1.0F);
+        check_rows(activated(reference::batch_norm(a, scale.data(), shift.data(), mean.data(), variance.data(), 0), act), tasks, 1e-6,
+                   [&](const simd::view& out, int first, int last) { simd::affine(e, at.read(), out, packed.data(), act, slope, first, last); });
+    }
+}
+
+TEST_CASE("an elementwise kernel may write over its input, " SPLITDSL_ARCH_NAME) {
+    const planar a = image(11, 5, 7), b = image(11, 5, 7);
+    blocked at = to_blocked(a, {});
+    const blocked bt = to_blocked(b, {});
+    simd::add(extent_of(a), at.read(), bt.read(), at.view(), simd::activation::relu, 0, 0, simd::row_tasks(extent_of(a)));
+    CHECK(difference(at, activated(reference::add(a, b), simd::activation::relu)) == 0);
+}
+
+TEST_CASE("sigmoid and tanh err by at most 1e-6, the exponential by 2 units in the last place, " SPLITDSL_ARCH_NAME) {
+    double worst_sigmoid = 0, worst_tanh = 0, worst_exponential = 0;
+    for (int i = -400000; i <= 400000; i += lanes) {
+        float x[lanes], s[lanes], t[lanes], e[lanes];
+        for (int l = 0; l < lanes; ++l) x[l] = static_cast<float>(i + l) * 2.2e-4F;
+        simd::store(s, simd::sigmoid_of(simd::load(x)));
+        simd::store(t, simd::tanh_of(simd::load(x)));
+        simd::store(e, simd::exponential(simd::load(x)));
+        for (int l = 0; l < lanes; ++l) {
+            const double v = static_cast<double>(x[l]);
+            worst_sigmoid = std::max(worst_sigmoid, std::abs(static_cast<double>(s[l]) - 1 / (1 + std::exp(-v))));
+            worst_tanh = std::max(worst_tanh, std::abs(static_cast<double>(t[l]) - std::tanh(v)));
+            if (v < -87 || v > 88) continue;
+            const float exact = static_cast<float>(std::exp(v));
+            const double unit = static_cast<double>(std::nextafter(exact, std::numeric_limits<float>::infinity())) - static_cast<double>(exact);
+            worst_exponential = std::max(worst_exponential, std::abs(static_cast<double>(e[l]) - std::exp(v)) / unit);
+        }
+    }
+    CHECK(worst_sigmoid < 1e-6);
+    CHECK(worst_tanh < 1e-6);
+    CHECK(worst_exponential < 2);
+    float far[lanes];
+    for (const float huge : {1e4F, -1e4F, std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity()}) {
+        simd::store(far, simd::tanh_of(simd::broadcast(huge)));
+        CHECK(far[0] == Approx(huge > 0 ? 1.0F : -1.0F));
+        simd::store(far, simd::sigmoid_of(simd::broadcast(huge)));
+        CHECK(std::abs(far[lanes - 1] - (huge > 0 ? 1.0F : 0.0F)) < 1e-6F);
+    }
+}
+
+TEST_CASE("softmax over channels equals plain loops, large values included, " SPLITDSL_ARCH_NAME) {
+    for (int channels = 1; channels <= 40; ++channels)
+        for (const float size : {1.0F, 40.0F, 3000.0F}) {
+            planar in = image(channels, whole(1, 3), whole(1, 5));
+            for (float& x : in.data) x *= size;
+            const blocked from = to_blocked(in, {});
+            check_rows(reference::softmax(in), simd::softmax_tasks(extent_of(in)), 1e-6,
+                       [&](const simd::view& out, int first, int last) { simd::softmax(extent_of(in), from.read(), out, first, last); });
+        }
+}
+
+TEST_CASE("upsampling equals plain loops, nearest and bilinear, " SPLITDSL_ARCH_NAME) {
+    for (int i = 0; i < 90; ++i) {
+        simd::upsample_shape s;
+        s.channels = whole(1, 20), s.in_height = whole(1, 9), s.in_width = whole(1, 12);
+        s.out_height = i % 3 == 0 ? 2 * s.in_height : whole(1, 25), s.out_width = i % 3 == 0 ? 3 * s.in_width : whole(1, 25);
+        s.bilinear = i % 2 == 1, s.align_corners = i % 4 == 3;
+        const planar in = image(s.channels, s.in_height, s.in_width);
+        const blocked from = to_blocked(in, {0, 1, 0, 1});
+        check_rows(reference::upsample(in, s.out_height, s.out_width, s.bilinear, s.align_corners), simd::upsample_tasks(s), s.bilinear ? 1e-6 : 0,
+                   [&](const simd::view& out, int first, int last) { simd::upsample(s, from.read(), out, first, last); });
+    }
+}
+
+TEST_CASE("padding and subsampling equal plain loops, " SPLITDSL_ARCH_NAME) {
+    for (int i = 0; i < 60; ++i) {
+        const planar in = image(whole(1, 20), whole(1, 9), whole(1, 12));
+        const blocked from = to_blocked(in, {0, 1, 0, 1});
+        const simd::pad_shape s{in.channels, in.height, in.width, {whole(0, 3), whole(0, 3), whole(0, 3), whole(0, 3)}, 0.5F};
+        check_rows(reference::pad(in, s.by.top, s.by.left, s.by.bottom, s.by.right, s.value), simd::pad_tasks(s), 0,
+                   [&](const simd::view& out, int first, int last) { simd::pad(s, from.read(), out, first, last); });
+        const int every_h = whole(1, 3), every_w = whole(1, 3);
+        const planar few = reference::subsample(in, every_h, every_w);
+        check_rows(few, simd::row_tasks(extent_of(few)), 0,
+                   [&](const simd::view& out, int first, int last) { simd::subsample(extent_of(few), every_h, every_w, from.read(), out, first, last); });
+    }
+}
+
+TEST_CASE("a concatenation at any channel offset, and a slice from any, copy exactly their channels, " SPLITDSL_ARCH_NAME) {
+    for (int i = 0; i < 120; ++i) {
+        const planar a = image(i % 3 == 0 ? lanes * whole(1, 3) : whole(1, 30), whole(1, 6), whole(1, 9)), b = image(whole(1, 30), a.height, a.width);
+        const planar joined = reference::concat(a, b);
+        const blocked at = to_blocked(a, {1, 1, 0, 0}), bt = to_blocked(b, {});
+        blocked out = result(extent_of(joined));
+        run_tasks(simd::row_tasks(extent_of(b)), [&](int first, int last) { simd::copy_channels(extent_of(b), bt.read(), 0, out.view(), a.channels, first, last); });
+        run_tasks(simd::row_tasks(extent_of(a)), [&](int first, int last) { simd::copy_channels(extent_of(a), at.read(), 0, out.view(), 0, first, last); });
+        REQUIRE(difference(out, joined) == 0);
+        REQUIRE(out.frame_is(mark));
+        blocked back = result(extent_of(b));
+        simd::copy_channels(extent_of(b), out.read(), a.channels, back.view(), 0, 0, simd::row_tasks(extent_of(b)));
+        REQUIRE(difference(back, b) == 0);
+    }
+}
+
+TEST_CASE("planar images go to blocks and back unchanged, " SPLITDSL_ARCH_NAME) {
+    for (int channels = 1; channels <= 40; ++channels) {
+        const planar in = image(channels, whole(1, 9), whole(1, 33));
+        const simd::extent e = extent_of(in);
+        check_rows(in, simd::row_tasks(e), 0, [&](const simd::view& out, int first, int last) { simd::planar_to_blocked(e, in.data.data(), out, first, last); });
+        const blocked from = to_blocked(in, {2, 1, 0, 1});
+        std::vector<float> back(in.data.size() + 1, mark);
+        run_tasks(simd::row_tasks(e), [&](int first, int last) { simd::blocked_to_planar(e, from.read(), back.data(), first, last); });
+        REQUIRE(back.back() == mark);
+        REQUIRE(std::equal(in.data.begin(), in.data.end(), back.begin()));
+    }
+}
+
+TEST_CASE("bytes are normalised exactly as the scalar formula, in both orders, " SPLITDSL_ARCH_NAME) {
+    for (const int channels : {1, 3, 4, 9, 17}) {
+        const simd::extent e{channels, 37, 41};
+        std::vector<std::uint8_t> chw(static_cast<std::size_t>(channels * e.height * e.width)), hwc(chw.size());
+        const auto mean = uniforms(static_cast<std::size_t>(channels));
+        std::vector<float> deviation(mean.size());
+        for (float& d : deviation) d = 0.2F + std::abs(uniform());
+        planar plain(channels, e.height, e.width), want = plain;
+        for (int c = 0; c < channels; ++c)
+            for (int y = 0; y < e.height; ++y)
+                for (int x = 0; x < e.width; ++x) {
+                    const auto v = static_cast<std::uint8_t>(whole(0, 255));
+                    chw[static_cast<std::size_t>((c * e.height + y) * e.width + x)] = hwc[static_cast<std::size_t>((y * e.width + x) * channels + c)] = v;
+                    plain.at(c, y, x) = static_cast<float>(v);
+                    want.at(c, y, x) = (static_cast<float>(v) / 255.0F - mean[static_cast<std::size_t>(c)]) / deviation[static_cast<std::size_t>(c)];
+                }
+        using simd::byte_order;
+        check_rows(want, simd::row_tasks(e), 0, [&](const simd::view& out, int first, int last) {
+            simd::bytes_to_blocked(e, chw.data(), byte_order::planar, mean.data(), deviation.data(), out, first, last);
+        });
+        check_rows(want, simd::row_tasks(e), 0, [&](const simd::view& out, int first, int last) {
+            simd::bytes_to_blocked(e, hwc.data(), byte_order::interleaved, mean.data(), deviation.data(), out, first, last);
+        });
+        check_rows(plain, simd::row_tasks(e), 0, [&](const simd::view& out, int first, int last) {
+            simd::bytes_to_blocked(e, hwc.data(), byte_order::interleaved, nullptr, nullptr, out, first, last);
+        });
+    }
+}
+
+TEST_CASE("zero_halo writes the halo and nothing else, " SPLITDSL_ARCH_NAME) {
+    for (int i = 0; i < 40; ++i) {
+        const planar in = image(whole(1, 20), whole(1, 6), whole(1, 6));
+        blocked b = to_blocked(in, {whole(0, 3), whole(0, 3), whole(0, 3), whole(0, 3)});
+        for (int c = 0; c < b.padded(); ++c)
+            for (int y = -b.h.top; y < in.height + b.h.bottom; ++y)
+                for (int x = -b.h.left; x < in.width + b.h.right; ++x)
+                    if (y < 0 || x < 0 || y >= in.height || x >= in.width) b.at(c, y, x) = mark;
+        REQUIRE(b.frame_is(mark));
+        simd::zero_halo(b.view(), extent_of(in), b.h);
+        REQUIRE(b.frame_is(0));
+        REQUIRE(difference(b, in) == 0);
+    }
+}
+
+TEST_CASE("range, quantisation and dequantisation meet the scalar codec bit for bit, " SPLITDSL_ARCH_NAME) {
+    const float infinite = std::numeric_limits<float>::infinity(), none = std::numeric_limits<float>::quiet_NaN();
+    for (int i = 0; i < 200; ++i) {
+        auto x = uniforms(static_cast<std::size_t>(whole(1, 77)));
+        const float size = std::ldexp(1.0F, whole(-20, 20)), shift = i % 2 ? uniform() * size : 0;
+        for (float& v : x) v = v * size + shift;
+        if (i % 5 == 1) x[x.size() / 2] = none;
+        if (i % 5 == 2) x.front() = infinite, x.back() = -infinite;
+        if (i % 5 == 3) x.front() = -0.0F;
+        if (i % 40 == 4) std::fill(x.begin(), x.end(), i % 80 == 4 ? none : infinite);
+        const auto want = splitdsl::range_of(x);
+        const auto got = simd::range_of(x.data(), x.size());
+        REQUIRE(got.any == want.any);
+        REQUIRE(std::memcmp(&got.low, &want.low, 4) == 0);
+        REQUIRE(std::memcmp(&got.high, &want.high, 4) == 0);
+        const auto check = [&]<class Q>(Q, auto quantise, auto dequantise) {
+            auto p = splitdsl::affine_parameters_of<Q>(want);
+            if (i % 4 == 0) p.scale = 1, p.zero_point = whole(0, 200); // then halves occur
+            auto values = x;
+            if (i % 4 == 0)
+                for (float& v : values) v = static_cast<float>(whole(-600, 600)) / 2;
+            std::vector<Q> q(values.size() + 1, Q{77});
+            quantise(values.data(), values.size(), p.scale, static_cast<float>(p.zero_point), q.data());
+            std::vector<float> back(values.size());
+            dequantise(q.data(), values.size(), p.scale, static_cast<float>(p.zero_point), back.data());
+            bool same = q.back() == Q{77};
+            for (std::size_t k = 0; k < values.size(); ++k) {
+                same = same && q[k] == splitdsl::quantise<Q>(values[k], p);
+                const float expected = splitdsl::dequantise<Q>(q[k], p);
+                same = same && std::memcmp(&back[k], &expected, 4) == 0;
+            }
+            REQUIRE(same);
+        };
+        check(std::uint8_t{}, simd::quantise_u8, simd::dequantise_u8);
+        check(std::uint16_t{}, simd::quantise_u16, simd::dequantise_u16);
+    }
+}
