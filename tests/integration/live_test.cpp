@@ -53,6 +53,7 @@ void reset_behaviour() {
 edge_options impatient() {
     edge_options o{.deadline = 30ms, .reserve = 12ms, .calibration_runs = 0};
     o.breaker = {.failures_to_open = 3, .first_pause = 20ms, .longest_pause = 60ms};
+    o.threads = {.real_time_priority = 5};                      // if this account may; other work on the machine then disturbs less
     o.link = {.ping_interval = 20ms, .probe_interval = 200ms, .probe_bytes = 512, .silence = 100ms, .stuck = 150ms, .dead = 300ms,
               .connect_timeout = 300ms, .first_retry = 5ms, .longest_retry = 40ms};
     return o;

@@ -4,7 +4,7 @@
 /// Says that tests/pipelines/shapes.cpp compiles the networks of tests/static/networks.hpp.
 #pragma once
 
-#include "static/networks.hpp"
+#include "../static/networks.hpp"
 
 #include <splitdsl/runtime/dispatch.hpp>
 

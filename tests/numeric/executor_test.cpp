@@ -16,6 +16,10 @@
 
 namespace {
 std::atomic<long> allocations{0};
+void* counted_or_null(std::size_t size) noexcept {
+    ++allocations;
+    return std::malloc(size ? size : 1);
+}
 void* counted(std::size_t size, std::size_t alignment) {
     ++allocations;
     void* const p = alignment > alignof(std::max_align_t) ? std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment) : std::malloc(size ? size : 1);
@@ -26,6 +30,8 @@ void* counted(std::size_t size, std::size_t alignment) {
 // Not inlined, or g++ sees a pointer from new meet free and takes it for an error.
 [[gnu::noinline]] void* operator new(std::size_t size) { return counted(size, 0); }
 [[gnu::noinline]] void* operator new[](std::size_t size) { return counted(size, 0); }
+[[gnu::noinline]] void* operator new(std::size_t size, const std::nothrow_t&) noexcept { return counted_or_null(size); }
+[[gnu::noinline]] void* operator new[](std::size_t size, const std::nothrow_t&) noexcept { return counted_or_null(size); }
 [[gnu::noinline]] void* operator new(std::size_t size, std::align_val_t a) { return counted(size, static_cast<std::size_t>(a)); }
 [[gnu::noinline]] void* operator new[](std::size_t size, std::align_val_t a) { return counted(size, static_cast<std::size_t>(a)); }
 [[gnu::noinline]] void operator delete(void* p) noexcept { std::free(p); }

@@ -6,8 +6,8 @@
 /// FOLDER/networks/NAME: graph.json, parameters.f32 (in the graph's order), FRAME.input.NAME, FRAME.output.TIER, FRAME.payload.TIER.CUT,
 /// FRAME.decoded.reference.OP (what a quantise gave; the kernels show theirs in the payloads).
 /// FOLDER/codec: NUMBER.values (f32) and NUMBER.CODEC (encoded). All numbers little-endian, as the host's are.
-#include "numeric/case_runner.hpp"
-#include "numeric/compiled_networks.hpp"
+#include "case_runner.hpp"
+#include "compiled_networks.hpp"
 
 #include <CLI/CLI.hpp>
 

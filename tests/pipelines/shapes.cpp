@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /// @file shapes.cpp
 /// The networks of tests/static/networks.hpp, compiled once per instruction set behind the dispatcher, as an application does it.
-#include "numeric/compiled_networks.hpp"
-#include "numeric/dispatched_shapes.hpp"
+#include "../numeric/compiled_networks.hpp"
+#include "../numeric/dispatched_shapes.hpp"
 
 #include <splitdsl/runtime/define_pipeline.hpp>
 

@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /// @file words.cpp
 /// Every word's network, compiled once per instruction set; the base object describes them and lists the sets.
-#include "numeric/compiled_networks.hpp"
-#include "numeric/word_networks.hpp"
+#include "../numeric/compiled_networks.hpp"
+#include "../numeric/word_networks.hpp"
 
 #if defined(SPLITDSL_PIPELINE_ISA)
 #include <splitdsl/runtime/executor.hpp>

@@ -71,7 +71,7 @@ inline void check_lengths(const handshake& h) {
 }
 
 /// Text from the other side, fit for a log: printable ASCII, at most 64 bytes.
-inline std::string quoted(std::string_view text) {
+inline std::string peer_text(std::string_view text) {
     std::string s = "\"";
     for (const char c : text.substr(0, 64)) s += c >= ' ' && c <= '~' && c != '"' ? c : '?';
     return s + (text.size() > 64 ? "...\"" : "\"");
@@ -90,7 +90,7 @@ inline void differ(std::string& list, const std::string& what, const std::string
 /// The payload of `hello` and `hello_ack`. Throws `wire_error` if a name is longer than 256 bytes or there are more than 64 cuts.
 inline std::vector<std::byte> encode_handshake(const handshake& h) {
     handshake_words::check_lengths(h);
-    return detail::to_bytes(h, largest_handshake);
+    return splitdsl::detail::to_bytes(h, largest_handshake);
 }
 
 /// Throws `wire_error` for anything that is not exactly one handshake. Never allocates more than some 80 times the bytes' size.
@@ -99,9 +99,9 @@ inline handshake decode_handshake(std::span<const std::byte> bytes) {
         throw wire_error("handshake: at most " + std::to_string(largest_handshake) + " bytes were expected, found " + std::to_string(bytes.size()));
     // The version comes first, so that a newer side is named as such instead of as garbage.
     if (bytes.size() >= 4)
-        if (const std::uint32_t version = detail::load_u32(bytes.data()); version != wire_version)
+        if (const std::uint32_t version = splitdsl::detail::load_u32(bytes.data()); version != wire_version)
             throw wire_error("handshake: protocol version " + std::to_string(wire_version) + " was expected, found " + std::to_string(version));
-    auto h = detail::from_bytes<handshake>(bytes);
+    auto h = splitdsl::detail::from_bytes<handshake>(bytes);
     handshake_words::check_lengths(h);
     return h;
 }
@@ -117,20 +117,20 @@ inline comparison compare(const handshake& mine, const handshake& theirs) {
     comparison found;
     std::string& no = found.refusal;
     if (mine.protocol != theirs.protocol) differ(no, "protocol version", std::to_string(mine.protocol), std::to_string(theirs.protocol));
-    if (mine.network != theirs.network) differ(no, "network", detail::quoted(mine.network), detail::quoted(theirs.network));
+    if (mine.network != theirs.network) differ(no, "network", peer_text(mine.network), peer_text(theirs.network));
     if (mine.fingerprint != theirs.fingerprint) differ(no, "graph fingerprint", hex(mine.fingerprint), hex(theirs.fingerprint));
     if (mine.weights_digest != theirs.weights_digest) differ(no, "weights digest", hex(mine.weights_digest), hex(theirs.weights_digest));
     if (mine.cuts.size() != theirs.cuts.size()) differ(no, "number of cuts", std::to_string(mine.cuts.size()), std::to_string(theirs.cuts.size()));
     for (std::size_t i = 0; i < mine.cuts.size() && i < theirs.cuts.size(); ++i) {
         const cut_terms& a = mine.cuts[i];
         const cut_terms& b = theirs.cuts[i];
-        const std::string place = "cut " + std::to_string(i) + " (" + detail::quoted(a.name) + "): ";
-        if (a.name != b.name) differ(no, place + "name", detail::quoted(a.name), detail::quoted(b.name));
-        if (a.codec != b.codec) differ(no, place + "codec", detail::quoted(a.codec), detail::quoted(b.codec));
+        const std::string place = "cut " + std::to_string(i) + " (" + peer_text(a.name) + "): ";
+        if (a.name != b.name) differ(no, place + "name", peer_text(a.name), peer_text(b.name));
+        if (a.codec != b.codec) differ(no, place + "codec", peer_text(a.codec), peer_text(b.codec));
         if (a.payload_bytes != b.payload_bytes) differ(no, place + "payload bytes", std::to_string(a.payload_bytes), std::to_string(b.payload_bytes));
     }
     if (!no.empty()) no = "the two sides do not fit: " + no;
-    if (mine.instruction_set != theirs.instruction_set) differ(found.note, "instruction set", detail::quoted(mine.instruction_set), detail::quoted(theirs.instruction_set));
+    if (mine.instruction_set != theirs.instruction_set) differ(found.note, "instruction set", peer_text(mine.instruction_set), peer_text(theirs.instruction_set));
     return found;
 }
 

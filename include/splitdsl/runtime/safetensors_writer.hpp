@@ -111,7 +111,7 @@ inline std::vector<std::byte> to_safetensors(std::span<const tensor_view> tensor
 /// Writes the file; it appears whole or not at all. Throws `weights_error` as `to_safetensors` does, and naming the path if it cannot be written.
 /// ```cpp
 /// const std::vector<float> bias{0.5f, -0.5f};
-/// const splitdsl::tensor_view t{"control.bias", splitdsl::tensor_type::f32, {2}, splitdsl::bytes_of_floats(bias)};
+/// const splitdsl::tensor_view t{"control.bias", splitdsl::tensor_type::float32, {2}, splitdsl::bytes_of_floats(bias)};
 /// splitdsl::write_safetensors("net.safetensors", {&t, 1}, {{"made by", "me"}});
 /// ```
 inline void write_safetensors(const std::string& path, std::span<const tensor_view> tensors, const std::vector<std::pair<std::string, std::string>>& metadata = {}) {

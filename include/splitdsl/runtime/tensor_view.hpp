@@ -20,7 +20,9 @@
 namespace splitdsl {
 
 /// The element types of safetensors files that this library knows; others are refused.
-enum class tensor_type : std::uint8_t { boolean, u8, i8, f8_e5m2, f8_e4m3, i16, u16, f16, bf16, i32, u32, f32, i64, u64, f64 };
+enum class tensor_type : std::uint8_t {
+    boolean, uint8, int8, float8_e5m2, float8_e4m3, int16, uint16, float16, bfloat16, int32, uint32, float32, int64, uint64, float64
+};
 inline constexpr int element_types = 15;
 
 /// As the file spells it, such as "F32".
@@ -29,7 +31,7 @@ constexpr std::string_view name_of(tensor_type type) noexcept {
     return names[static_cast<int>(type)];
 }
 constexpr std::size_t bytes_of(tensor_type type) noexcept {
-    return type <= tensor_type::f8_e4m3 ? 1 : (type <= tensor_type::bf16 ? 2 : (type <= tensor_type::f32 ? 4 : 8));
+    return type <= tensor_type::float8_e4m3 ? 1 : (type <= tensor_type::bfloat16 ? 2 : (type <= tensor_type::float32 ? 4 : 8));
 }
 constexpr std::optional<tensor_type> element_type_named(std::string_view name) noexcept {
     for (int i = 0; i < element_types; ++i)
@@ -40,7 +42,7 @@ constexpr std::optional<tensor_type> element_type_named(std::string_view name) n
 /// Row-major, little-endian. `bytes` belong to the file or the caller.
 struct tensor_view {
     std::string name{};
-    tensor_type type{tensor_type::f32};
+    tensor_type type{tensor_type::float32};
     std::vector<std::uint64_t> shape{};         ///< empty: one value
     std::span<const std::byte> bytes{};
 };
@@ -74,12 +76,12 @@ inline std::string shown(std::span<const std::uint64_t> shape) {
 /// The values as f32, exactly. Throws `weights_error` for types other than F32, F16 and BF16.
 inline std::vector<float> to_floats(const tensor_view& tensor) {
     const std::byte* const from = tensor.bytes.data();
-    if (tensor.type != tensor_type::f32 && tensor.type != tensor_type::f16 && tensor.type != tensor_type::bf16)
+    if (tensor.type != tensor_type::float32 && tensor.type != tensor_type::float16 && tensor.type != tensor_type::bfloat16)
         throw weights_error("tensor " + detail::shown(tensor.name) + ": F32, F16 or BF16 was expected, found " + std::string(name_of(tensor.type)));
     std::vector<float> values(tensor.bytes.size() / bytes_of(tensor.type));
-    if (tensor.type == tensor_type::f32)
+    if (tensor.type == tensor_type::float32)
         for (std::size_t i = 0; i < values.size(); ++i) values[i] = detail::load_f32(from + 4 * i);
-    else if (tensor.type == tensor_type::f16)
+    else if (tensor.type == tensor_type::float16)
         for (std::size_t i = 0; i < values.size(); ++i) values[i] = float_from_half(detail::load_u16(from + 2 * i));
     else
         for (std::size_t i = 0; i < values.size(); ++i) values[i] = float_from_bfloat(detail::load_u16(from + 2 * i));

@@ -1,0 +1,293 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file cloud_test.cpp
+/// The cloud alone, spoken to byte by byte: who is let in, who is served first, what ends a connection and how that is counted.
+#include "../catch.hpp"
+
+#include "fake_network.hpp"
+
+#include <splitdsl/link/in_process.hpp>
+#include <splitdsl/runtime/cloud_core.hpp>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstring>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+using namespace splitdsl;
+using namespace std::chrono_literals;
+using link::message_kind;
+
+namespace {
+
+struct served {
+    explicit served(cloud_options o = {}) {
+        fake::cloud_behaviour.calm(0ms);
+        auto listener = std::make_unique<link::in_process_listener>();
+        door.emplace(*listener);
+        cloud.emplace(fake::network<fake::cloud_behaviour>(), std::span<const std::byte>{}, std::move(o), std::move(listener));
+    }
+    /// Waits until the counters say so: at most two seconds.
+    template <class Condition>
+    bool until(Condition c) const {
+        for (int i = 0; i < 2000; ++i, std::this_thread::sleep_for(1ms))
+            if (c(cloud->counters())) return true;
+        return false;
+    }
+    bool ended(ending why, std::uint64_t times = 1) const {
+        return until([&](const cloud_counters& c) { return c.endings[static_cast<std::size_t>(why)] == times; });
+    }
+    std::optional<link::in_process> door;
+    std::optional<cloud_core> cloud;
+};
+
+/// An edge made of bytes.
+struct raw_edge {
+    explicit raw_edge(served& s) : stream{s.door->connect(1s)} { REQUIRE(stream); }
+    void write(std::span<const std::byte> m) const {
+        for (std::size_t done = 0; done < m.size();) {
+            const auto io = stream->write(m.subspan(done));
+            if (io.what == link::io_result::closed) return;
+            done += io.bytes;
+            if (io.what == link::io_result::would_block) stream->wait(false, true, 10ms);
+        }
+    }
+    void send(link::frame_header h, std::size_t payload = 0, std::byte fill = {}) const {
+        std::vector<std::byte> m(link::header_bytes + payload, fill);
+        link::seal(h, m);
+        write(m);
+    }
+    void hello(std::uint64_t weights = 0) const {
+        auto m = introduction_of(introduction_for(fake::network<fake::edge_behaviour>(), weights));
+        link::seal({.kind = message_kind::hello, .epoch = 9}, m);
+        write(m);
+    }
+    void ask(std::uint32_t sequence, duration budget, std::size_t size = fake::payload_bytes, std::uint8_t cut = 0) const {
+        send({.kind = message_kind::payload, .cut = cut, .epoch = 9, .sequence = sequence, .budget_us = link::wire_microseconds(budget)}, size);
+    }
+    /// The next message's kind, or nothing if the connection ended or two seconds passed.
+    std::optional<message_kind> next() {
+        for (const auto end = std::chrono::steady_clock::now() + 2s; std::chrono::steady_clock::now() < end;) {
+            const auto got = reader.next(*stream);
+            if (got == message_reader::state::message) return reader.header().kind;
+            if (got != message_reader::state::more) return {};
+            stream->wait(true, false, 50ms);
+        }
+        return {};
+    }
+    std::unique_ptr<link::stream> stream;
+    message_reader reader{link::frame_limits::of_edge(fake::outputs * sizeof(float))};
+};
+
+} // namespace
+
+TEST_CASE("a cloud welcomes its like, answers payloads, pings and probes, and echoes stamp, epoch and sequence") {
+    served s;
+    raw_edge e{s};
+    e.hello();
+    REQUIRE(e.next() == message_kind::hello_ack);
+    e.send({.kind = message_kind::ping, .epoch = 9, .sequence = 5, .stamp_us = 77});
+    REQUIRE(e.next() == message_kind::pong);
+    CHECK(e.reader.header().stamp_us == 77);
+    CHECK(e.reader.header().sequence == 5);
+    e.send({.kind = message_kind::probe, .epoch = 9, .sequence = 6}, 500);
+    REQUIRE(e.next() == message_kind::probe_ack);
+    e.ask(3, 10s);
+    REQUIRE(e.next() == message_kind::reply);
+    CHECK(e.reader.header().sequence == 3);
+    CHECK(e.reader.header().epoch == 9);
+    CHECK(e.reader.payload().size() == fake::outputs * sizeof(float));
+    CHECK(s.cloud->counters().requests == 1);
+    e.send({.kind = message_kind::goodbye});
+    CHECK(s.ended(ending::peer_left));
+    CHECK(s.cloud->counters().pings == 2);
+}
+
+TEST_CASE("a cloud refuses other weights with a sentence that names the difference") {
+    served s{{.weights_digest = 1}};
+    raw_edge e{s};
+    e.hello(2);
+    REQUIRE(e.next() == message_kind::refuse);
+    const std::string text{reinterpret_cast<const char*>(e.reader.payload().data()), e.reader.payload().size()};
+    CHECK(text.find("weights digest") != std::string::npos);
+    CHECK(s.ended(ending::refused));
+}
+
+TEST_CASE("malformed input ends its connection with a counted, named reason and harms nobody else") {
+    served s;
+    raw_edge good{s}, bad{s};
+    good.hello();
+    REQUIRE(good.next() == message_kind::hello_ack);
+    SECTION("noise") {
+        std::vector<std::byte> noise(200, std::byte{0x5a});
+        bad.write(noise);
+        CHECK(s.ended(ending::malformed));
+    }
+    SECTION("a payload before the handshake") {
+        bad.ask(1, 1s);
+        CHECK(s.ended(ending::unexpected));
+    }
+    SECTION("a hello that is no handshake") {
+        bad.send({.kind = message_kind::hello}, 100, std::byte{0xff});
+        CHECK(s.ended(ending::refused));
+    }
+    SECTION("a second hello") {
+        bad.hello();
+        REQUIRE(bad.next() == message_kind::hello_ack);
+        bad.hello();
+        CHECK(s.ended(ending::unexpected));
+    }
+    SECTION("an unknown cut") {
+        bad.hello();
+        REQUIRE(bad.next() == message_kind::hello_ack);
+        bad.ask(1, 1s, fake::payload_bytes, 1);
+        CHECK(s.ended(ending::unknown_cut));
+    }
+    SECTION("a payload above its cut's size, of which nothing is read") {
+        bad.hello();
+        REQUIRE(bad.next() == message_kind::hello_ack);
+        bad.send({.kind = message_kind::payload, .epoch = 9, .sequence = 1}, fake::payload_bytes + 1);
+        CHECK(s.ended(ending::wrong_size));
+    }
+    SECTION("a size of 4 GiB in the header allocates nothing") {
+        bad.hello();
+        REQUIRE(bad.next() == message_kind::hello_ack);
+        std::array<std::byte, link::header_bytes> m{};
+        link::encode_header({.kind = message_kind::payload, .payload_bytes = 0xffffffff}, m);
+        bad.write(m);
+        CHECK(s.ended(ending::wrong_size));
+    }
+    SECTION("a payload that is not one of its cut") {
+        bad.hello();
+        REQUIRE(bad.next() == message_kind::hello_ack);
+        bad.ask(1, 1s, fake::payload_bytes - 1);
+        CHECK(s.ended(ending::bad_payload));
+    }
+    SECTION("a reply, which only clouds send") {
+        bad.hello();
+        REQUIRE(bad.next() == message_kind::hello_ack);
+        bad.send({.kind = message_kind::reply}, 16);
+        CHECK(s.ended(ending::unexpected));
+    }
+    CHECK_FALSE(bad.next().has_value());                        // ended
+    good.ask(4, 10s);
+    CHECK(good.next() == message_kind::reply);
+}
+
+TEST_CASE("a damaged payload is shed and counted, and the connection goes on") {
+    served s;
+    raw_edge e{s};
+    e.hello();
+    REQUIRE(e.next() == message_kind::hello_ack);
+    std::vector<std::byte> m(link::header_bytes + fake::payload_bytes);
+    link::seal({.kind = message_kind::payload, .epoch = 9, .sequence = 1, .budget_us = 1'000'000}, m);
+    m[100] ^= std::byte{1};
+    e.write(m);
+    CHECK(e.next() == message_kind::shed);
+    CHECK(s.cloud->counters().damaged == 1);
+    e.ask(2, 10s);
+    CHECK(e.next() == message_kind::reply);
+}
+
+TEST_CASE("an edge that says nothing is sent away") {
+    served s{{.handshake_timeout = 50ms}};
+    raw_edge e{s};
+    CHECK(s.ended(ending::no_handshake));
+}
+
+TEST_CASE("one connection too many is closed") {
+    served s{{.connections_max = 1}};
+    raw_edge first{s};
+    first.hello();
+    REQUIRE(first.next() == message_kind::hello_ack);
+    raw_edge second{s};
+    CHECK(s.ended(ending::full));
+    CHECK_FALSE(second.next().has_value());
+}
+
+TEST_CASE("what cannot be in time any more is shed, by the measured time of the tail") {
+    served s;
+    raw_edge e{s};
+    e.hello();
+    REQUIRE(e.next() == message_kind::hello_ack);
+    e.ask(1, 0s);
+    CHECK(e.next() == message_kind::shed);
+    CHECK(s.cloud->counters().shed_late == 1);
+    fake::cloud_behaviour.stage_ns[1] = 20'000'000;
+    for (std::uint32_t n = 2; n < 10; ++n) {                    // the average learns
+        e.ask(n, 10s);
+        REQUIRE(e.next() == message_kind::reply);
+    }
+    CHECK(to_milliseconds(s.cloud->tail_of(0)) > 5.0);
+    e.ask(20, 3ms);
+    CHECK(e.next() == message_kind::shed);
+}
+
+TEST_CASE("the earliest deadline is served first, and a full queue sheds") {
+    served s{{.queue_max = 2}};
+    raw_edge busy{s}, patient{s}, urgent{s}, unlucky{s};
+    for (auto* e : {&busy, &patient, &urgent, &unlucky}) {
+        e->hello();
+        REQUIRE(e->next() == message_kind::hello_ack);
+    }
+    fake::cloud_behaviour.shut_stage = 1;                       // the only bench is taken until this opens
+    busy.ask(1, 100s);
+    REQUIRE(s.until([](const cloud_counters& c) { return c.requests == 1; }));
+    std::this_thread::sleep_for(20ms);
+    patient.ask(2, 100s);
+    REQUIRE(s.until([](const cloud_counters& c) { return c.requests == 2; }));
+    urgent.ask(3, 50s);
+    REQUIRE(s.until([](const cloud_counters& c) { return c.requests == 3; }));
+    unlucky.ask(4, 10s);
+    CHECK(unlucky.next() == message_kind::shed);
+    CHECK(s.cloud->counters().shed_full == 1);
+    fake::cloud_behaviour.stage_ns[1] = 20'000'000;
+    fake::cloud_behaviour.shut_stage = -1;
+    REQUIRE(busy.next() == message_kind::reply);
+    REQUIRE(patient.next() == message_kind::reply);
+    REQUIRE(urgent.next() == message_kind::reply);
+    // Both waited for the same bench: the later served one waited longer.
+    CHECK(urgent.reader.header().service_us + 10'000 < patient.reader.header().service_us);
+}
+
+TEST_CASE("waiting requests leave by deadline, equal ones in order, and never more than the bound wait") {
+    request_queue<int> q{4};
+    const instant t{1s};
+    CHECK(q.put(t + 3s, 3));
+    CHECK(q.put(t + 1s, 1));
+    CHECK(q.put(t + 2s, 20));
+    CHECK(q.put(t + 2s, 21));
+    CHECK_FALSE(q.put(t, 0));
+    CHECK(q.take() == 1);
+    CHECK(q.take() == 20);
+    CHECK(q.take() == 21);
+    CHECK(q.take() == 3);
+    CHECK(q.empty());
+}
+
+TEST_CASE("the whole input may arrive encoded, and what cannot be decoded ends the connection") {
+    cloud_options o;
+    o.decode_input = [](std::span<const std::byte> from, std::span<const std::span<std::byte>> to) {
+        if (from.size() != 4) return false;
+        std::memcpy(to[0].data(), from.data(), 4);
+        return true;
+    };
+    o.encoded_input_max = 8;
+    served s{std::move(o)};
+    raw_edge e{s};
+    e.hello();
+    REQUIRE(e.next() == message_kind::hello_ack);
+    e.ask(1, 10s, 4, link::whole_input);
+    REQUIRE(e.next() == message_kind::reply);
+    float first{};
+    std::memcpy(&first, e.reader.payload().data(), sizeof first);
+    CHECK(first == fake::answer_to(0));
+    e.ask(2, 10s, 5, link::whole_input);
+    CHECK_FALSE(e.next().has_value());
+    CHECK(s.ended(ending::bad_payload));
+}
