@@ -11,6 +11,7 @@
 #include <splitdsl/policy/all_edge.hpp>
 #include <splitdsl/policy/sage.hpp>
 #include <splitdsl/policy/weighted.hpp>
+#include <splitdsl/radio/cellular.hpp>
 #include <splitdsl/runtime/cloud.hpp>
 #include <splitdsl/runtime/describe.hpp>
 #include <splitdsl/runtime/dispatch.hpp>

@@ -174,7 +174,9 @@ TEST_CASE("malformed input ends its connection with a counted, named reason and 
         bad.send({.kind = message_kind::reply}, 16);
         CHECK(s.ended(ending::unexpected));
     }
-    CHECK_FALSE(bad.next().has_value());                        // ended
+    auto last = bad.next();
+    if (last == message_kind::refuse) last = bad.next();        // a hello is told why
+    CHECK_FALSE(last.has_value());                              // ended
     good.ask(4, 10s);
     CHECK(good.next() == message_kind::reply);
 }

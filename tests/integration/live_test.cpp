@@ -271,6 +271,37 @@ TEST_CASE("a hung stage is answered by the sentinel with the previous answer, an
     CHECK(edge.counters().frame.abandoned >= 1);                // what was submitted meanwhile never reached the hung thread
 }
 
+TEST_CASE("an early exit answers when the policy trusts it, and is the first last resort when it does not") {
+    struct trusting : fake::quiet {
+        action on(stage_done s, const link_view&, const budget&) noexcept {
+            return s.exit == 0 && s.confidence > 0.8F ? action::answer_with(0) : action::go_on();
+        }
+        using fake::quiet::on;
+    };
+    reset_behaviour();
+    auto o = impatient();
+    std::array<exit_place, 1> exits{exit_place{.stage = 1, .first_float = fake::outputs, .floats = fake::outputs}};
+    exits[0].confidence = [](std::span<const float> v) { return v[0] == fake::answer_to(6) + fake::exit_offset ? 0.9F : 0.1F; };
+    o.exits = exits;
+    edge_core<trusting> edge{fake::network<fake::edge_behaviour>(42, 2 * fake::outputs), {}, trusting{}, o, nullptr};
+    fake::edge_behaviour.has_exit = true;
+    std::array<float, fake::outputs> out{};
+    answer a = edge.infer(fake::tagged_input{5}.spans, out);
+    CHECK(a.source == answer_source::edge);
+    CHECK(out[0] == fake::answer_to(5));
+    a = edge.infer(fake::tagged_input{6}.spans, out);
+    CHECK(a.source == answer_source::exit);
+    CHECK(a.exit == 0);
+    CHECK(out[0] == fake::answer_to(6) + fake::exit_offset);
+    fake::edge_behaviour.shut_stage = 2;                        // behind the exit
+    a = edge.infer(fake::tagged_input{7}.spans, out);
+    CHECK(a.source == answer_source::exit);
+    CHECK(out[0] == fake::answer_to(7) + fake::exit_offset);
+    CHECK(a.on_time);
+    fake::edge_behaviour.shut_stage = -1;
+    CHECK(edge.counters().answer.exit == 2);
+}
+
 TEST_CASE("before there is any answer, the last resort is the caller's preset") {
     reset_behaviour();
     fake::edge_behaviour.stage_ns[0] = 1000;

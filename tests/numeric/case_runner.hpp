@@ -52,7 +52,7 @@ inline parameter_map random_weights(const graph::description& d, unsigned seed) 
 /// How many branches the select behind an input has; 0 for every other input.
 inline int commands_of(const graph::description& d, std::string_view input) {
     for (std::size_t i = 0; i < d.ops.size(); ++i)
-        if (d.ops[i].kind == op_kind::select && std::string_view(std::string(d.ops[static_cast<std::size_t>(d.b[i])].label)) == input) return d.ops[i].out;
+        if (d.ops[i].kind == op_kind::select && std::string(d.ops[static_cast<std::size_t>(d.b[i])].label) == input) return d.ops[i].out;
     return 0;
 }
 

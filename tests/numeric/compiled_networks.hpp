@@ -27,7 +27,7 @@ compiled_row compiled_words();
 
 namespace numeric {
 
-/// Every word's network (word_networks.hpp), for every set that was built, whether it runs here or not.
+/// Every word's network (word_networks.hpp), and a row for every set that was built, narrowest first; empty if it does not run here.
 std::span<const splitdsl::graph::description> word_descriptions();
 std::vector<compiled_row> word_rows();
 /// The networks of tests/static/networks.hpp.

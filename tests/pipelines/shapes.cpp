@@ -33,17 +33,19 @@ std::span<const splitdsl::graph::description> shape_descriptions() { return desc
 std::vector<compiled_row> shape_rows() {
     shapes* const every = nullptr;
     std::vector<compiled_row> rows;
+    // Even asking a set for its pipelines runs that set's instructions.
+    const auto add = [&](splitdsl::instruction_set set, auto get) { rows.push_back(splitdsl::runs_here(set) ? get() : compiled_row{set, nullptr, 0}); };
 #if defined(SPLITDSL_PIPELINE_HAS_baseline)
-    rows.push_back(row_of<splitdsl::instruction_set::baseline>(every));
+    add(splitdsl::instruction_set::baseline, [&] { return row_of<splitdsl::instruction_set::baseline>(every); });
 #endif
 #if defined(SPLITDSL_PIPELINE_HAS_neon)
-    rows.push_back(row_of<splitdsl::instruction_set::neon>(every));
+    add(splitdsl::instruction_set::neon, [&] { return row_of<splitdsl::instruction_set::neon>(every); });
 #endif
 #if defined(SPLITDSL_PIPELINE_HAS_avx2_fma)
-    rows.push_back(row_of<splitdsl::instruction_set::avx2_fma>(every));
+    add(splitdsl::instruction_set::avx2_fma, [&] { return row_of<splitdsl::instruction_set::avx2_fma>(every); });
 #endif
 #if defined(SPLITDSL_PIPELINE_HAS_avx512)
-    rows.push_back(row_of<splitdsl::instruction_set::avx512>(every));
+    add(splitdsl::instruction_set::avx512, [&] { return row_of<splitdsl::instruction_set::avx512>(every); });
 #endif
     return rows;
 }

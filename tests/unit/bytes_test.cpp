@@ -254,8 +254,8 @@ TEST_CASE("a flat tensor keeps its constant exactly") {
     std::vector<float> back(3);
     for (const float c : {largest, -largest, 1.5e38f}) {
         REQUIRE(decoded(codec_id::affine8, encoded(codec_id::affine8, {c, c, c}), back));
-        const float quarter = std::copysign(largest / 4, c);
-        for (const float v : back) CHECK((std::fabs(v - c) <= std::fabs(c) * 5e-7f || std::fabs(v - quarter) <= std::fabs(quarter) * 5e-7f));
+        const float expected = std::copysign(std::min(std::fabs(c), largest / 2), c);
+        for (const float v : back) CHECK(std::fabs(v - expected) <= std::fabs(expected) * 5e-7f);
     }
     REQUIRE(decoded(codec_id::affine8, encoded(codec_id::affine8, {1e-40f, 1e-40f, 1e-40f}), back));
     for (const float v : back) CHECK(v == 0);
@@ -807,12 +807,13 @@ TEST_CASE("any single changed byte of a handshake gives an error or another hand
     for (std::size_t at = 0; at < b.size(); ++at)
         for (const int change : {1, 128, 255}) {
             const blob bad = with_byte(b, at, change);
-            bool refused = false;
+            bool refused = false, same = false;
             try {
-                REQUIRE_FALSE(decode_handshake(bad) == sample());
+                same = decode_handshake(bad) == sample();
             } catch (const wire_error&) {
                 refused = true;
             }
+            REQUIRE_FALSE(same);
             if (at < 4) REQUIRE(refused);
         }
 }

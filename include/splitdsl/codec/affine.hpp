@@ -18,7 +18,7 @@
 /// - *Range without 0:* the formula is kept, so values saturate: [990, 1000] has zero point 0 and everything becomes levels * scale = 10.
 ///   That is the published quantiser. Put an activation or a bias that brings 0 into the range before such a bottleneck.
 /// - *Flat range* (max == min, or a scale below the smallest normal f32): a constant c is kept exactly (scale = |c|, zero point 0 or 1);
-///   |c| below the smallest normal f32 becomes 0.
+///   |c| below the smallest normal f32 becomes 0; |c| too large to be a scale is kept to within rounding, up to half of f32's maximum.
 /// - *NaN, infinities:* ignored by min and max. NaN becomes the zero point (x' = 0), infinities become the ends.
 ///   No finite value at all: scale 1, zero point 0, all q 0.
 /// - *Range wider than half of f32's maximum:* both ends are first brought within a quarter of it, so that x' stays finite.
@@ -97,7 +97,7 @@ template <affine_level Q>
         const float constant = low > 0 ? low : (high < 0 ? high : 0.0f);        // the end nearest to zero
         const float magnitude = constant < 0 ? -constant : constant;
         if (magnitude < smallest) return {};
-        if (magnitude > widest / levels) return {magnitude / levels, constant < 0 ? affine_levels<Q> : 0};
+        if (magnitude > widest / levels) return {(magnitude < widest ? magnitude : widest) / levels, constant < 0 ? affine_levels<Q> : 0};
         return {magnitude, constant < 0 ? 1 : 0};
     }
     const float zero = -low / scale;

@@ -167,6 +167,7 @@ private:
             if (got == message_reader::state::broken) return end(ending_for(reader.fault())), false;
             if (got == message_reader::state::damaged) {
                 sink.payload_damaged();
+                if (!known) return end(ending::malformed), false;
                 if (h.kind == link::message_kind::payload) shed(h);     // the edge need not wait in vain
             } else if (!take(h, self)) return false;
         }

@@ -110,7 +110,10 @@ public:
         asked_bytes.store(total, std::memory_order_relaxed);
         asked_at.store(now.time_since_epoch().count(), std::memory_order_relaxed);
         asked_sequence.store(p.sequence, std::memory_order_release);
-        if (!box.post(total, now)) return {};
+        if (!box.post(total, now)) {
+            answered_sequence.store(p.sequence, std::memory_order_relaxed);     // nothing is awaited
+            return {};
+        }
         return {.taken = true, .epoch = e, .bytes = total};
     }
     const incoming_reply* oldest_reply() const noexcept { return replies.oldest(); }
