@@ -68,7 +68,8 @@ struct raw_edge {
         write(m);
     }
     void ask(std::uint32_t sequence, duration budget, std::size_t size = fake::payload_bytes, std::uint8_t cut = 0) const {
-        send({.kind = message_kind::payload, .cut = cut, .epoch = 9, .sequence = sequence, .budget_us = link::wire_microseconds(budget)}, size);
+        send({.kind = message_kind::payload, .cut = cut, .epoch = 9, .sequence = sequence, .budget_us = link::wire_microseconds(budget)},
+             size);
     }
     /// The next message's kind, or nothing if the connection ended or two seconds passed.
     std::optional<message_kind> next() {
@@ -175,8 +176,8 @@ TEST_CASE("malformed input ends its connection with a counted, named reason and 
         CHECK(s.ended(ending::unexpected));
     }
     auto last = bad.next();
-    if (last == message_kind::refuse) last = bad.next();        // a hello is told why
-    CHECK_FALSE(last.has_value());                              // ended
+    if (last == message_kind::refuse) last = bad.next(); // a hello is told why
+    CHECK_FALSE(last.has_value());                       // ended
     good.ask(4, 10s);
     CHECK(good.next() == message_kind::reply);
 }
@@ -221,7 +222,7 @@ TEST_CASE("what cannot be in time any more is shed, by the measured time of the 
     CHECK(e.next() == message_kind::shed);
     CHECK(s.cloud->counters().shed_late == 1);
     fake::cloud_behaviour.stage_ns[1] = 20'000'000;
-    for (std::uint32_t n = 2; n < 10; ++n) {                    // the average learns
+    for (std::uint32_t n = 2; n < 10; ++n) { // the average learns
         e.ask(n, 10s);
         REQUIRE(e.next() == message_kind::reply);
     }
@@ -237,7 +238,7 @@ TEST_CASE("the earliest deadline is served first, and a full queue sheds") {
         e->hello();
         REQUIRE(e->next() == message_kind::hello_ack);
     }
-    fake::cloud_behaviour.shut_stage = 1;                       // the only bench is taken until this opens
+    fake::cloud_behaviour.shut_stage = 1; // the only bench is taken until this opens
     busy.ask(1, 100s);
     REQUIRE(s.until([](const cloud_counters& c) { return c.requests == 1; }));
     std::this_thread::sleep_for(20ms);

@@ -23,12 +23,12 @@ inline constexpr std::size_t input_bytes = 64, payload_bytes = 936, outputs = 4;
 
 /// What the stages of this test binary's fake networks do; edge and cloud have their own.
 struct behaviour {
-    std::atomic<std::int64_t> stage_ns[3]{};        ///< busy time of head, tail's first half, tail's second half
+    std::atomic<std::int64_t> stage_ns[3]{}; ///< busy time of head, tail's first half, tail's second half
     std::atomic<bool> answers_nan{};
-    std::atomic<bool> has_exit{};                   ///< only for a network with twice the outputs
+    std::atomic<bool> has_exit{}; ///< only for a network with twice the outputs
     std::atomic<std::int64_t> hang_ns{};
-    std::atomic<int> shut_stage{-1};                ///< this stage does not end until another value is here
-    std::atomic<int> hang_stage{-1};                ///< the stage whose next run takes `hang_ns` longer
+    std::atomic<int> shut_stage{-1}; ///< this stage does not end until another value is here
+    std::atomic<int> hang_stage{-1}; ///< the stage whose next run takes `hang_ns` longer
 
     /// Back to normal: every stage takes `each`.
     void calm(duration each) {
@@ -70,12 +70,10 @@ bool run(const frame_memory& m, int first, int last, const std::atomic<bool>* st
     for (int k = first; k < last; ++k) {
         if (stop->load(std::memory_order_relaxed)) return false;
         std::uint32_t tag{};
-        if (k == 0) {
-            std::memcpy(m.arena, m.inputs[0], sizeof tag);
-        }
+        if (k == 0) { std::memcpy(m.arena, m.inputs[0], sizeof tag); }
         std::memcpy(&tag, m.arena, sizeof tag);
         pass(B, k);
-        if (k == 1 && B.has_exit.load())                            // the exit's values lie behind the main output
+        if (k == 1 && B.has_exit.load()) // the exit's values lie behind the main output
             for (std::size_t i = 0; i < outputs; ++i) m.outputs[outputs + i] = answer_to(tag) + exit_offset;
         if (k == 2)
             for (std::size_t i = 0; i < outputs; ++i)
@@ -100,9 +98,21 @@ inline constexpr std::uint64_t macs[]{1, 1, 1};
 
 template <behaviour& B>
 pipeline network(std::uint64_t fingerprint = 42, std::size_t output_floats = outputs) {
-    return {.network = "fake", .instruction_set = "any", .fingerprint = fingerprint, .arena_bytes = 4096, .packed_bytes = 0,
-            .output_floats = output_floats, .stages = 3, .stage_macs = macs, .cuts = cuts, .inputs = ins, .outputs = outs, .pack = nullptr, .run = run<B>,
-            .store_payload = store, .load_payload = load};
+    return {.network = "fake",
+            .instruction_set = "any",
+            .fingerprint = fingerprint,
+            .arena_bytes = 4096,
+            .packed_bytes = 0,
+            .output_floats = output_floats,
+            .stages = 3,
+            .stage_macs = macs,
+            .cuts = cuts,
+            .inputs = ins,
+            .outputs = outs,
+            .pack = nullptr,
+            .run = run<B>,
+            .store_payload = store,
+            .load_payload = load};
 }
 
 /// One input with a tag that the answer has to show.

@@ -150,7 +150,7 @@ void check_frame_path(std::unique_ptr<link::listener> listener, std::unique_ptr<
         for (int i = 0; i < n; ++i) {
             const fake::tagged_input in{static_cast<std::uint32_t>(i)};
             std::array<float, fake::outputs> out{};
-            if (i % 20 == 7) fake::cloud_behaviour.hang(1, 40ms);       // a fallback now, a late reply later
+            if (i % 20 == 7) fake::cloud_behaviour.hang(1, 40ms); // a fallback now, a late reply later
             edge.infer(in.spans, out);
             std::this_thread::sleep_for(2ms);
         }
@@ -168,7 +168,7 @@ void check_frame_path(std::unique_ptr<link::listener> listener, std::unique_ptr<
     counting = false;
     const long new_faults = page_faults("sd-compute") - faults;
     const auto after = edge.counters();
-    CHECK(after.answer.offloaded > before.answer.offloaded);            // every way of a frame was taken
+    CHECK(after.answer.offloaded > before.answer.offloaded); // every way of a frame was taken
     CHECK(after.answer.local > before.answer.local);
     CHECK(after.answer.fallback > before.answer.fallback);
     CHECK(after.frame.late > before.frame.late);
@@ -177,15 +177,15 @@ void check_frame_path(std::unique_ptr<link::listener> listener, std::unique_ptr<
     for (int t = 0; t < others; ++t) {
         INFO(what << ": " << names[static_cast<std::size_t>(t)]);
         std::printf("%-10s %-12s over %d frames: %ld allocations, %ld releases, %ld mutexes, %ld futex waits, %ld futex wakes\n", what,
-                    names[static_cast<std::size_t>(t)], n, counts[t][allocations].load(), counts[t][releases].load(), counts[t][mutexes].load(),
-                    counts[t][waits].load(), counts[t][wakes].load());
+                    names[static_cast<std::size_t>(t)], n, counts[t][allocations].load(), counts[t][releases].load(),
+                    counts[t][mutexes].load(), counts[t][waits].load(), counts[t][wakes].load());
         CHECK(counts[t][allocations] == 0);
         CHECK(counts[t][releases] == 0);
         CHECK(counts[t][mutexes] == 0);
     }
     std::printf("%-10s sd-compute   page faults: %ld\n", what, new_faults);
     CHECK(new_faults == 0);
-    CHECK(counts[compute][waits] > 0);                                  // the interposition sees this program's own calls
+    CHECK(counts[compute][waits] > 0); // the interposition sees this program's own calls
 }
 
 } // namespace

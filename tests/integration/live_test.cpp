@@ -30,7 +30,9 @@ using namespace std::chrono_literals;
 namespace {
 
 struct offload_when_up : fake::quiet {
-    action on(stage_done s, const link_view& l, const budget&) noexcept { return s.stage == 0 && l.up ? action::offload_at(0) : action::go_on(); }
+    action on(stage_done s, const link_view& l, const budget&) noexcept {
+        return s.stage == 0 && l.up ? action::offload_at(0) : action::go_on();
+    }
     using fake::quiet::on;
 };
 struct input_to_cloud : fake::quiet {
@@ -53,21 +55,31 @@ void reset_behaviour() {
 edge_options impatient() {
     edge_options o{.deadline = 30ms, .reserve = 12ms, .calibration_runs = 0};
     o.breaker = {.failures_to_open = 3, .first_pause = 20ms, .longest_pause = 60ms};
-    o.threads = {.real_time_priority = 5};                      // if this account may; other work on the machine then disturbs less
-    o.link = {.ping_interval = 20ms, .probe_interval = 200ms, .probe_bytes = 512, .silence = 100ms, .stuck = 150ms, .dead = 300ms,
-              .connect_timeout = 300ms, .first_retry = 5ms, .longest_retry = 40ms};
+    o.threads = {.real_time_priority = 5}; // if this account may; other work on the machine then disturbs less
+    o.link = {.ping_interval = 20ms,
+              .probe_interval = 200ms,
+              .probe_bytes = 512,
+              .silence = 100ms,
+              .stuck = 150ms,
+              .dead = 300ms,
+              .connect_timeout = 300ms,
+              .first_retry = 5ms,
+              .longest_retry = 40ms};
     return o;
 }
 
 template <class Edge>
 bool wait_for_link(Edge& edge, duration patience = 5s) {
-    for (const auto until = std::chrono::steady_clock::now() + patience; std::chrono::steady_clock::now() < until; std::this_thread::sleep_for(1ms))
+    for (const auto until = std::chrono::steady_clock::now() + patience; std::chrono::steady_clock::now() < until;
+         std::this_thread::sleep_for(1ms))
         if (edge.link_now().up) return true;
     return false;
 }
 
 /// Frames through `edge`; `before(i)` runs before each. Every answer has to be its own frame's.
-struct tally { int answered{}, wrong{}, not_counted_up{}, own{}; };
+struct tally {
+    int answered{}, wrong{}, not_counted_up{}, own{};
+};
 template <class Edge>
 tally drive(Edge& edge, int frames, const std::function<void(int)>& before = {}) {
     tally t{};
@@ -94,16 +106,18 @@ template <class Edge>
 void check_promise(const Edge& edge, const tally& t, int frames, const char* what) {
     const auto c = edge.counters();
     INFO(what);
-    std::printf("%-18s %4d frames: cloud %4llu fallback %4llu edge %4llu held %3llu | misses %llu, of them host stalls %llu; covered misses %llu, uncovered %llu | "
+    std::printf("%-18s %4d frames: cloud %4llu fallback %4llu edge %4llu held %3llu | misses %llu, of them host stalls %llu; covered "
+                "misses %llu, uncovered %llu | "
                 "late %llu dup %llu shed %llu connects %llu p99 %.1f max %.1f ms\n",
                 what, frames, static_cast<unsigned long long>(c.answer.offloaded), static_cast<unsigned long long>(c.answer.fallback),
-                static_cast<unsigned long long>(c.answer.local), static_cast<unsigned long long>(c.answer.held), static_cast<unsigned long long>(c.answer.misses),
-                static_cast<unsigned long long>(c.answer.host_stalls), static_cast<unsigned long long>(c.frame.covered_misses),
-                static_cast<unsigned long long>(c.frame.uncovered), static_cast<unsigned long long>(c.frame.late), static_cast<unsigned long long>(c.frame.duplicates),
+                static_cast<unsigned long long>(c.answer.local), static_cast<unsigned long long>(c.answer.held),
+                static_cast<unsigned long long>(c.answer.misses), static_cast<unsigned long long>(c.answer.host_stalls),
+                static_cast<unsigned long long>(c.frame.covered_misses), static_cast<unsigned long long>(c.frame.uncovered),
+                static_cast<unsigned long long>(c.frame.late), static_cast<unsigned long long>(c.frame.duplicates),
                 static_cast<unsigned long long>(c.frame.shed), static_cast<unsigned long long>(c.link.connects),
                 to_milliseconds(edge.distributions().latency.quantile(0.99)), to_milliseconds(edge.distributions().latency.max()));
     CHECK(t.answered == frames);
-    CHECK(t.wrong == 0);                                        // neither a late nor a foreign reply was delivered
+    CHECK(t.wrong == 0); // neither a late nor a foreign reply was delivered
     CHECK(t.not_counted_up == 0);
     CHECK(c.answer.answered == static_cast<std::uint64_t>(frames));
     CHECK(c.answer.misses == c.answer.host_stalls);
@@ -122,7 +136,8 @@ struct rig {
         REQUIRE(wait_for_link(*edge));
     }
     void start_cloud(std::uint16_t at) {
-        cloud.emplace(fake::network<fake::cloud_behaviour>(), std::span<const std::byte>{}, cloud_options{}, std::make_unique<link::tcp_listener>(at));
+        cloud.emplace(fake::network<fake::cloud_behaviour>(), std::span<const std::byte>{}, cloud_options{},
+                      std::make_unique<link::tcp_listener>(at));
     }
     std::uint16_t port{};
     std::optional<cloud_core> cloud;
@@ -143,10 +158,13 @@ TEST_CASE("every frame is answered in time over TCP without faults, nearly all b
 
 TEST_CASE("every frame is answered in time whatever the relay does to the link") {
     using link::impairment;
-    struct spell { const char* name; impairment bad; };
-    const auto s = GENERATE(spell{"delay step", {.delay = 25ms}}, spell{"jitter", {.jitter = 30ms}}, spell{"rate collapse", {.rate = {100e3}}},
-                            spell{"blackhole", {.blackhole = true}}, spell{"stall", {.stall = true}}, spell{"corruption", {.corruption = 0.3}},
-                            spell{"slow drip", {.drip = 3000}});
+    struct spell {
+        const char* name;
+        impairment bad;
+    };
+    const auto s = GENERATE(spell{"delay step", {.delay = 25ms}}, spell{"jitter", {.jitter = 30ms}},
+                            spell{"rate collapse", {.rate = {100e3}}}, spell{"blackhole", {.blackhole = true}},
+                            spell{"stall", {.stall = true}}, spell{"corruption", {.corruption = 0.3}}, spell{"slow drip", {.drip = 3000}});
     rig r;
     const int n = frames_wanted();
     const auto t = drive(*r.edge, n, [&](int i) {
@@ -154,7 +172,7 @@ TEST_CASE("every frame is answered in time whatever the relay does to the link")
         if (i % 20 == 15) r.relay->set(link::direction::both, {});
     });
     check_promise(*r.edge, t, n, s.name);
-    CHECK(r.edge->counters().answer.offloaded < static_cast<std::uint64_t>(n));     // the fault did something
+    CHECK(r.edge->counters().answer.offloaded < static_cast<std::uint64_t>(n)); // the fault did something
     CHECK(r.edge->counters().answer.offloaded > 0);
 }
 
@@ -174,7 +192,7 @@ TEST_CASE("every frame is answered in time while connections go half open") {
     rig r;
     const int n = frames_wanted();
     const auto t = drive(*r.edge, n, [&](int i) {
-        if (i % 30 == 5) r.relay->set(link::direction::both, {.blackhole = true});  // gone without a word
+        if (i % 30 == 5) r.relay->set(link::direction::both, {.blackhole = true}); // gone without a word
         if (i % 30 == 20) r.relay->reset_connections(), r.relay->set(link::direction::both, {});
     });
     check_promise(*r.edge, t, n, "half-open");
@@ -212,8 +230,8 @@ TEST_CASE("a cloud that answers NaN is not believed") {
 TEST_CASE("a cloud whose answers have another size is not believed") {
     reset_behaviour();
     cloud_core cloud{fake::network<fake::cloud_behaviour>(42, 7), {}, {}, std::make_unique<link::tcp_listener>(std::uint16_t{0})};
-    edge_core<offload_when_up> edge{fake::network<fake::edge_behaviour>(), {}, offload_when_up{}, impatient(),
-                                    std::make_unique<link::tcp>("127.0.0.1", cloud.port())};
+    edge_core<offload_when_up> edge{
+        fake::network<fake::edge_behaviour>(), {}, offload_when_up{}, impatient(), std::make_unique<link::tcp>("127.0.0.1", cloud.port())};
     REQUIRE(wait_for_link(edge));
     const int n = frames_wanted();
     const auto t = drive(edge, n);
@@ -253,7 +271,7 @@ TEST_CASE("a hung stage is answered by the sentinel with the previous answer, an
     fake::edge_behaviour.shut_stage = 1;
     a = edge.infer(second.spans, out);
     CHECK(a.source == answer_source::held);
-    CHECK(out[0] == fake::answer_to(7));                        // the previous answer
+    CHECK(out[0] == fake::answer_to(7)); // the previous answer
     CHECK(a.age > 30ms);
     CHECK(to_milliseconds(a.timings.total) > 29.0);
     for (std::uint32_t tag = 9; tag < 12; ++tag) {
@@ -263,12 +281,13 @@ TEST_CASE("a hung stage is answered by the sentinel with the previous answer, an
     }
     fake::edge_behaviour.shut_stage = -1;
     std::uint32_t tag = 12;
-    for (a.source = answer_source::held; tag < 60 && a.source == answer_source::held; ++tag) a = edge.infer(fake::tagged_input{tag}.spans, out);
+    for (a.source = answer_source::held; tag < 60 && a.source == answer_source::held; ++tag)
+        a = edge.infer(fake::tagged_input{tag}.spans, out);
     CHECK(a.source == answer_source::edge);
     CHECK(out[0] == fake::answer_to(tag - 1));
-    std::this_thread::sleep_for(5ms);                           // the compute thread's counters follow its answer
+    std::this_thread::sleep_for(5ms); // the compute thread's counters follow its answer
     CHECK(edge.counters().frame.covered_misses == 0);
-    CHECK(edge.counters().frame.abandoned >= 1);                // what was submitted meanwhile never reached the hung thread
+    CHECK(edge.counters().frame.abandoned >= 1); // what was submitted meanwhile never reached the hung thread
 }
 
 TEST_CASE("an early exit answers when the policy trusts it, and is the first last resort when it does not") {
@@ -293,7 +312,7 @@ TEST_CASE("an early exit answers when the policy trusts it, and is the first las
     CHECK(a.source == answer_source::exit);
     CHECK(a.exit == 0);
     CHECK(out[0] == fake::answer_to(6) + fake::exit_offset);
-    fake::edge_behaviour.shut_stage = 2;                        // behind the exit
+    fake::edge_behaviour.shut_stage = 2; // behind the exit
     a = edge.infer(fake::tagged_input{7}.spans, out);
     CHECK(a.source == answer_source::exit);
     CHECK(out[0] == fake::answer_to(7) + fake::exit_offset);
@@ -328,7 +347,7 @@ TEST_CASE("one frame at a time: a second submit before the answer is refused, wr
     answer a{.values = out};
     while (!edge.poll(a)) std::this_thread::yield();
     CHECK(a.frame == frame);
-    CHECK_FALSE(edge.poll(a));                                  // an answer is delivered once
+    CHECK_FALSE(edge.poll(a)); // an answer is delivered once
     const std::array<std::span<const std::byte>, 1> too_short{std::span{in.bytes}.first(10)};
     CHECK(edge.submit(too_short) == 0);
     CHECK(edge.counters().answer.refused == 2);
@@ -336,7 +355,10 @@ TEST_CASE("one frame at a time: a second submit before the answer is refused, wr
 
 TEST_CASE("the whole input can go to the cloud; without a fallback a dead link shows as misses") {
     rig r;
-    edge_core<input_to_cloud> edge{fake::network<fake::edge_behaviour>(), {}, input_to_cloud{}, impatient(),
+    edge_core<input_to_cloud> edge{fake::network<fake::edge_behaviour>(),
+                                   {},
+                                   input_to_cloud{},
+                                   impatient(),
                                    std::make_unique<link::tcp>("127.0.0.1", r.relay->port())};
     REQUIRE(wait_for_link(edge));
     auto t = drive(edge, 20);
@@ -364,7 +386,10 @@ TEST_CASE("a paced edge keeps to its profile") {
 TEST_CASE("a cloud of another graph or other weights is refused with a sentence") {
     reset_behaviour();
     cloud_core cloud{fake::network<fake::cloud_behaviour>(43), {}, {}, std::make_unique<link::tcp_listener>(std::uint16_t{0})};
-    edge_core<offload_when_up> edge{fake::network<fake::edge_behaviour>(42), {}, offload_when_up{}, impatient(),
+    edge_core<offload_when_up> edge{fake::network<fake::edge_behaviour>(42),
+                                    {},
+                                    offload_when_up{},
+                                    impatient(),
                                     std::make_unique<link::tcp>("127.0.0.1", cloud.port())};
     CHECK_FALSE(wait_for_link(edge, 300ms));
     CHECK(edge.link_failure().find("fingerprint") != std::string::npos);
@@ -374,7 +399,9 @@ TEST_CASE("a cloud of another graph or other weights is refused with a sentence"
 
 TEST_CASE("options that do not belong to the network are refused") {
     const std::array<duration, 2> two{1ms, 1ms};
-    const auto build = [](const edge_options& o) { edge_core<never_offload> e{fake::network<fake::edge_behaviour>(), {}, never_offload{}, o, nullptr}; };
+    const auto build = [](const edge_options& o) {
+        edge_core<never_offload> e{fake::network<fake::edge_behaviour>(), {}, never_offload{}, o, nullptr};
+    };
     CHECK_THROWS_AS(build({.stage_times = two}), option_error);
     CHECK_THROWS_AS(build({.deadline = duration{}}), option_error);
     const std::array<exit_place, 1> outside{exit_place{.stage = 3}};

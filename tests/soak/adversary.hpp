@@ -20,15 +20,31 @@ using namespace std::chrono_literals;
 
 inline constexpr int kinds = 16;
 inline constexpr std::array<const char*, kinds> kind_names{
-    "loss",       "burst",   "delay step", "jitter",     "rate collapse", "blackhole",    "reset",       "half-open",
-    "reorder",    "duplicate", "corruption", "slow drip", "server stall",  "server kill", "wrong answer", "clock jump"};
-enum kind_index { loss, burst, delay_step, jitter, rate_collapse, blackhole, reset, half_open, reorder, duplicate, corruption, slow_drip,
-                  server_stall, server_kill, wrong_answer, clock_jump };
+    "loss",    "burst",     "delay step", "jitter",    "rate collapse", "blackhole",   "reset",        "half-open",
+    "reorder", "duplicate", "corruption", "slow drip", "server stall",  "server kill", "wrong answer", "clock jump"};
+enum kind_index {
+    loss,
+    burst,
+    delay_step,
+    jitter,
+    rate_collapse,
+    blackhole,
+    reset,
+    half_open,
+    reorder,
+    duplicate,
+    corruption,
+    slow_drip,
+    server_stall,
+    server_kill,
+    wrong_answer,
+    clock_jump
+};
 
 /// Offloads most frames, at either cut or whole; declines some replies; takes some exits. Deterministic for its seed.
 struct restless_policy {
     splitdsl::detail::xoshiro256 random{1};
-    int wish{};             // -2: stay; -1, 0, 1: the cut to offload at
+    int wish{}; // -2: stay; -1, 0, 1: the cut to offload at
 
     action on(frame_start, const link_view&, const budget&) noexcept {
         const auto dice = random.below(100);
@@ -41,7 +57,9 @@ struct restless_policy {
         if (s.stage == 2 && wish == 1) return action::offload_at(1);
         return action::go_on();
     }
-    verdict on(reply_arrived, const link_view&, const budget&) noexcept { return random.chance(0.03) ? verdict::keep_going : verdict::accept; }
+    verdict on(reply_arrived, const link_view&, const budget&) noexcept {
+        return random.chance(0.03) ? verdict::keep_going : verdict::accept;
+    }
     action on(link_event, const link_view&, const budget&) noexcept { return action::nothing(); }
 };
 
@@ -75,28 +93,30 @@ struct adversary {
         beyond = random.chance(1.0 / 12);
         const duration room = rules.deadline - rules.last_resort_lead - rules.remaining[1];
         const auto dice = random.below(10);
-        head = dice < 2 ? room : dice < 4 ? room * 9 / 10 : share(room / 2);    // exactly what is left, nearly that, comfortable
+        head = dice < 2 ? room : dice < 4 ? room * 9 / 10 : share(room / 2); // exactly what is left, nearly that, comfortable
         left = rules.remaining[1];
         if (beyond && random.chance(0.4)) head = share(rules.deadline * 3);
     }
     duration stage_time(std::uint32_t, int k) {
-        if (k == 0) return std::max(head - 200us, duration{});                  // the rest is handing over
+        if (k == 0) return std::max(head - 200us, duration{}); // the rest is handing over
         if (beyond && random.chance(0.3)) return share(rules.deadline * 2);
         const duration bound = rules.remaining[k] - rules.remaining[k + 1];
-        const duration own = k == 3 ? bound - 60us : bound;                     // what oversleeping and claiming may take
+        const duration own = k == 3 ? bound - 60us : bound; // what oversleeping and claiming may take
         return random.chance(0.5) ? std::max(own, duration{}) : share(std::max(own, duration{}));
     }
     duration hand_over_time(std::uint32_t, int cut) { return cut == 0 ? share(200us) : duration{}; }
     duration oversleep(std::uint32_t) {
-        if (kind == clock_jump && random.chance(0.004)) return share(10s);       // the machine was suspended: not covered
+        if (kind == clock_jump && random.chance(0.004)) return share(10s); // the machine was suspended: not covered
         return share(50us);
     }
     duration claim_delay(std::uint32_t) { return beyond ? share(800us) : share(10us); }
-    sim::exit_seen exit_of(std::uint32_t, int k) { return k == 1 ? sim::exit_seen{0, static_cast<float>(random.uniform())} : sim::exit_seen{}; }
+    sim::exit_seen exit_of(std::uint32_t, int k) {
+        return k == 1 ? sim::exit_seen{0, static_cast<float>(random.uniform())} : sim::exit_seen{};
+    }
 
     sim::cloud_service serve(std::uint32_t, int, instant t) {
         sim::cloud_service s{.time = share(5ms)};
-        if (random.chance(0.3)) {                                               // aimed at the fallback, from either side
+        if (random.chance(0.3)) { // aimed at the fallback, from either side
             const instant worst = start + rules.deadline - rules.last_resort_lead - rules.remaining[1] - 5ms;
             s.time = std::max<duration>(worst - t + share(4ms) - 2ms, 0ms);
         }
@@ -138,10 +158,10 @@ struct adversary {
 inline std::vector<link::fault> script_of(int kind, duration length, splitdsl::detail::xoshiro256& random) {
     std::vector<link::fault> faults;
     if (kind >= server_stall) return faults;
-    constexpr link::fault_kind which[]{link::fault_kind::loss, link::fault_kind::burst, link::fault_kind::delay_step, link::fault_kind::jitter,
-                                       link::fault_kind::rate_collapse, link::fault_kind::blackhole, link::fault_kind::reset,
-                                       link::fault_kind::half_open, link::fault_kind::reorder, link::fault_kind::duplicate,
-                                       link::fault_kind::corruption, link::fault_kind::slow_drip};
+    constexpr link::fault_kind which[]{link::fault_kind::loss,      link::fault_kind::burst,         link::fault_kind::delay_step,
+                                       link::fault_kind::jitter,    link::fault_kind::rate_collapse, link::fault_kind::blackhole,
+                                       link::fault_kind::reset,     link::fault_kind::half_open,     link::fault_kind::reorder,
+                                       link::fault_kind::duplicate, link::fault_kind::corruption,    link::fault_kind::slow_drip};
     duration at{};
     while (faults.size() < 24) {
         at += from_seconds(to_seconds(length) * random.uniform(0.002, 0.06));
@@ -172,7 +192,7 @@ struct verdicts {
     std::uint64_t not_one_answer{}, after_deadline{}, covered_misses{}, foreign{};
     std::uint64_t frames{}, covered{}, cloud{}, edge{}, fallback{}, exit{}, held{};
     frame_counters machine{};
-    std::uint64_t digest{1469598103934665603ULL};       // of every record: equal for equal seeds
+    std::uint64_t digest{1469598103934665603ULL}; // of every record: equal for equal seeds
 
     std::uint64_t violations() const { return not_one_answer + after_deadline + covered_misses + foreign; }
     void add(const sim::frame_record& r) {
@@ -188,7 +208,8 @@ struct verdicts {
         fallback += r.source == answer_source::fallback;
         exit += r.source == answer_source::exit;
         held += !own;
-        for (const auto word : {static_cast<std::uint64_t>(r.timings.total.count()), static_cast<std::uint64_t>(r.source), static_cast<std::uint64_t>(r.bytes_up)})
+        for (const auto word : {static_cast<std::uint64_t>(r.timings.total.count()), static_cast<std::uint64_t>(r.source),
+                                static_cast<std::uint64_t>(r.bytes_up)})
             digest = (digest ^ word) * 1099511628211ULL;
     }
     void add(const frame_counters& c) {
@@ -213,7 +234,8 @@ verdicts run(int kind, std::uint64_t frames, std::uint64_t seed) {
     const auto traces = [&] {
         std::array<std::shared_ptr<const link::link_trace>, 4> t{};
         constexpr std::uint64_t rates[]{200'000, 1'000'000, 20'000'000, 1'000'000'000};
-        for (std::size_t i = 0; i < 4; ++i) t[i] = std::make_shared<const link::link_trace>(std::vector<link::trace_slot>{{duration{}, rates[i]}}, 1s);
+        for (std::size_t i = 0; i < 4; ++i)
+            t[i] = std::make_shared<const link::link_trace>(std::vector<link::trace_slot>{{duration{}, rates[i]}}, 1s);
         return t;
     }();
     for (std::uint64_t done = 0; done < frames;) {
@@ -223,8 +245,10 @@ verdicts run(int kind, std::uint64_t frames, std::uint64_t seed) {
         const instant origin{from_seconds(random.uniform(0, 1e6))};
         sim::edge_settings settings{.rules = rules, .reply_bytes = 48 + random.below(2000), .ping_interval = 100ms, .retry = 50ms};
         for (auto& b : settings.payload_bytes) b = 48 + random.below(8000);
-        link::virtual_link_options line{.rate_up = traces[random.below(4)], .rate_down = traces[random.below(4)],
-                                        .round_trip = from_milliseconds(random.uniform(0.2, 40)), .faults = script_of(kind, period * 500, random),
+        link::virtual_link_options line{.rate_up = traces[random.below(4)],
+                                        .rate_down = traces[random.below(4)],
+                                        .round_trip = from_milliseconds(random.uniform(0.2, 40)),
+                                        .faults = script_of(kind, period * 500, random),
                                         .seed = random.next()};
         sim::simulated_edge<restless_policy, adversary, Conduct> edge{
             restless_policy{splitdsl::detail::xoshiro256{random.next()}}, settings, line,
@@ -242,10 +266,20 @@ verdicts run(int kind, std::uint64_t frames, std::uint64_t seed) {
 }
 
 // ---- the deadline code broken on purpose, one rule at a time ---------------------------------------------------------------
-struct falls_back_late : as_promised { static constexpr duration fallback_delay = 5ms; };
-struct claims_twice : as_promised { static constexpr bool claims_once = false; };
-struct ignores_sequence : as_promised { static constexpr bool checks_sequence = false; };
-struct ignores_epoch : as_promised { static constexpr bool checks_epoch = false; };
-struct ignores_values : as_promised { static constexpr bool checks_values = false; };
+struct falls_back_late : as_promised {
+    static constexpr duration fallback_delay = 5ms;
+};
+struct claims_twice : as_promised {
+    static constexpr bool claims_once = false;
+};
+struct ignores_sequence : as_promised {
+    static constexpr bool checks_sequence = false;
+};
+struct ignores_epoch : as_promised {
+    static constexpr bool checks_epoch = false;
+};
+struct ignores_values : as_promised {
+    static constexpr bool checks_values = false;
+};
 
 } // namespace splitdsl::soak

@@ -62,26 +62,38 @@ int main(int argc, char** argv) {
     for (auto& w : workers) w.join();
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
 
-    std::printf("%-14s %9s %9s | %7s %7s %7s %7s | %8s %8s %8s %7s %7s | %6s %6s %6s %6s\n", "fault", "frames", "covered", "misses", "!=1", "late",
-                "foreign", "cloud", "fallback", "edge", "exit", "held", "dup", "stale", "epoch", "bad");
+    std::printf("%-14s %9s %9s | %7s %7s %7s %7s | %8s %8s %8s %7s %7s | %6s %6s %6s %6s\n", "fault", "frames", "covered", "misses", "!=1",
+                "late", "foreign", "cloud", "fallback", "edge", "exit", "held", "dup", "stale", "epoch", "bad");
     nlohmann::json report{{"label", "simulated"}, {"seed", seed}, {"frames_each", frames}, {"broken", broken}, {"seconds", seconds}};
     std::uint64_t violations = 0, total = 0;
     for (std::size_t k = 0; k < results.size(); ++k) {
         if (!wanted[k]) continue;
         const auto& v = results[k];
         const auto n = [](std::uint64_t c) { return static_cast<unsigned long long>(c); };
-        std::printf("%-14s %9llu %9llu | %7llu %7llu %7llu %7llu | %8llu %8llu %8llu %7llu %7llu | %6llu %6llu %6llu %6llu\n", soak::kind_names[k], n(v.frames),
-                    n(v.covered), n(v.covered_misses), n(v.not_one_answer), n(v.after_deadline), n(v.foreign), n(v.cloud), n(v.fallback), n(v.edge),
-                    n(v.exit), n(v.held), n(v.machine.duplicates), n(v.machine.late), n(v.machine.wrong_epoch),
-                    n(v.machine.corrupt + v.machine.wrong_size + v.machine.not_finite));
+        std::printf("%-14s %9llu %9llu | %7llu %7llu %7llu %7llu | %8llu %8llu %8llu %7llu %7llu | %6llu %6llu %6llu %6llu\n",
+                    soak::kind_names[k], n(v.frames), n(v.covered), n(v.covered_misses), n(v.not_one_answer), n(v.after_deadline),
+                    n(v.foreign), n(v.cloud), n(v.fallback), n(v.edge), n(v.exit), n(v.held), n(v.machine.duplicates), n(v.machine.late),
+                    n(v.machine.wrong_epoch), n(v.machine.corrupt + v.machine.wrong_size + v.machine.not_finite));
         violations += v.violations();
         total += v.frames;
-        report["kinds"][soak::kind_names[k]] = {
-            {"frames", v.frames}, {"covered", v.covered}, {"covered_misses", v.covered_misses}, {"not_exactly_one_answer", v.not_one_answer},
-            {"answered_after_deadline", v.after_deadline}, {"foreign_answers_delivered", v.foreign}, {"cloud", v.cloud}, {"fallback", v.fallback},
-            {"edge", v.edge}, {"exit", v.exit}, {"held", v.held}, {"duplicates_dropped", v.machine.duplicates}, {"late_dropped", v.machine.late},
-            {"wrong_epoch_dropped", v.machine.wrong_epoch}, {"corrupt_dropped", v.machine.corrupt}, {"wrong_size_dropped", v.machine.wrong_size},
-            {"not_finite_dropped", v.machine.not_finite}, {"digest", v.digest}};
+        report["kinds"][soak::kind_names[k]] = {{"frames", v.frames},
+                                                {"covered", v.covered},
+                                                {"covered_misses", v.covered_misses},
+                                                {"not_exactly_one_answer", v.not_one_answer},
+                                                {"answered_after_deadline", v.after_deadline},
+                                                {"foreign_answers_delivered", v.foreign},
+                                                {"cloud", v.cloud},
+                                                {"fallback", v.fallback},
+                                                {"edge", v.edge},
+                                                {"exit", v.exit},
+                                                {"held", v.held},
+                                                {"duplicates_dropped", v.machine.duplicates},
+                                                {"late_dropped", v.machine.late},
+                                                {"wrong_epoch_dropped", v.machine.wrong_epoch},
+                                                {"corrupt_dropped", v.machine.corrupt},
+                                                {"wrong_size_dropped", v.machine.wrong_size},
+                                                {"not_finite_dropped", v.machine.not_finite},
+                                                {"digest", v.digest}};
     }
     report["violations"] = violations;
     if (!json_file.empty()) std::ofstream{json_file} << report.dump(2) << '\n';

@@ -30,7 +30,9 @@ struct stay_local : always_offload {
     action on(stage_done, const link_view&, const budget&) noexcept { return action::go_on(); }
     using always_offload::on;
 };
-struct no_fallback : always_offload { static constexpr bool falls_back = false; };
+struct no_fallback : always_offload {
+    static constexpr bool falls_back = false;
+};
 struct exit_lover : always_offload {
     action on(frame_start, const link_view&, const budget&) noexcept { return action::go_on(); }
     action on(stage_done s, const link_view&, const budget&) noexcept {
@@ -38,7 +40,8 @@ struct exit_lover : always_offload {
     }
     using always_offload::on;
 };
-static_assert(scheduler_policy<always_offload> && scheduler_policy<stay_local> && scheduler_policy<no_fallback> && scheduler_policy<exit_lover>);
+static_assert(
+    scheduler_policy<always_offload> && scheduler_policy<stay_local> && scheduler_policy<no_fallback> && scheduler_policy<exit_lover>);
 
 /// Head (stage 0), cut 0, tail of two stages with 20 ms reserved in all; deadline 100 ms, sentinel 1 ms before it.
 frame_rules rules() {
@@ -87,7 +90,7 @@ TEST_CASE("a reply in time is accepted (SAGE Fig. 5: offloaded)") {
     frame_machine m{always_offload{}, rules()};
     auto c = offload(m, 1, t0);
     REQUIRE(c.what == kind::wait);
-    CHECK(c.until == at(100ms - 1ms - 20ms));               // deadline - lead - reserve
+    CHECK(c.until == at(100ms - 1ms - 20ms)); // deadline - lead - reserve
     c = m.reply({.sequence = 1, .epoch = 7}, at(40ms), good);
     REQUIRE(c.what == kind::publish);
     CHECK(c.source == answer_source::cloud);
@@ -100,7 +103,7 @@ TEST_CASE("a reply in time is accepted (SAGE Fig. 5: offloaded)") {
 TEST_CASE("without a reply the local tail runs at deadline minus reserve, not a moment later (SAGE Fig. 5: rolled back)") {
     frame_machine m{always_offload{}, rules()};
     auto c = offload(m, 1, t0);
-    CHECK(m.timer(c.until - 1ns).what == kind::wait);       // woken early: waits on
+    CHECK(m.timer(c.until - 1ns).what == kind::wait); // woken early: waits on
     c = m.timer(c.until);
     REQUIRE(c.what == kind::run);
     CHECK(c.stage == 1);
@@ -230,7 +233,7 @@ TEST_CASE("a link that is down or busy keeps the frame here") {
 }
 
 TEST_CASE("an offload at a cut the frame is not at is not carried out") {
-    frame_machine m{always_offload{.cut = 2}, rules()};     // stage 2 ends nowhere near a cut
+    frame_machine m{always_offload{.cut = 2}, rules()}; // stage 2 ends nowhere near a cut
     auto c = m.begin(1, t0, t0, good);
     c = m.stage_done(at(10ms), good);
     CHECK(c.what == kind::run);
@@ -261,14 +264,14 @@ TEST_CASE("a head so slow that no time to wait is left still sends, but runs the
     m.published(false, at(101ms));
     CHECK(m.counters().uncovered == 1);
     CHECK(m.counters().covered_misses == 0);
-    CHECK(m.counters().abandoned == 0);                     // it had an answer, only not in time
+    CHECK(m.counters().abandoned == 0); // it had an answer, only not in time
 }
 
 TEST_CASE("a covered frame without an answer of its own is a covered miss, unless the host stalled") {
     const bool stalled = GENERATE(false, true);
     frame_machine m{always_offload{}, rules()};
     offload(m, 1, t0);
-    m.published(false, at(99ms), stalled);                  // the wait overslept; the sentinel answered
+    m.published(false, at(99ms), stalled); // the wait overslept; the sentinel answered
     CHECK(m.counters().covered_misses == (stalled ? 0 : 1));
     CHECK(m.counters().abandoned == 1);
 }
@@ -302,7 +305,7 @@ TEST_CASE("the last resort prefers the newest exit of this frame") {
     CHECK(c.exit == 0);
     m.published(true, at(120ms));
     m.begin(2, at(200ms), at(200ms), good);
-    CHECK(m.exit_in_hand() == -1);                          // an older frame's exit is no exit of this one
+    CHECK(m.exit_in_hand() == -1); // an older frame's exit is no exit of this one
 }
 
 TEST_CASE("a confident early exit answers the frame if the policy says so") {
@@ -323,7 +326,7 @@ TEST_CASE("a policy without fallback waits until the sentinel's moment and then 
     CHECK(m.timer(c.until).what == kind::last_resort);
     m.published(false, at(99ms));
     CHECK(m.counters().rolled_back == 0);
-    CHECK(m.counters().covered_misses == 0);                // it promises nothing
+    CHECK(m.counters().covered_misses == 0); // it promises nothing
 }
 
 TEST_CASE("a reply the policy declines leaves the frame waiting") {
@@ -338,7 +341,7 @@ TEST_CASE("sequence numbers wrap around") {
     frame_machine m{always_offload{}, rules()};
     offload(m, 0xffffffff, t0);
     m.published(false, at(99ms));
-    offload(m, 1, at(200ms));                               // 0 is never used
+    offload(m, 1, at(200ms)); // 0 is never used
     CHECK(m.reply({.sequence = 0xffffffff, .epoch = 7}, at(220ms), good).what == kind::nothing);
     CHECK(m.counters().late == 1);
     CHECK(m.reply({.sequence = 1, .epoch = 7}, at(221ms), good).what == kind::publish);
@@ -369,14 +372,14 @@ TEST_CASE("three failures in a row open the breaker; one probe frame closes it o
     CHECK(m.breaker_is() == circuit_breaker::state::open);
     CHECK(m.counters().breaker_openings == 1);
     m.begin(++n, now, now, good);
-    CHECK(m.stage_done(now + 10ms, good).what == kind::run);    // open: not offered
+    CHECK(m.stage_done(now + 10ms, good).what == kind::run); // open: not offered
     m.published(true, now + 30ms);
-    now += 300ms;                                           // the first pause is 250 ms, from the fallback on
-    fail();                                                 // the probe frame
+    now += 300ms; // the first pause is 250 ms, from the fallback on
+    fail();       // the probe frame
     CHECK(m.breaker_is() == circuit_breaker::state::open);
     now += 300ms;
     m.begin(++n, now, now, good);
-    CHECK(m.stage_done(now + 10ms, good).what == kind::run);    // the pause is 500 ms now
+    CHECK(m.stage_done(now + 10ms, good).what == kind::run); // the pause is 500 ms now
     m.published(true, now + 30ms);
     now += 300ms;
     offload(m, ++n, now);
@@ -398,10 +401,10 @@ TEST_CASE("a half-open breaker lets one frame through, not two") {
     CHECK(b.allows(at(350ms)));
     b.sent();
     b.failed(at(350ms));
-    CHECK(b.current_pause() == 300ms);                      // the cap
+    CHECK(b.current_pause() == 300ms); // the cap
     b.link_returned();
     CHECK_FALSE(b.allows(at(449ms)));
-    CHECK(b.allows(at(450ms)));                             // a link that came back: the first pause, not the longest
+    CHECK(b.allows(at(450ms))); // a link that came back: the first pause, not the longest
     b.sent();
     b.succeeded();
     CHECK(b.allows(at(452ms)));

@@ -46,7 +46,10 @@ std::shared_ptr<const link::link_trace> constant(std::uint64_t rate) {
     return std::make_shared<const link::link_trace>(std::vector<link::trace_slot>{{duration{}, rate}}, 1s);
 }
 sim::simulated_edge<offload_when_up, sim::plain_world> edge_over(std::vector<link::fault> faults) {
-    return {offload_when_up{}, settings(), {.rate_up = constant(1'000'000), .rate_down = constant(10'000'000), .faults = std::move(faults)}, surroundings()};
+    return {offload_when_up{},
+            settings(),
+            {.rate_up = constant(1'000'000), .rate_down = constant(10'000'000), .faults = std::move(faults)},
+            surroundings()};
 }
 instant begin_of(std::uint32_t n) { return instant{1s} + 100ms * n; }
 
@@ -75,7 +78,7 @@ TEST_CASE("the simulated edge learns the link's rate from the peer's receive tim
     edge.idle_until(begin_of(40));
     const auto v = edge.picture().view(begin_of(40));
     CHECK(v.rate_up.value == Approx(1e6).epsilon(0.01));
-    CHECK(to_milliseconds(v.rtt) == Approx(10.4).margin(0.5));      // 48 B pings have air time too
+    CHECK(to_milliseconds(v.rtt) == Approx(10.4).margin(0.5)); // 48 B pings have air time too
     CHECK(edge.probe_bytes_sent() > 0);
 }
 
@@ -95,7 +98,7 @@ TEST_CASE("a blackout makes frames fall back at deadline minus lead minus reserv
         clouds += r.source == answer_source::cloud;
     }
     CHECK(fallbacks >= 3);
-    CHECK(locals >= 5);                                         // breaker open: no more waiting in vain
+    CHECK(locals >= 5); // breaker open: no more waiting in vain
     CHECK(clouds >= 35);
     CHECK(edge.counters().breaker_openings >= 1);
     CHECK(edge.counters().covered_misses == 0);
@@ -104,13 +107,14 @@ TEST_CASE("a blackout makes frames fall back at deadline minus lead minus reserv
 TEST_CASE("a simulated drive counts like a live one and is the same every time") {
     const auto drive = [] {
         std::vector<std::int64_t> totals;
-        const auto r = sim::simulate(offload_when_up{}, settings(),
-                                     {.rate_up = constant(1'000'000), .faults = {{.kind = link::fault_kind::stall, .start = 3s, .end = 5s}}}, surroundings(),
-                                     {.frames = 100}, [&](const sim::frame_record& f, const link_view&) { totals.push_back(f.timings.total.count()); });
+        const auto r = sim::simulate(
+            offload_when_up{}, settings(),
+            {.rate_up = constant(1'000'000), .faults = {{.kind = link::fault_kind::stall, .start = 3s, .end = 5s}}}, surroundings(),
+            {.frames = 100}, [&](const sim::frame_record& f, const link_view&) { totals.push_back(f.timings.total.count()); });
         CHECK(r.counters.answer.answered == 100);
         CHECK(r.counters.answer.offloaded + r.counters.answer.local + r.counters.answer.fallback == 100);
         CHECK(r.counters.answer.misses == 0);
-        CHECK(r.counters.answer.fallback >= 1);                      // then its payload keeps the link busy
+        CHECK(r.counters.answer.fallback >= 1); // then its payload keeps the link busy
         CHECK(r.counters.frame.frames == 100);
         CHECK(r.broken_promises == 0);
         CHECK(r.spread.latency.count() == 100);
@@ -138,7 +142,7 @@ TEST_CASE("no covered frame misses, none gets two answers or a foreign one, in a
     CHECK(v.after_deadline == 0);
     CHECK(v.foreign == 0);
     CHECK(v.frames == 5000);
-    CHECK(v.covered > 2500);                                    // the promise is put to the test, not avoided
+    CHECK(v.covered > 2500); // the promise is put to the test, not avoided
     CHECK(v.cloud > 100);
     CHECK(v.fallback > 100);
 }
@@ -159,10 +163,22 @@ TEST_CASE("deadline code broken on purpose is noticed") {
         for (int kind = 0; kind < soak::kinds; ++kind) n += run(kind).violations();
         return n;
     };
-    SECTION("falling back 5 ms too late") { CHECK(violations([](int k) { return soak::run<soak::falls_back_late>(k, 2000, 3); }) > 10); }
-    SECTION("claiming without looking") { CHECK(violations([](int k) { return soak::run<soak::claims_twice>(k, 2000, 3); }) > 10); }
-    SECTION("ignoring the sequence") { CHECK(violations([](int k) { return soak::run<soak::ignores_sequence>(k, 2000, 3); }) > 10); }
-    SECTION("ignoring the epoch") { CHECK(violations([](int k) { return soak::run<soak::ignores_epoch>(k, 2000, 3); }) > 10); }
-    SECTION("ignoring NaN") { CHECK(violations([](int k) { return soak::run<soak::ignores_values>(k, 2000, 3); }) > 10); }
-    SECTION("and nothing is noticed when nothing is broken") { CHECK(violations([](int k) { return soak::run(k, 2000, 3); }) == 0); }
+    SECTION("falling back 5 ms too late") {
+        CHECK(violations([](int k) { return soak::run<soak::falls_back_late>(k, 2000, 3); }) > 10);
+    }
+    SECTION("claiming without looking") {
+        CHECK(violations([](int k) { return soak::run<soak::claims_twice>(k, 2000, 3); }) > 10);
+    }
+    SECTION("ignoring the sequence") {
+        CHECK(violations([](int k) { return soak::run<soak::ignores_sequence>(k, 2000, 3); }) > 10);
+    }
+    SECTION("ignoring the epoch") {
+        CHECK(violations([](int k) { return soak::run<soak::ignores_epoch>(k, 2000, 3); }) > 10);
+    }
+    SECTION("ignoring NaN") {
+        CHECK(violations([](int k) { return soak::run<soak::ignores_values>(k, 2000, 3); }) > 10);
+    }
+    SECTION("and nothing is noticed when nothing is broken") {
+        CHECK(violations([](int k) { return soak::run(k, 2000, 3); }) == 0);
+    }
 }

@@ -16,8 +16,8 @@ class aligned_buffer {
 public:
     aligned_buffer() = default;
     explicit aligned_buffer(std::size_t size) : count{size} {
-        const std::size_t room = (size + 63) / 64 * 64 + 64;        // never zero; a kernel may read a vector past the end
-        memory.reset(static_cast<std::byte*>(::operator new(room, std::align_val_t{64})));
+        const std::size_t room = (size + 63) / 64 * 64 + 64; // never zero; a kernel may read a vector past the end
+        memory.reset(static_cast<std::byte*>(::operator new (room, std::align_val_t{64})));
         std::memset(memory.get(), 0, room);
     }
     std::byte* data() const noexcept { return memory.get(); }
@@ -25,7 +25,9 @@ public:
     std::span<std::byte> bytes() const noexcept { return {memory.get(), count}; }
 
 private:
-    struct release { void operator()(std::byte* p) const noexcept { ::operator delete(p, std::align_val_t{64}); } };
+    struct release {
+        void operator()(std::byte* p) const noexcept { ::operator delete (p, std::align_val_t{64}); }
+    };
     std::unique_ptr<std::byte, release> memory{};
     std::size_t count{};
 };

@@ -15,12 +15,12 @@ namespace splitdsl {
 /// Who answered. The order of the last three is the order of the last resort.
 enum class answer_source : std::uint8_t {
     none,
-    cloud,      ///< offloaded: the tail ran remotely
-    edge,       ///< local: the policy chose it
-    fallback,   ///< offloaded, no valid reply in time, the local tail ran
-    exit,       ///< an early exit of this frame
-    held,       ///< the previous answer again; `answer::age` says how old it is
-    preset      ///< nothing was ever answered: the caller's default
+    cloud,    ///< offloaded: the tail ran remotely
+    edge,     ///< local: the policy chose it
+    fallback, ///< offloaded, no valid reply in time, the local tail ran
+    exit,     ///< an early exit of this frame
+    held,     ///< the previous answer again; `answer::age` says how old it is
+    preset    ///< nothing was ever answered: the caller's default
 };
 
 constexpr const char* to_text(answer_source s) {
@@ -38,12 +38,12 @@ constexpr const char* to_text(answer_source s) {
 
 /// Where a frame's time went, from `submit` on.
 struct frame_timings {
-    duration queued{};      ///< submit to the compute thread taking the frame
-    duration head{};        ///< stages before the cut (all of them if the frame stayed here)
-    duration send{};        ///< handing the payload to the link
-    duration wait{};        ///< payload handed over to reply accepted or fallback begun
-    duration tail{};        ///< local tail after a fallback
-    duration total{};       ///< submit to answer
+    duration queued{}; ///< submit to the compute thread taking the frame
+    duration head{};   ///< stages before the cut (all of them if the frame stayed here)
+    duration send{};   ///< handing the payload to the link
+    duration wait{};   ///< payload handed over to reply accepted or fallback begun
+    duration tail{};   ///< local tail after a fallback
+    duration total{};  ///< submit to answer
 };
 
 /// One frame's answer.
@@ -53,12 +53,12 @@ struct answer {
     std::span<float> values{};
     std::uint32_t frame{};
     answer_source source{answer_source::none};
-    int exit{-1};               ///< which early exit, for `answer_source::exit`
-    int cut{-2};                ///< the cut offloaded at (-1: the input), -2: not offloaded
-    bool on_time{};             ///< answered by the deadline
-    bool host_stall{};          ///< the host did not let the process run within this frame (see docs/design/deadline.md)
-    duration age{};             ///< of the frame the values were computed from, when answered
-    std::size_t bytes_up{};     ///< payload and header handed to the link
+    int exit{-1};           ///< which early exit, for `answer_source::exit`
+    int cut{-2};            ///< the cut offloaded at (-1: the input), -2: not offloaded
+    bool on_time{};         ///< answered by the deadline
+    bool host_stall{};      ///< the host did not let the process run within this frame (see docs/design/deadline.md)
+    duration age{};         ///< of the frame the values were computed from, when answered
+    std::size_t bytes_up{}; ///< payload and header handed to the link
     frame_timings timings{};
 };
 

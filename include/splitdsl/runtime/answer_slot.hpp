@@ -20,8 +20,8 @@ class basic_answer_slot {
 public:
     struct claim_result {
         answer_source source{answer_source::none};
-        std::uint8_t detail{};                      ///< an early exit's index
-        std::uint8_t claimant{};                    ///< which thread, as it called itself
+        std::uint8_t detail{};   ///< an early exit's index
+        std::uint8_t claimant{}; ///< which thread, as it called itself
     };
 
     /// Opens the slot for `frame`; the frame before it must have been taken.
@@ -33,7 +33,7 @@ public:
             std::uint64_t expected = pack(frame, answer_source::none);
             return word.compare_exchange_strong(expected, pack(frame, source, detail, claimant), std::memory_order_acq_rel,
                                                 std::memory_order_relaxed);
-        } else {                                    // broken on purpose, for tests
+        } else { // broken on purpose, for tests
             word.store(pack(frame, source, detail, claimant), std::memory_order_release);
             return true;
         }
@@ -49,14 +49,16 @@ public:
     claim_result taken_by(std::uint32_t frame) const noexcept {
         const std::uint64_t w = word.load(std::memory_order_acquire);
         if (static_cast<std::uint32_t>(w >> 32) != frame) return {};
-        return {static_cast<answer_source>((w >> 8) & 0xff), static_cast<std::uint8_t>(w & 0xff), static_cast<std::uint8_t>((w >> 16) & 0xff)};
+        return {static_cast<answer_source>((w >> 8) & 0xff), static_cast<std::uint8_t>(w & 0xff),
+                static_cast<std::uint8_t>((w >> 16) & 0xff)};
     }
 
 private:
     static constexpr std::uint64_t pack(std::uint32_t frame, answer_source s, std::uint8_t detail = 0, std::uint8_t claimant = 0) {
-        return (static_cast<std::uint64_t>(frame) << 32) | (static_cast<std::uint64_t>(claimant) << 16) | (static_cast<std::uint64_t>(s) << 8) | detail;
+        return (static_cast<std::uint64_t>(frame) << 32) | (static_cast<std::uint64_t>(claimant) << 16)
+               | (static_cast<std::uint64_t>(s) << 8) | detail;
     }
-    std::atomic<std::uint64_t> word{pack(0, answer_source::preset)};        // frame 0 is never used
+    std::atomic<std::uint64_t> word{pack(0, answer_source::preset)}; // frame 0 is never used
 };
 using answer_slot = basic_answer_slot<>;
 

@@ -13,9 +13,9 @@
 namespace splitdsl {
 
 struct breaker_options {
-    int failures_to_open{3};                                    ///< consecutive failed offloads
-    duration first_pause{std::chrono::milliseconds{250}};       ///< before the first probe frame
-    duration longest_pause{std::chrono::seconds{4}};            ///< each failed probe doubles the pause up to here
+    int failures_to_open{3};                              ///< consecutive failed offloads
+    duration first_pause{std::chrono::milliseconds{250}}; ///< before the first probe frame
+    duration longest_pause{std::chrono::seconds{4}};      ///< each failed probe doubles the pause up to here
 };
 
 /// Closed: every frame may offload. Open: none may. Half open: one probe frame may, its outcome decides.

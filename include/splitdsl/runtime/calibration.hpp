@@ -47,15 +47,16 @@ inline const edge_options& checked(const edge_options& o, const pipeline& p) {
     if (o.exits.size() > 250) throw option_error("edge: at most 250 exits were expected, found " + text(o.exits.size()));
     for (const auto& e : o.exits)
         if (e.stage < 0 || e.stage >= p.stages || e.first_float > p.output_floats || e.floats > p.output_floats - e.first_float)
-            throw option_error("edge: an exit within the network's " + text(p.stages) + " stages and " + text(p.output_floats) + " output floats was expected");
+            throw option_error("edge: an exit within the network's " + text(p.stages) + " stages and " + text(p.output_floats)
+                               + " output floats was expected");
     for (std::size_t k = 0; k < p.cuts.size(); ++k)
         if (p.cuts[k].stage < 0 || p.cuts[k].stage >= p.stages || (k > 0 && p.cuts[k].stage <= p.cuts[k - 1].stage))
             throw option_error("edge: cuts at rising stages of the network were expected");
     return o;
 }
 
-inline stage_profile calibrate(const pipeline& p, const std::byte* packed, std::byte* arena, float* outputs,
-                               const task_runner* workers, std::span<const duration> paced, int runs, duration time) {
+inline stage_profile calibrate(const pipeline& p, const std::byte* packed, std::byte* arena, float* outputs, const task_runner* workers,
+                               std::span<const duration> paced, int runs, duration time) {
     stage_profile profile{.stages = p.stages};
     std::size_t room{};
     for (const auto& t : p.inputs) room = std::max(room, t.bytes);
@@ -70,7 +71,7 @@ inline stage_profile calibrate(const pipeline& p, const std::byte* packed, std::
             const auto begun = std::chrono::steady_clock::now();
             p.run(memory, k, k + 1, &never);
             const duration took = std::chrono::steady_clock::now() - begun;
-            if (run > 0) seen[static_cast<std::size_t>(k)].push_back(took);     // the first only warms up
+            if (run > 0) seen[static_cast<std::size_t>(k)].push_back(took); // the first only warms up
         }
     for (std::size_t k = 0; k < seen.size(); ++k) {
         auto& s = seen[k];
@@ -84,7 +85,11 @@ inline stage_profile calibrate(const pipeline& p, const std::byte* packed, std::
 
 /// Twice each stage's p99; behind the first cut at least the reserve asked for, spread over its stages in proportion.
 inline frame_rules rules_for(const pipeline& p, const edge_options& o, const stage_profile& times) {
-    frame_rules r{.stages = p.stages, .cuts = static_cast<int>(p.cuts.size()), .deadline = o.deadline, .last_resort_lead = o.last_resort_lead, .breaker = o.breaker};
+    frame_rules r{.stages = p.stages,
+                  .cuts = static_cast<int>(p.cuts.size()),
+                  .deadline = o.deadline,
+                  .last_resort_lead = o.last_resort_lead,
+                  .breaker = o.breaker};
     for (std::size_t k = 0; k < p.cuts.size(); ++k) r.stage_of_cut[k] = p.cuts[k].stage;
     const int first = r.first_tail_stage();
     duration tail{};
@@ -93,11 +98,13 @@ inline frame_rules rules_for(const pipeline& p, const edge_options& o, const sta
     for (int k = p.stages - 1; k >= 0; --k) {
         const duration twice = 2 * times.p99[static_cast<std::size_t>(k)];
         const bool behind = k >= first;
-        const duration own = behind && tail.count() == 0 ? o.reserve / (p.stages - first) : behind ? from_seconds(to_seconds(twice) * stretch) : twice;
+        const duration own = behind && tail.count() == 0 ? o.reserve / (p.stages - first)
+                             : behind                    ? from_seconds(to_seconds(twice) * stretch)
+                                                         : twice;
         r.remaining[k] = r.remaining[k + 1] + own;
     }
     if (first < p.stages) {
-        const duration lost = std::max(o.reserve - r.remaining[first], duration{});     // to rounding
+        const duration lost = std::max(o.reserve - r.remaining[first], duration{}); // to rounding
         for (int k = 0; k <= first; ++k) r.remaining[k] += lost;
     }
     return r;
@@ -109,8 +116,11 @@ inline session_setup setup_for(const pipeline& p, const edge_options& o) {
     for (const auto& t : p.inputs) whole += t.bytes;
     std::size_t largest = o.encode_input ? (o.encoded_input_max ? o.encoded_input_max : whole + 1024) : whole;
     for (const auto& c : p.cuts) largest = std::max(largest, c.payload_bytes);
-    return {.identity = introduction_for(p, o.weights_digest), .payload_max = largest,
-            .output_floats = p.output_floats, .options = o.link, .threads = o.threads};
+    return {.identity = introduction_for(p, o.weights_digest),
+            .payload_max = largest,
+            .output_floats = p.output_floats,
+            .options = o.link,
+            .threads = o.threads};
 }
 
 } // namespace detail

@@ -41,7 +41,7 @@ public:
             const auto overlap = std::min(end, to.time_since_epoch().count()) - std::max(begin, from.time_since_epoch().count());
             longest = std::max(longest, duration{overlap});
         };
-        look(due_ns.load(std::memory_order_acquire), to.time_since_epoch().count());    // it may oversleep right now
+        look(due_ns.load(std::memory_order_acquire), to.time_since_epoch().count()); // it may oversleep right now
         for (const auto& s : stalls) look(s.begin.load(std::memory_order_acquire), s.end.load(std::memory_order_acquire));
         return longest;
     }
@@ -50,7 +50,9 @@ public:
     duration longest_ever() const noexcept { return duration{worst.load(std::memory_order_relaxed)}; }
 
 private:
-    struct stall { std::atomic<std::int64_t> begin{}, end{}; };
+    struct stall {
+        std::atomic<std::int64_t> begin{}, end{};
+    };
     static constexpr duration worth_noting = std::chrono::microseconds{500};
 
     void run(const thread_options& o) {
@@ -63,11 +65,12 @@ private:
             const instant woke = std::chrono::steady_clock::now();
             if (woke - due <= worth_noting) continue;
             auto& s = stalls[next++ % stalls.size()];
-            s.end.store(0, std::memory_order_release);              // a reader in between sees an empty stall, not a false one
+            s.end.store(0, std::memory_order_release); // a reader in between sees an empty stall, not a false one
             s.begin.store(due.time_since_epoch().count(), std::memory_order_release);
             s.end.store(woke.time_since_epoch().count(), std::memory_order_release);
             seen.fetch_add(1, std::memory_order_relaxed);
-            worst.store(std::max(worst.load(std::memory_order_relaxed), static_cast<std::int64_t>((woke - due).count())), std::memory_order_relaxed);
+            worst.store(std::max(worst.load(std::memory_order_relaxed), static_cast<std::int64_t>((woke - due).count())),
+                        std::memory_order_relaxed);
         }
     }
 

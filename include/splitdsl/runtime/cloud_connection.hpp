@@ -27,23 +27,25 @@ namespace splitdsl {
 
 /// Sizes by the network's own type; nothing from the wire enlarges them.
 struct message_sizes {
-    std::vector<std::uint32_t> cuts{};  ///< of each cut's payload
-    std::uint32_t input{};              ///< of a whole input, as it may travel
-    std::size_t request{};              ///< the largest of them
-    std::size_t reply{};                ///< a whole reply, header included
-    link::frame_limits taken() const { return link::frame_limits::of_cloud(cuts, {.input_bytes = input, .codecs = 255, .exact_cuts = false}); }
+    std::vector<std::uint32_t> cuts{}; ///< of each cut's payload
+    std::uint32_t input{};             ///< of a whole input, as it may travel
+    std::size_t request{};             ///< the largest of them
+    std::size_t reply{};               ///< a whole reply, header included
+    link::frame_limits taken() const {
+        return link::frame_limits::of_cloud(cuts, {.input_bytes = input, .codecs = 255, .exact_cuts = false});
+    }
 };
 
 class cloud_connection;
 
 struct cloud_request {
     std::shared_ptr<cloud_connection> from{};
-    int place{};                            ///< of the payload among the connection's buffers
+    int place{}; ///< of the payload among the connection's buffers
     link::frame_header head{};
     std::span<const std::byte> payload{};
-    instant arrived{}, deadline{};          ///< last byte here; when an answer is of no use any more
-    duration arrival{};                     ///< first to last byte
-    std::size_t first_bytes{};              ///< there at the first look
+    instant arrived{}, deadline{}; ///< last byte here; when an answer is of no use any more
+    duration arrival{};            ///< first to last byte
+    std::size_t first_bytes{};     ///< there at the first look
 
     int cut() const { return head.cut == link::whole_input ? -1 : head.cut; }
 };
@@ -61,8 +63,14 @@ protected:
 
 class cloud_connection {
 public:
-    cloud_connection(std::unique_ptr<link::stream> s, link::handshake own, const message_sizes& m, duration handshake_time, request_sink& to)
-        : stream{std::move(s)}, me{std::move(own)}, sizes{m}, patience{handshake_time}, sink{to}, reader{sizes.taken()} {
+    cloud_connection(std::unique_ptr<link::stream> s, link::handshake own, const message_sizes& m, duration handshake_time,
+                     request_sink& to)
+        : stream{std::move(s)},
+          me{std::move(own)},
+          sizes{m},
+          patience{handshake_time},
+          sink{to},
+          reader{sizes.taken()} {
         for (auto& p : places) p.store = aligned_buffer{sizes.request};
         unsent.reserve(unsent_max());
     }
@@ -76,8 +84,10 @@ public:
     /// nothing left to do and is let go.
     void join() {
         if (!runner.joinable()) return;
-        if (runner.get_id() == std::this_thread::get_id()) runner.detach();
-        else runner.join();
+        if (runner.get_id() == std::this_thread::get_id())
+            runner.detach();
+        else
+            runner.join();
     }
 
     void start(std::shared_ptr<cloud_connection> self) {
@@ -98,7 +108,11 @@ public:
     }
     void shed(const link::frame_header& asked) {
         std::array<std::byte, link::header_bytes> m{};
-        send(m, {.kind = link::message_kind::shed, .cut = asked.cut, .epoch = asked.epoch, .sequence = asked.sequence, .stamp_us = asked.stamp_us});
+        send(m, {.kind = link::message_kind::shed,
+                 .cut = asked.cut,
+                 .epoch = asked.epoch,
+                 .sequence = asked.sequence,
+                 .stamp_us = asked.stamp_us});
     }
     /// Seals `message` (header and payload, exactly) and sends it; what the peer does not take now is kept, up to a bound, and flushed by
     /// the connection's thread.
@@ -127,7 +141,7 @@ private:
         std::size_t done{};
         while (done < from.size()) {
             const auto io = stream->write(from.subspan(done));
-            if (io.what != link::io_result::ok) break;      // an ended stream is seen by the reader
+            if (io.what != link::io_result::ok) break; // an ended stream is seen by the reader
             done += io.bytes;
         }
         bytes_out += done;
@@ -143,8 +157,10 @@ private:
         ::pthread_setname_np(::pthread_self(), "sd-cloud");
         const instant began = clock();
         while (reason.load(std::memory_order_relaxed) < 0) {
-            if (!known && clock() - began > patience) end(ending::no_handshake);
-            else if (read_all(self)) stream->wait(true, blocked.load(std::memory_order_acquire), std::chrono::milliseconds{200});
+            if (!known && clock() - began > patience)
+                end(ending::no_handshake);
+            else if (read_all(self))
+                stream->wait(true, blocked.load(std::memory_order_acquire), std::chrono::milliseconds{200});
             if (blocked.load(std::memory_order_acquire)) flush();
         }
         std::uint64_t out{};
@@ -168,8 +184,9 @@ private:
             if (got == message_reader::state::damaged) {
                 sink.payload_damaged();
                 if (!known) return end(ending::malformed), false;
-                if (h.kind == link::message_kind::payload) shed(h);     // the edge need not wait in vain
-            } else if (!take(h, self)) return false;
+                if (h.kind == link::message_kind::payload) shed(h); // the edge need not wait in vain
+            } else if (!take(h, self))
+                return false;
         }
         return false;
     }
@@ -188,29 +205,40 @@ private:
         int free = -1;
         for (std::size_t i = 0; i < places.size(); ++i)
             if (!places[i].taken.load(std::memory_order_acquire)) free = static_cast<int>(i);
-        if (free < 0) return shed(h), true;                 // this edge has enough requests waiting
+        if (free < 0) return shed(h), true; // this edge has enough requests waiting
         auto& p = places[static_cast<std::size_t>(free)];
         p.taken.store(true, std::memory_order_relaxed);
         const auto payload = reader.payload();
         std::memcpy(p.store.data(), payload.data(), payload.size());
-        sink.request_came({.from = self.lock(), .place = free, .head = h, .payload = p.store.bytes().first(payload.size()), .arrived = reader.last(),
-                           .deadline = reader.first() + std::chrono::microseconds{h.budget_us}, .arrival = reader.arrival(), .first_bytes = reader.first_bytes()});
+        sink.request_came({.from = self.lock(),
+                           .place = free,
+                           .head = h,
+                           .payload = p.store.bytes().first(payload.size()),
+                           .arrived = reader.last(),
+                           .deadline = reader.first() + std::chrono::microseconds{h.budget_us},
+                           .arrival = reader.arrival(),
+                           .first_bytes = reader.first_bytes()});
         return true;
     }
 
     bool welcome(const link::frame_header& h) {
         const std::string why = refusal(me, reader.payload());
         auto out = why.empty() ? introduction_of(me) : sentence_message(why);
-        send(out, {.kind = why.empty() ? link::message_kind::hello_ack : link::message_kind::refuse, .epoch = h.epoch, .stamp_us = h.stamp_us});
+        send(out,
+             {.kind = why.empty() ? link::message_kind::hello_ack : link::message_kind::refuse, .epoch = h.epoch, .stamp_us = h.stamp_us});
         if (why.empty()) return known = true;
-        stream->wait(true, false, std::chrono::milliseconds{100});      // let the sentence arrive before the end
+        stream->wait(true, false, std::chrono::milliseconds{100}); // let the sentence arrive before the end
         return end(ending::refused), false;
     }
     bool answer_at_once(const link::frame_header& h, link::message_kind kind) {
         ++pings;
         std::array<std::byte, link::header_bytes> out{};
-        send(out, {.kind = kind, .epoch = h.epoch, .sequence = h.sequence, .stamp_us = h.stamp_us,
-                   .service_us = link::wire_microseconds(clock() - reader.last()), .arrival_us = link::wire_microseconds(reader.arrival()),
+        send(out, {.kind = kind,
+                   .epoch = h.epoch,
+                   .sequence = h.sequence,
+                   .stamp_us = h.stamp_us,
+                   .service_us = link::wire_microseconds(clock() - reader.last()),
+                   .arrival_us = link::wire_microseconds(reader.arrival()),
                    .first_bytes = static_cast<std::uint32_t>(reader.first_bytes())});
         return true;
     }
@@ -232,9 +260,9 @@ private:
     request_sink& sink;
     message_reader reader;
     std::array<payload_place, 3> places{};
-    bool known{};                                           // the handshake is done
+    bool known{}; // the handshake is done
     std::uint64_t bytes_in{}, pings{};
-    std::atomic<int> reason{-1};                            // an `ending` once over
+    std::atomic<int> reason{-1}; // an `ending` once over
     std::atomic<bool> finished{}, blocked{};
 
     std::mutex write_mutex;

@@ -38,9 +38,15 @@ namespace splitdsl {
 class cloud_core final : private request_sink {
 public:
     cloud_core(const pipeline& net, std::span<const std::byte> packed_weights, cloud_options o, std::unique_ptr<link::listener> where)
-        : network{net}, packed{packed_weights.data()}, options{std::move(o)}, listener{std::move(where)}, limits{limits_of(net, options)},
-          queue{static_cast<std::size_t>(std::max(options.queue_max, 1))}, tail_time(net.cuts.size() + 1) {
-        if (options.parallel < 1 || options.connections_max < 1) throw option_error("cloud: parallel and connections_max of at least 1 were expected");
+        : network{net},
+          packed{packed_weights.data()},
+          options{std::move(o)},
+          listener{std::move(where)},
+          limits{limits_of(net, options)},
+          queue{static_cast<std::size_t>(std::max(options.queue_max, 1))},
+          tail_time(net.cuts.size() + 1) {
+        if (options.parallel < 1 || options.connections_max < 1)
+            throw option_error("cloud: parallel and connections_max of at least 1 were expected");
         if (!listener) throw option_error("cloud: a listener was expected");
         for (int i = 0; i < options.parallel; ++i) idle_benches.push_back(std::make_unique<bench>(net, limits));
         warm_up();
@@ -57,9 +63,9 @@ public:
             const std::lock_guard hold{mutex};
             while (!queue.empty()) dropped.push_back(queue.take());
         }
-        dropped.clear();                                    // outside the lock: each may be the last owner of its connection
+        dropped.clear(); // outside the lock: each may be the last owner of its connection
         for (auto& c : guests) c->stop();
-        for (auto& c : guests) c->join();                   // not left to the destructor: a running request may be the last owner
+        for (auto& c : guests) c->join(); // not left to the destructor: a running request may be the last owner
         guests.clear();
     }
 
@@ -101,7 +107,8 @@ private:
             m.request = std::max(m.request, c.payload_bytes);
         }
         if (m.cuts.size() > static_cast<std::size_t>(max_cuts) || m.request > max_payload)
-            throw option_error("cloud: at most " + std::to_string(max_cuts) + " cuts of at most " + std::to_string(max_payload) + " bytes were expected");
+            throw option_error("cloud: at most " + std::to_string(max_cuts) + " cuts of at most " + std::to_string(max_payload)
+                               + " bytes were expected");
         return m;
     }
 
@@ -139,7 +146,8 @@ private:
                 }
             }
             const link::handshake me = introduction_for(network, options.weights_digest);
-            guests.push_back(std::make_shared<cloud_connection>(std::move(s), me, limits, options.handshake_timeout, static_cast<request_sink&>(*this)));
+            guests.push_back(
+                std::make_shared<cloud_connection>(std::move(s), me, limits, options.handshake_timeout, static_cast<request_sink&>(*this)));
             guests.back()->start(guests.back());
         }
     }
@@ -212,8 +220,13 @@ private:
         const auto before = average.load(std::memory_order_relaxed);
         average.store(before + ((ended - begun).count() - before) / 8, std::memory_order_relaxed);
         if (!b.outputs.empty()) std::memcpy(b.reply.data() + link::header_bytes, b.outputs.data(), b.outputs.size() * sizeof(float));
-        r.from->send(b.reply.bytes(), {.kind = link::message_kind::reply, .cut = r.head.cut, .codec = r.head.codec, .epoch = r.head.epoch,
-                                       .sequence = r.head.sequence, .stamp_us = r.head.stamp_us, .service_us = link::wire_microseconds(ended - r.arrived),
+        r.from->send(b.reply.bytes(), {.kind = link::message_kind::reply,
+                                       .cut = r.head.cut,
+                                       .codec = r.head.codec,
+                                       .epoch = r.head.epoch,
+                                       .sequence = r.head.sequence,
+                                       .stamp_us = r.head.stamp_us,
+                                       .service_us = link::wire_microseconds(ended - r.arrived),
                                        .arrival_us = link::wire_microseconds(r.arrival),
                                        .first_bytes = static_cast<std::uint32_t>(r.first_bytes)});
         return true;
@@ -236,13 +249,13 @@ private:
     const std::unique_ptr<link::listener> listener;
     const message_sizes limits;
 
-    mutable std::mutex mutex;                               // queue, benches, counts: nothing slow happens under it
+    mutable std::mutex mutex; // queue, benches, counts: nothing slow happens under it
     request_queue<cloud_request> queue;
     std::vector<std::unique_ptr<bench>> idle_benches;
     cloud_counters counts{};
     std::vector<std::atomic<std::int64_t>> tail_time;
     std::atomic<bool> stopping{};
-    std::list<std::shared_ptr<cloud_connection>> guests;    // acceptor's; after it, the destructor's
+    std::list<std::shared_ptr<cloud_connection>> guests; // acceptor's; after it, the destructor's
     std::thread acceptor;
 };
 

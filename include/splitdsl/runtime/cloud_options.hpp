@@ -17,34 +17,45 @@
 namespace splitdsl {
 
 struct cloud_options {
-    int parallel{1};                                    ///< requests computed at once
-    int connections_max{64};                            ///< further ones are closed at once
-    int queue_max{64};                                  ///< requests waiting, of all connections; further ones are shed
-    std::uint64_t weights_digest{};                     ///< compared by the handshake
-    const task_runner* workers{};                       ///< splits a step over threads (runtime/parallel.hpp); null: one thread a request
+    int parallel{1};                ///< requests computed at once
+    int connections_max{64};        ///< further ones are closed at once
+    int queue_max{64};              ///< requests waiting, of all connections; further ones are shed
+    std::uint64_t weights_digest{}; ///< compared by the handshake
+    const task_runner* workers{};   ///< splits a step over threads (runtime/parallel.hpp); null: one thread a request
     duration handshake_timeout{std::chrono::seconds{5}};
     /// Turns an encoded whole input (cut -1) into the network's inputs, one span each of the exact size. False: not decodable.
     /// Empty: the payload is the inputs' bytes one after another.
     std::function<bool(std::span<const std::byte>, std::span<const std::span<std::byte>>)> decode_input{};
-    std::size_t encoded_input_max{};                    ///< largest encoded input accepted; 0: the inputs' size and 1 kB
+    std::size_t encoded_input_max{}; ///< largest encoded input accepted; 0: the inputs' size and 1 kB
 };
 
 /// Why a connection ended.
 enum class ending : std::uint8_t {
-    peer_left, refused, no_handshake, malformed, wrong_size, unexpected, unknown_cut, bad_payload, too_slow, full, shutdown
+    peer_left,
+    refused,
+    no_handshake,
+    malformed,
+    wrong_size,
+    unexpected,
+    unknown_cut,
+    bad_payload,
+    too_slow,
+    full,
+    shutdown
 };
-inline constexpr std::array<const char*, 11> ending_names{"peer left",  "handshake refused", "no handshake in time", "malformed header",
-                                                          "wrong size", "unexpected message", "unknown cut or codec",
-                                                          "payload does not fit the cut", "peer reads too slowly", "too many connections", "shut down"};
+inline constexpr std::array<const char*, 11> ending_names{
+    "peer left",          "handshake refused",    "no handshake in time",         "malformed header",      "wrong size",
+    "unexpected message", "unknown cut or codec", "payload does not fit the cut", "peer reads too slowly", "too many connections",
+    "shut down"};
 
 struct cloud_counters {
     std::uint64_t connections{}, requests{}, answered{};
-    std::uint64_t shed_late{};                          ///< could not have been in time any more
-    std::uint64_t shed_full{};                          ///< no room in the queue
-    std::uint64_t damaged{};                            ///< payloads with a wrong checksum: shed, the connection goes on
-    std::uint64_t pings{};                              ///< and probes
+    std::uint64_t shed_late{}; ///< could not have been in time any more
+    std::uint64_t shed_full{}; ///< no room in the queue
+    std::uint64_t damaged{};   ///< payloads with a wrong checksum: shed, the connection goes on
+    std::uint64_t pings{};     ///< and probes
     std::uint64_t bytes_in{}, bytes_out{};
-    std::array<std::uint64_t, ending_names.size()> endings{};   ///< by `ending`
+    std::array<std::uint64_t, ending_names.size()> endings{}; ///< by `ending`
 };
 
 } // namespace splitdsl

@@ -16,40 +16,40 @@ namespace splitdsl {
 
 /// What the frame machine saw. Only 64-bit counts, so that a copy can be handed between threads word by word.
 struct frame_counters {
-    std::uint64_t frames{};             ///< begun
-    std::uint64_t skipped{};            ///< answered by the sentinel before the compute thread was free to begin them
-    std::uint64_t offload_tries{};      ///< payloads the link accepted
-    std::uint64_t offload_refused{};    ///< the link took no byte: answered locally at once
-    std::uint64_t blocked{};            ///< the policy wanted to offload; link down, busy or breaker open
-    std::uint64_t rolled_back{};        ///< local tail begun after an offload
-    std::uint64_t accepted{};           ///< replies accepted
-    std::uint64_t kept_going{};         ///< valid replies the policy declined
-    std::uint64_t late{};               ///< replies after their frame was answered: dropped
-    std::uint64_t duplicates{};         ///< second replies of a frame: dropped
-    std::uint64_t wrong_epoch{};        ///< replies to an earlier connection's request: dropped
-    std::uint64_t unasked{};            ///< replies to a frame never offloaded: dropped
+    std::uint64_t frames{};          ///< begun
+    std::uint64_t skipped{};         ///< answered by the sentinel before the compute thread was free to begin them
+    std::uint64_t offload_tries{};   ///< payloads the link accepted
+    std::uint64_t offload_refused{}; ///< the link took no byte: answered locally at once
+    std::uint64_t blocked{};         ///< the policy wanted to offload; link down, busy or breaker open
+    std::uint64_t rolled_back{};     ///< local tail begun after an offload
+    std::uint64_t accepted{};        ///< replies accepted
+    std::uint64_t kept_going{};      ///< valid replies the policy declined
+    std::uint64_t late{};            ///< replies after their frame was answered: dropped
+    std::uint64_t duplicates{};      ///< second replies of a frame: dropped
+    std::uint64_t wrong_epoch{};     ///< replies to an earlier connection's request: dropped
+    std::uint64_t unasked{};         ///< replies to a frame never offloaded: dropped
     std::uint64_t wrong_size{};
-    std::uint64_t corrupt{};            ///< checksum
-    std::uint64_t not_finite{};         ///< a NaN or an infinity among the values
-    std::uint64_t shed{};               ///< the cloud said it cannot be in time
-    std::uint64_t abandoned{};          ///< the sentinel answered: the compute thread gave the frame up
-    std::uint64_t uncovered{};          ///< head + tail with reserve did not fit, or a stage overran its reserve
-    std::uint64_t covered_misses{};     ///< no answer of its own by the deadline although the frame was covered
+    std::uint64_t corrupt{};        ///< checksum
+    std::uint64_t not_finite{};     ///< a NaN or an infinity among the values
+    std::uint64_t shed{};           ///< the cloud said it cannot be in time
+    std::uint64_t abandoned{};      ///< the sentinel answered: the compute thread gave the frame up
+    std::uint64_t uncovered{};      ///< head + tail with reserve did not fit, or a stage overran its reserve
+    std::uint64_t covered_misses{}; ///< no answer of its own by the deadline although the frame was covered
     std::uint64_t breaker_openings{};
 };
 
 /// How frames ended, as the caller got them.
 struct answer_counters {
     std::uint64_t answered{};
-    std::uint64_t offloaded{};          ///< source cloud
-    std::uint64_t local{};              ///< source edge
+    std::uint64_t offloaded{}; ///< source cloud
+    std::uint64_t local{};     ///< source edge
     std::uint64_t fallback{};
     std::uint64_t exit{};
-    std::uint64_t held{};               ///< includes `preset`
+    std::uint64_t held{}; ///< includes `preset`
     std::uint64_t preset{};
-    std::uint64_t misses{};             ///< answered after the deadline; for a policy without fallback also held
-    std::uint64_t host_stalls{};        ///< misses while the host did not let the process run (counted among `misses` too)
-    std::uint64_t refused{};            ///< `submit` while a frame was still unanswered
+    std::uint64_t misses{};      ///< answered after the deadline; for a policy without fallback also held
+    std::uint64_t host_stalls{}; ///< misses while the host did not let the process run (counted among `misses` too)
+    std::uint64_t refused{};     ///< `submit` while a frame was still unanswered
 
     void settle(const answer& a, bool promise_made) {
         ++answered;
@@ -72,15 +72,15 @@ struct answer_counters {
 
 /// What the link thread saw.
 struct link_counters {
-    std::uint64_t bytes_up{}, bytes_down{};     ///< everything, headers, probes and handshakes included
-    std::uint64_t probe_bytes_up{};             ///< rate probes and pings alone
+    std::uint64_t bytes_up{}, bytes_down{}; ///< everything, headers, probes and handshakes included
+    std::uint64_t probe_bytes_up{};         ///< rate probes and pings alone
     std::uint64_t probes{}, pings{}, pongs{};
     std::uint64_t connects{}, disconnects{};
-    std::uint64_t connect_failures{};           ///< refused, unreachable, timed out, handshake refused
-    std::uint64_t protocol_errors{};            ///< malformed bytes: the connection was ended
-    std::uint64_t stuck_resets{};               ///< a payload stayed unsent for too long: the connection was ended
-    std::uint64_t silences{};                   ///< connected, but nothing heard for too long
-    std::uint64_t dropped_replies{};            ///< valid-looking replies nobody had room for
+    std::uint64_t connect_failures{}; ///< refused, unreachable, timed out, handshake refused
+    std::uint64_t protocol_errors{};  ///< malformed bytes: the connection was ended
+    std::uint64_t stuck_resets{};     ///< a payload stayed unsent for too long: the connection was ended
+    std::uint64_t silences{};         ///< connected, but nothing heard for too long
+    std::uint64_t dropped_replies{};  ///< valid-looking replies nobody had room for
 };
 
 struct edge_counters {

@@ -47,7 +47,8 @@ inline bool runs_here(instruction_set s) {
 #endif
 }
 
-/// Defined by the objects of `splitdsl_add_pipeline`.
+/// Defined by the objects of `splitdsl_add_pipeline`. Ask `runs_here(Set)` first: on a processor without the set the first call ends the
+/// program with an illegal instruction. `dispatched_pipeline` and `pipeline_of` do.
 template <class Network, instruction_set Set>
 const pipeline& compiled_pipeline();
 template <class Network>

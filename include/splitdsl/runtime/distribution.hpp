@@ -70,26 +70,32 @@ public:
     }
 
 private:
-    static constexpr unsigned steps_log2 = 5;                       // 32 steps an octave
+    static constexpr unsigned steps_log2 = 5; // 32 steps an octave
     static constexpr std::size_t steps = 1U << steps_log2;
-    static constexpr std::uint64_t unit_ns = 1024;                  // below this everything is one linear range
+    static constexpr std::uint64_t unit_ns = 1024; // below this everything is one linear range
     static constexpr std::size_t octaves = 31;
     static constexpr std::size_t buckets = steps * (octaves + 1);
 
     static std::size_t bucket_of(std::uint64_t ns) noexcept {
-        const std::uint64_t v = ns / (unit_ns / steps);             // 32 ns resolution at the low end
+        const std::uint64_t v = ns / (unit_ns / steps); // 32 ns resolution at the low end
         if (v < steps) return static_cast<std::size_t>(v);
         const auto exponent = static_cast<unsigned>(std::bit_width(v)) - 1 - steps_log2;
         const std::size_t i = (exponent + 1) * steps + static_cast<std::size_t>((v >> exponent) - steps);
         return i < buckets ? i : buckets - 1;
     }
-    static std::uint64_t end_of(std::size_t i) noexcept {           // first value behind the bucket, less one
+    static std::uint64_t end_of(std::size_t i) noexcept { // first value behind the bucket, less one
         const std::size_t octave = i / steps, step = i % steps;
         const std::uint64_t v = octave == 0 ? step + 1 : static_cast<std::uint64_t>(steps + step + 1) << (octave - 1);
         return v * (unit_ns / steps) - 1;
     }
-    template <class T> static T load(const std::atomic<T>& a) noexcept { return a.load(std::memory_order_relaxed); }
-    template <class T> static void store(std::atomic<T>& a, T v) noexcept { a.store(v, std::memory_order_relaxed); }
+    template <class T>
+    static T load(const std::atomic<T>& a) noexcept {
+        return a.load(std::memory_order_relaxed);
+    }
+    template <class T>
+    static void store(std::atomic<T>& a, T v) noexcept {
+        a.store(v, std::memory_order_relaxed);
+    }
 
     std::array<std::atomic<std::uint64_t>, buckets> counts{};
     std::atomic<std::uint64_t> total{}, sum_ns{}, largest_ns{};

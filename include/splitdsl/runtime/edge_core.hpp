@@ -38,10 +38,19 @@ class edge_core {
 public:
     edge_core(const pipeline& net, std::span<const std::byte> packed_weights, Policy policy, const edge_options& o,
               std::unique_ptr<link::connector> where)
-        : network{net}, packed{packed_weights.data()}, options{detail::checked(o, net)}, stage_times(o.stage_times.begin(), o.stage_times.end()),
-          exits(o.exits.begin(), o.exits.end()), arena{net.arena_bytes}, outputs(net.output_floats), cloud_values(net.output_floats),
-          held_values(net.output_floats), offered(net.inputs.size()), mailbox{net.inputs},
-          times{detail::calibrate(net, packed, arena.data(), outputs.data(), o.workers, stage_times, o.calibration_runs, o.calibration_time)},
+        : network{net},
+          packed{packed_weights.data()},
+          options{detail::checked(o, net)},
+          stage_times(o.stage_times.begin(), o.stage_times.end()),
+          exits(o.exits.begin(), o.exits.end()),
+          arena{net.arena_bytes},
+          outputs(net.output_floats),
+          cloud_values(net.output_floats),
+          held_values(net.output_floats),
+          offered(net.inputs.size()),
+          mailbox{net.inputs},
+          times{
+              detail::calibrate(net, packed, arena.data(), outputs.data(), o.workers, stage_times, o.calibration_runs, o.calibration_time)},
           machine{std::move(policy), detail::rules_for(net, options, times)},
           watcher{std::clamp<duration>(host_reserve() / 16, std::chrono::microseconds{500}, std::chrono::milliseconds{5}), o.threads} {
         std::copy_n(o.preset.begin(), std::min(o.preset.size(), held_values.size()), held_values.begin());
@@ -59,8 +68,8 @@ public:
         sentinel_thread.join();
     }
 
-    /// Starts a frame and returns its number, or 0 if the one before is not polled yet, an input's size is wrong, or a command has no branch.
-    /// Copies the inputs. The deadline runs from this call.
+    /// Starts a frame and returns its number, or 0 if the one before is not polled yet, an input's size is wrong, or a command has no
+    /// branch. Copies the inputs. The deadline runs from this call.
     std::uint32_t submit(frame_inputs inputs) noexcept {
         const instant start = std::chrono::steady_clock::now();
         if (open_frame != 0 || !usable(inputs)) {
@@ -104,9 +113,14 @@ public:
     edge_counters counters() const { return {machine_counts.load(), outcomes, line ? line->counters() : link_counters{}}; }
     const edge_distributions& distributions() const { return spread; }
     edge_report report() const {
-        return {.counters = counters(), .reserve = host_reserve(), .deadline = options.deadline, .fits = times.fits(machine.rulebook()),
-                .prepared = prepared.load(std::memory_order_relaxed) != 0, .canary_stalls = watcher.stalls_seen(),
-                .longest_canary_stall = watcher.longest_ever(), .compute_waits = work.times_waited()};
+        return {.counters = counters(),
+                .reserve = host_reserve(),
+                .deadline = options.deadline,
+                .fits = times.fits(machine.rulebook()),
+                .prepared = prepared.load(std::memory_order_relaxed) != 0,
+                .canary_stalls = watcher.stalls_seen(),
+                .longest_canary_stall = watcher.longest_ever(),
+                .compute_waits = work.times_waited()};
     }
     const stage_profile& profile() const { return times; }
     /// The link as the next decision would see it.
@@ -118,7 +132,7 @@ public:
 private:
     // ---- caller's thread --------------------------------------------------------------------------------------------------
     instant due() const noexcept { return started + options.deadline; }
-    duration lead() const noexcept { return options.last_resort_lead / 4; }     // behind compute's and the sentinel's moment
+    duration lead() const noexcept { return options.last_resort_lead / 4; } // behind compute's and the sentinel's moment
     duration host_reserve() const { return machine.rulebook().remaining[machine.rulebook().first_tail_stage()]; }
 
     bool usable(frame_inputs in) noexcept {
@@ -133,7 +147,7 @@ private:
     void deliver(answer& a) noexcept {
         const auto taken = slot.taken_by(open_frame);
         const frame_note told = notes.load();
-        const bool mine = told.frame == open_frame;                 // else the compute thread never told: it hangs in an older frame
+        const bool mine = told.frame == open_frame; // else the compute thread never told: it hangs in an older frame
         a.frame = open_frame;
         a.source = taken.source;
         a.exit = taken.source == answer_source::exit ? taken.detail : -1;
@@ -184,7 +198,8 @@ private:
     bool take_last_resort(instant now, claimant who, std::uint32_t frame) noexcept {
         const std::uint64_t mark = exit_mark.load(std::memory_order_acquire);
         const bool has_exit = static_cast<std::uint32_t>(mark >> 32) == frame && (mark & 0xff) != 0;
-        return take(frame, has_exit ? answer_source::exit : answer_source::held, has_exit ? static_cast<int>(mark & 0xff) - 1 : -1, now, who);
+        return take(frame, has_exit ? answer_source::exit : answer_source::held, has_exit ? static_cast<int>(mark & 0xff) - 1 : -1, now,
+                    who);
     }
     bool take_last_resort(instant now, claimant who) noexcept { return take_last_resort(now, who, open_frame); }
 
@@ -197,14 +212,15 @@ private:
             const std::uint32_t frame = slot.open_frame();
             const instant now = std::chrono::steady_clock::now();
             // Read after the slot: at least as new, so never too early. Without an open frame none can be due before a whole deadline.
-            const instant at = frame != 0 ? instant{duration{due_ns.load(std::memory_order_relaxed)}} - ahead : now + options.deadline - ahead;
+            const instant at =
+                frame != 0 ? instant{duration{due_ns.load(std::memory_order_relaxed)}} - ahead : now + options.deadline - ahead;
             if (frame == 0 || now < at) {
                 heard = alarm.wait(heard, at);
                 continue;
             }
             if (take_last_resort(now, sentinel_at, frame)) {
                 answered.ring();
-                work.ring();                                        // a compute thread in a paced wait gives the frame up
+                work.ring(); // a compute thread in a paced wait gives the frame up
             }
         }
     }
@@ -214,7 +230,8 @@ private:
         prepared.fetch_and(detail::enter_thread("sd-compute", options.threads) ? 1 : 0, std::memory_order_relaxed);
         auto heard = work.now();
         while (!stopping.load(std::memory_order_acquire)) {
-            if (const auto* l = mailbox.take()) serve(*l);
+            if (const auto* l = mailbox.take())
+                serve(*l);
             else {
                 drop_stale_replies();
                 heard = work.wait(heard, std::chrono::steady_clock::now() + std::chrono::seconds{1});
@@ -224,7 +241,7 @@ private:
 
     void serve(const input_mailbox::letter& l) {
         const instant taken_up = std::chrono::steady_clock::now();
-        if (!slot.is_open(l.frame)) {                               // this thread was away for a whole frame
+        if (!slot.is_open(l.frame)) { // this thread was away for a whole frame
             machine.skipped();
             return;
         }
@@ -238,13 +255,9 @@ private:
             case command::kind::run: c = run_stage(c.stage); break;
             case command::kind::offload: c = hand_over(c, l); break;
             case command::kind::wait: c = await(c.until); break;
-            case command::kind::publish:
-                answer_with(c.source, c.exit, l);
-                return;
-            case command::kind::last_resort:
-                answer_with(answer_source::held, -1, l);
-                return;
-            case command::kind::nothing:                            // the sentinel was first, or the edge is being destroyed
+            case command::kind::publish: answer_with(c.source, c.exit, l); return;
+            case command::kind::last_resort: answer_with(answer_source::held, -1, l); return;
+            case command::kind::nothing: // the sentinel was first, or the edge is being destroyed
                 finish(false, std::chrono::steady_clock::now(), l);
                 return;
             }
@@ -279,7 +292,9 @@ private:
         for (std::size_t i = 0; i < exits.size(); ++i) {
             if (exits[i].stage != stage) continue;
             const auto values = std::span<const float>{outputs}.subspan(exits[i].first_float, exits[i].floats);
-            const float c = exits[i].confidence ? exits[i].confidence(values) : values.empty() ? 0.0F : *std::max_element(values.begin(), values.end());
+            const float c = exits[i].confidence ? exits[i].confidence(values)
+                            : values.empty()    ? 0.0F
+                                                : *std::max_element(values.begin(), values.end());
             return {static_cast<int>(i), c};
         }
         return {-1, 0.0F};
@@ -289,8 +304,10 @@ private:
         const instant begun = std::chrono::steady_clock::now();
         const auto room = line->payload_room();
         std::size_t size{};
-        if (c.cut >= 0) size = network.store_payload(memory, c.cut, room.data());
-        else if (options.encode_input) size = options.encode_input(frame_inputs{l.spans}, room);
+        if (c.cut >= 0)
+            size = network.store_payload(memory, c.cut, room.data());
+        else if (options.encode_input)
+            size = options.encode_input(frame_inputs{l.spans}, room);
         else
             for (const auto s : l.spans) {
                 std::memcpy(room.data() + size, s.data(), s.size());
@@ -338,7 +355,7 @@ private:
         return {};
     }
     void drop_stale_replies() {
-        take_replies();                                             // between frames none can be accepted: only counted
+        take_replies(); // between frames none can be accepted: only counted
         machine_counts.store(machine.counters());
     }
     command watch_link(instant now) {
@@ -360,7 +377,8 @@ private:
     void answer_with(answer_source source, int exit, const input_mailbox::letter& l) {
         notes.store(note);
         const instant now = std::chrono::steady_clock::now();
-        const bool own = source == answer_source::held ? take_last_resort(now, compute_at, l.frame) : take(l.frame, source, exit, now, compute_at);
+        const bool own =
+            source == answer_source::held ? take_last_resort(now, compute_at, l.frame) : take(l.frame, source, exit, now, compute_at);
         answered.ring();
         finish(own && source != answer_source::held, now, l);
     }
@@ -375,12 +393,12 @@ private:
     const std::vector<duration> stage_times;
     const std::vector<exit_place> exits;
     const aligned_buffer arena;
-    std::vector<float> outputs, cloud_values;           // compute thread's; read by the caller once claimed
-    std::vector<float> held_values;                     // caller's
-    std::vector<const void*> offered;                   // caller's
+    std::vector<float> outputs, cloud_values; // compute thread's; read by the caller once claimed
+    std::vector<float> held_values;           // caller's
+    std::vector<const void*> offered;         // caller's
     input_mailbox mailbox;
     const stage_profile times;
-    frame_machine<Policy> machine;                      // compute thread's
+    frame_machine<Policy> machine; // compute thread's
     canary watcher;
     bell work, answered, alarm;
     std::unique_ptr<session> line;
@@ -394,12 +412,12 @@ private:
     shared_counters<frame_counters> machine_counts;
     shared_counters<frame_note> notes;
 
-    frame_memory memory{};                              // compute thread's from here
+    frame_memory memory{}; // compute thread's from here
     frame_note note{};
     instant handed{};
     link_status known_status{};
 
-    std::uint32_t last_frame{}, open_frame{};           // caller's from here
+    std::uint32_t last_frame{}, open_frame{}; // caller's from here
     instant started{}, value_from{};
     bool ever_answered{};
     answer_counters outcomes{};

@@ -23,44 +23,45 @@ using frame_inputs = std::span<const std::span<const std::byte>>;
 
 /// Where an early exit stands. `confidence` maps its values to [0, 1]; null: the largest of them.
 struct exit_place {
-    int stage{};                    ///< the stage that computes it
-    std::size_t first_float{};      ///< where its values begin among `pipeline::output_floats`
+    int stage{};               ///< the stage that computes it
+    std::size_t first_float{}; ///< where its values begin among `pipeline::output_floats`
     std::size_t floats{};
     float (*confidence)(std::span<const float>){};
 };
 
 /// How the link thread keeps the connection and its picture of it.
 struct session_options {
-    duration ping_interval{std::chrono::milliseconds{250}};     ///< when nothing was sent for so long: a ping (round trip, sign of life)
-    duration probe_interval{std::chrono::seconds{1}};           ///< when no payload was sent for so long: a rate probe
-    std::size_t probe_bytes{2048};                              ///< of a rate probe; 0: none
-    duration silence{std::chrono::seconds{1}};                  ///< something is unanswered for so long: the link counts as down
-    duration stuck{std::chrono::seconds{1}};                    ///< a payload is unsent for so long: reset
-    duration dead{std::chrono::seconds{3}};                     ///< silent for so long: reset
+    duration ping_interval{std::chrono::milliseconds{250}}; ///< when nothing was sent for so long: a ping (round trip, sign of life)
+    duration probe_interval{std::chrono::seconds{1}};       ///< when no payload was sent for so long: a rate probe
+    std::size_t probe_bytes{2048};                          ///< of a rate probe; 0: none
+    duration silence{std::chrono::seconds{1}};              ///< something is unanswered for so long: the link counts as down
+    duration stuck{std::chrono::seconds{1}};                ///< a payload is unsent for so long: reset
+    duration dead{std::chrono::seconds{3}};                 ///< silent for so long: reset
     duration connect_timeout{std::chrono::seconds{1}};
-    duration first_retry{std::chrono::milliseconds{50}};        ///< pause between attempts, doubled up to `longest_retry`
+    duration first_retry{std::chrono::milliseconds{50}}; ///< pause between attempts, doubled up to `longest_retry`
     duration longest_retry{std::chrono::seconds{1}};
 };
 
 struct edge_options {
-    duration deadline{std::chrono::milliseconds{100}};          ///< from `submit` on
+    duration deadline{std::chrono::milliseconds{100}}; ///< from `submit` on
     /// Time kept for the local tail behind the first cut. Never less than twice the p99 measured at construction, if it is measured.
     duration reserve{};
     /// The sentinel answers half of this before the deadline; part of what has to fit.
     duration last_resort_lead{std::chrono::microseconds{500}};
-    std::span<const duration> stage_times{};                    ///< pacing: a stage takes at least this long (a device profile); empty: as it is
-    std::span<const float> preset{};                            ///< the answer before there is any; empty: zeros
+    std::span<const duration> stage_times{}; ///< pacing: a stage takes at least this long (a device profile); empty: as it is
+    std::span<const float> preset{};         ///< the answer before there is any; empty: zeros
     std::span<const exit_place> exits{};
-    int calibration_runs{100};                                  ///< of the whole network at construction, to measure it; 0: `reserve` is taken at its word
-    duration calibration_time{std::chrono::seconds{1}};         ///< no further run is begun after this, once there were 20
+    int calibration_runs{100}; ///< of the whole network at construction, to measure it; 0: `reserve` is taken at its word
+    duration calibration_time{std::chrono::seconds{1}}; ///< no further run is begun after this, once there were 20
     breaker_options breaker{};
     session_options link{};
     thread_options threads{};
-    const task_runner* workers{};                               ///< splits a step over threads (runtime/parallel.hpp); null: the compute thread alone
-    std::uint64_t weights_digest{};                             ///< compared by the handshake
-    /// Encodes the whole input for a policy that offloads it (cut -1); returns the bytes written. Empty: the inputs' bytes one after another.
+    const task_runner* workers{};   ///< splits a step over threads (runtime/parallel.hpp); null: the compute thread alone
+    std::uint64_t weights_digest{}; ///< compared by the handshake
+    /// Encodes the whole input for a policy that offloads it (cut -1); returns the bytes written. Empty: the inputs' bytes one after
+    /// another.
     std::function<std::size_t(frame_inputs, std::span<std::byte>)> encode_input{};
-    std::size_t encoded_input_max{};                            ///< room for `encode_input`; 0: the inputs' size and 1 kB
+    std::size_t encoded_input_max{}; ///< room for `encode_input`; 0: the inputs' size and 1 kB
 };
 
 } // namespace splitdsl

@@ -12,6 +12,8 @@
 #include <splitdsl/runtime/dispatch.hpp>
 #include <splitdsl/runtime/program.hpp>
 
+#include <new>
+
 namespace splitdsl::inline SPLITDSL_ARCH {
 namespace execution {
 
@@ -239,8 +241,10 @@ struct engine {
             }
             return static_cast<std::size_t>(n);
         }();
-        static float scale[widest], shift[widest];      // packing is set-up, done by one thread
-        for (int i = 0; i < count; ++i) pack_one(at(i), parameters, reinterpret_cast<float*>(packed) + table().packed_at[i], {scale, shift});
+        // Plain operator new: set-up may allocate, but a container's methods would be weak symbols of this instruction set.
+        auto* const room = static_cast<float*>(::operator new(2 * widest * sizeof(float)));
+        for (int i = 0; i < count; ++i) pack_one(at(i), parameters, reinterpret_cast<float*>(packed) + table().packed_at[i], {room, room + widest});
+        ::operator delete(room);
     }
 
     static void run_range(const frame_memory& m, int begin, int end) {

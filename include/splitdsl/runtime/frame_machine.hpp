@@ -63,7 +63,7 @@ public:
     /// The payload was handed to the link of `epoch`, or the link took none of it (`taken` false).
     command handed_over(instant now, bool taken, std::uint32_t epoch) {
         if (is != state::sending) return {};
-        fits = fits && has_room(now);                       // making and handing over the payload is part of the head
+        fits = fits && has_room(now); // making and handing over the payload is part of the head
         if (!taken) {
             ++counts.offload_refused;
             return fall_back(now);
@@ -137,13 +137,13 @@ public:
     const Policy& strategy() const { return policy; }
 
 private:
-    enum class fate : std::uint8_t { valid, useless, stale };   // useless: this frame's only reply, but no answer
+    enum class fate : std::uint8_t { valid, useless, stale }; // useless: this frame's only reply, but no answer
     struct memo {
         std::uint32_t sequence{};
         std::uint32_t epoch{};
         bool asked{}, replied{};
     };
-    static constexpr std::size_t memory = 64;                   // frames a straggler is told apart for
+    static constexpr std::size_t memory = 64; // frames a straggler is told apart for
 
     link_view seen(link_view link, instant now) {
         link.up = link.up && breaker.allows(now);
@@ -162,7 +162,7 @@ private:
                 return {.what = command::kind::offload, .cut = a.cut, .codec = a.codec};
             }
             ++counts.blocked;
-            if constexpr (!falls_back_v<Policy>) return last_resort();  // a baseline that cannot send has nothing to say
+            if constexpr (!falls_back_v<Policy>) return last_resort(); // a baseline that cannot send has nothing to say
         }
         return go_on(now);
     }
@@ -174,8 +174,9 @@ private:
         return {.what = command::kind::run, .stage = next_stage};
     }
     command wait_on(instant now) {
-        const instant until = falls_back_v<Policy> ? deadline - rules.last_resort_lead - rules.remaining[next_stage] + Conduct::fallback_delay
-                                                   : deadline - rules.last_resort_lead;
+        const instant until = falls_back_v<Policy>
+                                  ? deadline - rules.last_resort_lead - rules.remaining[next_stage] + Conduct::fallback_delay
+                                  : deadline - rules.last_resort_lead;
         if (now >= until) return fall_back(now);
         return {.what = command::kind::wait, .until = until};
     }

@@ -18,10 +18,10 @@ inline constexpr int max_stages = 64;
 struct frame_rules {
     int stages{1};
     int cuts{};
-    int stage_of_cut[max_cuts]{};           ///< the stage each cut ends, rising
-    duration deadline{};                    ///< of every frame, from its start
-    duration remaining[max_stages + 1]{};   ///< reserve for running stages k .. end here (at least twice their p99); 0 at `stages`
-    duration last_resort_lead{};            ///< the sentinel answers this long before the deadline
+    int stage_of_cut[max_cuts]{};         ///< the stage each cut ends, rising
+    duration deadline{};                  ///< of every frame, from its start
+    duration remaining[max_stages + 1]{}; ///< reserve for running stages k .. end here (at least twice their p99); 0 at `stages`
+    duration last_resort_lead{};          ///< the sentinel answers this long before the deadline
     breaker_options breaker{};
 
     /// The stage behind the first cut, or 0 without cuts: where the part with a reserve begins.
@@ -37,7 +37,7 @@ struct reply_facts {
     bool size_ok{true};
     bool crc_ok{true};
     bool finite{true};
-    bool shed{};                ///< the cloud refuses: it could not be in time
+    bool shed{}; ///< the cloud refuses: it could not be in time
     int exit{-1};
     float confidence{1};
 };
@@ -45,12 +45,12 @@ struct reply_facts {
 /// What the machine wants done next. The driver does it and reports back.
 struct command {
     enum class kind : std::uint8_t {
-        nothing,        ///< go on with what is under way
-        run,            ///< run `stage`, then report `stage_done`
-        offload,        ///< hand the payload of `cut` to the link, then report `handed_over`
-        wait,           ///< wait for events, at most until `until`, then report `timer`
-        publish,        ///< claim the frame for `source`, then report `published`
-        last_resort     ///< claim the frame for exit, held or preset, then report `published`
+        nothing,    ///< go on with what is under way
+        run,        ///< run `stage`, then report `stage_done`
+        offload,    ///< hand the payload of `cut` to the link, then report `handed_over`
+        wait,       ///< wait for events, at most until `until`, then report `timer`
+        publish,    ///< claim the frame for `source`, then report `published`
+        last_resort ///< claim the frame for exit, held or preset, then report `published`
     };
     kind what{kind::nothing};
     answer_source source{answer_source::none};
@@ -63,11 +63,11 @@ struct command {
 
 /// How the machine behaves. Tests break one rule at a time to prove that the suites notice; nobody else replaces this.
 struct as_promised {
-    static constexpr duration fallback_delay{};         ///< added to the moment of falling back
+    static constexpr duration fallback_delay{}; ///< added to the moment of falling back
     static constexpr bool checks_sequence = true;
     static constexpr bool checks_epoch = true;
     static constexpr bool checks_values = true;
-    static constexpr bool claims_once = true;           ///< honoured by the driver's answer slot
+    static constexpr bool claims_once = true; ///< honoured by the driver's answer slot
 };
 
 } // namespace splitdsl

@@ -28,7 +28,7 @@ static_assert(sizeof(word) == 4 && word::is_always_lock_free);
 /// No mutex, no allocation; the kernel is entered only if the word still holds what was expected.
 inline void wait_until(const word& w, std::uint32_t expected, instant until) noexcept {
     if (w.load(std::memory_order_acquire) != expected) return;
-    const auto since = until.time_since_epoch().count();            // libstdc++'s and libc++'s steady_clock is CLOCK_MONOTONIC
+    const auto since = until.time_since_epoch().count(); // libstdc++'s and libc++'s steady_clock is CLOCK_MONOTONIC
     const std::int64_t ns = since > 0 ? since : 0;
     timespec at{};
     at.tv_sec = static_cast<decltype(at.tv_sec)>(ns / 1'000'000'000);

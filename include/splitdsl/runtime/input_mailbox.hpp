@@ -23,7 +23,7 @@ public:
         std::uint32_t frame{};
         instant start{};
         aligned_buffer store{};
-        std::vector<const void*> inputs{};                  // into `store`
+        std::vector<const void*> inputs{}; // into `store`
         std::vector<std::span<const std::byte>> spans{};
     };
 

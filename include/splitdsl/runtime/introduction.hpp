@@ -20,7 +20,8 @@ namespace splitdsl {
 
 /// What a side with this network says of itself.
 inline link::handshake introduction_for(const pipeline& p, std::uint64_t weights_digest) {
-    link::handshake h{.network = p.network, .fingerprint = p.fingerprint, .weights_digest = weights_digest, .instruction_set = p.instruction_set};
+    link::handshake h{
+        .network = p.network, .fingerprint = p.fingerprint, .weights_digest = weights_digest, .instruction_set = p.instruction_set};
     for (const cut_info& c : p.cuts) h.cuts.push_back({.name = c.name, .payload_bytes = static_cast<std::uint32_t>(c.payload_bytes)});
     return h;
 }
@@ -41,9 +42,7 @@ inline std::vector<std::byte> sentence_message(const std::string& sentence) {
 inline std::string refusal(const link::handshake& me, std::span<const std::byte> their_payload) {
     try {
         return link::compare(me, link::decode_handshake(their_payload)).refusal;
-    } catch (const error& e) {
-        return e.what();
-    }
+    } catch (const error& e) { return e.what(); }
 }
 
 struct introduced {
@@ -60,7 +59,8 @@ inline introduced introduce(link::stream& s, const link::handshake& me, std::uin
         const link::io done = s.write(rest);
         rest = rest.subspan(done.bytes);
         const auto now = std::chrono::steady_clock::now();
-        if (done.what == link::io_result::closed || now >= until) return why = "the other side ended the connection before the handshake", i;
+        if (done.what == link::io_result::closed || now >= until)
+            return why = "the other side ended the connection before the handshake", i;
         if (done.what == link::io_result::would_block) s.wait(false, true, until - now);
     }
     message_reader r{link::frame_limits::of_edge(1)};
@@ -74,9 +74,12 @@ inline introduced introduce(link::stream& s, const link::handshake& me, std::uin
         s.wait(true, false, until - now);
     }
     i.bytes_down = r.bytes();
-    if (r.header().kind == link::message_kind::refuse) why.assign(reinterpret_cast<const char*>(r.payload().data()), r.payload().size());
-    else if (r.header().kind != link::message_kind::hello_ack) why = "a hello_ack or a refusal was expected, found " + std::string{link::name_of(r.header().kind)};
-    else why = refusal(me, r.payload());
+    if (r.header().kind == link::message_kind::refuse)
+        why.assign(reinterpret_cast<const char*>(r.payload().data()), r.payload().size());
+    else if (r.header().kind != link::message_kind::hello_ack)
+        why = "a hello_ack or a refusal was expected, found " + std::string{link::name_of(r.header().kind)};
+    else
+        why = refusal(me, r.payload());
     i.accepted = why.empty();
     return i;
 }

@@ -19,9 +19,11 @@ public:
         last_heard = now;
         const auto before = estimate.up.age(now);
         estimate.observe_exchange(now, seen, {.bytes_up = seen.bytes, .elapsed = now - sent, .service = service});
-        // Too quick to be measured: the rate is at least what the shortest visible air time would mean. Without this a fast link stays unknown.
+        // Too quick to be measured: the rate is at least what the shortest visible air time would mean. Without this a fast link stays
+        // unknown.
         if (estimate.up.age(now) == before && estimate.rtt.known())
-            if (const bits_per_second least = rate_of(seen.bytes, shortest_air); !(estimate.up.average() > least)) estimate.up.observe(now, least);
+            if (const bits_per_second least = rate_of(seen.bytes, shortest_air); !(estimate.up.average() > least))
+                estimate.up.observe(now, least);
     }
     /// A reply's own way down, by our receive times.
     void received(instant now, const link::received_transfer& reply) {
@@ -53,7 +55,7 @@ public:
     link::link_estimator& estimator() { return estimate; }
 
 private:
-    static constexpr duration shortest_air = std::chrono::microseconds{500};    // as in link::rate_by_spread
+    static constexpr duration shortest_air = std::chrono::microseconds{500}; // as in link::rate_by_spread
     static constexpr bits_per_second rate_of(std::size_t volume, duration t) { return {static_cast<double>(volume) * 8 / to_seconds(t)}; }
 
     link::link_estimator estimate{};

@@ -19,11 +19,11 @@ namespace splitdsl {
 class message_reader {
 public:
     enum class state : std::uint8_t {
-        more,           ///< nothing complete yet
-        message,        ///< `header` and `payload` are valid until the next call
-        damaged,        ///< a payload's checksum was wrong: `header` is sound, the connection goes on
-        broken,         ///< `fault` says what; the connection cannot go on
-        closed          ///< the stream ended
+        more,    ///< nothing complete yet
+        message, ///< `header` and `payload` are valid until the next call
+        damaged, ///< a payload's checksum was wrong: `header` is sound, the connection goes on
+        broken,  ///< `fault` says what; the connection cannot go on
+        closed   ///< the stream ended
     };
     explicit message_reader(const link::frame_limits& l) : room{l.largest()}, frames{room.bytes(), l} {}
     void restart() noexcept { frames.restart(); }
@@ -62,7 +62,7 @@ private:
     aligned_buffer room;
     link::frame_reader frames;
     instant first_byte{}, last_byte{};
-    std::size_t at_first{};                 // 0: no look has come back empty yet
+    std::size_t at_first{}; // 0: no look has come back empty yet
 };
 
 /// The asking side's clock as it travels: microseconds modulo 2^32.

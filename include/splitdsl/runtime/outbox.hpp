@@ -28,11 +28,11 @@ public:
     bool post(std::size_t size, instant now) noexcept {
         posted_ns.store(now.time_since_epoch().count(), std::memory_order_relaxed);
         length.store(size, std::memory_order_seq_cst);
-        if (!try_lock()) return true;                       // the holder looks again after letting go
+        if (!try_lock()) return true; // the holder looks again after letting go
         bool good = target != nullptr;
         if (good) {
             good = write_pending();
-            if (blocked_flag.load(std::memory_order_relaxed) || !good) target->wake();  // the link thread waits for room, or for the end
+            if (blocked_flag.load(std::memory_order_relaxed) || !good) target->wake(); // the link thread waits for room, or for the end
         }
         if (!good) drop();
         unlock();
@@ -72,10 +72,10 @@ public:
         if (free) {
             control_length = make(control.bytes());
             control_sent = 0;
-            write_pending();                                // an ended stream is seen by the next read
+            write_pending(); // an ended stream is seen by the next read
         }
         unlock();
-        flush();                                            // a payload posted meanwhile
+        flush(); // a payload posted meanwhile
         return free;
     }
 
@@ -90,7 +90,7 @@ public:
 private:
     bool try_lock() noexcept { return !writing.exchange(true, std::memory_order_seq_cst); }
     void lock() noexcept {
-        while (!try_lock()) std::this_thread::yield();      // the other side never waits while it holds it
+        while (!try_lock()) std::this_thread::yield(); // the other side never waits while it holds it
     }
     void unlock() noexcept { writing.store(false, std::memory_order_seq_cst); }
     bool pending() const noexcept { return length.load(std::memory_order_seq_cst) != 0 || control_waiting.load(std::memory_order_relaxed); }
@@ -128,12 +128,12 @@ private:
     }
 
     aligned_buffer store, control;
-    std::atomic<std::size_t> length{};                      // of the message to be sent; 0: free for the next
+    std::atomic<std::size_t> length{}; // of the message to be sent; 0: free for the next
     std::atomic<bool> writing{}, blocked_flag{}, control_waiting{};
     std::atomic<std::int64_t> posted_ns{};
     std::atomic<std::uint64_t> written{};
-    link::stream* target{};                                 // holding the token
-    std::size_t sent{}, control_length{}, control_sent{};   // holding the token
+    link::stream* target{};                               // holding the token
+    std::size_t sent{}, control_length{}, control_sent{}; // holding the token
 };
 
 } // namespace splitdsl

@@ -17,7 +17,7 @@ namespace splitdsl {
 
 struct incoming_reply {
     reply_facts facts{};
-    std::vector<float> values{};        ///< allocated once, of the network's output size
+    std::vector<float> values{}; ///< allocated once, of the network's output size
 };
 
 /// One producer, one consumer, 16 places; a full ring refuses.
@@ -34,7 +34,8 @@ public:
         if (values.size() == r.values.size() * sizeof(float)) {
             if (!values.empty()) std::memcpy(r.values.data(), values.data(), values.size());
             for (const float v : r.values) f.finite = f.finite && std::isfinite(v);
-        } else if (f.crc_ok && !f.shed) f.size_ok = false;
+        } else if (f.crc_ok && !f.shed)
+            f.size_ok = false;
         r.facts = f;
         put.store(at + 1, std::memory_order_release);
         return true;

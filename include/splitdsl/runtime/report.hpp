@@ -13,11 +13,11 @@ namespace splitdsl {
 
 /// Measured durations of all delivered frames.
 struct edge_distributions {
-    distribution latency{};             ///< submit to answer, every source
-    distribution by_source[7]{};        ///< the same, one an `answer_source`
+    distribution latency{};      ///< submit to answer, every source
+    distribution by_source[7]{}; ///< the same, one an `answer_source`
     distribution queued{}, head{};
-    distribution send{}, wait{};        ///< of offloaded frames
-    distribution tail{};                ///< of frames that fell back
+    distribution send{}, wait{}; ///< of offloaded frames
+    distribution tail{};         ///< of frames that fell back
 
     void add(const answer& a) noexcept {
         latency.add(a.timings.total);
@@ -34,13 +34,13 @@ struct edge_distributions {
 
 struct edge_report {
     edge_counters counters{};
-    duration reserve{};                 ///< kept for the tail behind the first cut
+    duration reserve{}; ///< kept for the tail behind the first cut
     duration deadline{};
-    bool fits{};                        ///< the head's measured p99, the reserve and the lead fit into the deadline: the promise can hold
-    bool prepared{};                    ///< every thread got the priority and processors asked for
-    std::uint64_t canary_stalls{};      ///< oversleeps above 0.5 ms, in frames or not
+    bool fits{};                   ///< the head's measured p99, the reserve and the lead fit into the deadline: the promise can hold
+    bool prepared{};               ///< every thread got the priority and processors asked for
+    std::uint64_t canary_stalls{}; ///< oversleeps above 0.5 ms, in frames or not
     duration longest_canary_stall{};
-    std::uint64_t compute_waits{};      ///< timed waits the compute thread entered
+    std::uint64_t compute_waits{}; ///< timed waits the compute thread entered
 };
 
 /// What the compute thread notes of a frame for its caller.
@@ -48,7 +48,7 @@ struct frame_note {
     std::uint64_t frame{};
     std::int64_t cut{-2};
     std::uint64_t bytes_up{};
-    std::int64_t queued{}, head{}, send{}, wait{}, tail{};      // ns
+    std::int64_t queued{}, head{}, send{}, wait{}, tail{}; // ns
 
     frame_timings timings() const {
         return {.queued = duration{queued}, .head = duration{head}, .send = duration{send}, .wait = duration{wait}, .tail = duration{tail}};

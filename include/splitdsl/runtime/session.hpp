@@ -50,9 +50,12 @@ struct link_status {
 class session {
 public:
     session(std::unique_ptr<link::connector> where, session_setup s, bell& compute)
-        : connector{std::move(where)}, setup{std::move(s)}, work{compute}, box{link::header_bytes + setup.payload_max,
-          link::header_bytes + setup.options.probe_bytes},
-          replies{setup.output_floats}, reader{link::frame_limits::of_edge(static_cast<std::uint32_t>(setup.output_floats * sizeof(float)))},
+        : connector{std::move(where)},
+          setup{std::move(s)},
+          work{compute},
+          box{link::header_bytes + setup.payload_max, link::header_bytes + setup.options.probe_bytes},
+          replies{setup.output_floats},
+          reader{link::frame_limits::of_edge(static_cast<std::uint32_t>(setup.output_floats * sizeof(float)))},
           epoch_base{static_cast<std::uint32_t>(std::chrono::steady_clock::now().time_since_epoch().count() >> 10) | 1U} {
         runner = std::thread{[this] { run(); }};
     }
@@ -92,26 +95,30 @@ public:
         std::uint32_t sequence{};
         int cut{};
         int codec{};
-        std::size_t bytes{};            ///< of the payload in `payload_room`
-        duration left{};                ///< until an answer is of no use
+        std::size_t bytes{}; ///< of the payload in `payload_room`
+        duration left{};     ///< until an answer is of no use
     };
     struct sent {
         bool taken{};
         std::uint32_t epoch{};
-        std::size_t bytes{};            ///< header included
+        std::size_t bytes{}; ///< header included
     };
     sent send(const sending& p, instant now) noexcept {
         const std::uint32_t e = epoch.load(std::memory_order_acquire);
         if (e == 0 || box.busy() || p.bytes > setup.payload_max) return {};
-        const std::size_t total = link::seal({.kind = link::message_kind::payload, .cut = p.cut < 0 ? link::whole_input : static_cast<std::uint8_t>(p.cut),
-                                              .codec = static_cast<std::uint8_t>(std::max(p.codec, 0)), .epoch = e, .sequence = p.sequence,
-                                              .budget_us = link::wire_microseconds(p.left), .stamp_us = wire_stamp(now)},
+        const std::size_t total = link::seal({.kind = link::message_kind::payload,
+                                              .cut = p.cut < 0 ? link::whole_input : static_cast<std::uint8_t>(p.cut),
+                                              .codec = static_cast<std::uint8_t>(std::max(p.codec, 0)),
+                                              .epoch = e,
+                                              .sequence = p.sequence,
+                                              .budget_us = link::wire_microseconds(p.left),
+                                              .stamp_us = wire_stamp(now)},
                                              box.message().first(link::header_bytes + p.bytes));
         asked_bytes.store(total, std::memory_order_relaxed);
         asked_at.store(now.time_since_epoch().count(), std::memory_order_relaxed);
         asked_sequence.store(p.sequence, std::memory_order_release);
         if (!box.post(total, now)) {
-            answered_sequence.store(p.sequence, std::memory_order_relaxed);     // nothing is awaited
+            answered_sequence.store(p.sequence, std::memory_order_relaxed); // nothing is awaited
             return {};
         }
         return {.taken = true, .epoch = e, .bytes = total};
@@ -128,7 +135,10 @@ public:
     }
 
 private:
-    struct shared_view { std::uint64_t rate_up{}, rate_down{}; std::int64_t rtt{}, sampled{never_sampled}; };
+    struct shared_view {
+        std::uint64_t rate_up{}, rate_down{};
+        std::int64_t rtt{}, sampled{never_sampled};
+    };
     static constexpr std::int64_t never_sampled = INT64_MIN;
     static instant clock() { return std::chrono::steady_clock::now(); }
 
@@ -168,7 +178,7 @@ private:
             }
             reader.restart();
             heard_at = clock();
-            pinged_at = payload_seen_at = heard_at - std::max(setup.options.ping_interval, setup.options.probe_interval);   // ask at once
+            pinged_at = payload_seen_at = heard_at - std::max(setup.options.ping_interval, setup.options.probe_interval); // ask at once
             ping_open = false;
             ++counts.connects;
             box.open(stream.get());
@@ -189,7 +199,7 @@ private:
         if (!stream) return;
         epoch.store(0, std::memory_order_release);
         set_up(false);
-        box.close();                                        // from here on the compute thread does not touch the stream
+        box.close(); // from here on the compute thread does not touch the stream
         answered_sequence.store(asked_sequence.load(std::memory_order_acquire), std::memory_order_relaxed);
         stream->shutdown();
         stream.reset();
@@ -230,7 +240,8 @@ private:
                 break;
             case message_reader::state::broken:
                 ++counts.protocol_errors;
-                if (reader.fault() == link::frame_fault::too_large || reader.fault() == link::frame_fault::wrong_size) hand_on({.size_ok = false}, {});
+                if (reader.fault() == link::frame_fault::too_large || reader.fault() == link::frame_fault::wrong_size)
+                    hand_on({.size_ok = false}, {});
                 return false;
             }
         }
@@ -242,7 +253,7 @@ private:
         const instant now = reader.last();
         counts.bytes_down += reader.bytes();
         heard_at = now;
-        set_up(true);                                       // after a silence it speaks again
+        set_up(true); // after a silence it speaks again
         const duration service = std::chrono::microseconds{h.service_us};
         switch (h.kind) {
         case link::message_kind::pong:
@@ -250,8 +261,10 @@ private:
             if (!ping_open || h.sequence != ping_sequence) return true;
             ping_open = false;
             ++counts.pongs;
-            if (h.kind == link::message_kind::pong) picture.ponged(now, pinged_at, service);
-            else picture.answered(now, pinged_at, seen(ping_bytes, h), service);
+            if (h.kind == link::message_kind::pong)
+                picture.ponged(now, pinged_at, service);
+            else
+                picture.answered(now, pinged_at, seen(ping_bytes, h), service);
             // The last payload got there before: if it has no answer, the cloud is slow, not the link.
             if (pinged_at.time_since_epoch().count() > asked_at.load(std::memory_order_relaxed))
                 answered_sequence.store(asked_before_ping, std::memory_order_relaxed);
@@ -297,13 +310,16 @@ private:
         if ((ping_open || asked) && now - question > setup.options.dead) return false;
         // Between frames only: a ping behind a payload would measure the payload.
         if (ping_open || box.busy() || (asked && now - asked_when < setup.options.silence) || now - pinged_at < ping_pause()) return true;
-        const bool probe = setup.options.probe_bytes > 0 && picture.estimator().rtt.known() && now - std::max(asked_when, payload_seen_at) >= setup.options.probe_interval;
+        const bool probe = setup.options.probe_bytes > 0 && picture.estimator().rtt.known()
+                           && now - std::max(asked_when, payload_seen_at) >= setup.options.probe_interval;
         if (probe) payload_seen_at = now;
         ping_bytes = link::header_bytes + (probe ? setup.options.probe_bytes : 0);
         asked_before_ping = asked_sequence.load(std::memory_order_acquire);
         const bool written = box.post_control([&](std::span<std::byte> room) {
-            return link::seal({.kind = probe ? link::message_kind::probe : link::message_kind::ping, .epoch = epoch.load(std::memory_order_relaxed),
-                               .sequence = ++ping_sequence, .stamp_us = wire_stamp(now)},
+            return link::seal({.kind = probe ? link::message_kind::probe : link::message_kind::ping,
+                               .epoch = epoch.load(std::memory_order_relaxed),
+                               .sequence = ++ping_sequence,
+                               .stamp_us = wire_stamp(now)},
                               room.first(ping_bytes));
         });
         if (!written) return true;
@@ -316,7 +332,8 @@ private:
 
     /// A link of which nothing is known yet is asked quickly: round trip first, then rate.
     duration ping_pause() const {
-        return picture.rate_known() ? setup.options.ping_interval : std::min<duration>(setup.options.ping_interval, std::chrono::milliseconds{5});
+        return picture.rate_known() ? setup.options.ping_interval
+                                    : std::min<duration>(setup.options.ping_interval, std::chrono::milliseconds{5});
     }
 
     void publish() {
@@ -336,8 +353,8 @@ private:
     outbox box;
     reply_ring replies;
 
-    std::atomic<std::uint32_t> state{};                     // times up << 1 | up
-    std::atomic<std::uint32_t> epoch{};                     // 0: no connection
+    std::atomic<std::uint32_t> state{}; // times up << 1 | up
+    std::atomic<std::uint32_t> epoch{}; // 0: no connection
     std::atomic<std::uint32_t> asked_sequence{}, answered_sequence{};
     std::atomic<std::uint64_t> asked_bytes{};
     std::atomic<std::int64_t> asked_at{};
@@ -345,7 +362,7 @@ private:
     shared_counters<shared_view> picture_words;
     shared_counters<link_counters> shared_counts;
 
-    std::unique_ptr<link::stream> stream;                   // link thread's from here
+    std::unique_ptr<link::stream> stream; // link thread's from here
     message_reader reader;
     link_picture picture{};
     link_counters counts{};

@@ -32,7 +32,7 @@ namespace detail {
 /// Prepares the calling thread; true if everything asked for was granted.
 inline bool enter_thread(const char* name, const thread_options& o) {
     ::pthread_setname_np(::pthread_self(), name);
-    ::prctl(PR_SET_TIMERSLACK, 1000UL, 0UL, 0UL, 0UL);              // 1 us: timed waits end when asked, not 50 us later
+    ::prctl(PR_SET_TIMERSLACK, 1000UL, 0UL, 0UL, 0UL); // 1 us: timed waits end when asked, not 50 us later
     bool granted = true;
     if (o.processors != 0) {
         cpu_set_t set;

@@ -16,7 +16,7 @@ namespace splitdsl::sim {
 struct drive_plan {
     std::uint32_t frames{};
     duration period{std::chrono::milliseconds{100}};
-    duration lead_in{std::chrono::seconds{1}};      ///< before the first frame: the link gets to know its rate, as live
+    duration lead_in{std::chrono::seconds{1}}; ///< before the first frame: the link gets to know its rate, as live
     instant origin{};
 };
 
@@ -24,7 +24,7 @@ struct drive_plan {
 struct drive_result {
     edge_counters counters{};
     edge_distributions spread{};
-    std::uint64_t broken_promises{};        ///< covered frames without an own answer in time, or frames without exactly one answer
+    std::uint64_t broken_promises{}; ///< covered frames without an own answer in time, or frames without exactly one answer
 };
 
 /// Runs the plan and shows every frame's record to `each`, in order. Deterministic: equal arguments, equal records, bit for bit.
@@ -34,8 +34,8 @@ struct drive_result {
 ///                              [&](const sim::frame_record& f, const link_view& before) { energy += charge(f); });
 /// ```
 template <scheduler_policy Policy, world World, class Each>
-drive_result simulate(Policy policy, const edge_settings& settings, const link::virtual_link_options& line, World surroundings, const drive_plan& plan,
-                      Each each) {
+drive_result simulate(Policy policy, const edge_settings& settings, const link::virtual_link_options& line, World surroundings,
+                      const drive_plan& plan, Each each) {
     simulated_edge<Policy, World> edge{std::move(policy), settings, line, std::move(surroundings), plan.origin};
     drive_result result{};
     for (std::uint32_t n = 1; n <= plan.frames; ++n) {
@@ -43,7 +43,13 @@ drive_result simulate(Policy policy, const edge_settings& settings, const link::
         edge.idle_until(start);
         const link_view before = edge.view_now();
         const frame_record r = edge.run_frame(n, start);
-        const answer a{.frame = r.frame, .source = r.source, .exit = r.exit, .cut = r.cut, .on_time = r.on_time, .bytes_up = r.bytes_up, .timings = r.timings};
+        const answer a{.frame = r.frame,
+                       .source = r.source,
+                       .exit = r.exit,
+                       .cut = r.cut,
+                       .on_time = r.on_time,
+                       .bytes_up = r.bytes_up,
+                       .timings = r.timings};
         result.counters.answer.settle(a, falls_back_v<Policy>);
         result.spread.add(a);
         const bool own = r.source != answer_source::held && r.source != answer_source::preset;

@@ -21,13 +21,13 @@ namespace splitdsl::sim {
 
 struct edge_settings {
     frame_rules rules{};
-    std::array<std::size_t, max_cuts + 1> payload_bytes{};      ///< [cut + 1], wire header included; [0]: the whole input
+    std::array<std::size_t, max_cuts + 1> payload_bytes{}; ///< [cut + 1], wire header included; [0]: the whole input
     std::size_t reply_bytes{};
     std::size_t ping_bytes{48};
-    duration ping_interval{std::chrono::milliseconds{250}};     ///< when nothing was sent for so long; 0: never
+    duration ping_interval{std::chrono::milliseconds{250}}; ///< when nothing was sent for so long; 0: never
     std::size_t probe_bytes{2048};
-    duration probe_interval{std::chrono::seconds{1}};           ///< when no payload was sent for so long; 0: never
-    duration retry{std::chrono::milliseconds{100}};             ///< between attempts to connect
+    duration probe_interval{std::chrono::seconds{1}}; ///< when no payload was sent for so long; 0: never
+    duration retry{std::chrono::milliseconds{100}};   ///< between attempts to connect
 };
 
 /// One frame as it went. The last four are the simulator's own judgement, not the machine's.
@@ -39,11 +39,11 @@ struct frame_record {
     int cut{-2};
     std::size_t bytes_up{};
     frame_timings timings{};
-    duration air{};             ///< payload handed over to its last bit sent
+    duration air{}; ///< payload handed over to its last bit sent
     bool on_time{};
-    int answers{};              ///< claims that succeeded: the promise is exactly one
-    bool covered{};             ///< head + reserve + lead fit, every stage and wake-up kept to its reserve, the thread was free
-    bool foreign{};             ///< an answer that is not this frame's own, valid one
+    int answers{};  ///< claims that succeeded: the promise is exactly one
+    bool covered{}; ///< head + reserve + lead fit, every stage and wake-up kept to its reserve, the thread was free
+    bool foreign{}; ///< an answer that is not this frame's own, valid one
 };
 
 /// Frames one after another: `run_frame` from a start, in rising order. Same seed and world: bit-identical records. Results are simulated.
@@ -51,7 +51,12 @@ template <scheduler_policy Policy, world World, class Conduct = as_promised>
 class simulated_edge {
 public:
     simulated_edge(Policy p, const edge_settings& s, const link::virtual_link_options& l, World w, instant origin = {})
-        : settings{s}, machine{std::move(p), s.rules}, line{l, origin}, outside{std::move(w)}, free_from{origin}, last_sent{origin},
+        : settings{s},
+          machine{std::move(p), s.rules},
+          line{l, origin},
+          outside{std::move(w)},
+          free_from{origin},
+          last_sent{origin},
           last_payload{origin} {
         inbox.reserve(64);
         connect(origin);
@@ -62,7 +67,7 @@ public:
         sentinel_at = start + settings.rules.deadline - settings.rules.last_resort_lead / 2;
         slot.open(frame);
         now = std::max(start, free_from);
-        record.covered = falls_back_v<Policy> && now == start;      // a thread still busy with an older frame is not covered
+        record.covered = falls_back_v<Policy> && now == start; // a thread still busy with an older frame is not covered
         used = {};
         allowed = settings.rules.deadline - settings.rules.last_resort_lead - settings.rules.remaining[settings.rules.first_tail_stage()];
         pass_time(now);
@@ -81,10 +86,13 @@ public:
             case command::kind::run: c = run_stage(c.stage); break;
             case command::kind::offload: c = hand_over(c.cut); break;
             case command::kind::wait: c = await(c.until); break;
-            default: claim(c); c = {}; break;
+            default:
+                claim(c);
+                c = {};
+                break;
             }
         }
-        if (machine.now_is() != frame_machine_t::state::idle) machine.published(false, now);     // the sentinel was first
+        if (machine.now_is() != frame_machine_t::state::idle) machine.published(false, now); // the sentinel was first
         finish();
         return record;
     }
@@ -105,14 +113,24 @@ public:
 
 private:
     using frame_machine_t = frame_machine<Policy, Conduct>;
-    enum class event_kind : std::uint8_t { request_arrives, reply_leaves, reply_arrives, link_dies, try_connect, connected, pong_leaves, pong_arrives, tick };
+    enum class event_kind : std::uint8_t {
+        request_arrives,
+        reply_leaves,
+        reply_arrives,
+        link_dies,
+        try_connect,
+        connected,
+        pong_leaves,
+        pong_arrives,
+        tick
+    };
     struct event {
         event_kind what{};
         std::uint32_t connection{};
-        std::uint32_t frame{};          // whose values a reply really carries
+        std::uint32_t frame{}; // whose values a reply really carries
         int cut{};
         reply_facts facts{};
-        bool spoilt{};                  // NaN, cut short, corrupt or a ghost: must never be delivered
+        bool spoilt{}; // NaN, cut short, corrupt or a ghost: must never be delivered
         instant sent{};
         std::size_t size{};
         duration arrival{};
@@ -139,7 +157,7 @@ private:
         const instant begun = now;
         const std::size_t bytes = settings.payload_bytes[static_cast<std::size_t>(cut + 1)];
         pass_time(now + outside.hand_over_time(record.frame, cut));
-        reserve_begins(settings.rules.stage_behind(cut));           // handing over belongs to the head
+        reserve_begins(settings.rules.stage_behind(cut)); // handing over belongs to the head
         record.cut = cut;
         record.timings.send = now - begun;
         handed = now;
@@ -228,7 +246,8 @@ private:
             if (e.what == event_kind::reply_arrives) {
                 offered = e;
                 c = machine.reply(e.facts, now, view());
-            } else c = machine.link_changed(e.what == event_kind::connected, now, view());
+            } else
+                c = machine.link_changed(e.what == event_kind::connected, now, view());
             if (c.what != command::kind::nothing) return c;
         }
         inbox.clear();
@@ -242,7 +261,8 @@ private:
             const bool watching = slot.is_open(record.frame) && record.frame != 0;
             const instant next = events.next();
             if (watching && sentinel_at <= until && sentinel_at <= next) {
-                const answer_source source = machine.running_frame() == record.frame && machine.exit_in_hand() >= 0 ? answer_source::exit : answer_source::held;
+                const answer_source source =
+                    machine.running_frame() == record.frame && machine.exit_in_hand() >= 0 ? answer_source::exit : answer_source::held;
                 if (slot.claim(record.frame, source)) answered(source, sentinel_at, -1);
                 continue;
             }
@@ -255,7 +275,7 @@ private:
     void happen(instant t, event e) {
         if (e.what == event_kind::try_connect) return try_connect(t);
         if (e.what == event_kind::tick) return tick(t);
-        if (e.connection != epoch) return;                          // died with its connection
+        if (e.connection != epoch) return; // died with its connection
         switch (e.what) {
         case event_kind::connected:
             up = true;
@@ -266,7 +286,8 @@ private:
         case event_kind::reply_leaves: {
             e.what = event_kind::reply_arrives;
             for (const auto& d : line.down.send(t, settings.reply_bytes)) {
-                if (d.reset) put(d.time, {.what = event_kind::link_dies});
+                if (d.reset)
+                    put(d.time, {.what = event_kind::link_dies});
                 else {
                     event a = e;
                     a.facts.crc_ok = !d.corrupted;
@@ -286,9 +307,11 @@ private:
             for (const auto& d : line.down.send(t, settings.ping_bytes)) put(d.time, d.reset ? event{.what = event_kind::link_dies} : e);
             break;
         case event_kind::pong_arrives:
-            if (e.size > settings.ping_bytes) seen.answered(t, e.sent, {.bytes = e.size, .spread = e.arrival}, {});
-            else seen.ponged(t, e.sent, {});
-            if (e.sent > last_payload) unanswered = 0;              // it overtook nothing: the payload got there, the cloud is slow
+            if (e.size > settings.ping_bytes)
+                seen.answered(t, e.sent, {.bytes = e.size, .spread = e.arrival}, {});
+            else
+                seen.ponged(t, e.sent, {});
+            if (e.sent > last_payload) unanswered = 0; // it overtook nothing: the payload got there, the cloud is slow
             break;
         default: break;
         }
@@ -319,7 +342,7 @@ private:
         last_sent = t;
         e.sent = t;
         for (const auto& d : sent) {
-            if (d.reset || d.corrupted) {                           // the cloud ends a connection that sends nonsense
+            if (d.reset || d.corrupted) { // the cloud ends a connection that sends nonsense
                 put(d.time, {.what = event_kind::link_dies});
                 continue;
             }
@@ -334,7 +357,8 @@ private:
         if (settings.ping_interval <= duration{}) return;
         events.put(t + settings.ping_interval, {.what = event_kind::tick});
         if (!up || line.up.queued(t) > 0 || t - last_sent < settings.ping_interval) return;
-        const bool probe = settings.probe_interval > duration{} && t - std::max(last_payload, last_probe) >= settings.probe_interval && settings.probe_bytes > settings.ping_bytes;
+        const bool probe = settings.probe_interval > duration{} && t - std::max(last_payload, last_probe) >= settings.probe_interval
+                           && settings.probe_bytes > settings.ping_bytes;
         if (probe) last_probe = t;
         const std::size_t bytes = probe ? settings.probe_bytes : settings.ping_bytes;
         if (transmit(t, bytes, {.what = event_kind::pong_leaves})) probe_bytes_up += bytes;
@@ -348,7 +372,7 @@ private:
     void die(instant t) {
         up = false;
         unanswered = 0;
-        ++epoch;                                                    // what is on its way belongs to nobody from now on
+        ++epoch; // what is on its way belongs to nobody from now on
         inbox.push_back({.what = event_kind::link_dies});
         events.put(t + settings.retry, {.what = event_kind::try_connect});
     }
@@ -377,7 +401,7 @@ private:
     frame_record record{};
     event offered{};
     instant now{}, free_from{}, sentinel_at{}, handed{}, cloud_free{}, last_sent{}, last_payload{}, last_probe{};
-    duration used{}, allowed{};            // of the frame's reserve, by the simulator's own account
+    duration used{}, allowed{}; // of the frame's reserve, by the simulator's own account
     std::uint32_t epoch{};
     std::size_t unanswered{};
     std::uint64_t bytes_up{}, probe_bytes_up{};

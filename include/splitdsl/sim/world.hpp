@@ -15,12 +15,12 @@ namespace splitdsl::sim {
 
 /// What the cloud does with one request.
 struct cloud_service {
-    duration time{};                ///< queueing and computing
-    bool answers{true};             ///< false: it takes the request and says nothing
+    duration time{};    ///< queueing and computing
+    bool answers{true}; ///< false: it takes the request and says nothing
     bool finite{true};
     bool size_ok{true};
-    bool dies{};                    ///< the connection is reset instead
-    bool ghost{};                   ///< besides, a reply of this sequence from an earlier connection turns up
+    bool dies{};  ///< the connection is reset instead
+    bool ghost{}; ///< besides, a reply of this sequence from an earlier connection turns up
 };
 
 /// An early exit computed by a stage: -1 if there is none.
@@ -32,20 +32,20 @@ struct exit_seen {
 /// Everything a frame meets. Called in the order of virtual time; all randomness comes from the world's own seed.
 template <class W>
 concept world = requires(W w, std::uint32_t frame, int k, instant t, link_view& seen) {
-    { w.stage_time(frame, k) } -> std::same_as<duration>;       // on the edge
-    { w.hand_over_time(frame, k) } -> std::same_as<duration>;   // making cut k's payload and handing it to the link
-    { w.oversleep(frame) } -> std::same_as<duration>;           // how late a timed wait ends
-    { w.claim_delay(frame) } -> std::same_as<duration>;         // between deciding an answer and claiming the frame
+    { w.stage_time(frame, k) } -> std::same_as<duration>;     // on the edge
+    { w.hand_over_time(frame, k) } -> std::same_as<duration>; // making cut k's payload and handing it to the link
+    { w.oversleep(frame) } -> std::same_as<duration>;         // how late a timed wait ends
+    { w.claim_delay(frame) } -> std::same_as<duration>;       // between deciding an answer and claiming the frame
     { w.exit_of(frame, k) } -> std::same_as<exit_seen>;
     { w.serve(frame, k, t) } -> std::same_as<cloud_service>;
-    { w.cloud_down(t) } -> std::same_as<bool>;                  // nobody listens there
-    { w.disturb(seen, t) };                                     // what the estimates become if clocks jump
+    { w.cloud_down(t) } -> std::same_as<bool>; // nobody listens there
+    {w.disturb(seen, t)};                      // what the estimates become if clocks jump
 };
 
 /// A world without surprises: fixed times, an idle cloud.
 struct plain_world {
     std::array<duration, max_stages> edge_stage{};
-    std::array<duration, max_cuts + 1> cloud_tail{};            ///< [cut + 1]: behind that cut; [0]: the whole network
+    std::array<duration, max_cuts + 1> cloud_tail{}; ///< [cut + 1]: behind that cut; [0]: the whole network
     duration hand_over{};
 
     duration stage_time(std::uint32_t, int k) const { return edge_stage[static_cast<std::size_t>(k)]; }
