@@ -12,6 +12,8 @@
 #include <splitdsl/policy/sage.hpp>
 #include <splitdsl/runtime/describe.hpp>
 #include <splitdsl/runtime/plan.hpp>
+#include <splitdsl/runtime/self_test.hpp>
+#include <splitdsl/runtime/stage_table.hpp>
 
 #include <CLI/CLI.hpp>
 #include <sys/utsname.h>
@@ -33,7 +35,7 @@ struct options {
     std::uint64_t seed{1};
     int frames{600};
     int serve_port{-1};
-    bool simulate{}, no_road{};
+    bool simulate{}, no_road{}, self_test{}, profile{};
 };
 
 host_record describe_host(const pipeline& net) {
@@ -186,7 +188,20 @@ std::string frames_csv(const drive_record& d) {
 int main_of(const options& o, const std::string& command) {
     const scenario terms = read_scenario(o.scenario_file);
     if (o.serve_port >= 0) return serve(terms, static_cast<std::uint16_t>(o.serve_port));
-    const auto weights = load_weights<driver>(terms.weights);
+    const safetensors file = read_safetensors(terms.weights);
+    const network_weights<driver> weights{match_weights<driver>(file, terms.weights)};
+    if (o.self_test) {
+        const self_test_result r = run_self_test(file, weights);
+        std::printf("%s: %s, largest difference from PyTorch %.2e of the range (at most 1e-2 behind an 8-bit bottleneck), %s\n", terms.weights.c_str(),
+                    r.present ? "self-test found" : "no self-test", r.error, weights.net().instruction_set);
+        return r.present && r.error <= 1e-2 ? 0 : 1;
+    }
+    if (o.profile) {
+        const device_profile device = find_device(read_device_profiles(terms.profiles), terms.device);
+        std::cout << stage_table(weights.net(), measure_stages(weights.net(), weights.bytes(), 50), "measured here")
+                  << stage_table(weights.net(), stage_times(weights.net(), device), ("modelled, device " + device.name).c_str());
+        return 0;
+    }
     if (o.seeds.empty()) {
         const drive_record d = run(o, terms, weights, o.seed, command);
         std::cout << summary_table(d);
@@ -231,6 +246,8 @@ int main(int argc, char** argv) {
     app.add_option("--frames-csv", o.frames_file, "write one line a frame to this file");
     app.add_flag("--simulate", o.simulate, "virtual time: no processes, no sockets, no waiting");
     app.add_flag("--no-road", o.no_road, "with --simulate: times and energy only");
+    app.add_flag("--profile", o.profile, "print the share of each stage (SAGE table 1) and stop");
+    app.add_flag("--self-test", o.self_test, "load the weights, compare with what PyTorch gave for the input they carry, and stop");
     app.add_option("--serve", o.serve_port, "be the cloud on this port (0: any)")->check(CLI::Range(0, 65535));
     CLI11_PARSE(app, argc, argv);
     std::string command = "drive";

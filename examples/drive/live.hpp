@@ -105,6 +105,9 @@ policy_record drive_live(const char* name, const drive_plan& plan, const splitds
     options.encode_input = [&codec](frame_inputs in, std::span<std::byte> to) { return encode_whole_input(codec, in, to); };
     options.encoded_input_max = picture_codec::largest() + 16;
     edge<driver, Policy> edge{weights, std::move(policy), options, link::tcp{"127.0.0.1", relay.port()}};
+    if (const edge_report r = edge.report(); !r.fits)
+        std::fprintf(stderr, "drive: %s: this machine is too busy for the promise: head and a reserve of %.1f ms do not fit into %.0f ms\n", name, to_milliseconds(r.reserve),
+                     to_milliseconds(r.deadline));
     car vehicle{plan.seed};
     policy_record record;
     record.name = name;

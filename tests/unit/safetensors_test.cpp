@@ -79,7 +79,7 @@ TEST_CASE("a safetensors file as other tools write it is read") {
     CHECK(file.tensors()[0].name == "empty");
     const tensor_view* w = file.find("layer1.0.conv.weight");
     REQUIRE(w);
-    CHECK(w->type == tensor_type::f32);
+    CHECK(w->type == tensor_type::float32);
     CHECK(w->shape == std::vector<std::uint64_t>{2, 1, 2});
     CHECK(w->bytes.size() == 16);
     CHECK(w->bytes.data() == b.data() + 8 + header.size() + 4);
@@ -108,10 +108,10 @@ TEST_CASE("every known type has its size and spelling") {
         CHECK(parse_safetensors(b).tensors()[0].type == type);
     }
     CHECK(bytes_of(tensor_type::boolean) == 1);
-    CHECK(bytes_of(tensor_type::f8_e4m3) == 1);
-    CHECK(bytes_of(tensor_type::bf16) == 2);
-    CHECK(bytes_of(tensor_type::u32) == 4);
-    CHECK(bytes_of(tensor_type::f64) == 8);
+    CHECK(bytes_of(tensor_type::float8_e4m3) == 1);
+    CHECK(bytes_of(tensor_type::bfloat16) == 2);
+    CHECK(bytes_of(tensor_type::uint32) == 4);
+    CHECK(bytes_of(tensor_type::float64) == 8);
     CHECK_FALSE(tensor_type_named("f32"));
 }
 
@@ -119,12 +119,12 @@ TEST_CASE("F32, F16 and BF16 become floats, other types a weights error naming b
     blob b(4);
     detail::store_u16(b.data(), 0x3c00);
     detail::store_u16(b.data() + 2, 0xc000);
-    CHECK(to_floats({"h", tensor_type::f16, {2}, b}) == std::vector<float>{1, -2});
+    CHECK(to_floats({"h", tensor_type::float16, {2}, b}) == std::vector<float>{1, -2});
     detail::store_u16(b.data(), 0x3f80);
-    CHECK(to_floats({"b", tensor_type::bf16, {1}, {b.data(), 2}}) == std::vector<float>{1});
+    CHECK(to_floats({"b", tensor_type::bfloat16, {1}, {b.data(), 2}}) == std::vector<float>{1});
     detail::store_f32(b.data(), 0.1f);
-    CHECK(to_floats({"f", tensor_type::f32, {1}, b}) == std::vector<float>{0.1f});
-    CHECK_THROWS_WITH(to_floats({"counter", tensor_type::i64, {}, {}}), "tensor \"counter\": F32, F16 or BF16 was expected, found I64");
+    CHECK(to_floats({"f", tensor_type::float32, {1}, b}) == std::vector<float>{0.1f});
+    CHECK_THROWS_WITH(to_floats({"counter", tensor_type::int64, {}, {}}), "tensor \"counter\": F32, F16 or BF16 was expected, found I64");
 }
 
 TEST_CASE("random sets of tensors come back from memory and from a file, in any order given") {
@@ -169,8 +169,8 @@ TEST_CASE("random sets of tensors come back from memory and from a file, in any 
 
 TEST_CASE("tensors are written aligned for their type") {
     const std::vector<std::byte> zeros(64);
-    const std::vector<tensor_view> tensors{{"a", tensor_type::u8, {3}, {zeros.data(), 3}}, {"b", tensor_type::f16, {1}, {zeros.data(), 2}},
-                                           {"c", tensor_type::f64, {1}, {zeros.data(), 8}}, {"d", tensor_type::f32, {3}, {zeros.data(), 12}}};
+    const std::vector<tensor_view> tensors{{"a", tensor_type::uint8, {3}, {zeros.data(), 3}}, {"b", tensor_type::float16, {1}, {zeros.data(), 2}},
+                                           {"c", tensor_type::float64, {1}, {zeros.data(), 8}}, {"d", tensor_type::float32, {3}, {zeros.data(), 12}}};
     const blob b = to_safetensors(tensors);
     const safetensors file = parse_safetensors(b);
     for (const tensor_view& t : file.tensors()) CHECK(static_cast<std::size_t>(t.bytes.data() - b.data()) % bytes_of(t.type) == 0);
@@ -189,13 +189,13 @@ TEST_CASE("the writer refuses what no reader should accept") {
         }
         return std::string("accepted");
     };
-    CHECK(refused({"w", tensor_type::f32, {2}, eight}) == "accepted");
-    CHECK(refused({"w", tensor_type::f32, {3}, eight}) == "safetensors: tensor \"w\" of type F32 and shape (3) does not have 8 bytes");
-    CHECK(refused({"w", tensor_type::f32, {1ull << 62, 4}, {}}).find("does not have 0 bytes") != std::string::npos);
-    CHECK(refused({"__metadata__", tensor_type::f32, {2}, eight}).find("cannot be called") != std::string::npos);
-    CHECK(refused({"bad \xff", tensor_type::f32, {2}, eight}).find("should be UTF-8") != std::string::npos);
-    CHECK(refused({"w", tensor_type::u8, {8, 1, 1, 1, 1, 1, 1, 1, 1}, eight}).find("at most 8 dimensions, found 9") != std::string::npos);
-    const std::vector<tensor_view> twice{{"w", tensor_type::f32, {2}, eight}, {"w", tensor_type::f64, {1}, eight}};
+    CHECK(refused({"w", tensor_type::float32, {2}, eight}) == "accepted");
+    CHECK(refused({"w", tensor_type::float32, {3}, eight}) == "safetensors: tensor \"w\" of type F32 and shape (3) does not have 8 bytes");
+    CHECK(refused({"w", tensor_type::float32, {1ull << 62, 4}, {}}).find("does not have 0 bytes") != std::string::npos);
+    CHECK(refused({"__metadata__", tensor_type::float32, {2}, eight}).find("cannot be called") != std::string::npos);
+    CHECK(refused({"bad \xff", tensor_type::float32, {2}, eight}).find("should be UTF-8") != std::string::npos);
+    CHECK(refused({"w", tensor_type::uint8, {8, 1, 1, 1, 1, 1, 1, 1, 1}, eight}).find("at most 8 dimensions, found 9") != std::string::npos);
+    const std::vector<tensor_view> twice{{"w", tensor_type::float32, {2}, eight}, {"w", tensor_type::float64, {1}, eight}};
     CHECK_THROWS_WITH(to_safetensors(twice), "safetensors: tensor \"w\" should be given once, found twice");
     CHECK_THROWS_AS(to_safetensors({}, {{"k", "1"}, {"k", "2"}}), weights_error);
     CHECK_THROWS_AS(write_safetensors(scratch("no/such/folder/x"), {}), weights_error);
@@ -208,20 +208,20 @@ TEST_CASE("the digest sees names, types, shapes and bytes, and nothing else") {
     const auto digest = [](std::vector<tensor_view> t) { return content_digest(t); };
     std::set<std::uint64_t> all;
     all.insert(digest({}));
-    all.insert(digest({{"w", tensor_type::f32, {4}, a}}));
-    all.insert(digest({{"v", tensor_type::f32, {4}, a}}));
-    all.insert(digest({{"w", tensor_type::i32, {4}, a}}));
-    all.insert(digest({{"w", tensor_type::f32, {2, 2}, a}}));
-    all.insert(digest({{"w", tensor_type::f32, {4}, b}}));
-    all.insert(digest({{"w", tensor_type::f32, {3}, a.first(12)}}));
-    all.insert(digest({{"w", tensor_type::f32, {4}, a}, {"v", tensor_type::f32, {4}, b}}));
-    all.insert(digest({{"w", tensor_type::f32, {4}, b}, {"v", tensor_type::f32, {4}, a}}));
+    all.insert(digest({{"w", tensor_type::float32, {4}, a}}));
+    all.insert(digest({{"v", tensor_type::float32, {4}, a}}));
+    all.insert(digest({{"w", tensor_type::int32, {4}, a}}));
+    all.insert(digest({{"w", tensor_type::float32, {2, 2}, a}}));
+    all.insert(digest({{"w", tensor_type::float32, {4}, b}}));
+    all.insert(digest({{"w", tensor_type::float32, {3}, a.first(12)}}));
+    all.insert(digest({{"w", tensor_type::float32, {4}, a}, {"v", tensor_type::float32, {4}, b}}));
+    all.insert(digest({{"w", tensor_type::float32, {4}, b}, {"v", tensor_type::float32, {4}, a}}));
     CHECK(all.size() == 9);
-    CHECK(digest({{"w", tensor_type::f32, {4}, a}, {"v", tensor_type::f32, {4}, b}}) == digest({{"v", tensor_type::f32, {4}, b}, {"w", tensor_type::f32, {4}, a}}));
+    CHECK(digest({{"w", tensor_type::float32, {4}, a}, {"v", tensor_type::float32, {4}, b}}) == digest({{"v", tensor_type::float32, {4}, b}, {"w", tensor_type::float32, {4}, a}}));
     for (std::size_t bit = 0; bit < 128; ++bit) {
         std::vector<std::byte> flipped = zeros;
         flipped[bit / 8] ^= static_cast<std::byte>(1 << (bit % 8));
-        all.insert(digest({{"w", tensor_type::u8, {16}, flipped}}));
+        all.insert(digest({{"w", tensor_type::uint8, {16}, flipped}}));
     }
     CHECK(all.size() == 9 + 128);
 }
@@ -404,8 +404,8 @@ TEST_CASE("what is no ordinary file is refused by its path") {
 
 TEST_CASE("a file cut anywhere, or with any byte changed, is read or refused, never more") {
     const std::vector<float> values{1, 2, 3, 4, 5, 6};
-    const std::vector<tensor_view> tensors{{"stem.weight", tensor_type::f32, {2, 2}, bytes_of_floats({values.data(), 4})},
-                                           {"stem.bias", tensor_type::f32, {2}, bytes_of_floats({values.data() + 4, 2})}};
+    const std::vector<tensor_view> tensors{{"stem.weight", tensor_type::float32, {2, 2}, bytes_of_floats({values.data(), 4})},
+                                           {"stem.bias", tensor_type::float32, {2}, bytes_of_floats({values.data() + 4, 2})}};
     const blob good = to_safetensors(tensors, {{"format", "pt"}});
     for (std::size_t n = 0; n < good.size(); ++n) REQUIRE(refusal_of(blob(good.begin(), good.begin() + static_cast<std::ptrdiff_t>(n))).thrown);
     numbers r{5};

@@ -194,32 +194,39 @@ private:
                 idle_benches.pop_back();
                 r = queue.take();
             }
-            const bool in_time = clock() + tail_of(r.cut()) <= r.deadline;
-            const bool good = in_time && compute(*b, r);
-            if (!in_time) r.from->shed(r.head);
+            if (clock() + tail_of(r.cut()) <= r.deadline) {
+                compute(*b, r);
+            } else {
+                count(counts.shed_late);
+                r.from->shed(r.head);
+            }
             r.from->free_place(r.place);
             const std::lock_guard hold{mutex};
             idle_benches.push_back(std::move(b));
-            if (good) ++counts.answered;
-            if (!in_time) ++counts.shed_late;
         }
     }
+    /// Before the message that tells of it, so that who has read the message finds it counted.
+    void count(std::uint64_t& which) {
+        const std::lock_guard hold{mutex};
+        ++which;
+    }
 
-    bool compute(bench& b, const cloud_request& r) {
+    void compute(bench& b, const cloud_request& r) {
         const int cut = r.cut();
         const frame_memory memory{b.arena.data(), packed, cut < 0 ? b.inputs.data() : nullptr, b.outputs.data(), options.workers};
         if (!(cut < 0 ? load_input(b, r.payload) && sound(memory) : network.load_payload(memory, cut, r.payload))) {
             r.from->end(ending::bad_payload);
-            return false;
+            return;
         }
         const instant begun = clock();
         network.run(memory, first_stage(cut), network.stages, &stopping);
-        if (stopping.load(std::memory_order_relaxed)) return false;
+        if (stopping.load(std::memory_order_relaxed)) return;
         const instant ended = clock();
         auto& average = tail_time[static_cast<std::size_t>(cut + 1)];
         const auto before = average.load(std::memory_order_relaxed);
         average.store(before + ((ended - begun).count() - before) / 8, std::memory_order_relaxed);
         if (!b.outputs.empty()) std::memcpy(b.reply.data() + link::header_bytes, b.outputs.data(), b.outputs.size() * sizeof(float));
+        count(counts.answered);
         r.from->send(b.reply.bytes(), {.kind = link::message_kind::reply,
                                        .cut = r.head.cut,
                                        .codec = r.head.codec,
@@ -229,7 +236,6 @@ private:
                                        .service_us = link::wire_microseconds(ended - r.arrived),
                                        .arrival_us = link::wire_microseconds(r.arrival),
                                        .first_bytes = static_cast<std::uint32_t>(r.first_bytes)});
-        return true;
     }
     bool sound(const frame_memory& m) const { return !network.bad_input || network.bad_input(m) < 0; }
     bool load_input(bench& b, std::span<const std::byte> payload) const {

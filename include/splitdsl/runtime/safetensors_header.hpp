@@ -254,7 +254,7 @@ private:
             if (key == "dtype") {
                 once(has_type);
                 const std::string word = string(safetensors_fault::bad_json);
-                const auto known = element_type_named(word);
+                const auto known = tensor_type_named(word);
                 if (!known) wrong(safetensors_fault::unknown_type, "a known dtype was expected, found " + shown(word));
                 t.type = *known;
             } else if (key == "shape") {

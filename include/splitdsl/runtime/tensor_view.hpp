@@ -23,18 +23,18 @@ namespace splitdsl {
 enum class tensor_type : std::uint8_t {
     boolean, uint8, int8, float8_e5m2, float8_e4m3, int16, uint16, float16, bfloat16, int32, uint32, float32, int64, uint64, float64
 };
-inline constexpr int element_types = 15;
+inline constexpr int tensor_types = 15;
 
 /// As the file spells it, such as "F32".
 constexpr std::string_view name_of(tensor_type type) noexcept {
-    constexpr std::string_view names[element_types] = {"BOOL", "U8", "I8", "F8_E5M2", "F8_E4M3", "I16", "U16", "F16", "BF16", "I32", "U32", "F32", "I64", "U64", "F64"};
+    constexpr std::string_view names[tensor_types] = {"BOOL", "U8", "I8", "F8_E5M2", "F8_E4M3", "I16", "U16", "F16", "BF16", "I32", "U32", "F32", "I64", "U64", "F64"};
     return names[static_cast<int>(type)];
 }
 constexpr std::size_t bytes_of(tensor_type type) noexcept {
     return type <= tensor_type::float8_e4m3 ? 1 : (type <= tensor_type::bfloat16 ? 2 : (type <= tensor_type::float32 ? 4 : 8));
 }
-constexpr std::optional<tensor_type> element_type_named(std::string_view name) noexcept {
-    for (int i = 0; i < element_types; ++i)
+constexpr std::optional<tensor_type> tensor_type_named(std::string_view name) noexcept {
+    for (int i = 0; i < tensor_types; ++i)
         if (name_of(static_cast<tensor_type>(i)) == name) return static_cast<tensor_type>(i);
     return std::nullopt;
 }
