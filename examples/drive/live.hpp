@@ -9,6 +9,7 @@
 #include "table.hpp"
 
 #include <splitdsl/link/relay.hpp>
+#include <splitdsl/policy/all_edge.hpp>
 #include <splitdsl/runtime/edge.hpp>
 #include <splitdsl/runtime/plan.hpp>
 
@@ -104,7 +105,10 @@ policy_record drive_live(const char* name, const drive_plan& plan, const splitds
     options.link.probe_bytes = plan.terms.probe_bytes;
     options.encode_input = [&codec](frame_inputs in, std::span<std::byte> to) { return encode_whole_input(codec, in, to); };
     options.encoded_input_max = picture_codec::largest() + 16;
-    edge<driver, Policy> edge{weights, std::move(policy), options, link::tcp{"127.0.0.1", relay.port()}};
+    // A car that never offloads needs no modem: no connection, no probes, nothing charged to the radio.
+    std::unique_ptr<link::connector> uplink;
+    if constexpr (!std::is_same_v<Policy, policy::all_edge>) uplink = std::make_unique<link::tcp>("127.0.0.1", relay.port());
+    edge<driver, Policy> edge{weights, std::move(policy), options, std::move(uplink)};
     if (const edge_report r = edge.report(); !r.fits)
         std::fprintf(stderr, "drive: %s: this machine is too busy for the promise: head and a reserve of %.1f ms do not fit into %.0f ms\n", name, to_milliseconds(r.reserve),
                      to_milliseconds(r.deadline));
@@ -112,7 +116,7 @@ policy_record drive_live(const char* name, const drive_plan& plan, const splitds
     policy_record record;
     record.name = name;
     progress_line progress{name, static_cast<std::size_t>(plan.frames)};
-    for (int i = 0; i < 200 && !edge.link_now().up; ++i) std::this_thread::sleep_for(std::chrono::milliseconds{10});
+    for (int i = 0; i < 200 && !edge.link_now().up && !std::is_same_v<Policy, policy::all_edge>; ++i) std::this_thread::sleep_for(std::chrono::milliseconds{10});
     relay.start_clock();
     const auto start = clock::now();
     std::thread supervisor{[&] {

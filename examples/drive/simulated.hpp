@@ -53,6 +53,7 @@ policy_record drive_simulated(const char* name, const drive_plan& plan, const sp
     settings.probe_interval = plan.terms.probe_interval;
     settings.ping_interval = std::min(settings.ping_interval, plan.terms.probe_interval);
     settings.probe_bytes = plan.terms.probe_bytes;
+    if (std::is_same_v<Policy, policy::all_edge>) settings.ping_interval = {};      // no modem, as in the live drive
     settings.reply_bytes = static_cast<std::size_t>(plan.costs.reply.value);
     const link::virtual_link_options line{.rate_up = std::make_shared<const link::link_trace>(plan.trace),
                                           .rate_down = std::make_shared<const link::link_trace>(link::link_trace::constant(plan.terms.downlink)),

@@ -69,9 +69,9 @@ inline constexpr std::int32_t affine_levels = std::numeric_limits<Q>::max();
     for (std::size_t i = 0; i < n; ++i) {
         const std::int32_t bits = std::bit_cast<std::int32_t>(x[i]);
         const std::int32_t key = bits ^ ((bits >> 31) & 0x7fffffff);
-        const bool finite = (bits & 0x7fffffff) < 0x7f800000;
-        const std::int32_t for_low = finite ? key : none_low;
-        const std::int32_t for_high = finite ? key : none_high;
+        const std::int32_t odd = -static_cast<std::int32_t>((bits & 0x7fffffff) >= 0x7f800000);     // all ones if not finite
+        const std::int32_t for_low = (key & ~odd) | (none_low & odd);
+        const std::int32_t for_high = (key & ~odd) | (none_high & odd);
         low = for_low < low ? for_low : low;
         high = for_high > high ? for_high : high;
     }
@@ -116,16 +116,21 @@ template <affine_level Q>
 template <affine_level Q>
 [[gnu::always_inline]] constexpr Q quantise(float x, affine_parameters p) noexcept {
     constexpr float levels = static_cast<float>(affine_levels<Q>);
-    const float ratio = x / p.scale;
-    const float real = ratio == ratio ? ratio : 0.0f;                           // NaN goes to the zero point
-    const float moved = static_cast<float>(p.zero_point) + real;
-    const float above = moved > 0 ? moved : 0.0f;
-    const float clamped = above < levels ? above : levels;
+    // Floats that are not NaN compare like their bits (negative ones aside): masks instead of selects let every compiler vectorise,
+    // while g++ 12 makes branches of clamped floats (a comparison and a conversion may trap).
+    const std::int32_t ratio = std::bit_cast<std::int32_t>(x / p.scale);
+    const std::int32_t keep = -static_cast<std::int32_t>((ratio & 0x7fffffff) <= 0x7f800000);
+    const float real = std::bit_cast<float>(ratio & keep);                      // NaN goes to the zero point
+    const std::int32_t moved = std::bit_cast<std::int32_t>(static_cast<float>(p.zero_point) + real);
+    constexpr std::int32_t top = std::bit_cast<std::int32_t>(levels);
+    const std::int32_t above = moved & ~(moved >> 31);                          // at least 0
+    const std::int32_t beyond = above - top;
+    const float clamped = std::bit_cast<float>(top + (beyond & (beyond >> 31)));        // at most levels
     const std::int32_t whole = static_cast<std::int32_t>(clamped);
-    const float fraction = clamped - static_cast<float>(whole);                 // exact
-    const std::int32_t up = fraction > 0.5f ? 1 : 0;
-    const std::int32_t tie = fraction == 0.5f ? (whole & 1) : 0;
-    return static_cast<Q>(whole + up + tie);
+    const std::int32_t fraction = std::bit_cast<std::int32_t>(clamped - static_cast<float>(whole));     // of an exact difference, never below 0
+    constexpr std::int32_t half = std::bit_cast<std::int32_t>(0.5f);
+    const std::int32_t up = fraction + (whole & 1) > half ? 1 : 0;              // beyond one half, or at it from an odd number
+    return static_cast<Q>(whole + up);
 }
 
 /// One level to its value.

@@ -52,7 +52,7 @@ inline std::optional<bits_per_second> rate_by_round_trip(const round_trip& t, du
 struct rate_estimator_options {
     double smoothing{0.25};                   ///< weight of a new sample in the average, 0 < smoothing <= 1
     duration memory{std::chrono::milliseconds{500}}; ///< after a pause of this length a new sample weighs 1 - 1/e at least
-    double percentile{0.25};                  ///< of the recent samples, for `conservative`
+    double percentile{0.5};                   ///< of the recent samples, for `conservative`
     duration window{std::chrono::milliseconds{1500}}; ///< samples older than this do not count as recent
 };
 
