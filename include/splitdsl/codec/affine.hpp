@@ -69,9 +69,9 @@ inline constexpr std::int32_t affine_levels = std::numeric_limits<Q>::max();
     for (std::size_t i = 0; i < n; ++i) {
         const std::int32_t bits = std::bit_cast<std::int32_t>(x[i]);
         const std::int32_t key = bits ^ ((bits >> 31) & 0x7fffffff);
-        const std::int32_t odd = -static_cast<std::int32_t>((bits & 0x7fffffff) >= 0x7f800000);     // all ones if not finite
-        const std::int32_t for_low = (key & ~odd) | (none_low & odd);
-        const std::int32_t for_high = (key & ~odd) | (none_high & odd);
+        const std::int32_t not_finite = -static_cast<std::int32_t>((bits & 0x7fffffff) >= 0x7f800000);
+        const std::int32_t for_low = (key & ~not_finite) | (none_low & not_finite);
+        const std::int32_t for_high = (key & ~not_finite) | (none_high & not_finite);
         low = for_low < low ? for_low : low;
         high = for_high > high ? for_high : high;
     }

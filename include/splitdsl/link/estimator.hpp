@@ -58,7 +58,7 @@ struct rate_estimator_options {
 
 /// Effective rate of one direction (SAGE's "effective data rate, retransmissions included").
 ///
-/// `average` is an exponentially weighted geometric mean; `conservative` is the lower of it and a low percentile of the recent samples,
+/// `average` is an exponentially weighted geometric mean; `conservative` is the lower of it and a percentile (by default the median) of the recent samples,
 /// which is what a deadline should be planned with. Cost: O(16) a call.
 ///
 /// ```cpp
