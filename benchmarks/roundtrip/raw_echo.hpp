@@ -11,6 +11,7 @@
 
 #include <cerrno>
 #include <cstddef>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -33,17 +34,38 @@ private:
     int handle;
 };
 
-inline bool write_all(int to, const std::vector<std::byte>& from, std::size_t size) {
-    for (std::size_t done = 0; done < size;) {
-        const auto n = ::send(to, from.data() + done, size - done, MSG_NOSIGNAL);
+/// Memory that starts a page. Where a large buffer begins decides what the kernel's copy costs: on AMD Zen 3 a destination 16 bytes
+/// behind its source, counted within a page, takes some 40 microseconds more per 132 kB, and that is where a large malloc lies.
+class page_buffer {
+public:
+    explicit page_buffer(std::size_t bytes) : length{bytes}, memory(bytes + page) {
+        std::size_t room = memory.size();
+        void* at = memory.data();
+        start = static_cast<std::byte*>(std::align(page, bytes, at, room));
+    }
+    page_buffer(const page_buffer&) = delete;
+    page_buffer& operator=(const page_buffer&) = delete;
+    std::byte* data() { return start; }
+    std::size_t size() const { return length; }
+
+private:
+    static constexpr std::size_t page = 4096;
+    std::size_t length;
+    std::vector<std::byte> memory;
+    std::byte* start;
+};
+
+inline bool write_all(int to, page_buffer& from) {
+    for (std::size_t done = 0; done < from.size();) {
+        const auto n = ::send(to, from.data() + done, from.size() - done, MSG_NOSIGNAL);
         if (n <= 0) return false;
         done += static_cast<std::size_t>(n);
     }
     return true;
 }
-inline bool read_all(int from, std::vector<std::byte>& to, std::size_t size) {
-    for (std::size_t done = 0; done < size;) {
-        const auto n = ::recv(from, to.data() + done, size - done, 0);
+inline bool read_all(int from, page_buffer& to) {
+    for (std::size_t done = 0; done < to.size();) {
+        const auto n = ::recv(from, to.data() + done, to.size() - done, 0);
         if (n <= 0) return false;
         done += static_cast<std::size_t>(n);
     }
@@ -54,7 +76,7 @@ inline bool read_all(int from, std::vector<std::byte>& to, std::size_t size) {
 class raw_echo {
 public:
     raw_echo(std::size_t request_bytes, std::size_t reply_bytes)
-        : request(request_bytes), reply(reply_bytes), listener{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)},
+        : request{request_bytes}, reply{reply_bytes}, listener{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)},
           client{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)} {
         sockaddr_in here{};
         here.sin_family = AF_INET;
@@ -68,8 +90,8 @@ public:
         server = std::thread{[this] {
             const socket_handle peer{::accept(listener.get(), nullptr, nullptr)};
             at_once(peer.get());
-            std::vector<std::byte> asked(request.size()), answer(reply.size());
-            while (read_all(peer.get(), asked, asked.size()) && write_all(peer.get(), answer, answer.size())) {}
+            page_buffer asked{request.size()}, answer{reply.size()};
+            while (read_all(peer.get(), asked) && write_all(peer.get(), answer)) {}
         }};
     }
     raw_echo(const raw_echo&) = delete;
@@ -79,7 +101,7 @@ public:
         server.join();
     }
     void operator()() {
-        if (!write_all(client.get(), request, request.size()) || !read_all(client.get(), reply, reply.size()))
+        if (!write_all(client.get(), request) || !read_all(client.get(), reply))
             throw std::runtime_error("raw echo: the connection ended");
     }
 
@@ -88,7 +110,7 @@ private:
         const int on = 1;
         ::setsockopt(s, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     }
-    std::vector<std::byte> request, reply;
+    page_buffer request, reply;
     socket_handle listener, client;
     std::thread server;
 };

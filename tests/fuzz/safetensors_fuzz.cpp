@@ -27,14 +27,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
             must(elements && t.bytes.size() == *elements * bytes_of(t.type));
             must(t.bytes.data() >= content.data() && t.bytes.data() + t.bytes.size() <= content.data() + content.size());
             must(file.find(t.name) == &t);
-            if (t.type == tensor_type::float32 || t.type == tensor_type::float16 || t.type == tensor_type::bfloat16) must(to_floats(t).size() == *elements);
+            if (t.type == tensor_type::float32 || t.type == tensor_type::float16 || t.type == tensor_type::bfloat16)
+                must(to_floats(t).size() == *elements);
         }
         const std::vector<std::pair<std::string, std::string>> notes(file.metadata().begin(), file.metadata().end());
         const std::vector<std::byte> again = to_safetensors(file.tensors(), notes);
         const safetensors second = parse_safetensors(again);
         must(content_digest(second) == content_digest(file));
         must(second.metadata().size() == notes.size());
-    } catch (const safetensors_error&) {
-    }
+    } catch (const safetensors_error&) {}
     return 0;
 }

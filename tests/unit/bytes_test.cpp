@@ -60,7 +60,9 @@ blob encoded(codec_id kind, const std::vector<float>& values) {
     encode(kind, values.data(), values.size(), b.data());
     return b;
 }
-bool decoded(codec_id kind, const blob& b, std::vector<float>& values) { return decode(kind, b.data(), b.size(), values.data(), values.size()); }
+bool decoded(codec_id kind, const blob& b, std::vector<float>& values) {
+    return decode(kind, b.data(), b.size(), values.data(), values.size());
+}
 
 constexpr codec_id codecs[] = {codec_id::float32, codec_id::float16, codec_id::affine8, codec_id::affine16};
 constexpr float infinity = std::numeric_limits<float>::infinity();
@@ -79,8 +81,8 @@ TEST_CASE("CRC-32C gives the published values") {
     blob rising(32), falling(32);
     for (std::size_t i = 0; i < 32; ++i) rising[i] = static_cast<std::byte>(i), falling[i] = static_cast<std::byte>(31 - i);
     CHECK(crc32c({}) == 0);
-    CHECK(crc32c(blob_of("123456789")) == 0xE3069283u);     // the check value of the CRC catalogue
-    CHECK(crc32c(blob(32, std::byte{0})) == 0x8A9136AAu);   // RFC 3720, B.4, and the next three
+    CHECK(crc32c(blob_of("123456789")) == 0xE3069283u);   // the check value of the CRC catalogue
+    CHECK(crc32c(blob(32, std::byte{0})) == 0x8A9136AAu); // RFC 3720, B.4, and the next three
     CHECK(crc32c(blob(32, std::byte{255})) == 0x62A8AB43u);
     CHECK(crc32c(rising) == 0x46DD794Eu);
     CHECK(crc32c(falling) == 0x113FDB5Cu);
@@ -141,7 +143,7 @@ TEST_CASE("f32 becomes the nearest half, ties to even, between every pair of nei
     for (std::uint32_t h = 0; h < 0x7bffu; ++h) {
         const auto low = static_cast<std::uint16_t>(h), high = static_cast<std::uint16_t>(h + 1);
         const float a = float_from_half(low), b = float_from_half(high);
-        const float middle = a + (b - a) / 2;   // exact in f32
+        const float middle = a + (b - a) / 2; // exact in f32
         const std::uint16_t even = (h & 1u) == 0 ? low : high;
         REQUIRE(half_from_float(middle) == even);
         REQUIRE(half_from_float(-middle) == (even | 0x8000u));
@@ -160,8 +162,8 @@ TEST_CASE("f32 becomes the nearest half, ties to even, between every pair of nei
 
 TEST_CASE("bfloat16 rounds to nearest even and keeps NaN") {
     CHECK(bfloat_from_float(1.0f) == 0x3f80);
-    CHECK(bfloat_from_float(from_bits(0x3f808000u)) == 0x3f80);     // a tie, down to even
-    CHECK(bfloat_from_float(from_bits(0x3f818000u)) == 0x3f82);     // a tie, up to even
+    CHECK(bfloat_from_float(from_bits(0x3f808000u)) == 0x3f80); // a tie, down to even
+    CHECK(bfloat_from_float(from_bits(0x3f818000u)) == 0x3f82); // a tie, up to even
     CHECK(bfloat_from_float(from_bits(0x3f808001u)) == 0x3f81);
     CHECK(bfloat_from_float(largest) == 0x7f80);
     CHECK(std::isnan(float_from_bfloat(bfloat_from_float(from_bits(0x7f800001u)))));
@@ -207,7 +209,7 @@ void check_error_bounds() {
         if (r.low == r.high) continue;
         const affine_parameters p = affine_parameters_of<Q>(r);
         REQUIRE(usable<Q>(p));
-        const float cut = -r.low / p.scale - static_cast<float>(p.zero_point);   // [0, 1): what truncation took
+        const float cut = -r.low / p.scale - static_cast<float>(p.zero_point); // [0, 1): what truncation took
         REQUIRE(cut >= 0);
         REQUIRE(cut < 1);
         for (const float v : x) {
@@ -215,18 +217,22 @@ void check_error_bounds() {
             const bool at_bottom = v < r.low + p.scale;
             REQUIRE(steps <= (at_bottom ? std::max(0.5f, cut) : 0.5f) + rounding_steps<Q>);
         }
-        REQUIRE(dequantise<Q>(quantise<Q>(0, p), p) == 0);      // zero stays zero: padding and dead channels cost nothing
+        REQUIRE(dequantise<Q>(quantise<Q>(0, p), p) == 0); // zero stays zero: padding and dead channels cost nothing
     }
 }
 } // namespace
 
-TEST_CASE("with 0 in the range, 8 bits err by at most half a step, and by one where the zero point was truncated") { check_error_bounds<std::uint8_t>(); }
-TEST_CASE("with 0 in the range, 16 bits err by at most half a step, and by one where the zero point was truncated") { check_error_bounds<std::uint16_t>(); }
+TEST_CASE("with 0 in the range, 8 bits err by at most half a step, and by one where the zero point was truncated") {
+    check_error_bounds<std::uint8_t>();
+}
+TEST_CASE("with 0 in the range, 16 bits err by at most half a step, and by one where the zero point was truncated") {
+    check_error_bounds<std::uint16_t>();
+}
 
 TEST_CASE("the truncated zero point moves the minimum by almost a whole step") {
     const std::vector<float> x{-0.99f, 254.01f};
     const auto p = affine_parameters_of<std::uint8_t>(range_of(x));
-    CHECK(p.zero_point == 0);                                   // rounding would have said 1
+    CHECK(p.zero_point == 0); // rounding would have said 1
     CHECK(dequantise<std::uint8_t>(quantise<std::uint8_t>(-0.99f, p), p) == 0);
 }
 
@@ -287,11 +293,17 @@ TEST_CASE("values that are not finite neither widen the range nor leave the enco
     REQUIRE(decoded(codec_id::affine8, encoded(codec_id::affine8, {nan_value, infinity}), back));
     CHECK(!range_of(std::vector<float>{nan_value, -infinity}).any);
     CHECK(!range_of(std::vector<float>{}).any);
-    CHECK(encoded(codec_id::affine8, {}) == blob{std::byte{0}, std::byte{0}, std::byte{0x80}, std::byte{0x3f}, std::byte{0}, std::byte{0}, std::byte{0}, std::byte{0}});
+    CHECK(encoded(codec_id::affine8, {})
+          == blob{std::byte{0}, std::byte{0}, std::byte{0x80}, std::byte{0x3f}, std::byte{0}, std::byte{0}, std::byte{0}, std::byte{0}});
 }
 
 TEST_CASE("the widest ranges still decode to finite values") {
-    for (const auto& x : {std::vector<float>{-largest, largest}, {0, largest}, {-largest, 0}, {-largest, 1}, {largest, largest / 2}, {largest / 2, largest / 1.01f}})
+    for (const auto& x : {std::vector<float>{-largest, largest},
+                          {0, largest},
+                          {-largest, 0},
+                          {-largest, 1},
+                          {largest, largest / 2},
+                          {largest / 2, largest / 1.01f}})
         for (const auto kind : {codec_id::affine8, codec_id::affine16}) {
             std::vector<float> back(x.size());
             REQUIRE(decoded(kind, encoded(kind, x), back));
@@ -374,12 +386,22 @@ TEST_CASE("decoding refuses every wrong size") {
 TEST_CASE("decoding refuses scales, zero points and values that no encoder makes") {
     std::vector<float> back(2);
     const blob good = encoded(codec_id::affine8, {-1, 1});
-    const auto with_scale = [&](float s) { blob b = good; detail::store_f32(b.data(), s); return decoded(codec_id::affine8, b, back); };
-    const auto with_zero = [&](std::int32_t z) { blob b = good; detail::store_u32(b.data() + 4, static_cast<std::uint32_t>(z)); return decoded(codec_id::affine8, b, back); };
+    const auto with_scale = [&](float s) {
+        blob b = good;
+        detail::store_f32(b.data(), s);
+        return decoded(codec_id::affine8, b, back);
+    };
+    const auto with_zero = [&](std::int32_t z) {
+        blob b = good;
+        detail::store_u32(b.data() + 4, static_cast<std::uint32_t>(z));
+        return decoded(codec_id::affine8, b, back);
+    };
     CHECK(with_scale(1));
     CHECK(with_zero(255));
-    for (const float s : {0.0f, -0.0f, -1.0f, nan_value, infinity, -infinity, largest, 1e-40f, std::numeric_limits<float>::denorm_min()}) CHECK_FALSE(with_scale(s));
-    for (const std::int32_t z : {-1, 256, 65535, std::numeric_limits<std::int32_t>::max(), std::numeric_limits<std::int32_t>::min()}) CHECK_FALSE(with_zero(z));
+    for (const float s : {0.0f, -0.0f, -1.0f, nan_value, infinity, -infinity, largest, 1e-40f, std::numeric_limits<float>::denorm_min()})
+        CHECK_FALSE(with_scale(s));
+    for (const std::int32_t z : {-1, 256, 65535, std::numeric_limits<std::int32_t>::max(), std::numeric_limits<std::int32_t>::min()})
+        CHECK_FALSE(with_zero(z));
     blob wide = encoded(codec_id::affine16, {-1, 1});
     detail::store_u32(wide.data() + 4, 65536);
     CHECK_FALSE(decoded(codec_id::affine16, wide, back));
@@ -407,7 +429,8 @@ blob frame_of(frame_header h, std::size_t payload_size) {
     return m;
 }
 blob frame_of(message_kind kind, std::size_t payload_size, std::uint8_t cut = 0, std::uint8_t codec = 0) {
-    return frame_of({.kind = kind, .cut = cut, .codec = codec, .epoch = 4, .sequence = 77, .budget_us = 90'000, .stamp_us = 123}, payload_size);
+    return frame_of({.kind = kind, .cut = cut, .codec = codec, .epoch = 4, .sequence = 77, .budget_us = 90'000, .stamp_us = 123},
+                    payload_size);
 }
 /// Only a header, whose size field may lie.
 blob header_claiming(message_kind kind, std::uint32_t payload_size, std::uint8_t cut = 0) {
@@ -432,7 +455,12 @@ blob padded(std::string_view text) {
 }
 
 /// Reads all of `bytes` in pieces of `step`; the last fault seen, and how many sound frames.
-struct reading { frame_fault fault{}; int frames{}; bool outside_untouched{true}; std::size_t taken{}; };
+struct reading {
+    frame_fault fault{};
+    int frames{};
+    bool outside_untouched{true};
+    std::size_t taken{};
+};
 reading read_all(const blob& input, const frame_limits& limits, std::size_t step) {
     // The reader's room lies inside a bigger buffer, so that writing outside is seen.
     constexpr std::size_t guard = 64;
@@ -464,12 +492,22 @@ reading read_all(const blob& input, const frame_limits& limits, std::size_t step
 
 TEST_CASE("a header takes 48 bytes, each at its documented place") {
     blob m(header_bytes);
-    const frame_header h{.kind = message_kind::payload, .cut = 1, .codec = 0, .epoch = 0x01020304, .sequence = 0x11121314, .payload_bytes = 40,
-                         .budget_us = 0x21222324, .stamp_us = 0x31323334, .service_us = 0x41424344, .arrival_us = 0x51525354, .first_bytes = 0x61626364,
+    const frame_header h{.kind = message_kind::payload,
+                         .cut = 1,
+                         .codec = 0,
+                         .epoch = 0x01020304,
+                         .sequence = 0x11121314,
+                         .payload_bytes = 40,
+                         .budget_us = 0x21222324,
+                         .stamp_us = 0x31323334,
+                         .service_us = 0x41424344,
+                         .arrival_us = 0x51525354,
+                         .first_bytes = 0x61626364,
                          .payload_crc = 0x71727374};
     encode_header(h, std::span<std::byte, header_bytes>{m});
-    const int expected[44] = {'s',  'D',  1,    2,    1,    0,    0,    0,    0x04, 0x03, 0x02, 0x01, 0x14, 0x13, 0x12, 0x11, 40,   0,    0,    0,    0x24, 0x23,
-                              0x22, 0x21, 0x34, 0x33, 0x32, 0x31, 0x44, 0x43, 0x42, 0x41, 0x54, 0x53, 0x52, 0x51, 0x64, 0x63, 0x62, 0x61, 0x74, 0x73, 0x72, 0x71};
+    const int expected[44] = {'s',  'D',  1,    2,    1,    0,    0,    0,    0x04, 0x03, 0x02, 0x01, 0x14, 0x13, 0x12,
+                              0x11, 40,   0,    0,    0,    0x24, 0x23, 0x22, 0x21, 0x34, 0x33, 0x32, 0x31, 0x44, 0x43,
+                              0x42, 0x41, 0x54, 0x53, 0x52, 0x51, 0x64, 0x63, 0x62, 0x61, 0x74, 0x73, 0x72, 0x71};
     for (std::size_t i = 0; i < 44; ++i) REQUIRE(static_cast<int>(m[i]) == expected[i]);
     frame_header back{};
     CHECK(decode_header(m, cloud, back) == frame_fault::none);
@@ -480,9 +518,18 @@ TEST_CASE("random headers come back as they were") {
     numbers n{11};
     for (int round = 0; round < 2000; ++round) {
         const auto word = [&] { return static_cast<std::uint32_t>(n.next()); };
-        const frame_header h{.kind = message_kind::reply, .cut = static_cast<std::uint8_t>(n.next()), .codec = static_cast<std::uint8_t>(n.next()), .epoch = word(),
-                             .sequence = word(), .payload_bytes = 12, .budget_us = word(), .stamp_us = word(), .service_us = word(), .arrival_us = word(),
-                             .first_bytes = word(), .payload_crc = word()};
+        const frame_header h{.kind = message_kind::reply,
+                             .cut = static_cast<std::uint8_t>(n.next()),
+                             .codec = static_cast<std::uint8_t>(n.next()),
+                             .epoch = word(),
+                             .sequence = word(),
+                             .payload_bytes = 12,
+                             .budget_us = word(),
+                             .stamp_us = word(),
+                             .service_us = word(),
+                             .arrival_us = word(),
+                             .first_bytes = word(),
+                             .payload_crc = word()};
         blob m(header_bytes);
         encode_header(h, std::span<std::byte, header_bytes>{m});
         frame_header back{};
@@ -509,12 +556,22 @@ TEST_CASE("durations travel as whole microseconds and saturate") {
 }
 
 TEST_CASE("every kind a side takes passes with its proper size") {
-    for (const auto& [kind, size] : std::vector<std::pair<message_kind, std::size_t>>{
-             {message_kind::hello, 100}, {message_kind::payload, 936}, {message_kind::probe, 4096}, {message_kind::stop, 0}, {message_kind::ping, 0}, {message_kind::goodbye, 0}})
+    for (const auto& [kind, size] : std::vector<std::pair<message_kind, std::size_t>>{{message_kind::hello, 100},
+                                                                                      {message_kind::payload, 936},
+                                                                                      {message_kind::probe, 4096},
+                                                                                      {message_kind::stop, 0},
+                                                                                      {message_kind::ping, 0},
+                                                                                      {message_kind::goodbye, 0}})
         CHECK(read_all(frame_of(kind, size), cloud, 1000).frames == 1);
-    for (const auto& [kind, size] : std::vector<std::pair<message_kind, std::size_t>>{
-             {message_kind::hello_ack, 100}, {message_kind::reply, 12}, {message_kind::shed, 0}, {message_kind::probe_ack, 0}, {message_kind::stop_ack, 0},
-             {message_kind::pong, 0}, {message_kind::goodbye, 0}, {message_kind::refuse, 300}, {message_kind::refuse, 0}})
+    for (const auto& [kind, size] : std::vector<std::pair<message_kind, std::size_t>>{{message_kind::hello_ack, 100},
+                                                                                      {message_kind::reply, 12},
+                                                                                      {message_kind::shed, 0},
+                                                                                      {message_kind::probe_ack, 0},
+                                                                                      {message_kind::stop_ack, 0},
+                                                                                      {message_kind::pong, 0},
+                                                                                      {message_kind::goodbye, 0},
+                                                                                      {message_kind::refuse, 300},
+                                                                                      {message_kind::refuse, 0}})
         CHECK(read_all(frame_of(kind, size), edge, 1000).frames == 1);
     CHECK(read_all(frame_of(message_kind::payload, 4321, whole_input), cloud_with_input, 1000).frames == 1);
 }
@@ -534,7 +591,8 @@ TEST_CASE("frames come out whole however the bytes are cut") {
         frame_reader reader{room, cloud};
         std::size_t found = 0, at = 0;
         while (at < input.size()) {
-            std::span<const std::byte> piece{input.data() + at, std::min(input.size() - at, round < 3 ? static_cast<std::size_t>(round + 1) : 1 + n.below(500))};
+            std::span<const std::byte> piece{
+                input.data() + at, std::min(input.size() - at, round < 3 ? static_cast<std::size_t>(round + 1) : 1 + n.below(500))};
             at += piece.size();
             while (!piece.empty()) {
                 piece = piece.subspan(reader.push(piece));
@@ -593,13 +651,21 @@ TEST_CASE("a reader whose room is smaller than its limits refuses instead of ove
 }
 
 TEST_CASE("hostile frames get the name of what is wrong with them, and nothing is written outside the buffer") {
-    struct hostile { const char* name; blob bytes; frame_fault expected; const frame_limits* limits{&cloud}; };
+    struct hostile {
+        const char* name;
+        blob bytes;
+        frame_fault expected;
+        const frame_limits* limits{&cloud};
+    };
     using k = message_kind;
     using f = frame_fault;
     const blob good = frame_of(k::payload, 936);
     const blob ping = frame_of(k::ping, 0);
-    blob swapped_crc = good, foreign_crc = good, zero_crc = good, long_crc = good, reversed_payload = good, shifted_payload = good, blank_payload = good;
-    for (int i = 0; i < 4; ++i) swapped_crc[static_cast<std::size_t>(44 + i)] = good[static_cast<std::size_t>(47 - i)], zero_crc[static_cast<std::size_t>(44 + i)] = std::byte{0};
+    blob swapped_crc = good, foreign_crc = good, zero_crc = good, long_crc = good, reversed_payload = good, shifted_payload = good,
+         blank_payload = good;
+    for (int i = 0; i < 4; ++i)
+        swapped_crc[static_cast<std::size_t>(44 + i)] = good[static_cast<std::size_t>(47 - i)],
+                                                  zero_crc[static_cast<std::size_t>(44 + i)] = std::byte{0};
     const auto crc32_of_ethernet = [](std::span<const std::byte> b) {
         std::uint32_t crc = ~0u;
         for (const std::byte x : b) {
@@ -626,7 +692,13 @@ TEST_CASE("hostile frames get the name of what is wrong with them, and nothing i
         {"an SSH greeting", padded("SSH-2.0-OpenSSH_9.2"), f::bad_magic},
         {"a TLS hello", padded("\x16\x03\x01\x02"), f::bad_magic},
         {"a frame that starts one byte late", blob(good.begin() + 1, good.end()), f::bad_magic},
-        {"a frame that starts one byte early", [&] { blob b{std::byte{0}}; b.insert(b.end(), good.begin(), good.end()); return b; }(), f::bad_magic},
+        {"a frame that starts one byte early",
+         [&] {
+             blob b{std::byte{0}};
+             b.insert(b.end(), good.begin(), good.end());
+             return b;
+         }(),
+         f::bad_magic},
         {"version 0", resealed(good, 2, {0}), f::bad_version},
         {"version 2", resealed(good, 2, {2}), f::bad_version},
         {"version 255", resealed(good, 2, {255}), f::bad_version},
@@ -728,7 +800,7 @@ TEST_CASE("a header cut short at any length is truncated, not something else") {
         REQUIRE(decode_header({good.data(), n}, cloud, h) == frame_fault::truncated);
         const reading r = read_all(blob(good.begin(), good.begin() + static_cast<std::ptrdiff_t>(n)), cloud, 5);
         REQUIRE(r.frames == 0);
-        REQUIRE(r.fault == frame_fault::none);      // a reader waits for the rest
+        REQUIRE(r.fault == frame_fault::none); // a reader waits for the rest
     }
 }
 
@@ -753,15 +825,17 @@ TEST_CASE("a variable codec's maximum is a maximum") {
 
 namespace {
 handshake sample() {
-    return {.network = "lane_keeper", .fingerprint = 0x0123456789ABCDEF, .weights_digest = 42, .cuts = {{"uplink", "affine_u8", 936}, {"late", "f16", 40}},
-            .instruction_set = "avx2", .tenant = "secret-token"};
+    return {.network = "lane_keeper",
+            .fingerprint = 0x0123456789ABCDEF,
+            .weights_digest = 42,
+            .cuts = {{"uplink", "affine_u8", 936}, {"late", "f16", 40}},
+            .instruction_set = "avx2",
+            .tenant = "secret-token"};
 }
 std::string error_of(const std::function<void()>& act) {
     try {
         act();
-    } catch (const wire_error& e) {
-        return e.what();
-    }
+    } catch (const wire_error& e) { return e.what(); }
     return "no error";
 }
 bool has(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
@@ -771,10 +845,10 @@ TEST_CASE("a handshake comes back as it was, little-endian") {
     const handshake h = sample();
     const blob b = encode_handshake(h);
     CHECK(decode_handshake(b) == h);
-    CHECK(detail::load_u32(b.data()) == 1);                                 // protocol
-    CHECK(detail::load_u32(b.data() + 4) == 11);                            // length of the name
+    CHECK(detail::load_u32(b.data()) == 1);      // protocol
+    CHECK(detail::load_u32(b.data() + 4) == 11); // length of the name
     CHECK(static_cast<char>(b[8]) == 'l');
-    CHECK(detail::load_u64(b.data() + 19) == 0x0123456789ABCDEF);           // fingerprint
+    CHECK(detail::load_u64(b.data() + 19) == 0x0123456789ABCDEF); // fingerprint
     CHECK(decode_handshake(encode_handshake({})) == handshake{});
 }
 
@@ -794,9 +868,9 @@ TEST_CASE("a handshake that lies about a size allocates nothing and says so") {
         detail::store_u32(bad.data() + at, count);
         return error_of([&] { decode_handshake(bad); });
     };
-    CHECK(has(lying(4, 0xFFFFFFFFu), "found 4294967295"));                  // the network's name
+    CHECK(has(lying(4, 0xFFFFFFFFu), "found 4294967295")); // the network's name
     CHECK(has(lying(4, 0x10000000u), "(the bytes that remain)"));
-    CHECK(has(lying(35, 0x7FFFFFFFu), "found 2147483647"));                 // the number of cuts
+    CHECK(has(lying(35, 0x7FFFFFFFu), "found 2147483647")); // the number of cuts
     CHECK(lying(35, 3) != "no error");
     CHECK(has(lying(0, 2), "protocol version 1 was expected, found 2"));
     CHECK(has(lying(0, 0), "found 0"));
@@ -810,9 +884,7 @@ TEST_CASE("any single changed byte of a handshake gives an error or another hand
             bool refused = false, same = false;
             try {
                 same = decode_handshake(bad) == sample();
-            } catch (const wire_error&) {
-                refused = true;
-            }
+            } catch (const wire_error&) { refused = true; }
             REQUIRE_FALSE(same);
             if (at < 4) REQUIRE(refused);
         }
@@ -846,9 +918,10 @@ TEST_CASE("comparing handshakes names every difference in one sentence") {
     theirs.tenant = "another";
     const comparison found = compare(mine, theirs);
     CHECK_FALSE(found.fits());
-    for (const char* part : {"network \"lane_keeper\" here, \"other??[31m\" there", "graph fingerprint 0x0123456789abcdef here, 0x0000000000000001 there",
-                             "weights digest 0x000000000000002a here", "cut 0 (\"uplink\"): codec \"affine_u8\" here, \"f16\" there",
-                             "cut 0 (\"uplink\"): payload bytes 936 here, 1872 there", "cut 1 (\"late\"): name \"late\" here, \"early\" there"})
+    for (const char* part :
+         {"network \"lane_keeper\" here, \"other??[31m\" there", "graph fingerprint 0x0123456789abcdef here, 0x0000000000000001 there",
+          "weights digest 0x000000000000002a here", "cut 0 (\"uplink\"): codec \"affine_u8\" here, \"f16\" there",
+          "cut 0 (\"uplink\"): payload bytes 936 here, 1872 there", "cut 1 (\"late\"): name \"late\" here, \"early\" there"})
         CHECK(has(found.refusal, part));
     CHECK_FALSE(has(found.refusal, "token"));
     CHECK_FALSE(has(found.refusal, "\n"));
@@ -872,7 +945,11 @@ TEST_CASE("another instruction set is noted, not refused, and the tenant is nobo
 // ---- profiles -------------------------------------------------------------------------------------------------------------
 
 TEST_CASE("a saved profile comes back from its file") {
-    const saved_profile p{.network = "lane_keeper", .device = "nano", .instruction_set = "neon", .fingerprint = 7, .stages = {{"car", 3'000'000, 4'000'000}, {"cloud", 20'000'000, 29'000'000}}};
+    const saved_profile p{.network = "lane_keeper",
+                          .device = "nano",
+                          .instruction_set = "neon",
+                          .fingerprint = 7,
+                          .stages = {{"car", 3'000'000, 4'000'000}, {"cloud", 20'000'000, 29'000'000}}};
     const auto path = (std::filesystem::temp_directory_path() / ("splitdsl_profile_" + std::to_string(getpid()))).string();
     save_profile(path, p);
     CHECK(load_profile(path) == p);
@@ -890,5 +967,8 @@ TEST_CASE("a damaged profile is a wire error") {
     const blob good = encode_profile({.network = "n", .stages = {{"s", 1, 2}}});
     for (std::size_t n = 0; n < good.size(); ++n) REQUIRE(error_of([&] { decode_profile({good.data(), n}); }) != "no error");
     for (std::size_t at = 0; at < good.size(); ++at) REQUIRE(error_of([&] { decode_profile(with_byte(good, at, 4)); }) != "no error");
-    CHECK(has(error_of([&] { decode_profile(encode_profile({.stages = {{"head", -5, 2}}})); }), "stage head should take 0 ns or more, found -5"));
+    CHECK(has(error_of([&] {
+                  decode_profile(encode_profile({.stages = {{"head", -5, 2}}}));
+              }),
+              "stage head should take 0 ns or more, found -5"));
 }

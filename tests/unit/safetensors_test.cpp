@@ -37,25 +37,30 @@ blob with_length(blob b, std::uint64_t length) {
     return b;
 }
 std::string tensor_text(std::string_view name, std::string_view type, std::string_view shape, std::uint64_t begin, std::uint64_t end) {
-    return "\"" + std::string(name) + "\":{\"dtype\":\"" + std::string(type) + "\",\"shape\":" + std::string(shape) + ",\"data_offsets\":[" + std::to_string(begin) + "," +
-           std::to_string(end) + "]}";
+    return "\"" + std::string(name) + "\":{\"dtype\":\"" + std::string(type) + "\",\"shape\":" + std::string(shape) + ",\"data_offsets\":["
+           + std::to_string(begin) + "," + std::to_string(end) + "]}";
 }
 /// A header of one F32 tensor "w" of two values with one field replaced.
 std::string one(std::string_view dtype = "\"F32\"", std::string_view shape = "[2]", std::string_view offsets = "[0,8]") {
-    return "{\"w\":{\"dtype\":" + std::string(dtype) + ",\"shape\":" + std::string(shape) + ",\"data_offsets\":" + std::string(offsets) + "}}";
+    return "{\"w\":{\"dtype\":" + std::string(dtype) + ",\"shape\":" + std::string(shape) + ",\"data_offsets\":" + std::string(offsets)
+           + "}}";
 }
 
-struct refusal { bool thrown{}; fault what{}; std::string said{}; };
+struct refusal {
+    bool thrown{};
+    fault what{};
+    std::string said{};
+};
 refusal refusal_of(const blob& b) {
     try {
         (void)parse_safetensors(b, "net.safetensors");
-    } catch (const safetensors_error& e) {
-        return {true, e.fault, e.what()};
-    }
+    } catch (const safetensors_error& e) { return {true, e.fault, e.what()}; }
     return {};
 }
 
-std::string scratch(std::string_view name) { return (std::filesystem::temp_directory_path() / ("splitdsl_" + std::to_string(getpid()) + "_" + std::string(name))).string(); }
+std::string scratch(std::string_view name) {
+    return (std::filesystem::temp_directory_path() / ("splitdsl_" + std::to_string(getpid()) + "_" + std::string(name))).string();
+}
 
 struct numbers {
     std::uint64_t state;
@@ -71,8 +76,9 @@ struct numbers {
 } // namespace
 
 TEST_CASE("a safetensors file as other tools write it is read") {
-    const std::string header = "{\"__metadata__\": {\"format\": \"pt\"}, " + tensor_text("layer1.0.conv.weight", "F32", "[2, 1, 2]", 4, 20) + ",\n\t" +
-                               tensor_text("steps", "I32", "[]", 0, 4) + "," + tensor_text("empty", "F16", "[0, 3]", 4, 4) + "}   ";
+    const std::string header = "{\"__metadata__\": {\"format\": \"pt\"}, " + tensor_text("layer1.0.conv.weight", "F32", "[2, 1, 2]", 4, 20)
+                               + ",\n\t" + tensor_text("steps", "I32", "[]", 0, 4) + "," + tensor_text("empty", "F16", "[0, 3]", 4, 4)
+                               + "}   ";
     const blob b = file_of(header, 20);
     const safetensors file = parse_safetensors(b);
     REQUIRE(file.tensors().size() == 3);
@@ -94,7 +100,8 @@ TEST_CASE("a safetensors file as other tools write it is read") {
 }
 
 TEST_CASE("names with escapes and beyond ASCII are decoded") {
-    const blob b = file_of("{" + tensor_text("a\\\"\\\\\\/\\b\\f\\n\\r\\t\\u0041\\u00e9\\u20AC\\ud83d\\ude00\xc3\xa9", "U8", "[1]", 0, 1) + "}", 1);
+    const blob b =
+        file_of("{" + tensor_text("a\\\"\\\\\\/\\b\\f\\n\\r\\t\\u0041\\u00e9\\u20AC\\ud83d\\ude00\xc3\xa9", "U8", "[1]", 0, 1) + "}", 1);
     const safetensors file = parse_safetensors(b);
     CHECK(file.tensors()[0].name == "a\"\\/\b\f\n\r\tA\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\xc3\xa9");
 }
@@ -136,7 +143,8 @@ TEST_CASE("random sets of tensors come back from memory and from a file, in any 
         const std::size_t count = n.below(12);
         content.reserve(count);
         for (std::size_t i = 0; i < count; ++i) {
-            tensor_view t{.name = "t" + std::to_string(i) + std::string(n.below(5), '"'), .type = static_cast<tensor_type>(n.below(tensor_types))};
+            tensor_view t{.name = "t" + std::to_string(i) + std::string(n.below(5), '"'),
+                          .type = static_cast<tensor_type>(n.below(tensor_types))};
             for (std::size_t d = n.below(5); d > 0; --d) t.shape.push_back(n.below(4));
             content.emplace_back(static_cast<std::size_t>(*elements_of(t.shape)) * bytes_of(t.type));
             for (auto& x : content.back()) x = static_cast<std::byte>(n.next());
@@ -169,8 +177,10 @@ TEST_CASE("random sets of tensors come back from memory and from a file, in any 
 
 TEST_CASE("tensors are written aligned for their type") {
     const std::vector<std::byte> zeros(64);
-    const std::vector<tensor_view> tensors{{"a", tensor_type::uint8, {3}, {zeros.data(), 3}}, {"b", tensor_type::float16, {1}, {zeros.data(), 2}},
-                                           {"c", tensor_type::float64, {1}, {zeros.data(), 8}}, {"d", tensor_type::float32, {3}, {zeros.data(), 12}}};
+    const std::vector<tensor_view> tensors{{"a", tensor_type::uint8, {3}, {zeros.data(), 3}},
+                                           {"b", tensor_type::float16, {1}, {zeros.data(), 2}},
+                                           {"c", tensor_type::float64, {1}, {zeros.data(), 8}},
+                                           {"d", tensor_type::float32, {3}, {zeros.data(), 12}}};
     const blob b = to_safetensors(tensors);
     const safetensors file = parse_safetensors(b);
     for (const tensor_view& t : file.tensors()) CHECK(static_cast<std::size_t>(t.bytes.data() - b.data()) % bytes_of(t.type) == 0);
@@ -184,9 +194,7 @@ TEST_CASE("the writer refuses what no reader should accept") {
     const auto refused = [&](const tensor_view& t) {
         try {
             (void)to_safetensors({&t, 1});
-        } catch (const weights_error& e) {
-            return std::string(e.what());
-        }
+        } catch (const weights_error& e) { return std::string(e.what()); }
         return std::string("accepted");
     };
     CHECK(refused({"w", tensor_type::float32, {2}, eight}) == "accepted");
@@ -194,7 +202,8 @@ TEST_CASE("the writer refuses what no reader should accept") {
     CHECK(refused({"w", tensor_type::float32, {1ull << 62, 4}, {}}).find("does not have 0 bytes") != std::string::npos);
     CHECK(refused({"__metadata__", tensor_type::float32, {2}, eight}).find("cannot be called") != std::string::npos);
     CHECK(refused({"bad \xff", tensor_type::float32, {2}, eight}).find("should be UTF-8") != std::string::npos);
-    CHECK(refused({"w", tensor_type::uint8, {8, 1, 1, 1, 1, 1, 1, 1, 1}, eight}).find("at most 8 dimensions, found 9") != std::string::npos);
+    CHECK(refused({"w", tensor_type::uint8, {8, 1, 1, 1, 1, 1, 1, 1, 1}, eight}).find("at most 8 dimensions, found 9")
+          != std::string::npos);
     const std::vector<tensor_view> twice{{"w", tensor_type::float32, {2}, eight}, {"w", tensor_type::float64, {1}, eight}};
     CHECK_THROWS_WITH(to_safetensors(twice), "safetensors: tensor \"w\" should be given once, found twice");
     CHECK_THROWS_AS(to_safetensors({}, {{"k", "1"}, {"k", "2"}}), weights_error);
@@ -217,7 +226,8 @@ TEST_CASE("the digest sees names, types, shapes and bytes, and nothing else") {
     all.insert(digest({{"w", tensor_type::float32, {4}, a}, {"v", tensor_type::float32, {4}, b}}));
     all.insert(digest({{"w", tensor_type::float32, {4}, b}, {"v", tensor_type::float32, {4}, a}}));
     CHECK(all.size() == 9);
-    CHECK(digest({{"w", tensor_type::float32, {4}, a}, {"v", tensor_type::float32, {4}, b}}) == digest({{"v", tensor_type::float32, {4}, b}, {"w", tensor_type::float32, {4}, a}}));
+    CHECK(digest({{"w", tensor_type::float32, {4}, a}, {"v", tensor_type::float32, {4}, b}})
+          == digest({{"v", tensor_type::float32, {4}, b}, {"w", tensor_type::float32, {4}, a}}));
     for (std::size_t bit = 0; bit < 128; ++bit) {
         std::vector<std::byte> flipped = zeros;
         flipped[bit / 8] ^= static_cast<std::byte>(1 << (bit % 8));
@@ -227,14 +237,21 @@ TEST_CASE("the digest sees names, types, shapes and bytes, and nothing else") {
 }
 
 TEST_CASE("hostile safetensors files are refused, each by the name of its defect") {
-    struct hostile { const char* name; blob bytes; fault expected; const char* word; };
+    struct hostile {
+        const char* name;
+        blob bytes;
+        fault expected;
+        const char* word;
+    };
     const std::string w = tensor_text("w", "F32", "[2]", 0, 8);
     const blob good = file_of("{" + w + "}", 8);
     REQUIRE_FALSE(refusal_of(good).thrown);
     const auto cut_to = [&](std::size_t n) { return blob(good.begin(), good.begin() + static_cast<std::ptrdiff_t>(n)); };
     const auto named = [&](std::string_view name) { return file_of("{" + tensor_text(name, "F32", "[2]", 0, 8) + "}", 8); };
     const auto pair_of = [&](std::uint64_t b0, std::uint64_t e0, std::uint64_t b1, std::uint64_t e1, std::size_t data) {
-        return file_of("{" + tensor_text("a", "U8", "[" + std::to_string(e0 - b0) + "]", b0, e0) + "," + tensor_text("b", "U8", "[" + std::to_string(e1 - b1) + "]", b1, e1) + "}", data);
+        return file_of("{" + tensor_text("a", "U8", "[" + std::to_string(e0 - b0) + "]", b0, e0) + ","
+                           + tensor_text("b", "U8", "[" + std::to_string(e1 - b1) + "]", b1, e1) + "}",
+                       data);
     };
     std::string deep = "{\"w\":";
     deep.append(100'000, '[');
@@ -298,18 +315,26 @@ TEST_CASE("hostile safetensors files are refused, each by the name of its defect
         {"no shape", file_of("{\"w\":{\"dtype\":\"F32\",\"data_offsets\":[0,8]}}", 8), fault::missing_field, "shape is missing"},
         {"no data_offsets", file_of("{\"w\":{\"dtype\":\"F32\",\"shape\":[2]}}", 8), fault::missing_field, "data_offsets is missing"},
         {"an empty tensor object", file_of("{\"w\":{}}", 8), fault::missing_field, "in tensor \"w\""},
-        {"a field of another format", file_of("{\"w\":{\"dtype\":\"F32\",\"strides\":[1],\"shape\":[2],\"data_offsets\":[0,8]}}", 8), fault::unknown_field, "found \"strides\""},
-        {"dtype twice", file_of("{\"w\":{\"dtype\":\"F32\",\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,8]}}", 8), fault::duplicate_key, "\"dtype\" should appear once"},
-        {"shape twice", file_of("{\"w\":{\"dtype\":\"F32\",\"shape\":[2],\"shape\":[1],\"data_offsets\":[0,8]}}", 8), fault::duplicate_key, "\"shape\" should appear once"},
-        {"data_offsets twice", file_of("{\"w\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8],\"data_offsets\":[0,8]}}", 8), fault::duplicate_key, "\"data_offsets\""},
+        {"a field of another format", file_of("{\"w\":{\"dtype\":\"F32\",\"strides\":[1],\"shape\":[2],\"data_offsets\":[0,8]}}", 8),
+         fault::unknown_field, "found \"strides\""},
+        {"dtype twice", file_of("{\"w\":{\"dtype\":\"F32\",\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,8]}}", 8),
+         fault::duplicate_key, "\"dtype\" should appear once"},
+        {"shape twice", file_of("{\"w\":{\"dtype\":\"F32\",\"shape\":[2],\"shape\":[1],\"data_offsets\":[0,8]}}", 8), fault::duplicate_key,
+         "\"shape\" should appear once"},
+        {"data_offsets twice", file_of("{\"w\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8],\"data_offsets\":[0,8]}}", 8),
+         fault::duplicate_key, "\"data_offsets\""},
         {"a tensor twice", file_of("{" + w + "," + w + "}", 8), fault::duplicate_key, "tensor \"w\" should appear once"},
-        {"a tensor twice, once in escapes", file_of("{" + w + "," + tensor_text("\\u0077", "F32", "[2]", 8, 16) + "}", 16), fault::duplicate_key, "tensor \"w\" should appear once"},
-        {"metadata twice", file_of("{\"__metadata__\":{},\"__metadata__\":{}," + w + "}", 8), fault::duplicate_key, "\"__metadata__\" should appear once"},
-        {"a key of the metadata twice", file_of("{\"__metadata__\":{\"k\":\"1\",\"k\":\"2\"}," + w + "}", 8), fault::duplicate_key, "metadata \"k\""},
+        {"a tensor twice, once in escapes", file_of("{" + w + "," + tensor_text("\\u0077", "F32", "[2]", 8, 16) + "}", 16),
+         fault::duplicate_key, "tensor \"w\" should appear once"},
+        {"metadata twice", file_of("{\"__metadata__\":{},\"__metadata__\":{}," + w + "}", 8), fault::duplicate_key,
+         "\"__metadata__\" should appear once"},
+        {"a key of the metadata twice", file_of("{\"__metadata__\":{\"k\":\"1\",\"k\":\"2\"}," + w + "}", 8), fault::duplicate_key,
+         "metadata \"k\""},
         {"a number in the metadata", file_of("{\"__metadata__\":{\"k\":1}," + w + "}", 8), fault::bad_metadata, "a string was expected"},
         {"metadata that is a string", file_of("{\"__metadata__\":\"k\"," + w + "}", 8), fault::bad_metadata, "'{' was expected"},
         {"an object in the metadata", file_of("{\"__metadata__\":{\"k\":{}}," + w + "}", 8), fault::bad_metadata, "a string was expected"},
-        {"metadata shaped like a tensor", file_of("{" + tensor_text("__metadata__", "F32", "[2]", 0, 8) + "}", 8), fault::bad_metadata, "a string was expected"},
+        {"metadata shaped like a tensor", file_of("{" + tensor_text("__metadata__", "F32", "[2]", 0, 8) + "}", 8), fault::bad_metadata,
+         "a string was expected"},
         // Types and numbers
         {"a type nobody knows", file_of(one("\"F31\""), 8), fault::unknown_type, "found \"F31\""},
         {"a type in lower case", file_of(one("\"f32\""), 8), fault::unknown_type, "found \"f32\""},
@@ -330,9 +355,11 @@ TEST_CASE("hostile safetensors files are refused, each by the name of its defect
         {"a comma behind the last dimension", file_of(one("\"F32\"", "[2,]"), 8), fault::bad_number, "a non-negative integer was expected"},
         {"a list that does not end", file_of("{\"w\":{\"shape\":[2", 8), fault::bad_json, "']' was expected"},
         {"nine dimensions", file_of(one("\"F32\"", "[1,1,1,1,1,1,1,1,2]"), 8), fault::rank_too_large, "at most 8 numbers"},
-        {"a shape whose product wraps to 2", file_of(one("\"F32\"", "[4294967296,4294967296,2]"), 8), fault::shape_overflow, "(4294967296, 4294967296, 2)"},
+        {"a shape whose product wraps to 2", file_of(one("\"F32\"", "[4294967296,4294967296,2]"), 8), fault::shape_overflow,
+         "(4294967296, 4294967296, 2)"},
         {"a shape whose bytes wrap to 8", file_of(one("\"F32\"", "[4611686018427387906]"), 8), fault::shape_overflow, "64 bits"},
-        {"the largest dimension there is", file_of(one("\"U8\"", "[18446744073709551615]"), 8), fault::size_mismatch, "18446744073709551615 bytes, found 8"},
+        {"the largest dimension there is", file_of(one("\"U8\"", "[18446744073709551615]"), 8), fault::size_mismatch,
+         "18446744073709551615 bytes, found 8"},
         // Ranges
         {"one offset", file_of(one("\"F32\"", "[2]", "[8]"), 8), fault::bad_range, "found 1"},
         {"three offsets", file_of(one("\"F32\"", "[2]", "[0,8,8]"), 8), fault::bad_range, "at most 2"},
@@ -340,8 +367,10 @@ TEST_CASE("hostile safetensors files are refused, each by the name of its defect
         {"negative offsets", file_of(one("\"F32\"", "[2]", "[-8,0]"), 8), fault::bad_number, "found \"-8,0]"},
         {"an end before its begin", file_of(one("\"F32\"", "[2]", "[8,0]"), 8), fault::bad_range, "ends before it begins"},
         {"an end one beyond the file", file_of(one("\"U8\"", "[9]", "[0,9]"), 8), fault::out_of_bounds, "only 8 bytes follow"},
-        {"offsets near 2^64", file_of(one("\"F32\"", "[2]", "[18446744073709551607,18446744073709551615]"), 8), fault::out_of_bounds, "only 8 bytes follow"},
-        {"offsets counted from the file's start", file_of(one("\"F32\"", "[2]", "[72,80]"), 8), fault::out_of_bounds, "only 8 bytes follow"},
+        {"offsets near 2^64", file_of(one("\"F32\"", "[2]", "[18446744073709551607,18446744073709551615]"), 8), fault::out_of_bounds,
+         "only 8 bytes follow"},
+        {"offsets counted from the file's start", file_of(one("\"F32\"", "[2]", "[72,80]"), 8), fault::out_of_bounds,
+         "only 8 bytes follow"},
         {"a range shorter than the shape", file_of(one("\"F32\"", "[3]"), 8), fault::size_mismatch, "should have 12 bytes, found 8"},
         {"a range longer than the shape", file_of(one("\"F32\"", "[1]"), 8), fault::size_mismatch, "should have 4 bytes, found 8"},
         {"bytes for a shape with a zero", file_of(one("\"F32\"", "[2,0]"), 8), fault::size_mismatch, "should have 0 bytes, found 8"},
@@ -370,7 +399,8 @@ TEST_CASE("hostile safetensors files are refused, each by the name of its defect
         CHECK(r.said.find(h.word) != std::string::npos);
         CHECK(r.said.starts_with("net.safetensors: "));
         // The same from a file, and the sentence stays fit for one line of a log.
-        std::ofstream(path, std::ios::binary).write(reinterpret_cast<const char*>(h.bytes.data()), static_cast<std::streamsize>(h.bytes.size()));
+        std::ofstream(path, std::ios::binary)
+            .write(reinterpret_cast<const char*>(h.bytes.data()), static_cast<std::streamsize>(h.bytes.size()));
         try {
             (void)read_safetensors(path);
             FAIL("the file was accepted");
@@ -382,7 +412,7 @@ TEST_CASE("hostile safetensors files are refused, each by the name of its defect
         CHECK(std::all_of(r.said.begin(), r.said.end(), [](char c) { return c >= ' ' && c <= '~'; }));
     }
     std::filesystem::remove(path);
-    CHECK(seen.size() == safetensors_faults - 1);       // `unreadable` has its own test
+    CHECK(seen.size() == safetensors_faults - 1); // `unreadable` has its own test
 }
 
 TEST_CASE("what is no ordinary file is refused by its path") {
@@ -407,7 +437,8 @@ TEST_CASE("a file cut anywhere, or with any byte changed, is read or refused, ne
     const std::vector<tensor_view> tensors{{"stem.weight", tensor_type::float32, {2, 2}, bytes_of_floats({values.data(), 4})},
                                            {"stem.bias", tensor_type::float32, {2}, bytes_of_floats({values.data() + 4, 2})}};
     const blob good = to_safetensors(tensors, {{"format", "pt"}});
-    for (std::size_t n = 0; n < good.size(); ++n) REQUIRE(refusal_of(blob(good.begin(), good.begin() + static_cast<std::ptrdiff_t>(n))).thrown);
+    for (std::size_t n = 0; n < good.size(); ++n)
+        REQUIRE(refusal_of(blob(good.begin(), good.begin() + static_cast<std::ptrdiff_t>(n))).thrown);
     numbers r{5};
     for (std::size_t at = 0; at < good.size(); ++at)
         for (int i = 0; i < 8; ++i) {
@@ -421,7 +452,7 @@ TEST_CASE("a file cut anywhere, or with any byte changed, is read or refused, ne
                     REQUIRE(t.bytes.size() == *elements_of(t.shape) * bytes_of(t.type));
                 }
             } catch (const safetensors_error&) {
-                REQUIRE(at < good.size() - 24);      // the tensors' own bytes cannot make a file malformed
+                REQUIRE(at < good.size() - 24); // the tensors' own bytes cannot make a file malformed
             }
         }
 }

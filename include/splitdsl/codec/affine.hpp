@@ -94,7 +94,7 @@ template <affine_level Q>
     }
     const float scale = (high - low) / levels;
     if (scale < smallest) {
-        const float constant = low > 0 ? low : (high < 0 ? high : 0.0f);        // the end nearest to zero
+        const float constant = low > 0 ? low : (high < 0 ? high : 0.0f); // the end nearest to zero
         const float magnitude = constant < 0 ? -constant : constant;
         if (magnitude < smallest) return {};
         if (magnitude > widest / levels) return {(magnitude < widest ? magnitude : widest) / levels, constant < 0 ? affine_levels<Q> : 0};
@@ -108,8 +108,9 @@ template <affine_level Q>
 /// Whether parameters from a file or the wire can be used: a normal positive scale that keeps every x' finite, a zero point in range.
 template <affine_level Q>
 [[gnu::always_inline]] constexpr bool usable(affine_parameters p) noexcept {
-    return p.scale >= std::numeric_limits<float>::min() && p.scale <= std::numeric_limits<float>::max() / 2 / static_cast<float>(affine_levels<Q>) &&
-           p.zero_point >= 0 && p.zero_point <= affine_levels<Q>;
+    return p.scale >= std::numeric_limits<float>::min()
+           && p.scale <= std::numeric_limits<float>::max() / 2 / static_cast<float>(affine_levels<Q>) && p.zero_point >= 0
+           && p.zero_point <= affine_levels<Q>;
 }
 
 /// One value to its level. The definition that every vectorised kernel must meet bit for bit.
@@ -120,16 +121,16 @@ template <affine_level Q>
     // while g++ 12 makes branches of clamped floats (a comparison and a conversion may trap).
     const std::int32_t ratio = std::bit_cast<std::int32_t>(x / p.scale);
     const std::int32_t keep = -static_cast<std::int32_t>((ratio & 0x7fffffff) <= 0x7f800000);
-    const float real = std::bit_cast<float>(ratio & keep);                      // NaN goes to the zero point
+    const float real = std::bit_cast<float>(ratio & keep); // NaN goes to the zero point
     const std::int32_t moved = std::bit_cast<std::int32_t>(static_cast<float>(p.zero_point) + real);
     constexpr std::int32_t top = std::bit_cast<std::int32_t>(levels);
-    const std::int32_t above = moved & ~(moved >> 31);                          // at least 0
+    const std::int32_t above = moved & ~(moved >> 31); // at least 0
     const std::int32_t beyond = above - top;
-    const float clamped = std::bit_cast<float>(top + (beyond & (beyond >> 31)));        // at most levels
+    const float clamped = std::bit_cast<float>(top + (beyond & (beyond >> 31))); // at most levels
     const std::int32_t whole = static_cast<std::int32_t>(clamped);
-    const std::int32_t fraction = std::bit_cast<std::int32_t>(clamped - static_cast<float>(whole));     // of an exact difference, never below 0
+    const std::int32_t fraction = std::bit_cast<std::int32_t>(clamped - static_cast<float>(whole)); // of an exact difference, never below 0
     constexpr std::int32_t half = std::bit_cast<std::int32_t>(0.5f);
-    const std::int32_t up = fraction + (whole & 1) > half ? 1 : 0;              // beyond one half, or at it from an odd number
+    const std::int32_t up = fraction + (whole & 1) > half ? 1 : 0; // beyond one half, or at it from an odd number
     return static_cast<Q>(whole + up);
 }
 

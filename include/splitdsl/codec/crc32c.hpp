@@ -35,8 +35,8 @@ constexpr crc_tables make_crc32c_tables() {
 inline constexpr crc_tables crc32c_tables = make_crc32c_tables();
 
 constexpr std::uint32_t crc32c_word(std::uint32_t w, std::size_t zero_bytes_behind) noexcept {
-    return crc32c_tables[zero_bytes_behind + 3][w & 0xffu] ^ crc32c_tables[zero_bytes_behind + 2][(w >> 8) & 0xffu] ^
-           crc32c_tables[zero_bytes_behind + 1][(w >> 16) & 0xffu] ^ crc32c_tables[zero_bytes_behind][w >> 24];
+    return crc32c_tables[zero_bytes_behind + 3][w & 0xffu] ^ crc32c_tables[zero_bytes_behind + 2][(w >> 8) & 0xffu]
+           ^ crc32c_tables[zero_bytes_behind + 1][(w >> 16) & 0xffu] ^ crc32c_tables[zero_bytes_behind][w >> 24];
 }
 } // namespace detail
 
@@ -52,8 +52,8 @@ constexpr std::uint32_t crc32c(std::span<const std::byte> data, std::uint32_t be
     std::size_t left = data.size();
     for (; left >= 16; left -= 16, p += 16) {
         // The three words that do not wait for the previous step come first: they overlap with its latency.
-        const std::uint32_t rest = detail::crc32c_word(detail::load_u32(p + 4), 8) ^ detail::crc32c_word(detail::load_u32(p + 8), 4) ^
-                                   detail::crc32c_word(detail::load_u32(p + 12), 0);
+        const std::uint32_t rest = detail::crc32c_word(detail::load_u32(p + 4), 8) ^ detail::crc32c_word(detail::load_u32(p + 8), 4)
+                                   ^ detail::crc32c_word(detail::load_u32(p + 12), 0);
         crc = detail::crc32c_word(crc ^ detail::load_u32(p), 12) ^ rest;
     }
     for (; left > 0; --left, ++p) crc = (crc >> 8) ^ detail::crc32c_tables[0][(crc ^ static_cast<std::uint32_t>(*p)) & 0xffu];

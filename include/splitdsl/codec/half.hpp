@@ -24,14 +24,14 @@ namespace splitdsl {
     // Subnormal halves are multiples of 2^-24: |x| = mantissa * 2^(exponent - 150). A shift of 25 already gives 0.
     const std::uint32_t exponent = magnitude >> 23;
     const std::uint32_t mantissa = (magnitude & 0x007fffffu) | 0x00800000u;
-    const std::uint32_t wanted = 126u - exponent;                               // wraps for large exponents: not selected then
+    const std::uint32_t wanted = 126u - exponent; // wraps for large exponents: not selected then
     const std::uint32_t shift = wanted > 25u ? 25u : wanted;
-    const std::uint32_t at_least_one = shift < 1u ? 1u : shift;                 // keeps the unselected lane's shift defined
+    const std::uint32_t at_least_one = shift < 1u ? 1u : shift; // keeps the unselected lane's shift defined
     const std::uint32_t half_unit = 1u << (at_least_one - 1u);
     const std::uint32_t subnormal = (mantissa + (half_unit - 1u) + ((mantissa >> at_least_one) & 1u)) >> at_least_one;
 
     std::uint32_t h = magnitude < 0x38800000u ? subnormal : normal;
-    h = magnitude >= 0x477ff000u ? 0x7c00u : h;                                 // from 65520 on it rounds to infinity
+    h = magnitude >= 0x477ff000u ? 0x7c00u : h; // from 65520 on it rounds to infinity
     h = magnitude > 0x7f800000u ? 0x7e00u | ((magnitude >> 13) & 0x03ffu) : h;
     return static_cast<std::uint16_t>(sign | h);
 }
@@ -45,12 +45,14 @@ namespace splitdsl {
     const std::uint32_t subnormal = std::bit_cast<std::uint32_t>(static_cast<float>(static_cast<std::int32_t>(magnitude)) * 0x1p-24f);
     std::uint32_t bits = magnitude < 0x0400u ? subnormal : normal;
     bits = magnitude >= 0x7c00u ? normal + (112u << 23) : bits;
-    bits = magnitude > 0x7c00u ? bits | 0x00400000u : bits;                     // quiet, as hardware conversions do
+    bits = magnitude > 0x7c00u ? bits | 0x00400000u : bits; // quiet, as hardware conversions do
     return std::bit_cast<float>(sign | bits);
 }
 
 /// bfloat16 to f32; exact: the upper half of the same bits.
-[[gnu::always_inline]] constexpr float float_from_bfloat(std::uint16_t b) noexcept { return std::bit_cast<float>(static_cast<std::uint32_t>(b) << 16); }
+[[gnu::always_inline]] constexpr float float_from_bfloat(std::uint16_t b) noexcept {
+    return std::bit_cast<float>(static_cast<std::uint32_t>(b) << 16);
+}
 
 /// f32 to bfloat16, to nearest, ties to even; a NaN stays a quiet NaN.
 [[gnu::always_inline]] constexpr std::uint16_t bfloat_from_float(float x) noexcept {

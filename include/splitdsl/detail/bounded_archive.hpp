@@ -33,7 +33,8 @@ public:
     explicit bounded_output(std::size_t largest) : OutputArchive(this), limit{largest} {}
 
     void put(std::byte b) {
-        if (written.size() >= limit) throw wire_error("a message of at most " + std::to_string(limit) + " bytes was expected, and it grows beyond that");
+        if (written.size() >= limit)
+            throw wire_error("a message of at most " + std::to_string(limit) + " bytes was expected, and it grows beyond that");
         written.push_back(b);
     }
     template <archived_number T>
@@ -62,7 +63,8 @@ public:
     template <archived_number T>
     T get_number() {
         if (rest.size() < sizeof(T))
-            throw wire_error("the message ends after " + std::to_string(total) + " bytes, in the middle of a number of " + std::to_string(sizeof(T)));
+            throw wire_error("the message ends after " + std::to_string(total) + " bytes, in the middle of a number of "
+                             + std::to_string(sizeof(T)));
         std::uint64_t u = 0;
         for (std::size_t i = 0; i < sizeof(T); ++i) u |= static_cast<std::uint64_t>(rest[i]) << (8 * i);
         rest = rest.subspan(sizeof(T));
@@ -71,7 +73,8 @@ public:
     std::uint32_t get_count() {
         const auto count = get_number<std::uint32_t>();
         if (count > rest.size())
-            throw wire_error("a count of at most " + std::to_string(rest.size()) + " (the bytes that remain) was expected, found " + std::to_string(count));
+            throw wire_error("a count of at most " + std::to_string(rest.size()) + " (the bytes that remain) was expected, found "
+                             + std::to_string(count));
         return count;
     }
     std::size_t remaining() const { return rest.size(); }
@@ -87,14 +90,22 @@ private:
 
 // The functions cereal looks for by these names.
 template <archived_number T>
-void CEREAL_SAVE_FUNCTION_NAME(bounded_output& to, const T& v) { to.put_number(v); }
+void CEREAL_SAVE_FUNCTION_NAME(bounded_output& to, const T& v) {
+    to.put_number(v);
+}
 template <archived_number T>
-void CEREAL_LOAD_FUNCTION_NAME(bounded_input& from, T& v) { v = from.get_number<T>(); }
+void CEREAL_LOAD_FUNCTION_NAME(bounded_input& from, T& v) {
+    v = from.get_number<T>();
+}
 
 template <class T>
-void CEREAL_SAVE_FUNCTION_NAME(bounded_output& to, const cereal::SizeTag<T>& count) { to.put_number(static_cast<std::uint32_t>(count.size)); }
+void CEREAL_SAVE_FUNCTION_NAME(bounded_output& to, const cereal::SizeTag<T>& count) {
+    to.put_number(static_cast<std::uint32_t>(count.size));
+}
 template <class T>
-void CEREAL_LOAD_FUNCTION_NAME(bounded_input& from, cereal::SizeTag<T>& count) { count.size = from.get_count(); }
+void CEREAL_LOAD_FUNCTION_NAME(bounded_input& from, cereal::SizeTag<T>& count) {
+    count.size = from.get_count();
+}
 
 // Text only: a vector of wider numbers would come out in the host's order, so it does not compile.
 template <class T>

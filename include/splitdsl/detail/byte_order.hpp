@@ -28,8 +28,8 @@ constexpr std::uint16_t load_u16(const std::byte* from) noexcept {
     return static_cast<std::uint16_t>(static_cast<unsigned>(from[0]) | static_cast<unsigned>(from[1]) << 8);
 }
 constexpr std::uint32_t load_u32(const std::byte* from) noexcept {
-    return static_cast<std::uint32_t>(from[0]) | static_cast<std::uint32_t>(from[1]) << 8 | static_cast<std::uint32_t>(from[2]) << 16 |
-           static_cast<std::uint32_t>(from[3]) << 24;
+    return static_cast<std::uint32_t>(from[0]) | static_cast<std::uint32_t>(from[1]) << 8 | static_cast<std::uint32_t>(from[2]) << 16
+           | static_cast<std::uint32_t>(from[3]) << 24;
 }
 constexpr std::uint64_t load_u64(const std::byte* from) noexcept {
     return static_cast<std::uint64_t>(load_u32(from)) | static_cast<std::uint64_t>(load_u32(from + 4)) << 32;

@@ -41,28 +41,28 @@ namespace splitdsl::link {
 
 inline constexpr std::size_t header_bytes = 48;
 inline constexpr std::uint8_t wire_version = 1;
-inline constexpr std::uint8_t whole_input = 255;    ///< in place of a cut: the payload is the network's input
+inline constexpr std::uint8_t whole_input = 255; ///< in place of a cut: the payload is the network's input
 
 enum class message_kind : std::uint8_t {
-    hello,          ///< edge introduces itself; payload: a handshake
-    hello_ack,      ///< cloud accepts; payload: its handshake
-    payload,        ///< a frame's payload group at a cut
-    reply,          ///< its answer
-    shed,           ///< its answer could not be in time and was not computed
-    probe,          ///< filler bytes to measure the rate
+    hello,     ///< edge introduces itself; payload: a handshake
+    hello_ack, ///< cloud accepts; payload: its handshake
+    payload,   ///< a frame's payload group at a cut
+    reply,     ///< its answer
+    shed,      ///< its answer could not be in time and was not computed
+    probe,     ///< filler bytes to measure the rate
     probe_ack,
-    stop,           ///< the frame is answered: drop what is still to be done for it
+    stop, ///< the frame is answered: drop what is still to be done for it
     stop_ack,
     ping,
     pong,
-    goodbye,        ///< orderly end
-    refuse          ///< the other side's request is refused; payload: a sentence
+    goodbye, ///< orderly end
+    refuse   ///< the other side's request is refused; payload: a sentence
 };
 inline constexpr int message_kinds = 13;
 
 constexpr const char* name_of(message_kind kind) noexcept {
-    constexpr const char* names[message_kinds] = {"hello", "hello_ack", "payload", "reply", "shed", "probe", "probe_ack",
-                                                  "stop", "stop_ack", "ping", "pong", "goodbye", "refuse"};
+    constexpr const char* names[message_kinds] = {"hello", "hello_ack", "payload", "reply", "shed",    "probe", "probe_ack",
+                                                  "stop",  "stop_ack",  "ping",    "pong",  "goodbye", "refuse"};
     return static_cast<int>(kind) < message_kinds ? names[static_cast<int>(kind)] : "unknown kind";
 }
 
@@ -93,7 +93,7 @@ constexpr std::uint32_t wire_microseconds(duration d) noexcept {
 /// Everything that can be wrong with a frame.
 enum class frame_fault : std::uint8_t {
     none,
-    truncated,          ///< fewer than 48 bytes
+    truncated, ///< fewer than 48 bytes
     bad_magic,
     bad_version,
     bad_header_crc,
@@ -101,9 +101,9 @@ enum class frame_fault : std::uint8_t {
     unknown_flags,
     unknown_cut,
     unknown_codec,
-    unexpected_kind,    ///< a kind that this side never takes
-    wrong_size,         ///< a payload where none belongs, none where one belongs, or not the exact size of its cut
-    too_large,          ///< more than this side takes for that kind
+    unexpected_kind, ///< a kind that this side never takes
+    wrong_size,      ///< a payload where none belongs, none where one belongs, or not the exact size of its cut
+    too_large,       ///< more than this side takes for that kind
     bad_payload_crc
 };
 inline constexpr int frame_faults = 13;
@@ -113,7 +113,8 @@ constexpr const char* sentence(frame_fault fault) noexcept {
     switch (fault) {
     case frame_fault::none: return "the frame is sound";
     case frame_fault::truncated: return "the header is shorter than 48 bytes";
-    case frame_fault::bad_magic: return "the first two bytes are not 'sD': the other side does not speak this protocol, or the stream lost its place";
+    case frame_fault::bad_magic:
+        return "the first two bytes are not 'sD': the other side does not speak this protocol, or the stream lost its place";
     case frame_fault::bad_version: return "the wire version is not 1: update the older side";
     case frame_fault::bad_header_crc: return "the header's checksum does not match: bytes were changed on the way";
     case frame_fault::unknown_kind: return "the message kind does not exist in this version";
@@ -137,21 +138,30 @@ constexpr bool ends_connection(frame_fault fault) noexcept { return fault != fra
 /// const auto cloud_takes = frame_limits::of_cloud(sizes, {.input_bytes = 52'800});
 /// ```
 struct frame_limits {
-    std::span<const std::uint32_t> cut_bytes{};     ///< of every cut, in order
-    bool exact_cuts{true};                          ///< false: `cut_bytes` are maxima (variable codecs)
-    int codecs{1};                                  ///< largest number of codecs any cut allows
-    std::uint32_t input_bytes{};                    ///< maximum for cut `whole_input`; 0: not taken
-    std::uint32_t reply_bytes{};                    ///< maximum of a reply
-    std::uint32_t probe_bytes{};                    ///< maximum of a probe's filler
-    std::uint32_t handshake_bytes{16 * 1024};       ///< maximum of hello and hello_ack
-    std::uint32_t sentence_bytes{1024};             ///< maximum of a refusal's text
-    bool is_cloud{};                                ///< which kinds arrive here: an edge's or a cloud's
+    std::span<const std::uint32_t> cut_bytes{}; ///< of every cut, in order
+    bool exact_cuts{true};                      ///< false: `cut_bytes` are maxima (variable codecs)
+    int codecs{1};                              ///< largest number of codecs any cut allows
+    std::uint32_t input_bytes{};                ///< maximum for cut `whole_input`; 0: not taken
+    std::uint32_t reply_bytes{};                ///< maximum of a reply
+    std::uint32_t probe_bytes{};                ///< maximum of a probe's filler
+    std::uint32_t handshake_bytes{16 * 1024};   ///< maximum of hello and hello_ack
+    std::uint32_t sentence_bytes{1024};         ///< maximum of a refusal's text
+    bool is_cloud{};                            ///< which kinds arrive here: an edge's or a cloud's
 
-    struct extras { std::uint32_t input_bytes{}; std::uint32_t probe_bytes{64 * 1024}; int codecs{1}; bool exact_cuts{true}; };
+    struct extras {
+        std::uint32_t input_bytes{};
+        std::uint32_t probe_bytes{64 * 1024};
+        int codecs{1};
+        bool exact_cuts{true};
+    };
     /// What a cloud takes: hello, payload, probe, stop, ping, goodbye.
     static constexpr frame_limits of_cloud(std::span<const std::uint32_t> cut_sizes, extras more) noexcept {
-        return {.cut_bytes = cut_sizes, .exact_cuts = more.exact_cuts, .codecs = more.codecs, .input_bytes = more.input_bytes,
-                .probe_bytes = more.probe_bytes, .is_cloud = true};
+        return {.cut_bytes = cut_sizes,
+                .exact_cuts = more.exact_cuts,
+                .codecs = more.codecs,
+                .input_bytes = more.input_bytes,
+                .probe_bytes = more.probe_bytes,
+                .is_cloud = true};
     }
     /// What an edge takes: hello_ack, reply, shed, probe_ack, stop_ack, pong, goodbye, refuse.
     static constexpr frame_limits of_edge(std::uint32_t reply_size) noexcept { return {.reply_bytes = reply_size}; }
@@ -181,8 +191,8 @@ constexpr frame_fault frame_limits::check(const frame_header& h) const noexcept 
         return n > most ? frame_fault::too_large : (n == 0 ? frame_fault::wrong_size : frame_fault::none);
     };
     const auto nothing = [n] { return n == 0 ? frame_fault::none : frame_fault::wrong_size; };
-    const bool for_cloud = h.kind == message_kind::hello || h.kind == message_kind::payload || h.kind == message_kind::probe ||
-                           h.kind == message_kind::stop || h.kind == message_kind::ping;
+    const bool for_cloud = h.kind == message_kind::hello || h.kind == message_kind::payload || h.kind == message_kind::probe
+                           || h.kind == message_kind::stop || h.kind == message_kind::ping;
     if (h.kind != message_kind::goodbye && for_cloud != is_cloud) return frame_fault::unexpected_kind;
     switch (h.kind) {
     case message_kind::hello:

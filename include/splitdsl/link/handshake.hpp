@@ -17,31 +17,35 @@
 namespace splitdsl::link {
 
 inline constexpr std::size_t largest_handshake = 16 * 1024;
-inline constexpr std::size_t largest_name = 256;        ///< of a network, cut, codec, instruction set or tenant token
+inline constexpr std::size_t largest_name = 256; ///< of a network, cut, codec, instruction set or tenant token
 inline constexpr std::size_t most_cuts = 64;
 
 /// One candidate cut as a side understands it.
 struct cut_terms {
     std::string name{};
-    std::string codec{};                ///< the codecs its type allows, such as "affine_u8"
-    std::uint32_t payload_bytes{};      ///< exact for fixed codecs, else the maximum
+    std::string codec{};           ///< the codecs its type allows, such as "affine_u8"
+    std::uint32_t payload_bytes{}; ///< exact for fixed codecs, else the maximum
     friend bool operator==(const cut_terms&, const cut_terms&) = default;
     template <class Archive>
-    void serialize(Archive& archive) { archive(name, codec, payload_bytes); }
+    void serialize(Archive& archive) {
+        archive(name, codec, payload_bytes);
+    }
 };
 
 /// A side's introduction.
 struct handshake {
     std::uint32_t protocol{wire_version};
     std::string network{};
-    std::uint64_t fingerprint{};        ///< of the graph
+    std::uint64_t fingerprint{}; ///< of the graph
     std::uint64_t weights_digest{};
     std::vector<cut_terms> cuts{};
     std::string instruction_set{};
-    std::string tenant{};               ///< a token that says who asks; empty: none. Never printed, never compared here
+    std::string tenant{}; ///< a token that says who asks; empty: none. Never printed, never compared here
     friend bool operator==(const handshake&, const handshake&) = default;
     template <class Archive>
-    void serialize(Archive& archive) { archive(protocol, network, fingerprint, weights_digest, cuts, instruction_set, tenant); }
+    void serialize(Archive& archive) {
+        archive(protocol, network, fingerprint, weights_digest, cuts, instruction_set, tenant);
+    }
 };
 
 /// What `compare` found. The two sides fit if `refusal` is empty; `note` is what may differ but deserves a line in the log.
@@ -56,8 +60,8 @@ namespace handshake_words {
 inline void check_lengths(const handshake& h) {
     const auto within = [](const char* what, const std::string& text) {
         if (text.size() > largest_name)
-            throw wire_error("handshake: the " + std::string(what) + " should have at most " + std::to_string(largest_name) + " bytes, found " +
-                             std::to_string(text.size()));
+            throw wire_error("handshake: the " + std::string(what) + " should have at most " + std::to_string(largest_name)
+                             + " bytes, found " + std::to_string(text.size()));
     };
     within("network's name", h.network);
     within("instruction set's name", h.instruction_set);
@@ -96,11 +100,13 @@ inline std::vector<std::byte> encode_handshake(const handshake& h) {
 /// Throws `wire_error` for anything that is not exactly one handshake. Never allocates more than some 80 times the bytes' size.
 inline handshake decode_handshake(std::span<const std::byte> bytes) {
     if (bytes.size() > largest_handshake)
-        throw wire_error("handshake: at most " + std::to_string(largest_handshake) + " bytes were expected, found " + std::to_string(bytes.size()));
+        throw wire_error("handshake: at most " + std::to_string(largest_handshake) + " bytes were expected, found "
+                         + std::to_string(bytes.size()));
     // The version comes first, so that a newer side is named as such instead of as garbage.
     if (bytes.size() >= 4)
         if (const std::uint32_t version = splitdsl::detail::load_u32(bytes.data()); version != wire_version)
-            throw wire_error("handshake: protocol version " + std::to_string(wire_version) + " was expected, found " + std::to_string(version));
+            throw wire_error("handshake: protocol version " + std::to_string(wire_version) + " was expected, found "
+                             + std::to_string(version));
     auto h = splitdsl::detail::from_bytes<handshake>(bytes);
     handshake_words::check_lengths(h);
     return h;
@@ -110,7 +116,8 @@ inline handshake decode_handshake(std::span<const std::byte> bytes) {
 /// not bit for bit.
 /// ```cpp
 /// const auto verdict = compare(mine, decode_handshake(payload));
-/// if (!verdict.fits()) refuse(verdict.refusal);   // "graph fingerprint 0x... here, 0x... there; cut "uplink": codec "affine_u8" here, ..."
+/// if (!verdict.fits()) refuse(verdict.refusal);   // "graph fingerprint 0x... here, 0x... there; cut "uplink": codec "affine_u8" here,
+/// ..."
 /// ```
 inline comparison compare(const handshake& mine, const handshake& theirs) {
     using namespace handshake_words;
@@ -120,17 +127,20 @@ inline comparison compare(const handshake& mine, const handshake& theirs) {
     if (mine.network != theirs.network) differ(no, "network", peer_text(mine.network), peer_text(theirs.network));
     if (mine.fingerprint != theirs.fingerprint) differ(no, "graph fingerprint", hex(mine.fingerprint), hex(theirs.fingerprint));
     if (mine.weights_digest != theirs.weights_digest) differ(no, "weights digest", hex(mine.weights_digest), hex(theirs.weights_digest));
-    if (mine.cuts.size() != theirs.cuts.size()) differ(no, "number of cuts", std::to_string(mine.cuts.size()), std::to_string(theirs.cuts.size()));
+    if (mine.cuts.size() != theirs.cuts.size())
+        differ(no, "number of cuts", std::to_string(mine.cuts.size()), std::to_string(theirs.cuts.size()));
     for (std::size_t i = 0; i < mine.cuts.size() && i < theirs.cuts.size(); ++i) {
         const cut_terms& a = mine.cuts[i];
         const cut_terms& b = theirs.cuts[i];
         const std::string place = "cut " + std::to_string(i) + " (" + peer_text(a.name) + "): ";
         if (a.name != b.name) differ(no, place + "name", peer_text(a.name), peer_text(b.name));
         if (a.codec != b.codec) differ(no, place + "codec", peer_text(a.codec), peer_text(b.codec));
-        if (a.payload_bytes != b.payload_bytes) differ(no, place + "payload bytes", std::to_string(a.payload_bytes), std::to_string(b.payload_bytes));
+        if (a.payload_bytes != b.payload_bytes)
+            differ(no, place + "payload bytes", std::to_string(a.payload_bytes), std::to_string(b.payload_bytes));
     }
     if (!no.empty()) no = "the two sides do not fit: " + no;
-    if (mine.instruction_set != theirs.instruction_set) differ(found.note, "instruction set", peer_text(mine.instruction_set), peer_text(theirs.instruction_set));
+    if (mine.instruction_set != theirs.instruction_set)
+        differ(found.note, "instruction set", peer_text(mine.instruction_set), peer_text(theirs.instruction_set));
     return found;
 }
 

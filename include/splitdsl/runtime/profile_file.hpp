@@ -30,7 +30,9 @@ struct saved_stage {
     std::int64_t p99_ns{};
     friend bool operator==(const saved_stage&, const saved_stage&) = default;
     template <class Archive>
-    void serialize(Archive& archive) { archive(name, median_ns, p99_ns); }
+    void serialize(Archive& archive) {
+        archive(name, median_ns, p99_ns);
+    }
 };
 
 /// All stages of a network on one device. It belongs to the graph with that fingerprint and the kernels of that instruction set.
@@ -42,7 +44,9 @@ struct saved_profile {
     std::vector<saved_stage> stages{};
     friend bool operator==(const saved_profile&, const saved_profile&) = default;
     template <class Archive>
-    void serialize(Archive& archive) { archive(network, device, instruction_set, fingerprint, stages); }
+    void serialize(Archive& archive) {
+        archive(network, device, instruction_set, fingerprint, stages);
+    }
 };
 
 namespace detail {
@@ -62,14 +66,18 @@ inline std::vector<std::byte> encode_profile(const saved_profile& profile) {
 /// Throws `wire_error` for anything else than a whole profile, or for a time below 0.
 inline saved_profile decode_profile(std::span<const std::byte> content) {
     if (content.size() < 12 || content.size() > largest_profile)
-        throw wire_error("profile: 12 to " + std::to_string(largest_profile) + " bytes were expected, found " + std::to_string(content.size()));
+        throw wire_error("profile: 12 to " + std::to_string(largest_profile) + " bytes were expected, found "
+                         + std::to_string(content.size()));
     for (std::size_t i = 0; i < 8; ++i)
-        if (content[i] != static_cast<std::byte>(detail::profile_magic[i])) throw wire_error("profile: the file should start with 'splitpr1'; it is no profile of this version");
-    if (detail::load_u32(content.data() + 8) != crc32c(content.subspan(12))) throw wire_error("profile: the checksum does not match: the file is damaged");
+        if (content[i] != static_cast<std::byte>(detail::profile_magic[i]))
+            throw wire_error("profile: the file should start with 'splitpr1'; it is no profile of this version");
+    if (detail::load_u32(content.data() + 8) != crc32c(content.subspan(12)))
+        throw wire_error("profile: the checksum does not match: the file is damaged");
     auto profile = detail::from_bytes<saved_profile>(content.subspan(12));
     for (const saved_stage& s : profile.stages)
         if (s.median_ns < 0 || s.p99_ns < 0)
-            throw wire_error("profile: stage " + s.name + " should take 0 ns or more, found " + std::to_string(s.median_ns) + " (median) and " + std::to_string(s.p99_ns) + " (p99)");
+            throw wire_error("profile: stage " + s.name + " should take 0 ns or more, found " + std::to_string(s.median_ns)
+                             + " (median) and " + std::to_string(s.p99_ns) + " (p99)");
     return profile;
 }
 
@@ -108,9 +116,7 @@ inline saved_profile load_profile(const std::string& path) {
     content.resize(static_cast<std::size_t>(file.gcount()));
     try {
         return decode_profile(content);
-    } catch (const wire_error& e) {
-        throw wire_error(path + ": " + e.what());
-    }
+    } catch (const wire_error& e) { throw wire_error(path + ": " + e.what()); }
 }
 
 } // namespace splitdsl

@@ -32,13 +32,16 @@ public:
 
     safetensors() = default;
     safetensors(std::vector<tensor_view> all, pairs notes, std::shared_ptr<const std::byte[]> owned)
-        : views{std::move(all)}, strings{std::move(notes)}, storage{std::move(owned)} {
+        : views{std::move(all)},
+          strings{std::move(notes)},
+          storage{std::move(owned)} {
         std::sort(views.begin(), views.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
     }
 
     /// Null if there is none of that name.
     const tensor_view* find(std::string_view name) const noexcept {
-        const auto i = std::lower_bound(views.begin(), views.end(), name, [](const tensor_view& t, std::string_view n) { return t.name < n; });
+        const auto i =
+            std::lower_bound(views.begin(), views.end(), name, [](const tensor_view& t, std::string_view n) { return t.name < n; });
         return i != views.end() && i->name == name ? &*i : nullptr;
     }
     /// All tensors, sorted by name.
@@ -73,9 +76,12 @@ namespace detail {
 inline std::uint64_t header_size(std::span<const std::byte, 8> prefix, std::uint64_t whole, const std::string& where) {
     const std::uint64_t size = load_u64(prefix.data());
     if (size > largest_safetensors_header)
-        throw safetensors_error(safetensors_fault::header_too_large, where + ": a header of at most 100000000 bytes was expected, found " + std::to_string(size));
+        throw safetensors_error(safetensors_fault::header_too_large,
+                                where + ": a header of at most 100000000 bytes was expected, found " + std::to_string(size));
     if (size > whole - 8)
-        throw safetensors_error(safetensors_fault::header_past_end, where + ": a header of at most " + std::to_string(whole - 8) + " bytes (the rest of the file) was expected, found " + std::to_string(size));
+        throw safetensors_error(safetensors_fault::header_past_end, where + ": a header of at most " + std::to_string(whole - 8)
+                                                                        + " bytes (the rest of the file) was expected, found "
+                                                                        + std::to_string(size));
     return size;
 }
 inline safetensors_error too_short(std::uint64_t size, const std::string& where) {

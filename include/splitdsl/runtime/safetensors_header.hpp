@@ -23,27 +23,27 @@ inline constexpr std::size_t largest_rank = 8;
 
 /// What can be wrong with a safetensors file.
 enum class safetensors_fault : std::uint8_t {
-    unreadable,         ///< the file cannot be opened or read, or is no ordinary file
-    too_short,          ///< fewer than the 8 bytes of the header's length
-    header_too_large,   ///< more than 100 MB
-    header_past_end,    ///< the header is longer than what is left of the file
-    bad_json,           ///< not the JSON that is expected here
-    bad_text,           ///< a string with a bad escape, a control character or broken UTF-8
-    bad_number,         ///< not a plain non-negative 64-bit integer
-    trailing_text,      ///< something behind the header's object
+    unreadable,       ///< the file cannot be opened or read, or is no ordinary file
+    too_short,        ///< fewer than the 8 bytes of the header's length
+    header_too_large, ///< more than 100 MB
+    header_past_end,  ///< the header is longer than what is left of the file
+    bad_json,         ///< not the JSON that is expected here
+    bad_text,         ///< a string with a bad escape, a control character or broken UTF-8
+    bad_number,       ///< not a plain non-negative 64-bit integer
+    trailing_text,    ///< something behind the header's object
     unknown_field,
     duplicate_key,
     missing_field,
-    bad_metadata,       ///< a value that is not a string
+    bad_metadata, ///< a value that is not a string
     unknown_type,
-    rank_too_large,     ///< more than 8 dimensions
-    shape_overflow,     ///< more bytes than 64 bits can count
-    bad_range,          ///< not two numbers, or the end before the begin
-    out_of_bounds,      ///< a range beyond the end of the file
-    size_mismatch,      ///< a range that is not as long as type and shape say
-    overlap,            ///< two tensors share bytes
-    gap,                ///< bytes between two tensors, or before the first, belong to none
-    uncovered           ///< bytes behind the last tensor belong to none
+    rank_too_large, ///< more than 8 dimensions
+    shape_overflow, ///< more bytes than 64 bits can count
+    bad_range,      ///< not two numbers, or the end before the begin
+    out_of_bounds,  ///< a range beyond the end of the file
+    size_mismatch,  ///< a range that is not as long as type and shape say
+    overlap,        ///< two tensors share bytes
+    gap,            ///< bytes between two tensors, or before the first, belong to none
+    uncovered       ///< bytes behind the last tensor belong to none
 };
 inline constexpr int safetensors_faults = 21;
 
@@ -94,13 +94,16 @@ struct declared_tensor {
     std::uint64_t begin{}, end{};
 };
 struct declared_file {
-    std::vector<declared_tensor> tensors{};                             ///< in the order of their bytes
-    std::vector<std::pair<std::string, std::string>> metadata{};        ///< sorted
+    std::vector<declared_tensor> tensors{};                      ///< in the order of their bytes
+    std::vector<std::pair<std::string, std::string>> metadata{}; ///< sorted
 };
 
 class safetensors_header_parser {
 public:
-    safetensors_header_parser(std::string_view header, std::uint64_t data_bytes, const std::string& file) : text{header}, room{data_bytes}, where{file} {}
+    safetensors_header_parser(std::string_view header, std::uint64_t data_bytes, const std::string& file)
+        : text{header},
+          room{data_bytes},
+          where{file} {}
 
     declared_file parse() {
         declared_file file;
@@ -109,7 +112,8 @@ public:
         if (text.empty() || text.front() != '{') wrong(safetensors_fault::bad_json, "'{' was expected as the header's first byte");
         members(safetensors_fault::bad_json, [&](std::string key) {
             if (key == "__metadata__") {
-                if (std::exchange(has_metadata, true)) wrong(safetensors_fault::duplicate_key, "\"__metadata__\" should appear once, found twice");
+                if (std::exchange(has_metadata, true))
+                    wrong(safetensors_fault::duplicate_key, "\"__metadata__\" should appear once, found twice");
                 metadata(file.metadata);
             } else {
                 file.tensors.push_back(tensor(std::move(key)));
@@ -123,7 +127,8 @@ public:
 
 private:
     [[noreturn]] void wrong(safetensors_fault fault, const std::string& what) const {
-        throw safetensors_error(fault, where + ": " + what + (tensor_name.empty() ? "" : ", in tensor " + shown(tensor_name)) + ", at byte " + std::to_string(at) + " of the header");
+        throw safetensors_error(fault, where + ": " + what + (tensor_name.empty() ? "" : ", in tensor " + shown(tensor_name)) + ", at byte "
+                                           + std::to_string(at) + " of the header");
     }
     [[noreturn]] void wrong(safetensors_fault fault, const declared_tensor& t, const std::string& what) const {
         throw safetensors_error(fault, where + ": tensor " + shown(t.name) + " " + what);
@@ -221,7 +226,8 @@ private:
             v = v * 10 + d;
         }
         if (zero && at - begin > 1) wrong(safetensors_fault::bad_number, "a number without leading zeros was expected");
-        if (at < text.size() && (text[at] == '.' || text[at] == 'e' || text[at] == 'E')) wrong(safetensors_fault::bad_number, "an integer was expected, found a fraction or an exponent");
+        if (at < text.size() && (text[at] == '.' || text[at] == 'e' || text[at] == 'E'))
+            wrong(safetensors_fault::bad_number, "an integer was expected, found a fraction or an exponent");
         return v;
     }
     std::vector<std::uint64_t> numbers(std::size_t most, safetensors_fault if_more) {
@@ -237,10 +243,12 @@ private:
     }
 
     void metadata(std::vector<std::pair<std::string, std::string>>& to) {
-        members(safetensors_fault::bad_metadata, [&](std::string key) { to.emplace_back(std::move(key), string(safetensors_fault::bad_metadata)); });
+        members(safetensors_fault::bad_metadata,
+                [&](std::string key) { to.emplace_back(std::move(key), string(safetensors_fault::bad_metadata)); });
         std::sort(to.begin(), to.end());
         for (std::size_t i = 1; i < to.size(); ++i)
-            if (to[i].first == to[i - 1].first) wrong(safetensors_fault::duplicate_key, "metadata " + shown(to[i].first) + " should appear once, found twice");
+            if (to[i].first == to[i - 1].first)
+                wrong(safetensors_fault::duplicate_key, "metadata " + shown(to[i].first) + " should appear once, found twice");
     }
 
     declared_tensor tensor(std::string name) {
@@ -263,7 +271,8 @@ private:
             } else if (key == "data_offsets") {
                 once(has_range);
                 const auto range = numbers(2, safetensors_fault::bad_range);
-                if (range.size() != 2) wrong(safetensors_fault::bad_range, "two data_offsets were expected, found " + std::to_string(range.size()));
+                if (range.size() != 2)
+                    wrong(safetensors_fault::bad_range, "two data_offsets were expected, found " + std::to_string(range.size()));
                 t.begin = range[0];
                 t.end = range[1];
             } else {
@@ -271,7 +280,8 @@ private:
             }
         });
         if (!has_type || !has_shape || !has_range)
-            wrong(safetensors_fault::missing_field, std::string(!has_type ? "dtype" : (!has_shape ? "shape" : "data_offsets")) + " is missing");
+            wrong(safetensors_fault::missing_field,
+                  std::string(!has_type ? "dtype" : (!has_shape ? "shape" : "data_offsets")) + " is missing");
         t.name = std::exchange(tensor_name, {});
         return t;
     }
@@ -285,15 +295,20 @@ private:
         for (const declared_tensor& t : all) {
             const auto range = "[" + std::to_string(t.begin) + ", " + std::to_string(t.end) + ")";
             if (t.end < t.begin) wrong(safetensors_fault::bad_range, t, "has the range " + range + ", which ends before it begins");
-            if (t.end > room) wrong(safetensors_fault::out_of_bounds, t, "has the range " + range + ", but only " + std::to_string(room) + " bytes follow the header");
+            if (t.end > room)
+                wrong(safetensors_fault::out_of_bounds, t,
+                      "has the range " + range + ", but only " + std::to_string(room) + " bytes follow the header");
             const auto elements = elements_of(t.shape);
             if (!elements || *elements > UINT64_MAX / bytes_of(t.type))
                 wrong(safetensors_fault::shape_overflow, t, "of shape " + shown(t.shape) + " has more bytes than 64 bits can count");
             const std::uint64_t needed = *elements * bytes_of(t.type);
             if (needed != t.end - t.begin)
-                wrong(safetensors_fault::size_mismatch, t, "of type " + std::string(name_of(t.type)) + " and shape " + shown(t.shape) + " should have " + std::to_string(needed) + " bytes, found " + std::to_string(t.end - t.begin));
+                wrong(safetensors_fault::size_mismatch, t,
+                      "of type " + std::string(name_of(t.type)) + " and shape " + shown(t.shape) + " should have " + std::to_string(needed)
+                          + " bytes, found " + std::to_string(t.end - t.begin));
         }
-        std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.begin != b.begin ? a.begin < b.begin : a.end < b.end; });
+        std::sort(all.begin(), all.end(),
+                  [](const auto& a, const auto& b) { return a.begin != b.begin ? a.begin < b.begin : a.end < b.end; });
         std::uint64_t covered = 0;
         for (const declared_tensor& t : all) {
             const auto both = "should begin at byte " + std::to_string(covered) + ", found " + std::to_string(t.begin);
@@ -302,13 +317,14 @@ private:
             covered = t.end;
         }
         if (covered != room)
-            throw safetensors_error(safetensors_fault::uncovered, where + ": the tensors should cover " + std::to_string(room) + " bytes, found " + std::to_string(covered));
+            throw safetensors_error(safetensors_fault::uncovered, where + ": the tensors should cover " + std::to_string(room)
+                                                                      + " bytes, found " + std::to_string(covered));
     }
 
     std::string_view text;
     std::uint64_t room;
     const std::string& where;
-    std::string tensor_name{};          // while one is being read, for messages
+    std::string tensor_name{}; // while one is being read, for messages
     std::size_t at{};
 };
 

@@ -53,9 +53,11 @@ inline std::vector<const tensor_view*> file_order(std::span<const tensor_view> t
         const auto elements = elements_of(t.shape);
         if (t.name == "__metadata__") throw weights_error("safetensors: a tensor cannot be called \"__metadata__\"");
         if (t.shape.size() > largest_rank)
-            throw weights_error("safetensors: tensor " + shown(t.name) + " should have at most " + std::to_string(largest_rank) + " dimensions, found " + std::to_string(t.shape.size()));
+            throw weights_error("safetensors: tensor " + shown(t.name) + " should have at most " + std::to_string(largest_rank)
+                                + " dimensions, found " + std::to_string(t.shape.size()));
         if (!elements || *elements > t.bytes.size() || *elements * bytes_of(t.type) != t.bytes.size())
-            throw weights_error("safetensors: tensor " + shown(t.name) + " of type " + std::string(name_of(t.type)) + " and shape " + shown(t.shape) + " does not have " + std::to_string(t.bytes.size()) + " bytes");
+            throw weights_error("safetensors: tensor " + shown(t.name) + " of type " + std::string(name_of(t.type)) + " and shape "
+                                + shown(t.shape) + " does not have " + std::to_string(t.bytes.size()) + " bytes");
         order.push_back(&t);
     }
     std::sort(order.begin(), order.end(), [](const tensor_view* a, const tensor_view* b) {
@@ -70,13 +72,15 @@ inline std::vector<const tensor_view*> file_order(std::span<const tensor_view> t
 }
 
 /// Length and header, padded with spaces to a multiple of 8.
-inline std::string safetensors_prefix(std::span<const tensor_view* const> order, std::vector<std::pair<std::string, std::string>> metadata) {
+inline std::string safetensors_prefix(std::span<const tensor_view* const> order,
+                                      std::vector<std::pair<std::string, std::string>> metadata) {
     std::string h = "{";
     if (!metadata.empty()) {
         std::sort(metadata.begin(), metadata.end());
         h += "\"__metadata__\":{";
         for (std::size_t i = 0; i < metadata.size(); ++i) {
-            if (i > 0 && metadata[i].first == metadata[i - 1].first) throw weights_error("safetensors: metadata " + shown(metadata[i].first) + " should be given once, found twice");
+            if (i > 0 && metadata[i].first == metadata[i - 1].first)
+                throw weights_error("safetensors: metadata " + shown(metadata[i].first) + " should be given once, found twice");
             h += (i ? "," : "") + json_string(metadata[i].first) + ":" + json_string(metadata[i].second);
         }
         h += "}";
@@ -90,7 +94,8 @@ inline std::string safetensors_prefix(std::span<const tensor_view* const> order,
     }
     h += "}";
     h.append((8 - h.size() % 8) % 8, ' ');
-    if (h.size() > largest_safetensors_header) throw weights_error("safetensors: a header of at most 100000000 bytes was expected, found " + std::to_string(h.size()));
+    if (h.size() > largest_safetensors_header)
+        throw weights_error("safetensors: a header of at most 100000000 bytes was expected, found " + std::to_string(h.size()));
     std::byte length[8];
     store_u64(length, h.size());
     return std::string(static_cast<const char*>(static_cast<const void*>(length)), 8) + h;
@@ -99,7 +104,8 @@ inline std::string safetensors_prefix(std::span<const tensor_view* const> order,
 } // namespace detail
 
 /// The file as bytes. Throws `weights_error` for duplicate names, sizes that do not match a shape, text that is not UTF-8.
-inline std::vector<std::byte> to_safetensors(std::span<const tensor_view> tensors, const std::vector<std::pair<std::string, std::string>>& metadata = {}) {
+inline std::vector<std::byte> to_safetensors(std::span<const tensor_view> tensors,
+                                             const std::vector<std::pair<std::string, std::string>>& metadata = {}) {
     const auto order = detail::file_order(tensors);
     const std::string prefix = detail::safetensors_prefix(order, metadata);
     std::vector<std::byte> all;
@@ -108,13 +114,15 @@ inline std::vector<std::byte> to_safetensors(std::span<const tensor_view> tensor
     return all;
 }
 
-/// Writes the file; it appears whole or not at all. Throws `weights_error` as `to_safetensors` does, and naming the path if it cannot be written.
+/// Writes the file; it appears whole or not at all. Throws `weights_error` as `to_safetensors` does, and naming the path if it cannot be
+/// written.
 /// ```cpp
 /// const std::vector<float> bias{0.5f, -0.5f};
 /// const splitdsl::tensor_view t{"control.bias", splitdsl::tensor_type::float32, {2}, splitdsl::bytes_of_floats(bias)};
 /// splitdsl::write_safetensors("net.safetensors", {&t, 1}, {{"made by", "me"}});
 /// ```
-inline void write_safetensors(const std::string& path, std::span<const tensor_view> tensors, const std::vector<std::pair<std::string, std::string>>& metadata = {}) {
+inline void write_safetensors(const std::string& path, std::span<const tensor_view> tensors,
+                              const std::vector<std::pair<std::string, std::string>>& metadata = {}) {
     const auto order = detail::file_order(tensors);
     const std::string prefix = detail::safetensors_prefix(order, metadata);
     const std::string partial = path + ".partial";
@@ -125,8 +133,10 @@ inline void write_safetensors(const std::string& path, std::span<const tensor_vi
         for (const tensor_view* t : order)
             file.write(static_cast<const char*>(static_cast<const void*>(t->bytes.data())), static_cast<std::streamsize>(t->bytes.size()));
         file.close();
-        if (file) std::filesystem::rename(partial, path, failed);
-        else failed = std::make_error_code(std::errc::io_error);
+        if (file)
+            std::filesystem::rename(partial, path, failed);
+        else
+            failed = std::make_error_code(std::errc::io_error);
     }
     if (failed) {
         std::remove(partial.c_str());

@@ -21,13 +21,28 @@ namespace splitdsl {
 
 /// The element types of safetensors files that this library knows; others are refused.
 enum class tensor_type : std::uint8_t {
-    boolean, uint8, int8, float8_e5m2, float8_e4m3, int16, uint16, float16, bfloat16, int32, uint32, float32, int64, uint64, float64
+    boolean,
+    uint8,
+    int8,
+    float8_e5m2,
+    float8_e4m3,
+    int16,
+    uint16,
+    float16,
+    bfloat16,
+    int32,
+    uint32,
+    float32,
+    int64,
+    uint64,
+    float64
 };
 inline constexpr int tensor_types = 15;
 
 /// As the file spells it, such as "F32".
 constexpr std::string_view name_of(tensor_type type) noexcept {
-    constexpr std::string_view names[tensor_types] = {"BOOL", "U8", "I8", "F8_E5M2", "F8_E4M3", "I16", "U16", "F16", "BF16", "I32", "U32", "F32", "I64", "U64", "F64"};
+    constexpr std::string_view names[tensor_types] = {"BOOL", "U8",  "I8",  "F8_E5M2", "F8_E4M3", "I16", "U16", "F16",
+                                                      "BF16", "I32", "U32", "F32",     "I64",     "U64", "F64"};
     return names[static_cast<int>(type)];
 }
 constexpr std::size_t bytes_of(tensor_type type) noexcept {
@@ -43,7 +58,7 @@ constexpr std::optional<tensor_type> tensor_type_named(std::string_view name) no
 struct tensor_view {
     std::string name{};
     tensor_type type{tensor_type::float32};
-    std::vector<std::uint64_t> shape{};         ///< empty: one value
+    std::vector<std::uint64_t> shape{}; ///< empty: one value
     std::span<const std::byte> bytes{};
 };
 
@@ -77,7 +92,8 @@ inline std::string shown(std::span<const std::uint64_t> shape) {
 inline std::vector<float> to_floats(const tensor_view& tensor) {
     const std::byte* const from = tensor.bytes.data();
     if (tensor.type != tensor_type::float32 && tensor.type != tensor_type::float16 && tensor.type != tensor_type::bfloat16)
-        throw weights_error("tensor " + detail::shown(tensor.name) + ": F32, F16 or BF16 was expected, found " + std::string(name_of(tensor.type)));
+        throw weights_error("tensor " + detail::shown(tensor.name) + ": F32, F16 or BF16 was expected, found "
+                            + std::string(name_of(tensor.type)));
     std::vector<float> values(tensor.bytes.size() / bytes_of(tensor.type));
     if (tensor.type == tensor_type::float32)
         for (std::size_t i = 0; i < values.size(); ++i) values[i] = detail::load_f32(from + 4 * i);
@@ -91,7 +107,9 @@ inline std::vector<float> to_floats(const tensor_view& tensor) {
 /// A digest of names, types, shapes and bytes, whatever the order of the tensors; not a defence against a forger.
 /// Cost: about 0.3 ns a byte. Sums per-tensor digests, so that no sorted copy is needed.
 inline std::uint64_t content_digest(std::span<const tensor_view> tensors) noexcept {
-    const auto mix = [](std::uint64_t h, std::uint64_t v) { return std::rotl(h ^ (v * 0x9E3779B97F4A7C15u), 29) * 0xD6E8FEB86659FD93u + 0x632BE59BD9B4E019u; };
+    const auto mix = [](std::uint64_t h, std::uint64_t v) {
+        return std::rotl(h ^ (v * 0x9E3779B97F4A7C15u), 29) * 0xD6E8FEB86659FD93u + 0x632BE59BD9B4E019u;
+    };
     const auto finish = [](std::uint64_t h) {
         h = (h ^ (h >> 32)) * 0xD6E8FEB86659FD93u;
         h = (h ^ (h >> 32)) * 0xD6E8FEB86659FD93u;
