@@ -11,6 +11,7 @@
 #include <splitdsl/error.hpp>
 #include <splitdsl/link/tcp.hpp>
 #include <splitdsl/runtime/cloud.hpp>
+#include <splitdsl/runtime/parallel.hpp>
 
 #include <csignal>
 #include <cstdio>
@@ -31,6 +32,7 @@ inline int serve(const scenario& s, std::uint16_t port) {
     cloud_options options;
     options.decode_input = [codec](std::span<const std::byte> from, std::span<const std::span<std::byte>> to) { return decode_whole_input(*codec, from, to); };
     options.encoded_input_max = picture_codec::largest() + 16;
+    options.workers = default_runner();
     const cloud<driver> cloud{weights, std::move(options), std::make_unique<link::tcp_listener>(port)};
     std::printf("port %u\n", static_cast<unsigned>(cloud.port()));
     std::fflush(stdout);

@@ -11,6 +11,7 @@
 #include <splitdsl/policy/all_edge.hpp>
 #include <splitdsl/policy/sage.hpp>
 #include <splitdsl/runtime/describe.hpp>
+#include <splitdsl/runtime/parallel.hpp>
 #include <splitdsl/runtime/plan.hpp>
 #include <splitdsl/runtime/self_test.hpp>
 #include <splitdsl/runtime/stage_table.hpp>
@@ -109,7 +110,7 @@ drive_record run(const options& o, const scenario& terms, const network_weights<
     plan.trace = o.trace_file.empty() ? link::generate(look, seed) : link::link_trace::load(o.trace_file);
     plan.device = find_device(read_device_profiles(terms.profiles), terms.device);
     plan.stage_times = stage_times(weights.net(), plan.device);
-    plan.cloud_stages = o.simulate ? stage_times(weights.net(), {.name = "cloud", .macs_per_second = terms.cloud_gmacs * 1e9}) : measure_stages(weights.net(), weights.bytes());
+    plan.cloud_stages = o.simulate ? stage_times(weights.net(), {.name = "cloud", .macs_per_second = terms.cloud_gmacs * 1e9}) : measure_stages(weights.net(), weights.bytes(), 20, default_runner());
     plan.jpeg_bytes = mean_input_bytes(terms, seed);
     plan.costs = plan_deployment(weights.net(), plan.device, plan.cloud_stages, {.deadline = terms.deadline, .radio = terms.radio, .idle = terms.idle, .input_bytes = plan.jpeg_bytes});
 
@@ -205,7 +206,8 @@ int main_of(const options& o, const std::string& command) {
     if (o.seeds.empty()) {
         const drive_record d = run(o, terms, weights, o.seed, command);
         std::cout << summary_table(d);
-        std::printf("energy of sage below all_edge (%s): %.1f %% with idle = transmit and wait, %.1f %% with idle = wait only\n", o.simulate ? "simulated" : "modelled",
+        if (d.find("all_edge") && d.find("sage"))
+            std::printf("energy of sage below all_edge (%s): %.1f %% with idle = transmit and wait, %.1f %% with idle = wait only\n", o.simulate ? "simulated" : "modelled",
                     saving(d, idle_scope::transmit_and_wait), saving(d, idle_scope::wait));
         write_file(o.json_file.empty() ? o.out + "/report.json" : o.json_file, report_json_text(d));
         write_file(o.out + "/report.html", report_html(d));

@@ -14,6 +14,9 @@ inline constexpr int max_group_tensors = 16;
 
 namespace graph {
 
+/// Names of the codecs, by `codec_id`.
+inline constexpr const char* codec_words[]{"f32", "f16", "affine_u8", "affine_u16"};
+
 /// One thing that crosses: a cut's own tensor, a carried tap, or an input.
 struct crossing {
     int op{-1};

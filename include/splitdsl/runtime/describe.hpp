@@ -64,10 +64,7 @@ constexpr text word_of(op_kind k) {
                                          "flatten", "identity", "add", "multiply", "concat", "select", "quantise", "from", "output"};
     return words[static_cast<std::size_t>(k)];
 }
-constexpr text word_of(codec_id c) {
-    constexpr std::array<text, 4> words{"f32", "f16", "affine_u8", "affine_u16"};
-    return words[static_cast<std::size_t>(c)];
-}
+constexpr text word_of(codec_id c) { return codec_words[static_cast<std::size_t>(c)]; }
 constexpr text parameter_word(op_kind k, int which) {
     constexpr std::array<text, 4> words{"weight", "bias", "running_mean", "running_var"};
     return k == op_kind::batch_norm || which < 2 ? words[static_cast<std::size_t>(which)] : text{};

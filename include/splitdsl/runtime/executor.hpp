@@ -385,7 +385,7 @@ engine<Network>::tables::tables() noexcept {
     static constexpr auto described = describe_interface<Network>();
     for (int k = 0; k < cuts_of_network; ++k) {
         copy_text(names[k], sizeof names[k], described.cuts[k].name.data(), described.cuts[k].name.size());
-        cuts[k] = {names[k], static_cast<std::size_t>(described.cuts[k].bytes), described.cuts[k].stage};
+        cuts[k] = {names[k], static_cast<std::size_t>(described.cuts[k].bytes), described.cuts[k].stage, described.cuts[k].codec};
     }
     for (int k = 0; k < described.input_count; ++k) {
         const auto& t = described.inputs[k];

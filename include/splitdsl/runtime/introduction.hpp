@@ -22,7 +22,7 @@ namespace splitdsl {
 inline link::handshake introduction_for(const pipeline& p, std::uint64_t weights_digest) {
     link::handshake h{
         .network = p.network, .fingerprint = p.fingerprint, .weights_digest = weights_digest, .instruction_set = p.instruction_set};
-    for (const cut_info& c : p.cuts) h.cuts.push_back({.name = c.name, .payload_bytes = static_cast<std::uint32_t>(c.payload_bytes)});
+    for (const cut_info& c : p.cuts) h.cuts.push_back({.name = c.name, .codec = c.codec, .payload_bytes = static_cast<std::uint32_t>(c.payload_bytes)});
     return h;
 }
 

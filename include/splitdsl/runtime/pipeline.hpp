@@ -19,6 +19,7 @@ struct cut_info {
     const char* name{};
     std::size_t payload_bytes{};    ///< exact for fixed codecs, the maximum otherwise; without the wire header
     int stage{};                    ///< the stage that ends here
+    const char* codec{""};          ///< of the cut's own tensor; compared by the handshake
 };
 
 struct tensor_info {

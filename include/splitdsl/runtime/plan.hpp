@@ -26,15 +26,16 @@ inline std::vector<duration> stage_times(const pipeline& net, const device_profi
     return times;
 }
 
-/// Median time of each stage on this machine: measured, `runs` times after one to warm up.
-inline std::vector<duration> measure_stages(const pipeline& net, std::span<const std::byte> packed_weights, int runs = 20) {
+/// Time of each stage on this machine: measured, the lower quartile of `runs` runs after one to warm up (what else runs on the
+/// machine only ever adds). `workers`: as the stages will be run.
+inline std::vector<duration> measure_stages(const pipeline& net, std::span<const std::byte> packed_weights, int runs = 20, const task_runner* workers = nullptr) {
     const aligned_buffer arena{net.arena_bytes};
     std::vector<float> outputs(net.output_floats);
     std::size_t largest{};
     for (const tensor_info& t : net.inputs) largest = std::max(largest, t.bytes);
     const aligned_buffer nothing{largest};
     const std::vector<const void*> inputs(net.inputs.size(), nothing.data());
-    const frame_memory memory{arena.data(), packed_weights.data(), inputs.data(), outputs.data()};
+    const frame_memory memory{arena.data(), packed_weights.data(), inputs.data(), outputs.data(), workers};
     std::vector<std::vector<duration>> seen(static_cast<std::size_t>(net.stages));
     for (int run = 0; run <= std::max(runs, 1); ++run)
         for (int k = 0; k < net.stages; ++k) {
@@ -42,12 +43,12 @@ inline std::vector<duration> measure_stages(const pipeline& net, std::span<const
             net.run(memory, k, k + 1, nullptr);
             if (run > 0) seen[static_cast<std::size_t>(k)].push_back(std::chrono::steady_clock::now() - begun);
         }
-    std::vector<duration> medians;
+    std::vector<duration> times;
     for (auto& s : seen) {
-        std::nth_element(s.begin(), s.begin() + static_cast<std::ptrdiff_t>(s.size() / 2), s.end());
-        medians.push_back(s[s.size() / 2]);
+        std::nth_element(s.begin(), s.begin() + static_cast<std::ptrdiff_t>(s.size() / 4), s.end());
+        times.push_back(s[s.size() / 4]);
     }
-    return medians;
+    return times;
 }
 
 struct deployment_terms {

@@ -191,6 +191,7 @@ struct described_tensor {
     shape of{};
     std::int64_t bytes{};
     int stage{};
+    const char* codec{""};
 };
 struct described_interface {
     described_tensor cuts[max_network_cuts]{};
@@ -205,7 +206,7 @@ constexpr described_interface describe_interface() {
     constexpr const auto& r = resolved_of<Network>;
     constexpr const auto& shapes = shaped_of<Network>;
     for (int k = 0; k < cuts_of<Network>.count; ++k)
-        d.cuts[k] = {refer(cuts_of<Network>.groups[k].name), {}, cuts_of<Network>.groups[k].payload, steps_of<Network>.cut_stage[k]};
+        d.cuts[k] = {refer(cuts_of<Network>.groups[k].name), {}, cuts_of<Network>.groups[k].payload, steps_of<Network>.cut_stage[k], graph::codec_words[static_cast<std::size_t>(cuts_of<Network>.groups[k].items[0].codec)]};
     for (std::size_t i = 0; i < g.ops.size(); ++i)
         if (g.ops[i].kind == op_kind::input && r.target[i] == static_cast<int>(i) && d.input_count < 64)
             d.inputs[d.input_count++] = {g.ops[i].label, g.ops[i].size, graph::input_bytes(g.ops[i]), 0};
