@@ -24,16 +24,15 @@
 namespace drive {
 
 /// Serves the driver's tails until the parent or a signal ends the process. Prints "port N" when ready.
-inline int serve(const scenario& s, std::uint16_t port) {
+inline int serve(const scenario& s, std::uint16_t port, const std::string& bind) {
     using namespace splitdsl;
-    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     const auto weights = load_weights<driver>(s.weights);
     auto codec = std::make_shared<picture_codec>(s.jpeg_quality);
     cloud_options options;
     options.decode_input = [codec](std::span<const std::byte> from, std::span<const std::span<std::byte>> to) { return decode_whole_input(*codec, from, to); };
     options.encoded_input_max = picture_codec::largest() + 16;
     options.workers = default_runner();
-    const cloud<driver> cloud{weights, std::move(options), std::make_unique<link::tcp_listener>(port)};
+    const cloud<driver> cloud{weights, std::move(options), std::make_unique<link::tcp_listener>(port, bind)};
     std::printf("port %u\n", static_cast<unsigned>(cloud.port()));
     std::fflush(stdout);
     for (;;) std::this_thread::sleep_for(std::chrono::hours{1});
@@ -63,6 +62,7 @@ public:
         pid = ::fork();
         if (pid < 0) throw splitdsl::link_error("cloud process: a new process was expected");
         if (pid == 0) {
+            ::prctl(PR_SET_PDEATHSIG, SIGKILL);     // a cloud must not outlive the drive that started it
             ::dup2(pipe_ends[1], 1);
             ::close(pipe_ends[0]);
             ::close(pipe_ends[1]);

@@ -31,11 +31,12 @@ using namespace splitdsl;
 
 struct options {
     std::string scenario_file, trace_file, out{"out/demo"}, json_file, frames_file;
-    std::string policies{"all_edge,all_cloud,sage"};
+    std::vector<std::string> wanted{"all_edge", "all_cloud", "sage"};
     std::vector<std::uint64_t> seeds;
     std::uint64_t seed{1};
     int frames{600};
     int serve_port{-1};
+    std::string bind{"127.0.0.1"};
     bool simulate{}, no_road{}, self_test{}, profile{};
 };
 
@@ -146,7 +147,7 @@ drive_record run(const options& o, const scenario& terms, const network_weights<
         const policy::rate_threshold t = sage.threshold(l);
         return t.feasible && t.r_th.value > 0 ? to_kilobits_per_second(t.r_th) : unknown;
     };
-    const auto wants = [&](const char* name) { return ("," + o.policies + ",").find("," + std::string(name) + ",") != std::string::npos; };
+    const auto wants = [&](const char* name) { return std::find(o.wanted.begin(), o.wanted.end(), name) != o.wanted.end(); };
     const auto drive_one = [&](const char* name, auto policy, const std::function<double(const link_view&)>& threshold) {
         if (!wants(name)) return;
         d.policies.push_back(o.simulate ? drive_simulated(name, plan, weights, policy, threshold, !o.no_road)
@@ -163,6 +164,15 @@ double saving(const drive_record& d, idle_scope scope) {
     const policy_record *edge = d.find("all_edge"), *sage = d.find("sage");
     if (!edge || !sage) return unknown;
     return 100 * (1 - summarise(*sage).energy_j[scope].total() / summarise(*edge).energy_j[scope].total());
+}
+
+/// A drive takes minutes: whether its report can be written is asked before.
+void check_writable(const std::string& folder) {
+    std::error_code failed;
+    std::filesystem::create_directories(folder, failed);
+    const std::string probe = folder + "/.writable";
+    if (folder.empty() || failed || !(std::ofstream(probe) << "yes").flush()) throw option_error("--out \"" + folder + "\": a folder that can be written was expected");
+    std::filesystem::remove(probe, failed);
 }
 
 void write_file(const std::string& path, const std::string& text) {
@@ -188,7 +198,7 @@ std::string frames_csv(const drive_record& d) {
 
 int main_of(const options& o, const std::string& command) {
     const scenario terms = read_scenario(o.scenario_file);
-    if (o.serve_port >= 0) return serve(terms, static_cast<std::uint16_t>(o.serve_port));
+    if (o.serve_port >= 0) return serve(terms, static_cast<std::uint16_t>(o.serve_port), o.bind);
     const safetensors file = read_safetensors(terms.weights);
     const network_weights<driver> weights{match_weights<driver>(file, terms.weights)};
     if (o.self_test) {
@@ -242,7 +252,7 @@ int main(int argc, char** argv) {
     app.add_option("--seed", o.seed, "of road and generated trace")->capture_default_str();
     app.add_option("--seeds", o.seeds, "simulate several seeds and print the energy saved by each (needs --simulate)");
     app.add_option("--trace", o.trace_file, "replay this link trace (csv: time_s,up_kbps) instead of generating one");
-    app.add_option("--policies", o.policies, "comma-separated")->capture_default_str();
+    app.add_option("--policies", o.wanted, "which to drive, comma-separated")->delimiter(',')->check(CLI::IsMember({"all_edge", "all_cloud", "sage"}))->capture_default_str();
     app.add_option("--out", o.out, "folder of report.html and report.json")->capture_default_str();
     app.add_option("--json", o.json_file, "write the report's JSON to this file instead");
     app.add_option("--frames-csv", o.frames_file, "write one line a frame to this file");
@@ -251,14 +261,18 @@ int main(int argc, char** argv) {
     app.add_flag("--profile", o.profile, "print the share of each stage (SAGE table 1) and stop");
     app.add_flag("--self-test", o.self_test, "load the weights, compare with what PyTorch gave for the input they carry, and stop");
     app.add_option("--serve", o.serve_port, "be the cloud on this port (0: any)")->check(CLI::Range(0, 65535));
+    app.add_option("--bind", o.bind, "with --serve: the address to listen on (0.0.0.0: every interface; the link is not encrypted)")->capture_default_str();
     CLI11_PARSE(app, argc, argv);
     std::string command = "drive";
     for (int i = 1; i < argc; ++i) command += std::string(" ") + argv[i];
     try {
         if (!o.seeds.empty() && !o.simulate) throw option_error("--seeds needs --simulate");
+        for (const char* needed : {"all_edge", "sage"})
+            if (!o.seeds.empty() && std::find(o.wanted.begin(), o.wanted.end(), needed) == o.wanted.end()) throw option_error("--seeds compares all_edge and sage: --policies must have both");
+        if (o.serve_port < 0 && o.seeds.empty() && !o.self_test && !o.profile) check_writable(o.out);
         o.scenario_file = locate(o.scenario_file, std::filesystem::read_symlink("/proc/self/exe").string());
         return main_of(o, command);
-    } catch (const splitdsl::error& e) {
+    } catch (const std::exception& e) {
         std::fprintf(stderr, "drive: %s\n", e.what());
         return 2;
     }

@@ -11,8 +11,10 @@
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -43,20 +45,35 @@ inline std::string locate(const std::string& path, const std::string& scenario_f
     return path;
 }
 
+namespace detail {
+/// A number within limits, or a `trace_error` that names file, key, limits and what was found.
+inline double number(const nlohmann::json& j, const char* key, double least, double most, const std::string& file) {
+    const auto found = j.find(key);
+    const std::string wanted = "scenario " + file + ": \"" + key + "\" from " + nlohmann::json(least).dump() + " to " + nlohmann::json(most).dump() + " was expected, found ";
+    if (found == j.end()) throw splitdsl::trace_error(wanted + "nothing");
+    if (!found->is_number() || !(found->get<double>() >= least && found->get<double>() <= most)) throw splitdsl::trace_error(wanted + found->dump());
+    return found->get<double>();
+}
+} // namespace detail
+
 /// Throws `trace_error` naming the file and what was expected.
 inline scenario read_scenario(const std::string& path) {
     using namespace splitdsl;
     std::ifstream file(path);
-    if (!file) throw trace_error("scenario " + path + ": a readable file was expected");
+    if (!file || !std::filesystem::is_regular_file(path)) throw trace_error("scenario " + path + ": a readable file was expected");
     scenario s;
     s.file = path;
     try {
         const nlohmann::json j = nlohmann::json::parse(file);
+        const auto number = [&path](const nlohmann::json& in, const char* key, double least, double most) { return detail::number(in, key, least, most, path); };
+        static constexpr const char* keys[]{"device", "profiles", "weights", "deadline_ms", "rtt_ms", "radio", "idle_scope", "jpeg_quality", "trace", "downlink_mbps", "cloud_gmacs", "probe", "blackouts", "kill"};
+        for (const auto& item : j.items())
+            if (std::find(std::begin(keys), std::end(keys), item.key()) == std::end(keys)) throw trace_error("scenario " + path + ": \"" + item.key() + "\" is not a term of a drive");
         s.device = j.at("device").get<std::string>();
         s.profiles = locate(j.at("profiles").get<std::string>(), path);
         s.weights = locate(j.at("weights").get<std::string>(), path);
-        s.deadline = from_milliseconds(j.at("deadline_ms").get<double>());
-        s.rtt = from_milliseconds(j.at("rtt_ms").get<double>());
+        s.deadline = from_milliseconds(number(j, "deadline_ms", 5, 10000));
+        s.rtt = from_milliseconds(number(j, "rtt_ms", 0, 10000));
         s.radio_name = j.at("radio").get<std::string>();
         const auto* radio = radio::find(s.radio_name);
         if (!radio) throw trace_error("scenario " + path + ": radio \"" + s.radio_name + "\" is not known; see include/splitdsl/radio/cellular.hpp");
@@ -64,27 +81,24 @@ inline scenario read_scenario(const std::string& path) {
         const std::string scope = j.at("idle_scope").get<std::string>();
         if (scope != "wait" && scope != "transmit_and_wait") throw trace_error("scenario " + path + ": idle_scope wait or transmit_and_wait was expected, found \"" + scope + "\"");
         s.idle = scope == "wait" ? idle_scope::wait : idle_scope::transmit_and_wait;
-        s.jpeg_quality = j.at("jpeg_quality").get<int>();
-        if (s.jpeg_quality < 1 || s.jpeg_quality > 100) throw trace_error("scenario " + path + ": a jpeg_quality from 1 to 100 was expected, found " + std::to_string(s.jpeg_quality));
+        s.jpeg_quality = static_cast<int>(number(j, "jpeg_quality", 1, 100));
         const auto& t = j.at("trace");
-        s.lte.mean = megabits_per_second(t.at("mean_mbps").get<double>());
-        s.lte.log_standard_deviation = t.at("log_standard_deviation").get<double>();
-        s.lte.correlation_time = from_seconds(t.at("correlation_s").get<double>());
-        s.lte.outage_share = t.at("outage_share").get<double>();
+        s.lte.mean = megabits_per_second(number(t, "mean_mbps", 0.001, 100000));
+        s.lte.log_standard_deviation = number(t, "log_standard_deviation", 0, 5);
+        s.lte.correlation_time = from_seconds(number(t, "correlation_s", 0.01, 10000));
+        s.lte.outage_share = number(t, "outage_share", 0, 0.9);
         s.lte.shortest_outage = from_seconds(t.at("outage_s").at(0).get<double>());
         s.lte.longest_outage = from_seconds(t.at("outage_s").at(1).get<double>());
-        s.downlink = megabits_per_second(j.at("downlink_mbps").get<double>());
-        s.cloud_gmacs = j.at("cloud_gmacs").get<double>();
-        if (!(s.cloud_gmacs > 0)) throw trace_error("scenario " + path + ": cloud_gmacs above 0 was expected");
-        s.probe_interval = from_milliseconds(j.at("probe").at("interval_ms").get<double>());
-        s.probe_bytes = j.at("probe").at("bytes").get<std::size_t>();
-        for (const auto& b : j.at("blackouts")) s.blackouts.push_back({b.at("at").get<double>(), b.at("seconds").get<double>()});
-        s.kill_at = j.at("kill").at("at").get<double>();
-        s.restart_after_s = j.at("kill").at("restart_after_s").get<double>();
+        s.downlink = megabits_per_second(number(j, "downlink_mbps", 0.001, 100000));
+        s.cloud_gmacs = number(j, "cloud_gmacs", 0.001, 1e9);
+        s.probe_interval = from_milliseconds(number(j.at("probe"), "interval_ms", 10, 60000));
+        s.probe_bytes = static_cast<std::size_t>(number(j.at("probe"), "bytes", 64, 65536));
+        for (const auto& b : j.at("blackouts")) s.blackouts.push_back({number(b, "at", 0, 1), number(b, "seconds", 0, 3600)});
+        s.kill_at = number(j.at("kill"), "at", 0, 1);
+        s.restart_after_s = number(j.at("kill"), "restart_after_s", 0, 3600);
     } catch (const nlohmann::json::exception& e) {
         throw trace_error("scenario " + path + ": " + e.what());
     }
-    if (s.deadline <= duration{} || s.deadline > std::chrono::seconds{10}) throw trace_error("scenario " + path + ": a deadline_ms above 0 and up to 10000 was expected");
     return s;
 }
 

@@ -1,4 +1,4 @@
-// expect: splitdsl SD104: a name or label is empty or contains a dot or a space
+// expect: splitdsl SD104: a name or label is empty or contains something else than letters, digits, _ and -
 // SPDX-FileCopyrightText: The splitdsl authors
 // SPDX-License-Identifier: BSD-3-Clause
 #include <splitdsl/language.hpp>

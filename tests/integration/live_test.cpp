@@ -353,7 +353,7 @@ TEST_CASE("one frame at a time: a second submit before the answer is refused, wr
     CHECK(edge.counters().answer.refused == 2);
 }
 
-TEST_CASE("the whole input can go to the cloud; without a fallback a dead link shows as misses") {
+TEST_CASE("the whole input can go to the cloud, and without a fallback a dead link shows as misses") {
     rig r;
     edge_core<input_to_cloud> edge{fake::network<fake::edge_behaviour>(),
                                    {},

@@ -145,7 +145,12 @@ constexpr std::int64_t parameter_count() {
 }
 /// Shape of the network's (first) output.
 template <class Network>
-constexpr shape output_shape() { return shaped_of<Network>.out[static_cast<std::size_t>(resolved_of<Network>.result)]; }
+constexpr shape output_shape() {
+    const auto& r = resolved_of<Network>;
+    for (std::size_t i = 0; r.tasks > 0 && i < graph_of<Network>.ops.size(); ++i)
+        if (const op& o = graph_of<Network>.ops[i]; o.kind == op_kind::output && !has(o.flags, op_flag::is_exit)) return shaped_of<Network>.out[static_cast<std::size_t>(r.a[i])];
+    return shaped_of<Network>.out[static_cast<std::size_t>(r.result)];
+}
 /// Shape of what crosses at a cut (the cut's own tensor).
 template <class Network>
 constexpr shape cut_shape(text cut_name) {

@@ -12,7 +12,7 @@ enum class code : int {
     fine = 0,
     SD101 = 101, SD102, SD103, SD104,
     SD201 = 201, SD202, SD203, SD204, SD205, SD206, SD207, SD208, SD209, SD210, SD211, SD212, SD213, SD214, SD215, SD216,
-    SD301 = 301, SD302, SD303, SD304, SD305, SD306, SD307, SD308, SD309, SD310, SD311, SD312
+    SD301 = 301, SD302, SD303, SD304, SD305, SD306, SD307, SD308, SD309, SD310, SD311, SD312, SD313, SD314
 };
 
 /// What is wrong, at which op (an index into `describe<Net>()`'s table), with both numbers.
@@ -35,7 +35,7 @@ struct diagnose {
     static_assert(C != code::SD101, "splitdsl SD101: a layer with weights has no name, so its weights cannot be found in a file; see at_op<>. Wrap it in named(\"...\", ...).");
     static_assert(C != code::SD102, "splitdsl SD102: two layers of the same full name would share weights, but their weights differ in shape; see at_op<>, expected<> and found<> (elements). Rename one of them.");
     static_assert(C != code::SD103, "splitdsl SD103: a label (input, tap, cut, stream, exit or task) is used twice; see at_op<> for the second, expected<> for the first. Give each its own name.");
-    static_assert(C != code::SD104, "splitdsl SD104: a name or label is empty or contains a dot or a space; see at_op<>. Nest named() instead of writing dots.");
+    static_assert(C != code::SD104, "splitdsl SD104: a name or label is empty or contains something else than letters, digits, _ and -; see at_op<>. Nest named() instead of writing dots.");
     static_assert(C != code::SD201, "splitdsl SD201: a window is larger than its padded input; see at_op<>, expected<> (at most) and found<> (window). Enlarge the input or the padding.");
     static_assert(C != code::SD202, "splitdsl SD202: channels are not divisible by groups; see at_op<>, expected<> (groups) and found<> (channels). Change one of them.");
     static_assert(C != code::SD203, "splitdsl SD203: the two branches of an add or residual differ in channels; see at_op<>, expected<> and found<>. Add projection(channels) to the shortcut.");
@@ -60,10 +60,12 @@ struct diagnose {
     static_assert(C != code::SD306, "splitdsl SD306: a cut's payload is over its budget; see at_op<> (the cut), expected<> (bytes at most) and found<> (bytes). Shrink the bottleneck or use a smaller codec.");
     static_assert(C != code::SD307, "splitdsl SD307: a place needs more working memory than its budget; see expected<> (bytes at most) and found<> (bytes). Cut earlier, or lower the resolution.");
     static_assert(C != code::SD308, "splitdsl SD308: a place computes more than its budget; see expected<> (multiply-accumulates at most) and found<>. Cut earlier, or make the head thinner.");
-    static_assert(C != code::SD309, "splitdsl SD309: a bottleneck's payload is larger than the network's raw input, so sending the input would be cheaper; see at_op<>, expected<> (bytes at most) and found<>. Fewer channels or more stride.");
+    static_assert(C != code::SD309, "splitdsl SD309: a bottleneck's encoded tensor is larger than the network's raw input, so sending the input would be cheaper; see at_op<>, expected<> (bytes at most) and found<>. Fewer channels or more stride.");
     static_assert(C != code::SD310, "splitdsl SD310: a tensor would come back to an earlier place within a frame; see at_op<> (its reader), expected<> and found<> (numbers of the places). Only answers travel back.");
     static_assert(C != code::SD311, "splitdsl SD311: a budget names a cut or place that the network does not have; see found<> (number of the budget). Check the spelling.");
     static_assert(C != code::SD312, "splitdsl SD312: a stream is sent but nobody reads it; see at_op<>. Read it with from() or fuse(), or remove it.");
+    static_assert(C != code::SD313, "splitdsl SD313: a network exceeds a limit of the library: 16 cuts, 16 tensors a payload group, 8 places, 256 labels or 43 early exits; see at_op<>, expected<> (at most) and found<>. Split the network, or concat tensors before the cut.");
+    static_assert(C != code::SD314, "splitdsl SD314: a layer's or an input's result is read by nobody; see at_op<>. Remove it, or join it: a second input belongs into concat(identity(), input(...)), several answers into task(...).");
     // clang-format on
     static constexpr bool ok = C == code::fine;
 };

@@ -50,6 +50,10 @@ constexpr cut_table find_cuts(const body<N, S>& g, const resolved<N, S>& r, cons
     auto fail = [&](code c, int at, std::int64_t want, std::int64_t got) {
         if (t.why.what == code::fine) t.why = {c, at, want, got};
     };
+    auto add = [&](cut_group& c, const crossing& x) {
+        if (c.count == max_group_tensors) fail(code::SD313, x.op, max_group_tensors, max_group_tensors + 1);
+        else c.items[static_cast<std::size_t>(c.count++)] = x;
+    };
     // A fan_in's bottlenecks are one group, cut behind the last of them.
     int fan[N]{};
     for (std::size_t s = 0; s < S; ++s)
@@ -65,14 +69,17 @@ constexpr cut_table find_cuts(const body<N, S>& g, const resolved<N, S>& r, cons
         if (o.codec != codec_id::float32 && size > raw_input) fail(code::SD309, static_cast<int>(i), raw_input, size);
         const bool joins = t.count > 0 && fan[i] != 0 && fan[static_cast<std::size_t>(t.groups[static_cast<std::size_t>(t.count - 1)].boundary)] == fan[i];
         if (!joins) {
-            if (t.count == max_network_cuts) break;
+            if (t.count == max_network_cuts) {
+                fail(code::SD313, static_cast<int>(i), max_network_cuts, max_network_cuts + 1);
+                break;
+            }
             ++t.count;
         }
         cut_group& c = t.groups[static_cast<std::size_t>(t.count - 1)];
         c.name = fan[i] != 0 ? scopes[static_cast<std::size_t>(fan[i] - 1)].name : o.label;
         c.boundary = static_cast<int>(i);
         c.place = r.place[i];
-        if (c.count < max_group_tensors) c.items[static_cast<std::size_t>(c.count++)] = {static_cast<int>(i), o.codec, size, false};
+        add(c, {static_cast<int>(i), o.codec, size, false});
     }
     for (int k = 0; k < t.count; ++k) {
         cut_group& c = t.groups[static_cast<std::size_t>(k)];
@@ -89,10 +96,10 @@ constexpr cut_table find_cuts(const body<N, S>& g, const resolved<N, S>& r, cons
             if (tapped >= 0)
                 for (std::size_t i = static_cast<std::size_t>(c.boundary) + 1; i < N; ++i) read = read || r.a[i] == tapped || r.b[i] == tapped;
             if (!read) fail(code::SD305, w.begin, 0, 0);
-            else if (c.count < max_group_tensors) {
+            else {
                 const op& o = ops[static_cast<std::size_t>(tapped)];
                 const codec_id codec = o.kind == op_kind::quantise ? o.codec : codec_id::float32;
-                c.items[static_cast<std::size_t>(c.count++)] = {tapped, codec, encoded_size(codec, p.out[static_cast<std::size_t>(tapped)].size()), false};
+                add(c, {tapped, codec, encoded_size(codec, p.out[static_cast<std::size_t>(tapped)].size()), false});
             }
         }
     }
@@ -111,7 +118,7 @@ constexpr cut_table find_cuts(const body<N, S>& g, const resolved<N, S>& r, cons
                 continue;
             }
             if (o.kind != op_kind::input) fail(code::SD303, by, from, size);
-            else if (c.count < max_group_tensors) c.items[static_cast<std::size_t>(c.count++)] = {from, codec_id::float32, size, true};
+            else add(c, {from, codec_id::float32, size, true});
         }
         const int here = r.place[static_cast<std::size_t>(by)], there = r.place[static_cast<std::size_t>(from)];
         if (here == there || o.kind == op_kind::input) return;
@@ -138,6 +145,9 @@ constexpr cut_table find_cuts(const body<N, S>& g, const resolved<N, S>& r, cons
             edge(r.b[i], here);
         }
     }
+    int exits = 0;
+    for (std::size_t i = 0; i < N; ++i)
+        if (ops[i].kind == op_kind::output && has(ops[i].flags, op_flag::is_exit) && ++exits == 44) fail(code::SD313, static_cast<int>(i), 43, exits);
     for (int k = 0; k < t.count; ++k) {
         cut_group& c = t.groups[static_cast<std::size_t>(k)];
         for (int q = 0; q < c.count; ++q) c.payload += c.items[static_cast<std::size_t>(q)].bytes;

@@ -72,7 +72,7 @@ constexpr std::uint64_t mix(std::uint64_t h, text t) {
 constexpr bool bad_label(text t) {
     if (t.empty()) return true;
     for (const char c : t)
-        if (c == '.' || c == ' ') return true;
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-')) return true;
     return false;
 }
 
@@ -109,7 +109,13 @@ constexpr resolved<N, S> resolve(const body<N, S>& g) {
         } else if (c.kind == scope_kind::place) {
             int p = 0;
             while (p < r.place_count && r.places[static_cast<std::size_t>(p)] != c.name) ++p;
-            if (p == r.place_count && p < max_places) r.places[static_cast<std::size_t>(r.place_count++)] = c.name;
+            if (p == r.place_count) {
+                if (p == max_places) {
+                    fail(code::SD313, c.begin, max_places, max_places + 1);
+                    return r;
+                }
+                r.places[static_cast<std::size_t>(r.place_count++)] = c.name;
+            }
             for (int i = c.begin; i < c.end; ++i)
                 if (int& o = r.place[static_cast<std::size_t>(i)]; o < 0) o = p;
         } else if (c.kind == scope_kind::bottleneck) {
@@ -161,8 +167,11 @@ constexpr resolved<N, S> resolve(const body<N, S>& g) {
             while (l < label_count && labels[l].name != o.label) ++l;
             if (bad_label(o.label)) fail(code::SD104, here, 0, 0);
             if (l == label_count) {
-                if (label_count == max_labels) fail(code::SD103, here, max_labels, max_labels + 1);
-                else labels[label_count++] = {o.label, is_alias(o.kind) ? r.a[i] : here};
+                if (label_count == max_labels) {
+                    fail(code::SD313, here, max_labels, max_labels + 1);
+                    return r;
+                }
+                labels[label_count++] = {o.label, is_alias(o.kind) ? r.a[i] : here};
             } else {
                 const op& first = ops[static_cast<std::size_t>(labels[l].at < 0 ? 0 : labels[l].at)];
                 if (o.kind != op_kind::input || first.kind != op_kind::input) fail(code::SD103, here, labels[l].at, here);
@@ -200,7 +209,7 @@ constexpr resolved<N, S> resolve(const body<N, S>& g) {
             continue;
         }
         if (is_alias(o.kind) || r.target[i] != here || !r.used[i]) {
-            if (has(o.flags, op_flag::is_stream) && !r.used[i]) fail(code::SD312, here, 0, 0);
+            if (r.target[i] == here && !is_alias(o.kind)) fail(has(o.flags, op_flag::is_stream) ? code::SD312 : code::SD314, here, 0, 0);
             continue;
         }
         if (o.kind == op_kind::select) {

@@ -9,6 +9,6 @@
 namespace splitdsl {
 
 /// (C, H, W) -> (C, H', W'), sizes as max_pool's. The divisor counts padding unless `count_include_pad` is false.
-constexpr body<1> avg_pool(pool_window w) { return detail::pool(op_kind::avg_pool, w); }
+constexpr body<1> avg_pool(pool_window w = {}) { return detail::pool(op_kind::avg_pool, w); }
 
 } // namespace splitdsl

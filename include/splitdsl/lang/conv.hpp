@@ -27,7 +27,7 @@ struct window {
 /// named("dw", conv(96, {.kernel = 3, .groups = 96}))              // depthwise
 /// named("row", conv(192, {.kernel = {1, 7}}))                     // not square
 /// ```
-constexpr body<1> conv(int channels, window w) {
+constexpr body<1> conv(int channels, window w = {}) {
     op o = detail::reading(op_kind::conv);
     o.out = channels;
     o.groups = w.groups;

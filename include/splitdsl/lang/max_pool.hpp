@@ -29,6 +29,6 @@ constexpr body<1> pool(op_kind kind, pool_window w) {
 } // namespace detail
 
 /// (C, H, W) -> (C, H', W'), H' = floor or ceil((H + top + bottom - kernel) / stride) + 1. Padding never wins the maximum.
-constexpr body<1> max_pool(pool_window w) { return detail::pool(op_kind::max_pool, w); }
+constexpr body<1> max_pool(pool_window w = {}) { return detail::pool(op_kind::max_pool, w); }
 
 } // namespace splitdsl

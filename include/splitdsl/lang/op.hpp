@@ -45,12 +45,17 @@ struct shape {
     constexpr bool is_vector() const { return height == 1 && width == 1; }
 };
 
+namespace detail {
+/// Sizes are 16 bits wide; a larger number becomes the largest one, which the checks then refuse, instead of wrapping around.
+constexpr std::int16_t small(int v) { return static_cast<std::int16_t>(v > 32767 ? 32767 : v < -32768 ? -32768 : v); }
+} // namespace detail
+
 /// Height and width of something; one number means a square.
 struct extent {
     std::int16_t height, width;
     extent() = default;
-    constexpr extent(int both) : height(static_cast<std::int16_t>(both)), width(static_cast<std::int16_t>(both)) {}
-    constexpr extent(int h, int w) : height(static_cast<std::int16_t>(h)), width(static_cast<std::int16_t>(w)) {}
+    constexpr extent(int both) : height(detail::small(both)), width(detail::small(both)) {}
+    constexpr extent(int h, int w) : height(detail::small(h)), width(detail::small(w)) {}
     constexpr bool operator==(const extent&) const = default;
 };
 
@@ -61,8 +66,7 @@ struct padding {
     constexpr padding(int all) : padding(all, all, all, all) {}
     constexpr padding(int vertical, int horizontal) : padding(vertical, horizontal, vertical, horizontal) {}
     constexpr padding(int t, int l, int b, int r)
-        : top(static_cast<std::int16_t>(t)), left(static_cast<std::int16_t>(l)), bottom(static_cast<std::int16_t>(b)),
-          right(static_cast<std::int16_t>(r)) {}
+        : top(detail::small(t)), left(detail::small(l)), bottom(detail::small(b)), right(detail::small(r)) {}
     constexpr bool operator==(const padding&) const = default;
 };
 

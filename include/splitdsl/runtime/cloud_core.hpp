@@ -33,7 +33,7 @@ namespace splitdsl {
 /// what the wire says. A request that could not be answered in time, going by measured tail times, is shed: the edge hears at once.
 ///
 /// ```cpp
-/// cloud_core cloud{net, packed, {.weights_digest = digest}, std::make_unique<link::tcp_listener>(7447)};
+/// cloud_core cloud{net, packed, {.weights_digest = digest}, std::make_unique<link::tcp_listener>(7447, "0.0.0.0")};
 /// ```
 class cloud_core final : private request_sink {
 public:

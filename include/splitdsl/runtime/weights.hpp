@@ -9,6 +9,7 @@
 #include <splitdsl/runtime/dispatch.hpp>
 #include <splitdsl/runtime/safetensors.hpp>
 
+#include <cmath>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -106,6 +107,11 @@ std::vector<std::vector<float>> match_weights(const safetensors& file, const std
         }
         try {
             values.back() = to_floats(*t);
+            for (const float v : values.back())
+                if (!std::isfinite(v)) {
+                    note(p.name + " holds a value that is not finite");
+                    break;
+                }
         } catch (const weights_error& e) {
             note(e.what());
         }
