@@ -12,6 +12,8 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include <sched.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -34,6 +36,14 @@ spread spread_of(std::vector<double> of) {
     return {of.front(), at(0.1), at(0.5), at(0.9), at(0.99)};
 }
 nlohmann::json json_of(const spread& s) { return {{"least", s.least}, {"p10", s.p10}, {"median", s.median}, {"p90", s.p90}, {"p99", s.p99}}; }
+
+/// All threads of this process, later ones included, on one processor. False if there is no such processor.
+bool stay_on(int processor) {
+    cpu_set_t only;
+    CPU_ZERO(&only);
+    CPU_SET(static_cast<std::size_t>(processor), &only);
+    return ::sched_setaffinity(0, sizeof only, &only) == 0;
+}
 
 double microseconds(std::chrono::nanoseconds d) { return static_cast<double>(d.count()) / 1000.0; }
 double timed(const std::function<void()>& call) {
@@ -136,17 +146,26 @@ int main(int argc, char** argv) {
     settings how;
     std::string json_file;
     bool strict = false;
+    int processor = -1;
     CLI::App app{"Round trips over loopback TCP, measured on this machine: our edge and cloud (payload ready on the edge to reply accepted; the network\n"
                  "computes nothing), a raw echo of the same bytes, a raw exchange with a reply as short as ours, and a gRPC unary call with a 12-byte\n"
                  "reply. All ends live in this process. Rounds of back-to-back calls alternate."};
     app.add_option("--rounds", how.rounds, "Rounds of each contestant")->check(CLI::Range(1, 1'000'000))->capture_default_str();
     app.add_option("--calls", how.calls, "Back-to-back calls in a round")->check(CLI::Range(1, 10'000))->capture_default_str();
+    app.add_option("--processor", processor,
+                   "Keep every thread on this processor: how much work a round trip is, without where the system puts threads")
+        ->check(CLI::Range(0, CPU_SETSIZE - 1));
     app.add_option("--json", json_file, "Also write the results to FILE")->option_text("FILE");
     app.add_flag("--check", strict, "Exit with 1 if a promise is missed");
     CLI11_PARSE(app, argc, argv);
 
+    if (processor >= 0 && !stay_on(processor)) {
+        std::fprintf(stderr, "bench_roundtrip: there is no processor %d to run on\n", processor);
+        return 2;
+    }
     nlohmann::json report{{"unit", "microseconds"}, {"label", "measured"}, {"rounds", how.rounds}, {"calls_per_round", how.calls},
                           {"promise", {{"splitdsl_over_raw_echo_at_most", echo_limit}, {"grpc_over_splitdsl_at_least", grpc_limit}}}};
+    report["processor"] = processor < 0 ? nlohmann::json{} : nlohmann::json(processor);
 #if ROUNDTRIP_HAS_GRPC
     report["grpc"] = roundtrip::grpc_call::version();
     std::printf("gRPC %s\n", roundtrip::grpc_call::version().c_str());

@@ -76,20 +76,27 @@ void free(void* p) {
     if (p) note(releases);
     __libc_free(p);
 }
+// Plain relaxed atomics, not guarded statics: the guard itself makes a system call when two threads meet in it.
 int pthread_mutex_lock(pthread_mutex_t* m) {
-    static const auto real = reinterpret_cast<int (*)(pthread_mutex_t*)>(dlsym(RTLD_NEXT, "pthread_mutex_lock"));
+    static std::atomic<int (*)(pthread_mutex_t*)> found{};
+    auto real = found.load(std::memory_order_relaxed);
+    if (!real) found.store(real = reinterpret_cast<int (*)(pthread_mutex_t*)>(dlsym(RTLD_NEXT, "pthread_mutex_lock")), std::memory_order_relaxed);
     note(mutexes);
     return real(m);
 }
 int pthread_setname_np(pthread_t t, const char* name) {
-    static const auto real = reinterpret_cast<int (*)(pthread_t, const char*)>(dlsym(RTLD_NEXT, "pthread_setname_np"));
+    static std::atomic<int (*)(pthread_t, const char*)> found{};
+    auto real = found.load(std::memory_order_relaxed);
+    if (!real) found.store(real = reinterpret_cast<int (*)(pthread_t, const char*)>(dlsym(RTLD_NEXT, "pthread_setname_np")), std::memory_order_relaxed);
     if (pthread_equal(t, pthread_self()))
         for (int i = 0; i < others; ++i)
             if (std::strcmp(names[static_cast<std::size_t>(i)], name) == 0) self = i;
     return real(t, name);
 }
 long syscall(long number, ...) {
-    static const auto real = reinterpret_cast<long (*)(long, ...)>(dlsym(RTLD_NEXT, "syscall"));
+    static std::atomic<long (*)(long, ...)> found{};
+    auto real = found.load(std::memory_order_relaxed);
+    if (!real) found.store(real = reinterpret_cast<long (*)(long, ...)>(dlsym(RTLD_NEXT, "syscall")), std::memory_order_relaxed);
     va_list list;
     va_start(list, number);
     std::array<long, 6> a{};
