@@ -15,6 +15,7 @@
 
 #include <atomic>
 #include <functional>
+#include <semaphore>
 #include <thread>
 
 namespace drive {
@@ -119,12 +120,14 @@ policy_record drive_live(const char* name, const drive_plan& plan, const splitds
     for (int i = 0; i < 200 && !edge.link_now().up && !std::is_same_v<Policy, policy::all_edge>; ++i) std::this_thread::sleep_for(std::chrono::milliseconds{10});
     relay.start_clock();
     const auto start = clock::now();
+    std::binary_semaphore finished{0};
     std::thread supervisor{[&] {
         if (plan.terms.kill_at <= 0) return;
         std::this_thread::sleep_until(start + from_seconds(plan.terms.kill_at * plan.length_s()));
         cloud.kill();
         std::this_thread::sleep_for(from_seconds(plan.terms.restart_after_s));
         cloud.start();
+        finished.acquire();     // a process dies with the thread that started it (PR_SET_PDEATHSIG), so this one stays
     }};
     std::array<float, 3> control{};
     for (int k = 0; k < plan.frames; ++k) {
@@ -139,6 +142,7 @@ policy_record drive_live(const char* name, const drive_plan& plan, const splitds
         record.frames.push_back(r);
         progress.show(static_cast<std::size_t>(k) + 1);
     }
+    finished.release();
     supervisor.join();
     const edge_counters n = edge.counters();
     record.bytes_up = n.link.bytes_up;

@@ -14,6 +14,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <type_traits>
 
 namespace splitdsl {
 
@@ -38,6 +39,46 @@ constexpr std::uint32_t crc32c_word(std::uint32_t w, std::size_t zero_bytes_behi
     return crc32c_tables[zero_bytes_behind + 3][w & 0xffu] ^ crc32c_tables[zero_bytes_behind + 2][(w >> 8) & 0xffu]
            ^ crc32c_tables[zero_bytes_behind + 1][(w >> 16) & 0xffu] ^ crc32c_tables[zero_bytes_behind][w >> 24];
 }
+#if defined(__x86_64__)
+inline constexpr std::size_t crc_lane = 1024;                       // bytes; three lanes hide the instruction's latency of three cycles
+/// Table k: what byte k of a checksum becomes behind `crc_lane` zero bytes.
+constexpr std::array<std::array<std::uint32_t, 256>, 4> make_crc_lane_tables() {
+    std::array<std::array<std::uint32_t, 256>, 4> t{};
+    for (std::size_t bit = 0; bit < 32; ++bit) {
+        std::uint32_t crc = std::uint32_t{1} << bit;
+        for (std::size_t i = 0; i < crc_lane; ++i) crc = (crc >> 8) ^ crc32c_tables[0][crc & 0xffu];
+        for (std::size_t v = 0; v < 256; ++v)
+            if ((v >> (bit % 8) & 1u) != 0) t[bit / 8][v] ^= crc;
+    }
+    return t;
+}
+inline constexpr auto crc_lane_tables = make_crc_lane_tables();
+constexpr std::uint32_t past_a_lane(std::uint32_t crc) noexcept {
+    return crc_lane_tables[0][crc & 0xffu] ^ crc_lane_tables[1][(crc >> 8) & 0xffu] ^ crc_lane_tables[2][(crc >> 16) & 0xffu] ^ crc_lane_tables[3][crc >> 24];
+}
+/// The processor's own CRC-32C, eight bytes a step.
+__attribute__((target("sse4.2"))) inline std::uint32_t crc32c_by_instruction(const std::byte* p, std::size_t left, std::uint32_t crc) noexcept {
+    const auto word = [](const std::byte* at) {
+        std::uint64_t w;
+        __builtin_memcpy(&w, at, 8);
+        return w;
+    };
+    for (; left >= 3 * crc_lane; left -= 3 * crc_lane, p += 3 * crc_lane) {
+        std::uint64_t a = crc, b = 0, c = 0;
+        for (std::size_t i = 0; i < crc_lane; i += 8) {
+            a = __builtin_ia32_crc32di(a, word(p + i));
+            b = __builtin_ia32_crc32di(b, word(p + crc_lane + i));
+            c = __builtin_ia32_crc32di(c, word(p + 2 * crc_lane + i));
+        }
+        crc = past_a_lane(past_a_lane(static_cast<std::uint32_t>(a)) ^ static_cast<std::uint32_t>(b)) ^ static_cast<std::uint32_t>(c);
+    }
+    std::uint64_t wide = crc;
+    for (; left >= 8; left -= 8, p += 8) wide = __builtin_ia32_crc32di(wide, word(p));
+    crc = static_cast<std::uint32_t>(wide);
+    for (; left > 0; --left, ++p) crc = __builtin_ia32_crc32qi(crc, static_cast<unsigned char>(*p));
+    return crc;
+}
+#endif
 } // namespace detail
 
 /// CRC-32C of `data`, continuing from `before` (the result for everything ahead of it; 0 at the start).
@@ -48,6 +89,9 @@ constexpr std::uint32_t crc32c_word(std::uint32_t w, std::size_t zero_bytes_behi
 /// ```
 constexpr std::uint32_t crc32c(std::span<const std::byte> data, std::uint32_t before = 0) noexcept {
     std::uint32_t crc = ~before;
+#if defined(__x86_64__)
+    if (!std::is_constant_evaluated() && __builtin_cpu_supports("sse4.2")) return ~detail::crc32c_by_instruction(data.data(), data.size(), crc);
+#endif
     const std::byte* p = data.data();
     std::size_t left = data.size();
     for (; left >= 16; left -= 16, p += 16) {
