@@ -248,7 +248,6 @@ TEST_CASE("running, storing and loading allocate nothing") {
         CHECK(during == 0);
     });
     const long before = allocations;
-    const std::vector<int> one(1000);
-    CHECK(allocations - before >= 1);       // the counter counts
-    CHECK(one.size() == 1000);
+    ::operator delete(::operator new(1000));    // a direct call: clang may leave out a container's
+    CHECK(allocations - before >= 1);           // the counter counts
 }

@@ -52,5 +52,8 @@
     }
 
 #else
-#error "splitdsl: define_pipeline.hpp belongs into sources that splitdsl_add_pipeline() builds; elsewhere include <splitdsl/runtime/executor.hpp>"
+
+#define SPLITDSL_DEFINE_PIPELINE(Network)                                                                                  \
+    static_assert(sizeof(Network) == 0, "splitdsl: this belongs into sources that splitdsl_add_pipeline() builds; elsewhere include <splitdsl/runtime/executor.hpp>");
+
 #endif
