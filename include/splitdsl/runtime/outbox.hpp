@@ -101,7 +101,7 @@ private:
         if (!write_some(control.bytes(), control_sent, control_length, room)) return false;
         if (control_sent == control_length) control_sent = control_length = 0;
         control_waiting.store(control_length != 0, std::memory_order_relaxed);
-        const std::size_t n = length.load(std::memory_order_relaxed);
+        const std::size_t n = length.load(std::memory_order_acquire); // the message was written before its length
         if (room && n != 0) {
             if (!write_some(store.bytes(), sent, n, room)) return false;
             if (sent == n) drop();
