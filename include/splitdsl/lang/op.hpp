@@ -100,7 +100,7 @@ enum class bias : std::uint8_t { automatic, yes, no };
 
 enum class op_flag : std::uint16_t {
     none = 0, ceil = 1, count_include_pad = 2, bilinear = 4, align_corners = 8, is_cut = 16, is_exit = 32, is_stream = 64,
-    is_hwc = 128, same_padding = 256
+    is_hwc = 128
 };
 constexpr op_flag operator|(op_flag a, op_flag b) { return static_cast<op_flag>(static_cast<unsigned>(a) | static_cast<unsigned>(b)); }
 constexpr bool has(op_flag set, op_flag one) { return (static_cast<unsigned>(set) & static_cast<unsigned>(one)) != 0; }
