@@ -87,6 +87,64 @@ struct raw_edge {
 
 } // namespace
 
+TEST_CASE("a message's payload is given away without a copy") {
+    const std::array<std::uint32_t, 1> sizes{fake::payload_bytes};
+    const auto limits = link::frame_limits::of_cloud(sizes, {});
+    auto [here, there] = link::in_process_pair();
+    message_reader reader{limits};
+    REQUIRE(reader.largest() == limits.largest());
+    std::array<aligned_buffer, 2> places{aligned_buffer{reader.largest()}, aligned_buffer{reader.largest()}};
+    std::array<std::span<const std::byte>, 2> given{};
+    for (std::uint32_t i = 0; i < 10; ++i) {
+        std::vector<std::byte> m(link::header_bytes + fake::payload_bytes, static_cast<std::byte>(i));
+        link::seal({.kind = message_kind::payload, .sequence = i}, m);
+        REQUIRE(there->write(m).bytes == m.size());
+        REQUIRE(reader.next(*here) == message_reader::state::message);
+        const std::byte* const lay = reader.payload().data();
+        aligned_buffer& place = places[i % 2];
+        given[i % 2] = reader.give_away(place);
+        CHECK(given[i % 2].data() == lay);
+        CHECK(given[i % 2].size() == fake::payload_bytes);
+        CHECK(place.data() == lay);
+        CHECK(place.size() == reader.largest());
+        CHECK(reader.header().sequence == i); // what is known of the message stays known
+        CHECK(reader.bytes() == m.size());
+        CHECK(reader.next(*here) == message_reader::state::more);
+        for (std::uint32_t k = i == 0 ? 0 : i - 1; k <= i; ++k) // neither this message nor the one before is touched by reading on
+            CHECK(std::all_of(given[k % 2].begin(), given[k % 2].end(), [k](std::byte b) { return b == static_cast<std::byte>(k); }));
+    }
+}
+
+TEST_CASE("requests that wait keep their payloads while others arrive") {
+    served s;
+    raw_edge e{s}, other{s};
+    e.hello();
+    other.hello();
+    REQUIRE(e.next() == message_kind::hello_ack);
+    REQUIRE(other.next() == message_kind::hello_ack);
+    fake::cloud_behaviour.shut_stage = 1; // the first request holds the cloud's only bench
+    const auto asked = [](std::uint32_t tag) {
+        std::vector<std::byte> m(link::header_bytes + fake::payload_bytes);
+        std::memcpy(m.data() + link::header_bytes, &tag, sizeof tag);
+        link::seal({.kind = message_kind::payload, .epoch = 9, .sequence = tag, .budget_us = 60'000'000 + tag}, m);
+        return m;
+    };
+    other.write(asked(50));
+    REQUIRE(s.until([](const cloud_counters& c) { return c.requests == 1; }));
+    for (std::uint32_t tag = 60; tag < 63; ++tag) e.write(asked(tag));
+    e.send({.kind = message_kind::probe, .epoch = 9, .sequence = 6}, 500, std::byte{0x5a});
+    REQUIRE(s.until([](const cloud_counters& c) { return c.requests == 4; }));
+    REQUIRE(e.next() == message_kind::probe_ack);
+    fake::cloud_behaviour.shut_stage = -1;
+    for (std::uint32_t tag = 60; tag < 63; ++tag) {
+        REQUIRE(e.next() == message_kind::reply);
+        CHECK(e.reader.header().sequence == tag);
+        float value{};
+        std::memcpy(&value, e.reader.payload().data(), sizeof value);
+        CHECK(value == fake::answer_to(tag));
+    }
+}
+
 TEST_CASE("a cloud welcomes its like, answers payloads, pings and probes, and echoes stamp, epoch and sequence") {
     served s;
     raw_edge e{s};

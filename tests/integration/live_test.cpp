@@ -14,7 +14,9 @@
 #include <splitdsl/runtime/cloud_core.hpp>
 #include <splitdsl/runtime/edge_core.hpp>
 
+#include <algorithm>
 #include <array>
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
@@ -23,6 +25,8 @@
 #include <string>
 #include <thread>
 #include <vector>
+
+#include <pthread.h>
 
 using namespace splitdsl;
 using namespace std::chrono_literals;
@@ -76,6 +80,14 @@ bool wait_for_link(Edge& edge, duration patience = 5s) {
     return false;
 }
 
+/// The first ping and probe are answered, so that with long intervals nothing more is to come.
+template <class Edge>
+bool wait_for_quiet(Edge& edge) {
+    for (int i = 0; i < 5000 && edge.link_now().age == duration::max(); ++i) std::this_thread::sleep_for(1ms);
+    std::this_thread::sleep_for(20ms);
+    return edge.link_now().age != duration::max();
+}
+
 /// Frames through `edge`; `before(i)` runs before each. Every answer has to be its own frame's.
 struct tally {
     int answered{}, wrong{}, not_counted_up{}, own{};
@@ -124,6 +136,70 @@ void check_promise(const Edge& edge, const tally& t, int frames, const char* wha
     CHECK(c.frame.covered_misses == 0);
 }
 
+/// What is wrong with how streams are used, and when the link thread last began to wait for bytes.
+struct stream_use {
+    std::atomic<int> two_readers{}, two_writers{}, destroyed_in_use{}, streams{};
+    std::atomic<std::int64_t> link_thread_waits_since{};
+};
+/// A stream that checks what `link::stream` asks of its users: one reads and waits, one writes, nobody is inside when it is destroyed.
+class watched_stream final : public link::stream {
+public:
+    watched_stream(std::unique_ptr<link::stream> of, stream_use& to) : inner{std::move(of)}, use{to} { ++use.streams; }
+    ~watched_stream() override { use.destroyed_in_use += readers != 0 || writers != 0 || others != 0; }
+    link::io write(std::span<const std::byte> from) noexcept override {
+        const inside here{writers};
+        use.two_writers += here.already;
+        return inner->write(from);
+    }
+    link::io read(std::span<std::byte> to) noexcept override {
+        const inside here{readers};
+        use.two_readers += here.already;
+        return inner->read(to);
+    }
+    bool wait(bool readable, bool writable, duration timeout) noexcept override {
+        const inside here{readers};
+        use.two_readers += here.already;
+        if (readable && this_thread_is("sd-link")) use.link_thread_waits_since = std::chrono::steady_clock::now().time_since_epoch().count();
+        return inner->wait(readable, writable, timeout);
+    }
+    void wake() noexcept override {
+        const inside here{others};
+        inner->wake();
+    }
+    void shutdown() noexcept override {
+        const inside here{others};
+        inner->shutdown();
+    }
+
+private:
+    struct inside {
+        explicit inside(std::atomic<int>& of) : count{of}, already{of++ != 0} {}
+        ~inside() { --count; }
+        std::atomic<int>& count;
+        bool already;
+    };
+    static bool this_thread_is(const std::string& name) {
+        std::array<char, 16> mine{};
+        return ::pthread_getname_np(::pthread_self(), mine.data(), mine.size()) == 0 && name == mine.data();
+    }
+    std::unique_ptr<link::stream> inner;
+    stream_use& use;
+    std::atomic<int> readers{}, writers{}, others{};
+};
+class watched_tcp final : public link::connector {
+public:
+    watched_tcp(std::uint16_t port, stream_use& to) : inner{"127.0.0.1", port}, use{to} {}
+    std::unique_ptr<link::stream> connect(duration timeout) override {
+        auto s = inner.connect(timeout);
+        return s ? std::make_unique<watched_stream>(std::move(s), use) : nullptr;
+    }
+    std::string describe() const override { return inner.describe(); }
+
+private:
+    link::tcp inner;
+    stream_use& use;
+};
+
 /// Edge, relay and cloud over TCP on this machine.
 struct rig {
     rig() {
@@ -132,13 +208,21 @@ struct rig {
         port = cloud->port();
         relay.emplace(link::relay_options{.port = port});
         edge.emplace(fake::network<fake::edge_behaviour>(), std::span<const std::byte>{}, offload_when_up{}, impatient(),
-                     std::make_unique<link::tcp>("127.0.0.1", relay->port()));
+                     std::make_unique<watched_tcp>(relay->port(), use));
         REQUIRE(wait_for_link(*edge));
     }
     void start_cloud(std::uint16_t at) {
         cloud.emplace(fake::network<fake::cloud_behaviour>(), std::span<const std::byte>{}, cloud_options{},
                       std::make_unique<link::tcp_listener>(at));
     }
+    ~rig() {
+        edge.reset();
+        CHECK(use.streams > 0);
+        CHECK(use.two_readers == 0);
+        CHECK(use.two_writers == 0);
+        CHECK(use.destroyed_in_use == 0);
+    }
+    stream_use use{};
     std::uint16_t port{};
     std::optional<cloud_core> cloud;
     std::optional<link::relay> relay;
@@ -217,6 +301,153 @@ TEST_CASE("every frame is answered in time while the cloud is killed and comes b
     });
     check_promise(*r.edge, t, n, "server kill");
     CHECK(r.edge->counters().link.connects >= 2);
+}
+
+TEST_CASE("a frame that waits reads its reply itself") {
+    rig r;
+    const auto before = r.edge->report();
+    drive(*r.edge, 40);
+    const auto after = r.edge->report();
+    CHECK(after.link_waits - before.link_waits >= 10); // the link thread reads only while a pong or a probe's answer is to come
+    CHECK(after.compute_waits >= after.link_waits);
+}
+
+TEST_CASE("every frame is answered in time in a storm of resets and of clouds that leave while frames wait") {
+    const bool leaving = GENERATE(false, true);
+    rig r;
+    fake::cloud_behaviour.calm(3ms); // a frame waits for some 6 ms
+    int n = 0;
+    std::atomic<bool> done{};
+    std::thread storm{[&] {
+        for (int i = 0; !done.load(); ++i) {
+            std::this_thread::sleep_for(std::chrono::milliseconds{11 + i % 7});
+            if (leaving && i % 2 == 0)
+                r.cloud.reset(), r.start_cloud(r.port);
+            else
+                r.relay->reset_connections();
+        }
+    }};
+    tally t{};
+    // On a crowded machine the link is hardly ever up for long enough that a frame listens: then longer.
+    for (int round = 0; round < 2 || (round < 40 && r.edge->report().link_waits == 0); ++round) {
+        const auto more = drive(*r.edge, frames_wanted());
+        n += frames_wanted();
+        t = {t.answered + more.answered, t.wrong + more.wrong, t.not_counted_up + more.not_counted_up, t.own + more.own};
+    }
+    done = true;
+    storm.join();
+    check_promise(*r.edge, t, n, leaving ? "storm, leaving" : "storm of resets");
+    const auto c = r.edge->counters();
+    CHECK(c.link.connects >= 2);
+    CHECK(c.answer.fallback > 0);
+    CHECK(r.edge->report().link_waits > 0);
+}
+
+TEST_CASE("a frame whose link ends while it waits falls back at once, not when its time is up") {
+    const char* const how = GENERATE("reset", "peer left", "silence");
+    rig r;
+    auto o = impatient();
+    o.deadline = 20s; // no host stall is as long as what is told apart here
+    o.threads = {};
+    o.link.ping_interval = o.link.probe_interval = 60s; // nobody but the frame's own wait can notice
+    if (std::string{"silence"} != how) o.link.silence = o.link.dead = o.link.stuck = 60s;
+    edge_core<offload_when_up> edge{
+        fake::network<fake::edge_behaviour>(), {}, offload_when_up{}, o, std::make_unique<link::tcp>("127.0.0.1", r.relay->port())};
+    REQUIRE(wait_for_link(edge));
+    REQUIRE(wait_for_quiet(edge));
+    r.relay->set(link::direction::both, {.blackhole = true});
+    std::thread later{[&] {
+        std::this_thread::sleep_for(100ms);
+        if (std::string{"reset"} == how) r.relay->reset_connections();
+        if (std::string{"peer left"} == how) r.relay.reset();
+    }};
+    std::array<float, fake::outputs> out{};
+    const auto waits = edge.report().link_waits;
+    const answer a = edge.infer(fake::tagged_input{5}.spans, out);
+    later.join();
+    INFO(how);
+    CHECK(a.source == answer_source::fallback);
+    CHECK(out[0] == fake::answer_to(5));
+    CHECK(a.cut == 0);
+    CHECK(a.timings.total > 50ms);
+    CHECK(a.timings.total < 10s);
+    CHECK(edge.report().link_waits > waits);
+    if (std::string{"silence"} == how) CHECK(edge.counters().link.silences == 1);
+}
+
+TEST_CASE("an edge is destroyed at once although a frame waits") {
+    rig r;
+    auto o = impatient();
+    o.deadline = 60s;
+    o.threads = {};
+    o.link.ping_interval = o.link.probe_interval = o.link.silence = o.link.dead = o.link.stuck = 60s;
+    auto edge = std::make_unique<edge_core<offload_when_up>>(fake::network<fake::edge_behaviour>(), std::span<const std::byte>{}, offload_when_up{},
+                                                             o, std::make_unique<link::tcp>("127.0.0.1", r.relay->port()));
+    REQUIRE(wait_for_link(*edge));
+    REQUIRE(wait_for_quiet(*edge));
+    r.relay->set(link::direction::both, {.blackhole = true});
+    const auto waits = edge->report().link_waits;
+    REQUIRE(edge->submit(fake::tagged_input{5}.spans) != 0);
+    for (int i = 0; i < 2000 && edge->report().link_waits == waits; ++i) std::this_thread::sleep_for(1ms);
+    CHECK(edge->report().link_waits > waits);
+    const auto begun = std::chrono::steady_clock::now();
+    edge.reset();
+    CHECK(std::chrono::steady_clock::now() - begun < 20s);
+}
+
+TEST_CASE("after a fallback the link thread waits for the late reply at once, not at its next look") {
+    rig r;
+    auto o = impatient();
+    o.link.ping_interval = o.link.probe_interval = o.link.silence = o.link.dead = 30s; // the link thread's naps are 50 ms then
+    edge_core<offload_when_up> edge{
+        fake::network<fake::edge_behaviour>(), {}, offload_when_up{}, o, std::make_unique<watched_tcp>(r.relay->port(), r.use)};
+    REQUIRE(wait_for_link(edge));
+    REQUIRE(wait_for_quiet(edge));
+    r.edge.reset();
+    r.relay->set(link::direction::down, {.delay = 60ms});
+    std::vector<duration> until_waiting;
+    std::array<float, fake::outputs> out{};
+    for (std::uint32_t tag = 0; tag < 15; ++tag) {
+        const auto late = edge.counters().frame.late;
+        const auto asked = std::chrono::steady_clock::now().time_since_epoch().count();
+        const answer a = edge.infer(fake::tagged_input{tag}.spans, out);
+        const auto answered = std::chrono::steady_clock::now();
+        if (a.source != answer_source::fallback) continue; // the breaker keeps it here now and then
+        while (r.use.link_thread_waits_since.load() < asked && std::chrono::steady_clock::now() < answered + 1s) std::this_thread::yield();
+        until_waiting.push_back(instant{duration{r.use.link_thread_waits_since.load()}} - answered);
+        for (int i = 0; i < 1000 && edge.counters().frame.late == late; ++i) std::this_thread::sleep_for(1ms);
+        std::this_thread::sleep_for(std::chrono::milliseconds{5 + 7 * tag % 50}); // anywhere in a nap
+    }
+    REQUIRE(until_waiting.size() >= 5);
+    std::sort(until_waiting.begin(), until_waiting.end());
+    CHECK(to_milliseconds(until_waiting[until_waiting.size() / 2]) < 10);
+}
+
+TEST_CASE("a reply that comes after the fallback is counted as late and still teaches the link's picture") {
+    rig r;
+    auto o = impatient();
+    o.link.ping_interval = o.link.probe_interval = 30s; // whatever is learnt is learnt from replies
+    o.link.silence = o.link.dead = 30s;
+    edge_core<offload_when_up> edge{
+        fake::network<fake::edge_behaviour>(), {}, offload_when_up{}, o, std::make_unique<link::tcp>("127.0.0.1", r.relay->port())};
+    REQUIRE(wait_for_link(edge));
+    REQUIRE(wait_for_quiet(edge));
+    const auto before = edge.counters();
+    r.relay->set(link::direction::down, {.delay = 150ms});
+    std::array<float, fake::outputs> out{};
+    const answer a = edge.infer(fake::tagged_input{500}.spans, out);
+    const auto answered = std::chrono::steady_clock::now();
+    CHECK(a.source == answer_source::fallback);
+    const auto told = [&] {
+        return edge.counters().frame.late > before.frame.late && edge.counters().link.bytes_down > before.link.bytes_down
+               && edge.link_now().age < std::chrono::steady_clock::now() - answered; // learnt since
+    };
+    for (int i = 0; i < 5000 && !told(); ++i) std::this_thread::sleep_for(1ms);
+    CHECK(told()); // and no later frame was needed for it
+    CHECK(edge.counters().frame.late == before.frame.late + 1);
+    CHECK(edge.counters().link.pongs == before.link.pongs);
+    CHECK(to_milliseconds(edge.link_now().rtt) < 100); // a round trip is what pings say
+    CHECK(edge.link_now().rate_up.value < 1e6);        // 984 bytes in 150 ms
 }
 
 TEST_CASE("a cloud that answers NaN is not believed") {
@@ -328,9 +559,10 @@ TEST_CASE("before there is any answer, the last resort is the caller's preset") 
     const std::array<float, 4> preset{1, 2, 3, 4};
     o.preset = preset;
     edge_core<never_offload> edge{fake::network<fake::edge_behaviour>(), {}, never_offload{}, o, nullptr};
-    fake::edge_behaviour.hang(0, 60ms);
+    fake::edge_behaviour.shut_stage = 0;
     std::array<float, fake::outputs> out{};
     const answer a = edge.infer(fake::tagged_input{5}.spans, out);
+    fake::edge_behaviour.shut_stage = -1;
     CHECK(a.source == answer_source::preset);
     CHECK(out[2] == 3.0F);
     CHECK(edge.counters().answer.preset == 1);

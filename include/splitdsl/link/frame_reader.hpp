@@ -85,6 +85,9 @@ public:
     /// Bytes of the current frame so far, its header included.
     std::size_t bytes() const noexcept { return have; }
 
+    /// Goes on in another buffer, between frames: after `complete` and before `space`. `payload` is not that frame's any more.
+    void use(std::span<std::byte> buffer) noexcept { room = buffer; }
+
     /// For a new connection: forgets everything.
     void restart() noexcept {
         have = 0;

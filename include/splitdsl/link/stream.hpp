@@ -29,7 +29,8 @@ struct io {
 
 /// One connection. Once it exists, no call allocates or locks a mutex.
 ///
-/// Two threads may use it at once: one writes (the compute thread), the other reads and waits (the link thread).
+/// Two threads may use it at once: one writes, the other reads and waits; which one does what may change, but never do two write, or
+/// two read or wait, at the same time.
 /// `wake` and `shutdown` may be called from any thread. Destroy it only after both have let go.
 ///
 /// ```cpp

@@ -36,6 +36,11 @@ constexpr const char* to_text(answer_source s) {
     return "none";
 }
 
+/// Computed from this frame, whole or by an early exit; a held or preset answer is not.
+constexpr bool is_own(answer_source s) {
+    return s == answer_source::cloud || s == answer_source::edge || s == answer_source::fallback || s == answer_source::exit;
+}
+
 /// Where a frame's time went, from `submit` on.
 struct frame_timings {
     duration queued{}; ///< submit to the compute thread taking the frame

@@ -15,7 +15,6 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <cstring>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -61,6 +60,9 @@ protected:
     ~request_sink() = default;
 };
 
+/// Its memory is allocated with it: the reader's and one for each request that may wait, all of the largest message it takes (a request of
+/// its network, or the 64 kB of a probe if that is more), and the replies not yet sent. The reader gives a request its own memory
+/// and goes on in another; nothing is copied.
 class cloud_connection {
 public:
     cloud_connection(std::unique_ptr<link::stream> s, link::handshake own, const message_sizes& m, duration handshake_time,
@@ -71,7 +73,7 @@ public:
           patience{handshake_time},
           sink{to},
           reader{sizes.taken()} {
-        for (auto& p : places) p.store = aligned_buffer{sizes.request};
+        for (auto& p : places) p.store = aligned_buffer{reader.largest()};
         unsent.reserve(unsent_max());
     }
     cloud_connection(const cloud_connection&) = delete;
@@ -208,12 +210,11 @@ private:
         if (free < 0) return shed(h), true; // this edge has enough requests waiting
         auto& p = places[static_cast<std::size_t>(free)];
         p.taken.store(true, std::memory_order_relaxed);
-        const auto payload = reader.payload();
-        std::memcpy(p.store.data(), payload.data(), payload.size());
+        const auto payload = reader.give_away(p.store); // not copied: the reader goes on in what was the place's memory
         sink.request_came({.from = self.lock(),
                            .place = free,
                            .head = h,
-                           .payload = p.store.bytes().first(payload.size()),
+                           .payload = payload,
                            .arrived = reader.last(),
                            .deadline = reader.first() + std::chrono::microseconds{h.budget_us},
                            .arrival = reader.arrival(),

@@ -62,8 +62,7 @@ struct answer_counters {
         case answer_source::held: ++held; break;
         case answer_source::none: break;
         }
-        const bool own = a.source != answer_source::held && a.source != answer_source::preset;
-        if (!a.on_time || (!promise_made && !own)) {
+        if (!a.on_time || (!promise_made && !is_own(a.source))) {
             ++misses;
             if (a.host_stall) ++host_stalls;
         }

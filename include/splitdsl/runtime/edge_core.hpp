@@ -63,6 +63,7 @@ public:
     ~edge_core() {
         stopping.store(true, std::memory_order_release);
         work.ring();
+        if (line) line->wake();
         alarm.ring();
         compute_thread.join();
         sentinel_thread.join();
@@ -120,7 +121,8 @@ public:
                 .prepared = prepared.load(std::memory_order_relaxed) != 0,
                 .canary_stalls = watcher.stalls_seen(),
                 .longest_canary_stall = watcher.longest_ever(),
-                .compute_waits = work.times_waited()};
+                .compute_waits = work.times_waited() + (line ? line->times_listened() : 0),
+                .link_waits = line ? line->times_listened() : 0};
     }
     const stage_profile& profile() const { return times; }
     /// The link as the next decision would see it.
@@ -240,6 +242,7 @@ private:
     }
 
     void serve(const input_mailbox::letter& l) {
+        if (line) line->look();
         const instant taken_up = std::chrono::steady_clock::now();
         if (!slot.is_open(l.frame)) { // this thread was away for a whole frame
             machine.skipped();
@@ -320,13 +323,15 @@ private:
         note.bytes_up = sent.taken ? sent.bytes : 0;
         note.send = (handed - begun).count();
         notes.store(note);
-        return machine.handed_over(handed, sent.taken, sent.epoch);
+        const command next = machine.handed_over(handed, sent.taken, sent.epoch);
+        if (next.what != command::kind::wait) line->leave();
+        return next;
     }
 
     command await(instant until) {
         command c{};
-        auto heard = work.now();
         while (true) {
+            const auto heard = work.now(); // whatever is told from here on ends the wait below
             if (given_up()) break;
             if ((c = take_replies()).what != command::kind::nothing) break;
             const instant now = std::chrono::steady_clock::now();
@@ -335,8 +340,9 @@ private:
                 c = machine.timer(now);
                 break;
             }
-            heard = work.wait(heard, until);
+            if (!line->listen(heard, until)) work.wait(heard, until);
         }
+        line->leave();
         note.wait = (std::chrono::steady_clock::now() - handed).count();
         notes.store(note);
         return c;

@@ -4,6 +4,7 @@
 /// What the frame machine is told once, and the words it exchanges with whoever drives it.
 #pragma once
 
+#include <splitdsl/graph/limits.hpp>
 #include <splitdsl/policy/scheduler_policy.hpp>
 #include <splitdsl/runtime/answer.hpp>
 #include <splitdsl/runtime/breaker.hpp>
@@ -11,8 +12,6 @@
 #include <cstdint>
 
 namespace splitdsl {
-
-inline constexpr int max_stages = 64;
 
 /// The network's shape and the promise's numbers.
 struct frame_rules {

@@ -47,7 +47,7 @@ namespace splitdsl {
 class bell {
 public:
     void ring() noexcept {
-        rung.fetch_add(1, std::memory_order_release);
+        rung.fetch_add(1, std::memory_order_seq_cst);
         if (waiting.load(std::memory_order_seq_cst)) futex::wake(rung);
     }
     /// Waits until a ring newer than `heard` or until `until`; returns the ring count now, for the next call.

@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <utility>
 
 namespace splitdsl {
 
@@ -48,6 +49,16 @@ public:
             if (frames.fault() != link::frame_fault::none) return state::damaged;
         }
     }
+    /// Instead of copying a message's payload: exchanges the memory it lies in for `other`, of `largest` bytes too. Returns the payload,
+    /// which lies in `other` now; `payload` is not that message's any more.
+    std::span<const std::byte> give_away(aligned_buffer& other) noexcept {
+        const std::size_t size = frames.payload().size();
+        std::swap(room, other);
+        frames.use(room.bytes());
+        return other.bytes().first(size);
+    }
+    /// Bytes a message's payload may have, and this reader's memory.
+    std::size_t largest() const noexcept { return room.size(); }
     const link::frame_header& header() const noexcept { return frames.header(); }
     std::span<const std::byte> payload() const noexcept { return frames.payload(); }
     link::frame_fault fault() const noexcept { return frames.fault(); }

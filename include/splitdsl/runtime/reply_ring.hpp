@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The splitdsl authors
 // SPDX-License-Identifier: BSD-3-Clause
 /// @file reply_ring.hpp
-/// Replies on their way from the link thread to the compute thread.
+/// Replies on their way from whoever reads the connection to the compute thread.
 #pragma once
 
 #include <splitdsl/runtime/frame_rules.hpp>
@@ -20,13 +20,13 @@ struct incoming_reply {
     std::vector<float> values{}; ///< allocated once, of the network's output size
 };
 
-/// One producer, one consumer, 16 places; a full ring refuses.
+/// One producer at a time, one consumer, 16 places; a full ring refuses.
 class reply_ring {
 public:
     explicit reply_ring(std::size_t output_floats) : places(capacity) {
         for (auto& p : places) p.values.resize(output_floats);
     }
-    /// Link thread: copies the values and looks whether each is finite.
+    /// Whoever holds the reading side: copies the values and looks whether each is finite.
     bool push(reply_facts f, std::span<const std::byte> values) noexcept {
         const std::size_t at = put.load(std::memory_order_relaxed);
         if (at - taken.load(std::memory_order_acquire) == capacity) return false;

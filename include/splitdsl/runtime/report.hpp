@@ -13,14 +13,14 @@ namespace splitdsl {
 
 /// Measured durations of all delivered frames.
 struct edge_distributions {
-    distribution latency{};      ///< submit to answer, every source
-    distribution by_source[7]{}; ///< the same, one an `answer_source`
+    distribution latency{};      ///< submit to answer, of frames with an answer of their own: a held answer may take no time at all
+    distribution by_source[7]{}; ///< submit to answer, one an `answer_source`, held and preset too
     distribution queued{}, head{};
     distribution send{}, wait{}; ///< of offloaded frames
     distribution tail{};         ///< of frames that fell back
 
     void add(const answer& a) noexcept {
-        latency.add(a.timings.total);
+        if (is_own(a.source)) latency.add(a.timings.total);
         by_source[static_cast<std::size_t>(a.source)].add(a.timings.total);
         queued.add(a.timings.queued);
         head.add(a.timings.head);
@@ -41,6 +41,7 @@ struct edge_report {
     std::uint64_t canary_stalls{}; ///< oversleeps above 0.5 ms, in frames or not
     duration longest_canary_stall{};
     std::uint64_t compute_waits{}; ///< timed waits the compute thread entered
+    std::uint64_t link_waits{};    ///< those of them in which it read the connection itself
 };
 
 /// What the compute thread notes of a frame for its caller.

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The splitdsl authors
 // SPDX-License-Identifier: BSD-3-Clause
 /// @file session.hpp
-/// The edge's connection: sends payloads for the compute thread, and keeps the link on a thread of its own.
+/// The edge's connection: kept by a thread of its own, sent and listened to by the compute thread while a frame waits.
 #pragma once
 
 #include <splitdsl/link/stream.hpp>
@@ -44,9 +44,14 @@ struct link_status {
 
 /// One connection after another to the same peer.
 ///
-/// `view`, `status`, `payload_room`, `send`, `oldest_reply` and `pop_reply` belong to the compute thread: no lock, no allocation, no
-/// waiting. Everything that may take time (connecting, handshake, reading, flushing what the socket did not take) is the
-/// link thread's.
+/// `status` to `pop_reply` belong to the compute thread: no lock, no allocation, and only `listen` waits, until an instant it is given.
+/// Connecting and the handshake are the link thread's.
+///
+/// Who reads: one thread at a time holds the *reading side* (the stream's reads and waits, the picture, the counts, the pings). The link
+/// thread holds it while there is no connection, and whenever something is to come that no frame waits for (a pong, a late reply, room
+/// for the rest of a payload); else it lays it down and naps. A frame that waits picks it up, so its reply wakes the compute thread and no
+/// other one first. Neither waits for the other: whoever does not get it goes by a bell. A stream is closed by the link thread only,
+/// holding the reading side, so never under a reader.
 class session {
 public:
     session(std::unique_ptr<link::connector> where, session_setup s, bell& compute)
@@ -61,10 +66,11 @@ public:
     }
     session(const session&) = delete;
     session& operator=(const session&) = delete;
+    /// The compute thread has ended.
     ~session() {
         stopping.store(true, std::memory_order_release);
         pause.ring();
-        box.with_stream([](link::stream& s) { s.wake(); });
+        wake();
         runner.join();
     }
 
@@ -119,14 +125,56 @@ public:
         asked_sequence.store(p.sequence, std::memory_order_release);
         if (!box.post(total, now)) {
             answered_sequence.store(p.sequence, std::memory_order_relaxed); // nothing is awaited
+            pause.ring();                                                   // the link thread finds the stream ended
             return {};
         }
         return {.taken = true, .epoch = e, .bytes = total};
+    }
+    /// Waits at the connection itself for a frame's reply, and keeps the link meanwhile: returns when something was read, at `until`, and
+    /// now and then without a reason. Rings of the compute thread's bell newer than `heard` end it too, if `wake` follows them. False:
+    /// the link thread reads; wait for the bell.
+    bool listen(std::uint32_t heard, instant until) noexcept {
+        if (!pick_up()) {
+            pause.ring(); // should it be about to lay the reading side down, it looks again what is awaited
+            return false;
+        }
+        const bool open = !over;
+        if (open && work.now() == heard) {
+            const instant now = clock();
+            listened.fetch_add(1, std::memory_order_relaxed);
+            stream->wait(true, box.blocked(), std::min<duration>(until - now, nap()));
+            const auto before = counts.bytes_down;
+            over = !read(1); // one message: what it says comes before what follows it, and before the link's own affairs
+            if (!over && counts.bytes_down == before) over = !keep_alive(clock()) || !box.flush();
+            publish();
+        }
+        pong_awaited = ping_open;
+        lay_down();
+        return open;
+    }
+    /// Before a frame decides: reads what came since the link thread's last look, which naps while nothing is awaited.
+    void look() noexcept {
+        if (!pick_up()) return;
+        const auto before = counts.bytes_down;
+        over = over || !read(1);
+        if (counts.bytes_down != before) publish();
+        lay_down();
+    }
+    /// The frame does not wait, or no longer: what is still to come is the link thread's.
+    void leave() noexcept {
+        if (unanswered() || box.busy() || pong_awaited) pause.ring();
+        pong_awaited = false;
     }
     const incoming_reply* oldest_reply() const noexcept { return replies.oldest(); }
     void pop_reply() noexcept { replies.pop(); }
 
     // ---- any thread -------------------------------------------------------------------------------------------------------
+    /// Ends a wait at the connection that runs now, or else the next one.
+    void wake() noexcept {
+        box.with_stream([](link::stream& s) { s.wake(); });
+    }
+    /// How often `listen` waited.
+    std::uint64_t times_listened() const noexcept { return listened.load(std::memory_order_relaxed); }
     link_counters counters() const noexcept { return shared_counts.load(); }
     /// Why the last attempt to connect failed; for people. Not for the frame path: locks.
     std::string last_failure() const {
@@ -150,10 +198,11 @@ private:
                 retry = setup.options.first_retry;
                 serve();
                 disconnect();
-            } else {
+            } else { // no connection: the reading side stays with this thread
                 ++counts.connect_failures;
-                const auto heard = pause.now();
-                if (!stopping.load(std::memory_order_acquire)) pause.wait(heard, clock() + retry);
+                const instant again = clock() + retry;
+                for (auto heard = pause.now(); !stopping.load(std::memory_order_acquire) && clock() < again; heard = pause.now())
+                    pause.wait(heard, again);
                 retry = std::min(retry * 2, setup.options.longest_retry);
             }
             publish();
@@ -177,6 +226,7 @@ private:
                 return failed(why);
             }
             reader.restart();
+            over = false;
             heard_at = clock();
             pinged_at = payload_seen_at = heard_at - std::max(setup.options.ping_interval, setup.options.probe_interval); // ask at once
             ping_open = false;
@@ -206,35 +256,62 @@ private:
         ++counts.disconnects;
         work.ring();
     }
-    void set_up(bool up) {
+    void set_up(bool up) noexcept {
         const auto before = state.load(std::memory_order_relaxed);
         if ((before & 1U) == (up ? 1U : 0U)) return;
         state.store(up ? (((before >> 1) + 1) << 1) | 1U : before & ~1U, std::memory_order_release);
         work.ring();
     }
 
-    void serve() {
-        while (!stopping.load(std::memory_order_acquire)) {
-            const instant now = clock();
-            if (!read_all() || !keep_alive(now)) return;
-            if (!box.flush()) return;
-            publish();
-            const duration nap = std::clamp<duration>(ping_pause() / 4, std::chrono::milliseconds{1}, std::chrono::milliseconds{50});
-            stream->wait(true, box.blocked(), nap);
+    // ---- the reading side -------------------------------------------------------------------------------------------------
+    bool pick_up() noexcept { return !reading.exchange(true, std::memory_order_acquire); }
+    void lay_down() noexcept {
+        const bool ended = over;
+        if (ended) { // the link thread closes it; nobody sends on it or waits for it any more
+            epoch.store(0, std::memory_order_release);
+            set_up(false);
         }
+        reading.store(false, std::memory_order_release);
+        if (ended) pause.ring();
+    }
+    bool unanswered() const noexcept {
+        const auto asked = asked_sequence.load(std::memory_order_acquire);
+        return asked != 0 && asked != answered_sequence.load(std::memory_order_relaxed);
     }
 
-    /// False: the connection is over.
-    bool read_all() {
-        while (true) {
+    /// Link thread: until the connection is over. Holds the reading side before and after.
+    void serve() {
+        while (!stopping.load(std::memory_order_acquire)) {
+            const auto heard = pause.now();
+            if (over || !read(64) || !keep_alive(clock()) || !box.flush()) return;
+            publish();
+            const duration quiet = nap();
+            if (ping_open || unanswered() || box.blocked()) {
+                stream->wait(true, box.blocked(), quiet);
+                continue;
+            }
+            lay_down();
+            pause.wait(heard, clock() + quiet);
+            for (auto again = pause.now(); !pick_up(); again = pause.now()) pause.wait(again, clock() + quiet); // a frame waits there
+        }
+    }
+    /// How long the link may go without a look.
+    duration nap() const noexcept {
+        return std::clamp<duration>(ping_pause() / 4, std::chrono::milliseconds{1}, std::chrono::milliseconds{50});
+    }
+    /// At most so many messages. False: the connection is over.
+    bool read(int messages) noexcept {
+        while (messages > 0) {
             switch (reader.next(*stream)) {
             case message_reader::state::more: return true;
             case message_reader::state::closed: return false;
             case message_reader::state::message:
+                --messages;
                 if (take()) break;
                 ++counts.protocol_errors;
                 return false;
             case message_reader::state::damaged:
+                --messages;
                 counts.bytes_down += reader.bytes();
                 if (reader.header().kind == link::message_kind::reply) hand_on({.crc_ok = false}, {});
                 break;
@@ -245,10 +322,11 @@ private:
                 return false;
             }
         }
+        return true;
     }
 
     /// False: the other side says goodbye, or something that has no place here.
-    bool take() {
+    bool take() noexcept {
         const link::frame_header& h = reader.header();
         const instant now = reader.last();
         counts.bytes_down += reader.bytes();
@@ -287,7 +365,7 @@ private:
     static link::received_transfer seen(std::size_t size, const link::frame_header& h) {
         return {.bytes = size, .at_first = h.first_bytes, .spread = std::chrono::microseconds{h.arrival_us}};
     }
-    void hand_on(reply_facts f, std::span<const std::byte> values) {
+    void hand_on(reply_facts f, std::span<const std::byte> values) noexcept {
         f.sequence = reader.header().sequence;
         f.epoch = reader.header().epoch;
         if (!replies.push(f, values)) ++counts.dropped_replies;
@@ -295,7 +373,7 @@ private:
     }
 
     /// Pings, probes, silence, stuck payloads. False: reset the connection.
-    bool keep_alive(instant now) {
+    bool keep_alive(instant now) noexcept {
         if (box.busy() && now - box.posted_at() > setup.options.stuck) {
             ++counts.stuck_resets;
             return false;
@@ -331,12 +409,12 @@ private:
     }
 
     /// A link of which nothing is known yet is asked quickly: round trip first, then rate.
-    duration ping_pause() const {
+    duration ping_pause() const noexcept {
         return picture.rate_known() ? setup.options.ping_interval
                                     : std::min<duration>(setup.options.ping_interval, std::chrono::milliseconds{5});
     }
 
-    void publish() {
+    void publish() noexcept {
         const instant now = clock();
         const link_view v = picture.view(now);
         picture_words.store({std::bit_cast<std::uint64_t>(v.rate_up.value), std::bit_cast<std::uint64_t>(v.rate_down.value), v.rtt.count(),
@@ -362,7 +440,11 @@ private:
     shared_counters<shared_view> picture_words;
     shared_counters<link_counters> shared_counts;
 
-    std::unique_ptr<link::stream> stream; // link thread's from here
+    std::atomic<bool> reading{true}; // somebody holds the reading side; the link thread begins
+    std::atomic<std::uint64_t> listened{};
+    bool pong_awaited{}; // compute thread's: when it last laid the reading side down
+
+    std::unique_ptr<link::stream> stream; // the reading side's from here
     message_reader reader;
     link_picture picture{};
     link_counters counts{};
@@ -371,6 +453,7 @@ private:
     std::size_t ping_bytes{};
     instant heard_at{}, pinged_at{}, payload_seen_at{};
     bool ping_open{};
+    bool over{}; // found by the reader: nothing comes or goes any more
 
     mutable std::mutex failure_mutex;
     std::string failure{"not connected yet"};

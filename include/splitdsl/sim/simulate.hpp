@@ -52,8 +52,7 @@ drive_result simulate(Policy policy, const edge_settings& settings, const link::
                        .timings = r.timings};
         result.counters.answer.settle(a, falls_back_v<Policy>);
         result.spread.add(a);
-        const bool own = r.source != answer_source::held && r.source != answer_source::preset;
-        result.broken_promises += r.answers != 1 || (r.covered && (!own || !r.on_time)) || r.foreign;
+        result.broken_promises += r.answers != 1 || (r.covered && (!is_own(r.source) || !r.on_time)) || r.foreign;
         each(r, before);
     }
     result.counters.frame = edge.counters();
