@@ -2,9 +2,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /// @file bench_policy.cpp
 /// Time of one policy decision. The promise: below one microsecond.
+#include "../tests/demo_deployment.hpp"
+
 #include <splitdsl/policy/sage.hpp>
 #include <splitdsl/policy/weighted.hpp>
-#include <splitdsl/radio/cellular.hpp>
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
@@ -19,24 +20,6 @@
 namespace {
 using namespace splitdsl;
 using namespace std::chrono_literals;
-
-deployment with_cuts(int cuts) {
-    deployment d;
-    d.cuts = cuts;
-    for (int k = 0; k < cuts; ++k) {
-        const duration head = 3ms + k * 1ms, tail = 25ms - head;
-        d.cut[k] = {{984.0 + 100 * k}, head, tail, 1ms, watts{4.3} * head, watts{4.3} * tail};
-    }
-    d.edge_total = 25ms;
-    d.edge_energy = watts{4.3} * 25ms;
-    d.input = {52'800};
-    d.cloud_total = 1200us;
-    d.reply = {68};
-    d.idle_power = {1.25};
-    d.radio = radio::lte;
-    d.deadline = 100ms;
-    return d;
-}
 
 struct spread { double least{}, median{}, p99{}, most{}; };
 
@@ -82,9 +65,9 @@ int main(int argc, char** argv) {
         report["policies"][name] = {{"least", s.least}, {"median", s.median}, {"p99", s.p99}, {"most", s.most}, {"offloaded_share", share}};
         fine = fine && s.median < 1000;
     };
-    row("sage", policy::sage{with_cuts(1)});
-    row("weighted, 1 cut", policy::weighted{with_cuts(1)});
-    row("weighted, 16 cuts", policy::weighted{with_cuts(max_cuts)});
+    row("sage", policy::sage{demo(1)});
+    row("weighted, 1 cut", policy::weighted{demo(1)});
+    row("weighted, 16 cuts", policy::weighted{demo(max_cuts)});
     if (!json_file.empty()) {
         std::ofstream file(json_file);
         file << report.dump(2) << '\n';

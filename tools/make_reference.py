@@ -23,7 +23,8 @@ MACHINERY = {"op"}  # headers of lang/ that hold no word
 GROUPS = {
     "Inputs": "input normalise",
     "Layers": "conv conv_transpose dense batch_norm relu relu6 leaky_relu hard_swish hard_sigmoid sigmoid tanh softmax"
-              " max_pool avg_pool global_pool upsample pad subsample flatten identity",
+              " max_pool avg_pool global_pool upsample pad pad_channels slice_channels subsample flatten identity"
+              " l2_normalise radix_softmax gdn igdn",
     "Joining": "residual projection add concat multiply select repeat named tap from",
     "Stages and cuts": "head tail bottleneck cut stream early_exit fan_in fan_out fuse",
 }

@@ -26,4 +26,8 @@ if chosen bench_compile; then
     echo "=== bench_compile"
     python3 benchmarks/bench_compile.py --json out/bench/bench_compile.json || failed=1
 fi
+if chosen bench_onnxruntime; then
+    echo "=== bench_onnxruntime"
+    python3 benchmarks/bench_onnxruntime.py --json out/bench/bench_onnxruntime.json || failed=1
+fi
 exit $failed

@@ -35,6 +35,7 @@ struct options {
     std::vector<std::uint64_t> seeds;
     std::uint64_t seed{1};
     int frames{600};
+    int real_time{};
     int serve_port{-1};
     std::string bind{"127.0.0.1"};
     bool simulate{}, no_road{}, self_test{}, profile{};
@@ -106,6 +107,7 @@ drive_record run(const options& o, const scenario& terms, const network_weights<
     plan.program = std::filesystem::read_symlink("/proc/self/exe").string();
     plan.seed = seed;
     plan.frames = o.frames;
+    plan.real_time = o.real_time;
     link::lte_drive look = terms.lte;
     look.length = std::max<duration>(from_seconds(plan.length_s() + 5), std::chrono::seconds{60});
     plan.trace = o.trace_file.empty() ? link::generate(look, seed) : link::link_trace::load(o.trace_file);
@@ -257,6 +259,7 @@ int main(int argc, char** argv) {
     app.add_option("--json", o.json_file, "write the report's JSON to this file instead");
     app.add_option("--frames-csv", o.frames_file, "write one line a frame to this file");
     app.add_flag("--simulate", o.simulate, "virtual time: no processes, no sockets, no waiting");
+    app.add_option("--real-time", o.real_time, "SCHED_FIFO priority of the edge's threads in a live drive, 1 to 99, if the system grants it; 0: none")->check(CLI::Range(0, 99))->capture_default_str();
     app.add_flag("--no-road", o.no_road, "with --simulate: times and energy only");
     app.add_flag("--profile", o.profile, "print the share of each stage (SAGE table 1) and stop");
     app.add_flag("--self-test", o.self_test, "load the weights, compare with what PyTorch gave for the input they carry, and stop");

@@ -26,6 +26,7 @@ struct drive_plan {
     std::string program{};                                  ///< this executable, for the cloud process
     std::uint64_t seed{1};
     int frames{600};
+    int real_time{};                                        ///< SCHED_FIFO priority of the edge's threads; 0: none
     splitdsl::link::link_trace trace{splitdsl::link::link_trace::constant({1e6})};
     splitdsl::device_profile device{};
     splitdsl::deployment costs{};
@@ -101,6 +102,7 @@ policy_record drive_live(const char* name, const drive_plan& plan, const splitds
     edge_options options;
     options.deadline = plan.terms.deadline;
     options.stage_times = plan.stage_times;
+    options.threads.real_time_priority = plan.real_time;
     options.link.probe_interval = plan.terms.probe_interval;
     options.link.ping_interval = std::min(options.link.ping_interval, plan.terms.probe_interval);
     options.link.probe_bytes = plan.terms.probe_bytes;
@@ -113,6 +115,7 @@ policy_record drive_live(const char* name, const drive_plan& plan, const splitds
     if (const edge_report r = edge.report(); !r.fits)
         std::fprintf(stderr, "drive: %s: this machine is too busy for the promise: head and a reserve of %.1f ms do not fit into %.0f ms\n", name, to_milliseconds(r.reserve),
                      to_milliseconds(r.deadline));
+    if (!edge.report().prepared) std::fprintf(stderr, "drive: %s: real-time priority %d was not granted; the drive goes on without it\n", name, plan.real_time);
     car vehicle{plan.seed};
     policy_record record;
     record.name = name;

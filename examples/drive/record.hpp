@@ -74,7 +74,7 @@ struct frame_record {
     double estimate_kbps{unknown};  ///< what the edge believed when it decided
     double threshold_kbps{unknown}; ///< r_th when it decided (SAGE)
     energy_by_scope energy_j{};
-    double lane_deviation_m{}; ///< of the car's centre from the commanded lane's
+    double lane_deviation_m{}; ///< of the car's centre from the commanded lane's; unknown without a road, as x_m and y_m are
     std::uint64_t bytes_up{};  ///< handed to the link for this frame, headers included
     double x_m{}, y_m{};       ///< where the car was
 };

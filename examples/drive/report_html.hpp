@@ -89,7 +89,7 @@ inline std::string tiles(const drive_record& d, const std::vector<policy_summary
     std::string missed = "missed " + std::string(s->misses == 1 ? "frame" : "frames") + " of " + number(s->frames);
     if (s->host_stalls > 0) missed += ", and " + plural(s->host_stalls, "host stall", "host stalls");
     text += tile(number(s->misses), missed, d.time_label(), s->misses == 0 ? "good" : "bad");
-    text += tile(number(s->p99, 1) + " ms", "99 of 100 answers came by then; the deadline is " + number(d.scenario.deadline_ms) + " ms",
+    text += tile(number(s->p99, 1) + " ms", "99 of 100 own answers came by then; the deadline is " + number(d.scenario.deadline_ms) + " ms",
                  d.time_label());
     const policy_summary* const base = find(all, "all_edge");
     if (base != nullptr && base != s) {
@@ -103,7 +103,9 @@ inline std::string tiles(const drive_record& d, const std::vector<policy_summary
     text += tile(percent(s->cloud_share()), "of the frames outside blackouts answered by the cloud", d.time_label());
     text += tile(number(s->lane_mean, 2) + " m",
                  "mean distance from the lane’s centre; "
-                     + (s->off_road == 0 ? std::string("never off the road") : "off the road " + plural(s->off_road, "time", "times")),
+                     + (!s->had_road() ? std::string("no road was drawn")
+                                       : s->off_road == 0 ? std::string("never off the road")
+                                                          : "off the road " + plural(s->off_road, "time", "times")),
                  d.road_label());
     return text + "</div>\n";
 }
@@ -170,7 +172,7 @@ inline std::string comparison(const drive_record& d, const std::vector<policy_su
                       n)
                 + "<small>" + source_words(s) + "<br>" + escape(svg::volume(static_cast<double>(s.bytes_up))) + " up</small></td>";
         text += "<td data-name=\"latency, ms (" + std::string(to_text(d.time_label())) + ")\"><b>" + number(s.p50, 1)
-                + "</b><small>median<br>p95 " + number(s.p95, 1) + "<br>p99 " + number(s.p99, 1) + "<br>max " + number(s.max, 1)
+                + "</b><small>median of own answers<br>p95 " + number(s.p95, 1) + "<br>p99 " + number(s.p99, 1) + "<br>max " + number(s.max, 1)
                 + "</small></td>";
         text += "<td class=\"wide\" data-name=\"energy, J (" + std::string(to_text(d.energy_label())) + ")\"><b>" + number(e.total(), 1)
                 + "</b>" + bar({{"b-compute", e.compute}, {"b-radio", e.radio}, {"b-idle", e.idle}}, most * n) + "<small>compute "
@@ -179,8 +181,9 @@ inline std::string comparison(const drive_record& d, const std::vector<policy_su
                 + "</small></td>";
         text += "<td data-name=\"off the lane’s centre (" + std::string(to_text(d.road_label())) + ")\"><b>" + number(s.lane_mean, 2)
                 + " m</b> mean<small>max " + number(s.lane_max, 2) + " m<br>"
-                + (s.off_road > 0 ? "<span class=\"bad\">off the road " + plural(s.off_road, "time", "times") + "</span>"
-                                  : std::string("never off the road"))
+                + (!s.had_road() ? std::string("no road was drawn")
+                   : s.off_road > 0 ? "<span class=\"bad\">off the road " + plural(s.off_road, "time", "times") + "</span>"
+                                    : std::string("never off the road"))
                 + "</small></td></tr>\n";
     }
     return text + "</tbody></table>\n"

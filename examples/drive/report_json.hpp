@@ -35,12 +35,13 @@ inline nlohmann::json policy_json(const drive_record& d, const policy_summary& s
                        {"p95", number_or_null(s.p95)},
                        {"p99", number_or_null(s.p99)},
                        {"max", number_or_null(s.max)},
+                       {"frames", s.latencies.size()},
                        {"label", to_text(d.time_label())}};
     j["bytes_up"] = s.bytes_up;
     j["energy_j"] = energy_json(s.energy_j[d.scope], d.scope, d.energy_label());
     j["lane_deviation_m"] = {
         {"mean", number_or_null(s.lane_mean)}, {"max", number_or_null(s.lane_max)}, {"label", to_text(d.road_label())}};
-    j["off_road"] = s.off_road;
+    j["off_road"] = s.had_road() ? nlohmann::json(s.off_road) : nlohmann::json(nullptr);
     j["late_dropped"] = s.late_dropped;
     j["duplicates_delivered"] = s.duplicates_delivered;
     // Beyond the schema: what the acceptance of a drive needs as well.

@@ -74,7 +74,7 @@ policy_record drive_simulated(const char* name, const drive_plan& plan, const sp
         const sim::frame_record f = edge.run_frame(static_cast<std::uint32_t>(k) + 1, start);
         if (with_road) {
             vehicle.look();
-            if (f.source != answer_source::held && f.source != answer_source::preset) {
+            if (is_own(f.source)) {
                 const auto spans = vehicle.inputs();
                 const void* inputs[3]{spans[0].data(), spans[1].data(), spans[2].data()};
                 const frame_memory memory{arena.data(), weights.bytes().data(), inputs, values.data()};
@@ -84,6 +84,10 @@ policy_record drive_simulated(const char* name, const drive_plan& plan, const sp
         }
         frame_record r = describe_frame(plan, vehicle, k, link, f.source, f.on_time, falls_back_v<Policy>, f.timings, f.cut, f.bytes_up);
         r.threshold_kbps = threshold(link);
+        if (!with_road) {
+            r.lane_deviation_m = r.x_m = r.y_m = unknown;
+            r.off_road = false;
+        }
         if (f.answers != 1) r.answered = false, r.miss = true;
         record.duplicates_delivered += f.answers > 1 || f.foreign;
         if (with_road) vehicle.act(control);

@@ -27,16 +27,17 @@ struct policy_summary {
     std::size_t misses{};      ///< without host stalls
     std::size_t host_stalls{}; ///< misses the host caused
     std::array<std::size_t, frame_sources> sources{};
-    double p50{unknown}, p95{unknown}, p99{unknown}, max{unknown}; ///< latency in ms, every frame
+    double p50{unknown}, p95{unknown}, p99{unknown}, max{unknown}; ///< latency in ms, of frames with an answer of their own
     std::uint64_t bytes_up{};
     energy_by_scope energy_j{};
     double lane_mean{unknown}, lane_max{unknown};
-    std::size_t off_road{};     ///< times the car left the road
+    std::size_t off_road{};     ///< times the car left the road; means nothing while `lane_mean` is unknown
     std::size_t clear_frames{}; ///< frames outside blackouts
     std::size_t clear_cloud{};  ///< of these, answered by the cloud
     std::uint64_t late_dropped{}, duplicates_dropped{}, duplicates_delivered{};
-    std::vector<double> latencies{}; ///< ascending
+    std::vector<double> latencies{}; ///< ascending; own answers only, for a held one may take no time at all
 
+    bool had_road() const { return !std::isnan(lane_mean); }
     std::size_t count(frame_source s) const { return sources[static_cast<std::size_t>(s)]; }
     /// Share of the frames outside blackouts that the cloud answered; `unknown` if there are none.
     double cloud_share() const { return clear_frames > 0 ? static_cast<double>(clear_cloud) / static_cast<double>(clear_frames) : unknown; }
@@ -55,15 +56,19 @@ inline policy_summary summarise(const policy_record& p) {
     s.duplicates_delivered = p.duplicates_delivered;
     bool was_off = false;
     double deviation = 0;
+    std::size_t on_a_road = 0;
     for (const frame_record& f : p.frames) {
         s.answered += f.answered ? 1 : 0;
         if (f.miss) ++(f.host_stall ? s.host_stalls : s.misses);
         ++s.sources[static_cast<std::size_t>(f.source)];
-        if (std::isfinite(f.latency_ms)) s.latencies.push_back(f.latency_ms);
+        if (f.source != frame_source::held && std::isfinite(f.latency_ms)) s.latencies.push_back(f.latency_ms);
         s.bytes_up += f.bytes_up;
         s.energy_j += f.energy_j;
-        deviation += f.lane_deviation_m;
-        s.lane_max = std::isnan(s.lane_max) ? f.lane_deviation_m : std::max(s.lane_max, f.lane_deviation_m);
+        if (std::isfinite(f.lane_deviation_m)) {
+            ++on_a_road;
+            deviation += f.lane_deviation_m;
+            s.lane_max = std::isnan(s.lane_max) ? f.lane_deviation_m : std::max(s.lane_max, f.lane_deviation_m);
+        }
         if (f.off_road && !was_off) ++s.off_road;
         was_off = f.off_road;
         if (!f.blackout) {
@@ -72,7 +77,7 @@ inline policy_summary summarise(const policy_record& p) {
         }
     }
     if (p.bytes_up > 0) s.bytes_up = p.bytes_up;
-    if (s.frames > 0) s.lane_mean = deviation / static_cast<double>(s.frames);
+    if (on_a_road > 0) s.lane_mean = deviation / static_cast<double>(on_a_road);
     std::sort(s.latencies.begin(), s.latencies.end());
     s.p50 = quantile(s.latencies, 0.50);
     s.p95 = quantile(s.latencies, 0.95);

@@ -63,10 +63,10 @@ inline std::string summary_table(const drive_record& d) {
     for (const auto source : {frame_source::edge, frame_source::cloud, frame_source::fallback, frame_source::held})
         row("answered by: " + std::string(to_text(source)), time, [&](const auto& s) { return number(s.count(source)); });
     row("cloud, outside blackouts", time, [](const auto& s) { return svg::percent(s.cloud_share(), 1); });
-    row("latency p50, ms", time, [](const auto& s) { return number(s.p50, 1); });
-    row("latency p95, ms", time, [](const auto& s) { return number(s.p95, 1); });
-    row("latency p99, ms", time, [](const auto& s) { return number(s.p99, 1); });
-    row("latency max, ms", time, [](const auto& s) { return number(s.max, 1); });
+    row("latency p50, own answers, ms", time, [](const auto& s) { return number(s.p50, 1); });
+    row("latency p95, own answers, ms", time, [](const auto& s) { return number(s.p95, 1); });
+    row("latency p99, own answers, ms", time, [](const auto& s) { return number(s.p99, 1); });
+    row("latency max, own answers, ms", time, [](const auto& s) { return number(s.max, 1); });
     row("sent", time, [](const auto& s) { return svg::volume(static_cast<double>(s.bytes_up)); });
     row("late replies dropped", time, [](const auto& s) { return number(s.late_dropped); });
     row("duplicates delivered", time, [](const auto& s) { return number(s.duplicates_delivered); });
@@ -84,7 +84,7 @@ inline std::string summary_table(const drive_record& d) {
     }
     row("lane deviation, mean, m", road, [](const auto& s) { return number(s.lane_mean, 3); });
     row("lane deviation, max, m", road, [](const auto& s) { return number(s.lane_max, 3); });
-    row("times off the road", road, [](const auto& s) { return number(s.off_road); });
+    row("times off the road", road, [](const auto& s) { return s.had_road() ? number(s.off_road) : number(unknown); });
     return detail::align(rows);
 }
 

@@ -32,7 +32,7 @@ struct settings {
     double generate_seconds{600};
     std::vector<std::string> blackouts, faults;
     std::string start{"first-connection"};
-    std::size_t buffer{16 * 1024};
+    std::int64_t buffer{16 * 1024}; // signed, so that a negative one is seen
     std::uint64_t seed{1};
     double seconds{};
     std::string json, port_file;
@@ -56,10 +56,28 @@ std::pair<std::string, std::uint16_t> host_and_port(const std::string& text) {
     return {host, static_cast<std::uint16_t>(port)};
 }
 
+/// Whether a connection to `host` reaches a port bound to `bind`, as far as the names tell.
+bool leads_here(const std::string& host, const std::string& bind) {
+    const auto this_machine = [](const std::string& h) { return h == "localhost" || h == "::1" || h.starts_with("127."); };
+    const bool any = bind == "0.0.0.0" || bind == "::";
+    return host == bind || (this_machine(host) && (any || this_machine(bind)));
+}
+
+void require_valid(const settings& s, const std::pair<std::string, std::uint16_t>& to) {
+    const auto refuse = [](const std::string& text) { throw splitdsl::option_error(text); };
+    if (s.buffer < 1024 || s.buffer > (1 << 30)) refuse("--buffer: expected 1024 to 1073741824 bytes, found " + std::to_string(s.buffer));
+    if (!(s.seconds >= 0 && s.seconds <= 1e9)) refuse("--seconds: expected 0 to 1e9, found " + std::to_string(s.seconds));
+    if (to.second == s.listen_port && leads_here(to.first, s.bind))
+        refuse("--to: expected another port than the relay's own, found " + s.target + " for both");
+    // Opened now already, so that nobody learns at the end of a long run that its report has nowhere to go.
+    if (!s.json.empty() && !std::ofstream{s.json, std::ios::app}) refuse("--json: expected a writable path, found " + s.json);
+}
+
 splitdsl::link::relay_options to_options(const settings& s) {
     using namespace splitdsl;
     link::relay_options o;
     std::tie(o.host, o.port) = host_and_port(s.target);
+    require_valid(s, {o.host, o.port});
     o.bind = s.bind;
     o.listen_port = s.listen_port;
     o.up = {.rate = kilobits_per_second(s.rate_up_kbps),
@@ -76,7 +94,7 @@ splitdsl::link::relay_options to_options(const settings& s) {
     for (const auto& b : s.blackouts) o.faults.push_back(blackout(b));
     for (const auto& f : s.faults) o.faults.push_back(link::parse_fault(f));
     o.start_on_first_connection = s.start == "first-connection";
-    o.buffer_bytes = s.buffer;
+    o.buffer_bytes = static_cast<std::size_t>(s.buffer);
     o.seed = s.seed;
     return o;
 }
@@ -117,7 +135,8 @@ int run(const settings& s) {
         std::this_thread::sleep_for(std::chrono::milliseconds{5});
     }
     const auto done = report(r, s);
-    if (!s.json.empty()) std::ofstream{s.json} << done.dump(2) << '\n';
+    if (!s.json.empty() && !(std::ofstream{s.json} << done.dump(2) << std::endl))
+        throw splitdsl::option_error("--json: expected a writable path, found " + s.json);
     if (!s.quiet) std::cout << done.dump() << std::endl;
     return 0;
 }

@@ -15,6 +15,12 @@ static_assert(payload_bytes<sage>("downlink") == -1);
 static_assert(output_shape<sage>() == shape{3, 1, 1});
 static_assert(macs<sage>("car") + macs<sage>("cloud") == macs<sage>());
 
+// A vector input, in every spelling.
+static_assert(input("speed", f32, 1).ops[0].size == shape{1, 1, 1});
+static_assert(input("speed", f32, values{2}).ops[0].size == shape{2, 1, 1});
+static_assert(input("speed", f32, {.count = 3}).ops[0].size == shape{3, 1, 1});
+static_assert(input("camera", f32, {3, 8, 9}).ops[0].size == shape{3, 8, 9});
+
 static_assert(check<fleet>);
 static_assert(resolved_of<fleet>.place_count == 2);
 static_assert(parameters_of<fleet>.count == 4 * 1 + 4 * 4 + 4 * 2 + 3 * 2 + 2, "stage convs, their norms, encoders, fusions, and ONE shared classifier");

@@ -74,13 +74,13 @@ struct three_tier {
 
 /// SAGE section 4.5: three cameras, three bottlenecks, one payload group, one control head.
 struct three_cameras {
-    static constexpr auto camera(text name) {
+    static constexpr auto camera(text name, text cut) {
         return input(name, u8, {.channels = 3, .height = 24, .width = 40}) | normalise(imagenet)
              | head("car", named(name, cbr("conv1", "bn1", 8, {.kernel = 3, .stride = 2})))
-             | bottleneck(name == "left" ? "left_up" : name == "centre" ? "centre_up" : "right_up", named(name, named("encode", conv(3, {.kernel = 3, .stride = 2}))), affine_u8());
+             | bottleneck(cut, named(name, named("encode", conv(3, {.kernel = 3, .stride = 2}))), affine_u8());
     }
     static constexpr auto graph() {
-        return fan_in("cameras", camera("left"), camera("centre"), camera("right"))
+        return fan_in("cameras", camera("left", "left_up"), camera("centre", "centre_up"), camera("right", "right_up"))
              | tail("cloud", cbr("mix", "bn", 24, {.kernel = 3}) | global_pool() | named("control", dense(3)));
     }
 };

@@ -217,7 +217,7 @@ TEST_CASE("report: misses, host stalls, sources, energy and lane deviation add u
     CHECK(s.count(frame_source::edge) == 2);
     CHECK(s.count(frame_source::fallback) == 1);
     CHECK(s.count(frame_source::held) == 1);
-    CHECK(s.p50 == 50);
+    CHECK(s.p50 == 60); // of the nine with an answer of their own
     CHECK(s.max == 100);
     CHECK(s.bytes_up == 1000);
     CHECK(s.off_road == 2); // times, not frames
@@ -337,6 +337,32 @@ TEST_CASE("report: text from outside is escaped, in the page and in its attribut
     CHECK(html.find("&lt;img src=x onerror=&quot;alert(&#39;&amp;&#39;)&quot;&gt;") != std::string::npos);
     d.trace = "\xff\xfe broken"; // not UTF-8: JSON replaces it
     CHECK_NOTHROW(nlohmann::json::parse(drive::report_json_text(d)));
+}
+
+TEST_CASE("report: held frames count in no latency, and without a road nothing is said of one") {
+    auto d = sample_drive(60);
+    for (auto& p : d.policies)
+        for (std::size_t i = 0; i < p.frames.size(); ++i) {
+            auto& f = p.frames[i];
+            f.source = i % 3 == 0 ? frame_source::held : frame_source::cloud;
+            f.latency_ms = i % 3 == 0 ? 0.01 : 40;
+            f.lane_deviation_m = f.x_m = f.y_m = drive::unknown;
+            f.off_road = false;
+        }
+    const auto s = drive::summarise(d.policies[0]);
+    CHECK(s.count(frame_source::held) == 20);
+    CHECK(s.p50 == 40);
+    CHECK(drive::quantile(s.latencies, 0.0) == 40);
+    CHECK_FALSE(s.had_road());
+    const auto j = drive::report_json(d)["policies"][d.policies[0].name];
+    CHECK(j["latency_ms"]["frames"] == 40);
+    CHECK(j["lane_deviation_m"]["mean"].is_null());
+    CHECK(j["lane_deviation_m"]["max"].is_null());
+    CHECK(j["off_road"].is_null());
+    CHECK(drive::report_html(d).find("never off the road") == std::string::npos);
+    for (auto& p : d.policies)
+        for (auto& f : p.frames) f.source = frame_source::held;
+    CHECK(drive::report_json(d)["policies"]["all_cloud"]["latency_ms"]["p99"].is_null());
 }
 
 TEST_CASE("report: drives without policies, frames, stages or finite numbers still give pages, tables and JSON") {

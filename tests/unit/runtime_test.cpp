@@ -7,6 +7,7 @@
 #include <splitdsl/runtime/answer_slot.hpp>
 #include <splitdsl/runtime/distribution.hpp>
 #include <splitdsl/runtime/frame_machine.hpp>
+#include <splitdsl/runtime/report.hpp>
 
 #include <cstdint>
 #include <memory>
@@ -443,6 +444,19 @@ TEST_CASE("quantiles of a distribution are right to within 3.2 percent") {
     CHECK(d->quantile(0.000001) < 1us);
     d->add(std::chrono::hours{100});
     CHECK(d->max() == std::chrono::hours{100});
+}
+
+TEST_CASE("latency is of own answers: held and preset ones are counted by source only") {
+    auto spread = std::make_unique<edge_distributions>();
+    for (int i = 0; i < 10; ++i) {
+        spread->add({.source = answer_source::cloud, .timings = {.total = 40ms}});
+        spread->add({.source = answer_source::held, .timings = {.total = 10us}});
+        spread->add({.source = answer_source::preset, .timings = {.total = 10us}});
+        spread->add({.source = answer_source::exit, .timings = {.total = 30ms}});
+    }
+    CHECK(spread->latency.count() == 20);
+    CHECK(spread->latency.quantile(0.0) > 29ms);
+    CHECK(spread->by_source[static_cast<std::size_t>(answer_source::held)].count() == 10);
 }
 
 TEST_CASE("a miss counts every answer after the deadline, and held ones too where no fallback was promised") {

@@ -269,6 +269,8 @@ TEST_CASE("hostile safetensors files are refused, each by the name of its defect
         {"a header of 2^64 - 1 bytes", with_length(good, UINT64_MAX), fault::header_too_large, "found 18446744073709551615"},
         {"a length that wraps when 8 is added", with_length(good, UINT64_MAX - 7), fault::header_too_large, "at most 100000000"},
         {"a length with the sign bit", with_length(good, 1ull << 63), fault::header_too_large, "found 9223372036854775808"},
+        {"a text", blob(40, std::byte{'t'}), fault::header_too_large, "looks like a text, not like safetensors"},
+        {"what torch.save writes", with_length(good, 0x1404034B50), fault::header_too_large, "torch.save"},
         {"a big-endian length", with_length(good, std::uint64_t{good.size() - 16} << 56), fault::header_too_large, "at most 100000000"},
         {"a length one short", with_length(good, good.size() - 17), fault::bad_json, "'}' was expected"},
         {"a file cut inside its header", cut_to(30), fault::header_past_end, "at most 22"},

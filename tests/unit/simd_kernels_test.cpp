@@ -2,232 +2,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /// @file simd_kernels_test.cpp
 /// Every SIMD kernel against plain loops, on odd sizes. Compiled once per instruction set; the name of each test carries it.
-///
-/// Around and between the tensors stand values that would show: padded lanes hold garbage, halos of results a mark that must stay.
-#include "../catch.hpp"
-
-#include <kernels/reference/reference.hpp>
-#include <kernels/simd/simd.hpp>
-#include <splitdsl/codec/affine.hpp>
-
-#include <algorithm>
-#include <cmath>
-#include <cstring>
-#include <functional>
-#include <limits>
-#include <random>
-#include <vector>
-
-namespace {
-
-namespace simd = splitdsl::kernels::simd;
-namespace reference = splitdsl::kernels::reference;
-using reference::planar;
-using simd::lanes;
-
-constexpr float garbage = 7.0e5F; // in padded lanes
-constexpr float mark = -123.25F;  // in the halo of results
-
-struct blocked {
-    simd::extent e;
-    simd::halo h;
-    std::vector<float> data;
-    std::ptrdiff_t row, block;
-
-    blocked(simd::extent extent, simd::halo around, float outside)
-        : e(extent), h(around), row(std::ptrdiff_t{h.left + e.width + h.right} * lanes), block(row * (h.top + e.height + h.bottom)) {
-        data.assign(static_cast<std::size_t>(block * simd::blocks_of(e.channels)), outside);
-    }
-    std::ptrdiff_t index(int c, int y, int x) const {
-        return (c / lanes) * block + (y + h.top) * row + std::ptrdiff_t{x + h.left} * lanes + c % lanes;
-    }
-    float& at(int c, int y, int x) { return data[static_cast<std::size_t>(index(c, y, x))]; }
-    float at(int c, int y, int x) const { return data[static_cast<std::size_t>(index(c, y, x))]; }
-    simd::view view() { return {data.data() + index(0, 0, 0), row, block}; }
-    simd::const_view read() const { return {data.data() + index(0, 0, 0), row, block}; }
-    int padded() const { return simd::blocks_of(e.channels) * lanes; }
-    bool frame_is(float outside) const {
-        for (int c = 0; c < padded(); ++c)
-            for (int y = -h.top; y < e.height + h.bottom; ++y)
-                for (int x = -h.left; x < e.width + h.right; ++x)
-                    if ((y < 0 || x < 0 || y >= e.height || x >= e.width) && !(at(c, y, x) == outside)) return false;
-        return true;
-    }
-};
-
-simd::extent extent_of(const planar& p) { return {p.channels, p.height, p.width}; }
-
-std::mt19937& engine() {
-    static std::mt19937 g(20231);
-    return g;
-}
-float uniform() { return std::uniform_real_distribution<float>(-1, 1)(engine()); }
-int whole(int low, int high) { return std::uniform_int_distribution<int>(low, high)(engine()); }
-std::vector<float> uniforms(std::size_t n) {
-    std::vector<float> v(n);
-    for (float& x : v) x = uniform();
-    return v;
-}
-planar image(int c, int h, int w) {
-    planar p(c, h, w);
-    for (float& x : p.data) x = uniform();
-    return p;
-}
-blocked to_blocked(const planar& p, simd::halo h) {
-    blocked b(extent_of(p), h, 0);
-    for (int c = 0; c < b.padded(); ++c)
-        for (int y = 0; y < p.height; ++y)
-            for (int x = 0; x < p.width; ++x) b.at(c, y, x) = c < p.channels ? p.at(c, y, x) : garbage;
-    return b;
-}
-/// An empty result with a marked frame of its own.
-blocked result(simd::extent e) { return blocked(e, {whole(0, 2), whole(0, 2), whole(0, 2), whole(0, 2)}, mark); }
-
-/// Largest difference, in units of the expected values' range (at least 1).
-double difference(const blocked& got, const planar& want) {
-    double worst = 0, range = 1;
-    for (const float v : want.data) range = std::max(range, std::abs(static_cast<double>(v)));
-    for (int c = 0; c < want.channels; ++c)
-        for (int y = 0; y < want.height; ++y)
-            for (int x = 0; x < want.width; ++x) {
-                const double d = std::abs(static_cast<double>(got.at(c, y, x)) - static_cast<double>(want.at(c, y, x)));
-                if (!(d <= worst)) worst = std::isnan(d) ? std::numeric_limits<double>::infinity() : d;
-            }
-    return worst / range;
-}
-
-/// Runs tasks [0, n) in random runs, in random order: results must not depend on it.
-void run_tasks(int n, const std::function<void(int, int)>& run) {
-    std::vector<std::pair<int, int>> parts;
-    for (int at = 0; at < n;) {
-        const int next = std::min(n, at + whole(1, 5));
-        parts.emplace_back(at, next);
-        at = next;
-    }
-    std::shuffle(parts.begin(), parts.end(), engine());
-    for (const auto& [first, last] : parts) run(first, last);
-}
-
-constexpr simd::activation activations[] = {simd::activation::none,       simd::activation::relu,         simd::activation::relu6,
-                                            simd::activation::leaky_relu, simd::activation::hard_swish,   simd::activation::hard_sigmoid,
-                                            simd::activation::sigmoid,    simd::activation::tanh};
-constexpr float slope = 0.125F;
-
-float activated(float x, simd::activation a) {
-    switch (a) {
-    case simd::activation::none: return x;
-    case simd::activation::relu: return reference::relu(x);
-    case simd::activation::relu6: return reference::relu6(x);
-    case simd::activation::leaky_relu: return reference::leaky_relu(x, slope);
-    case simd::activation::hard_swish: return reference::hard_swish(x);
-    case simd::activation::hard_sigmoid: return reference::hard_sigmoid(x);
-    case simd::activation::sigmoid: return reference::sigmoid(x);
-    case simd::activation::tanh: return reference::tanh(x);
-    }
-    return x;
-}
-planar activated(planar p, simd::activation a) {
-    for (float& x : p.data) x = activated(x, a);
-    return p;
-}
-
-enum class family { direct, grouped, depthwise, transposed };
-
-/// One convolution with random weights, scale, shift, addend and activation. Checks values, frame and that a second split agrees.
-void check_convolution(simd::conv_shape s, family kind) {
-    const bool transposed = kind == family::transposed;
-    const planar in = image(s.in_channels, s.in_height, s.in_width);
-    const int per_group = s.in_channels / s.groups;
-    auto weight = uniforms(static_cast<std::size_t>(s.out_channels) * static_cast<std::size_t>(per_group * s.kernel_h * s.kernel_w));
-    auto scale = uniforms(static_cast<std::size_t>(s.out_channels)), shift = uniforms(static_cast<std::size_t>(s.out_channels));
-    // sums of about 1, so that an activation that saturates does not narrow the range errors are measured against
-    for (float& x : weight) x *= 2 / std::sqrt(static_cast<float>(per_group * s.kernel_h * s.kernel_w));
-    const bool scales = whole(0, 1) == 1, shifts = whole(0, 2) != 0, adds = whole(0, 1) == 1;
-    const simd::activation act = activations[whole(0, 7)];
-
-    auto folded = weight;
-    const std::size_t taps = static_cast<std::size_t>(s.kernel_h * s.kernel_w);
-    for (std::size_t i = 0; i < folded.size() && scales; ++i) {
-        const std::size_t o = transposed ? i / taps % static_cast<std::size_t>(s.out_channels) : i / (taps * static_cast<std::size_t>(per_group));
-        folded[i] = static_cast<float>(static_cast<double>(folded[i]) * static_cast<double>(scale[o]));
-    }
-    const reference::window w{s.kernel_h, s.kernel_w, s.stride_h, s.stride_w, s.pad_top, s.pad_left, s.dilation_h, s.dilation_w, s.groups};
-    planar want = transposed ? reference::conv_transpose(in, s.out_channels, s.out_height, s.out_width, w, folded.data(), shifts ? shift.data() : nullptr)
-                             : reference::conv(in, s.out_channels, s.out_height, s.out_width, w, folded.data(), shifts ? shift.data() : nullptr);
-    const planar addend = image(s.out_channels, s.out_height, s.out_width);
-    if (adds) want = reference::add(want, addend);
-    want = activated(want, act);
-
-    simd::halo around{};
-    if (!transposed)
-        around = {s.pad_top, s.pad_left, std::max(0, (s.out_height - 1) * s.stride_h + s.dilation_h * (s.kernel_h - 1) + 1 - s.pad_top - s.in_height),
-                  std::max(0, (s.out_width - 1) * s.stride_w + s.dilation_w * (s.kernel_w - 1) + 1 - s.pad_left - s.in_width)};
-    around.top += whole(0, 1), around.right += whole(0, 1);
-    const blocked from = to_blocked(in, around);
-    const blocked more = to_blocked(addend, {1, 0, 0, 2});
-    const simd::epilogue then{act, slope, adds ? more.read() : simd::const_view{}};
-    const float* const sc = scales ? scale.data() : nullptr;
-    const float* const sh = shifts ? shift.data() : nullptr;
-
-    std::size_t size = 0;
-    int tasks = 0;
-    switch (kind) {
-    case family::direct: size = simd::direct_conv_packed_floats(s), tasks = simd::direct_conv_tasks(s); break;
-    case family::grouped: size = simd::grouped_conv_packed_floats(s), tasks = simd::grouped_conv_tasks(s); break;
-    case family::depthwise: size = simd::depthwise_conv_packed_floats(s), tasks = simd::depthwise_conv_tasks(s); break;
-    case family::transposed: size = simd::conv_transpose_packed_floats(s), tasks = simd::conv_transpose_tasks(s); break;
-    }
-    std::vector<float> packed(size + 1, mark);
-    blocked once = result(extent_of(want)), twice = once;
-    const auto run = [&](blocked& out, int first, int last) {
-        switch (kind) {
-        case family::direct: return simd::direct_conv(s, from.read(), out.view(), packed.data(), then, first, last);
-        case family::grouped: return simd::grouped_conv(s, from.read(), out.view(), packed.data(), then, first, last);
-        case family::depthwise: return simd::depthwise_conv(s, from.read(), out.view(), packed.data(), then, first, last);
-        case family::transposed: return simd::conv_transpose(s, from.read(), out.view(), packed.data(), then, first, last);
-        }
-    };
-    switch (kind) {
-    case family::direct: simd::pack_direct_conv(s, weight.data(), sc, sh, packed.data()); break;
-    case family::grouped: simd::pack_grouped_conv(s, weight.data(), sc, sh, packed.data()); break;
-    case family::depthwise: simd::pack_depthwise_conv(s, weight.data(), sc, sh, packed.data()); break;
-    case family::transposed: simd::pack_conv_transpose(s, weight.data(), sc, sh, packed.data()); break;
-    }
-    INFO("kind " << static_cast<int>(kind) << " in " << s.in_channels << "x" << s.in_height << "x" << s.in_width << " out " << s.out_channels << "x" << s.out_height << "x"
-                 << s.out_width << " kernel " << s.kernel_h << "x" << s.kernel_w << " stride " << s.stride_h << "," << s.stride_w << " pad " << s.pad_top << ","
-                 << s.pad_left << " dilation " << s.dilation_h << "," << s.dilation_w << " groups " << s.groups << " act " << static_cast<int>(act) << " adds " << adds);
-    run(once, 0, tasks);
-    run_tasks(tasks, [&](int first, int last) { run(twice, first, last); });
-    REQUIRE(packed[size] == mark);
-    REQUIRE(difference(once, want) < 2e-6 + 6e-8 * std::sqrt(per_group * s.kernel_h * s.kernel_w)); // f32 sums against double ones
-    REQUIRE(once.frame_is(mark));
-    bool same = true;
-    for (int c = 0; c < s.out_channels; ++c)
-        for (int y = 0; y < s.out_height; ++y)
-            for (int x = 0; x < s.out_width; ++x) same = same && once.at(c, y, x) == twice.at(c, y, x);
-    REQUIRE(same);
-}
-
-/// Completes a shape by its output size; false if nothing comes out.
-bool complete(simd::conv_shape& s) {
-    const auto out = [](int in, int pad, int k, int stride, int dilation) { return (in + 2 * pad - dilation * (k - 1) - 1) / stride + 1; };
-    if (s.in_height + 2 * s.pad_top < s.dilation_h * (s.kernel_h - 1) + 1 || s.in_width + 2 * s.pad_left < s.dilation_w * (s.kernel_w - 1) + 1) return false;
-    s.out_height = out(s.in_height, s.pad_top, s.kernel_h, s.stride_h, s.dilation_h);
-    s.out_width = out(s.in_width, s.pad_left, s.kernel_w, s.stride_w, s.dilation_w);
-    return true;
-}
-
-/// A vector kernel over whole tensors: `run` is called for both splits, results must agree with `want` and leave the frame alone.
-void check_rows(const planar& want, int tasks, double tolerance, const std::function<void(const simd::view&, int, int)>& run) {
-    blocked once = result(extent_of(want)), twice = once;
-    run(once.view(), 0, tasks);
-    run_tasks(tasks, [&](int first, int last) { run(twice.view(), first, last); });
-    REQUIRE(difference(once, want) <= tolerance);
-    REQUIRE(difference(twice, want) <= tolerance);
-    REQUIRE(once.frame_is(mark));
-}
-
-} // namespace
+#include "kernel_cases.hpp"
 
 TEST_CASE("a direct convolution equals plain loops for every kernel in use, " SPLITDSL_ARCH_NAME) {
     struct window {
@@ -461,6 +236,55 @@ TEST_CASE("softmax over channels equals plain loops, large values included, " SP
         }
 }
 
+TEST_CASE("softmax over splits equals plain loops, whole vectors or not, " SPLITDSL_ARCH_NAME) {
+    for (int i = 0; i < 90; ++i) {
+        const int radix = whole(1, 4), cardinality = whole(1, 3), each = i % 3 == 0 ? lanes * whole(1, 2) : whole(1, 20);
+        planar in = image(radix * cardinality * each, whole(1, 3), whole(1, 3));
+        for (float& x : in.data) x *= i % 2 == 0 ? 1.0F : 500.0F;
+        const blocked from = to_blocked(in, {0, 1, 0, 0});
+        const simd::extent e = extent_of(in);
+        check_rows(reference::radix_softmax(in, radix, cardinality), simd::radix_softmax_tasks(e), 1e-6,
+                   [&](const simd::view& out, int first, int last) { simd::radix_softmax(e, radix, cardinality, from.read(), out, first, last); });
+    }
+}
+
+TEST_CASE("unit length a pixel equals plain loops, pixels of zeros included, " SPLITDSL_ARCH_NAME) {
+    for (int channels = 1; channels <= 40; ++channels) {
+        planar in = image(channels, whole(1, 4), whole(1, 5));
+        for (int c = 0; c < channels; ++c) in.at(c, 0, 0) = 0;
+        const auto weight = uniforms(static_cast<std::size_t>(channels));
+        std::vector<float> packed(simd::l2_normalise_packed_floats(channels));
+        simd::pack_l2_normalise(channels, weight.data(), packed.data());
+        const blocked from = to_blocked(in, {1, 0, 0, 1});
+        for (const float least : {1e-12F, 0.5F})
+            check_rows(reference::l2_normalise(in, weight.data(), least), simd::l2_normalise_tasks(extent_of(in)), 1e-6,
+                       [&](const simd::view& out, int first, int last) { simd::l2_normalise(extent_of(in), from.read(), out, packed.data(), least, first, last); });
+    }
+}
+
+TEST_CASE("the two ends of a generalised divisive normalisation equal plain loops, " SPLITDSL_ARCH_NAME) {
+    for (int i = 0; i < 40; ++i) {
+        const planar in = image(whole(1, 30), whole(1, 6), whole(1, 9));
+        planar by = image(in.channels, in.height, in.width);
+        for (float& x : by.data) x = 0.25F + std::abs(x);
+        const blocked from = to_blocked(in, {}), divisor = to_blocked(by, {1, 1, 1, 1});
+        const simd::extent e = extent_of(in);
+        for (const bool squared : {false, true}) {
+            planar want = in;
+            for (float& x : want.data) x = squared ? x * x : std::abs(x);
+            check_rows(want, simd::row_tasks(e), 0, [&](const simd::view& out, int first, int last) { simd::magnitude(e, from.read(), out, squared, first, last); });
+            for (const bool inverse : {false, true}) {
+                for (std::size_t k = 0; k < want.data.size(); ++k) {
+                    const float d = squared ? std::sqrt(by.data[k]) : by.data[k];
+                    want.data[k] = inverse ? in.data[k] * d : in.data[k] / d;
+                }
+                check_rows(want, simd::row_tasks(e), 1e-6,
+                           [&](const simd::view& out, int first, int last) { simd::divisive(e, from.read(), divisor.read(), out, {squared, inverse}, first, last); });
+            }
+        }
+    }
+}
+
 TEST_CASE("upsampling equals plain loops, nearest and bilinear, " SPLITDSL_ARCH_NAME) {
     for (int i = 0; i < 90; ++i) {
         simd::upsample_shape s;
@@ -485,6 +309,17 @@ TEST_CASE("padding and subsampling equal plain loops, " SPLITDSL_ARCH_NAME) {
         const planar few = reference::subsample(in, every_h, every_w);
         check_rows(few, simd::row_tasks(extent_of(few)), 0,
                    [&](const simd::view& out, int first, int last) { simd::subsample(extent_of(few), every_h, every_w, from.read(), out, first, last); });
+    }
+}
+
+TEST_CASE("channels of zeros stand where plain loops put them, " SPLITDSL_ARCH_NAME) {
+    for (int i = 0; i < 60; ++i) {
+        const planar in = image(i % 3 == 0 ? lanes * whole(1, 3) : whole(1, 40), whole(1, 6), whole(1, 9));
+        const int before = i % 2 == 0 ? lanes * whole(0, 2) : whole(0, 20), after = whole(0, 40);
+        const planar want = reference::pad_channels(in, before, after);
+        const blocked from = to_blocked(in, {0, 1, 0, 1});
+        check_rows(want, simd::row_tasks(extent_of(want)), 0,
+                   [&](const simd::view& out, int first, int last) { simd::pad_channels(extent_of(want), in.channels, before, from.read(), out, first, last); });
     }
 }
 

@@ -10,8 +10,8 @@ namespace splitdsl {
 
 enum class code : int {
     fine = 0,
-    SD101 = 101, SD102, SD103, SD104,
-    SD201 = 201, SD202, SD203, SD204, SD205, SD206, SD207, SD208, SD209, SD210, SD211, SD212, SD213, SD214, SD215, SD216,
+    SD101 = 101, SD102, SD103, SD104, SD105,
+    SD201 = 201, SD202, SD203, SD204, SD205, SD206, SD207, SD208, SD209, SD210, SD211, SD212, SD213, SD214, SD215, SD216, SD217,
     SD301 = 301, SD302, SD303, SD304, SD305, SD306, SD307, SD308, SD309, SD310, SD311, SD312, SD313, SD314
 };
 
@@ -28,6 +28,12 @@ template <std::int64_t Number> struct expected {};
 template <std::int64_t Number> struct found {};
 
 namespace detail {
+
+/// A declaration that does not compile has neither ops nor numbers to print; the compiler's own reason follows.
+template <class Network, bool Declared>
+struct diagnose_graph {
+    static_assert(Declared, "splitdsl SD105: a network has no graph(), or its graph() is not a constant expression; the compiler says why next to this. Make it `static constexpr auto graph()` out of the library's words.");
+};
 
 template <class Network, code C, class At, class Expected, class Found>
 struct diagnose {
@@ -52,6 +58,7 @@ struct diagnose {
     static_assert(C != code::SD214, "splitdsl SD214: padding is negative; see at_op<> and found<>. Crop with a stride or a smaller input instead.");
     static_assert(C != code::SD215, "splitdsl SD215: the branches of a select differ in shape; see at_op<>, expected<> and found<> (elements). End them with layers of one size.");
     static_assert(C != code::SD216, "splitdsl SD216: the same input is declared twice with different sizes or types; see at_op<>, expected<> and found<> (elements).");
+    static_assert(C != code::SD217, "splitdsl SD217: a slice asks for channels that its tensor does not have; see at_op<>, expected<> (channels there are) and found<> (the last one asked for, or a negative first or count).");
     static_assert(C != code::SD301, "splitdsl SD301: an op has nothing to read; see at_op<>. Begin the network with input(...), a branch with input(...) or from(...).");
     static_assert(C != code::SD302, "splitdsl SD302: a network computes nothing behind its last cut; see at_op<>. End it with tail(...), or drop the cut.");
     static_assert(C != code::SD303, "splitdsl SD303: a tensor crosses a cut or a border between places without being declared; see at_op<> (its reader), expected<> (its producer) and found<> (bytes that would travel). End the stage with a bottleneck or list the tap: bottleneck(..., carry(\"tap\")).");

@@ -4,6 +4,7 @@
 /// A small strict reader for tables of facts: comma-separated, one known header line, bounded in every direction.
 #pragma once
 
+#include <splitdsl/detail/csv.hpp>
 #include <splitdsl/error.hpp>
 
 #include <array>
@@ -22,7 +23,8 @@ namespace splitdsl {
 /// A table read by `read_facts_table`: cells as text, each row with the file's line it stood on.
 ///
 /// The form: lines that start with # are comments; the first other line is the header and must be the expected one; a cell holds
-/// printable ASCII or UTF-8, no comma and no quotation mark, and may be empty where the reader of the table allows it.
+/// printable ASCII or UTF-8, no comma and no quotation mark, and may be empty where the reader of the table allows it. It may stand in
+/// quotation marks and have blanks around it; lines may end as on Windows.
 struct facts_table {
     struct row {
         std::size_t line{};
@@ -74,31 +76,34 @@ inline facts_table read_facts_table(std::istream& in, std::string name, std::str
         const std::string here = table.name + ", line " + std::to_string(number) + ": ";
         if (in.bad() || (in.fail() && !in.eof())) throw trace_error(here + "expected at most " + std::to_string(max_facts_line) + " characters, found more");
         std::string_view line(buffer.data(), in.eof() ? got : got - 1);
-        if (line.ends_with('\r')) line.remove_suffix(1);
-        for (const char c : line)
-            if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f || c == '"')
-                throw trace_error(here + "expected printable text without quotation marks, found character " + std::to_string(static_cast<unsigned char>(c)));
+        if (number == 1 && line.starts_with("\xEF\xBB\xBF")) line.remove_prefix(3);
+        line = detail::trimmed(line);
+        const auto require_printable = [&](std::string_view what, char other) {
+            for (const char c : what)
+                if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f || c == other)
+                    throw trace_error(here + "expected printable text without quotation marks inside a cell, found character " + std::to_string(static_cast<unsigned char>(c)));
+        };
+        require_printable(line, '\x7f');
         if (line.starts_with('#') || line.empty()) {
             if (++comments > max_facts_rows) throw trace_error(here + "expected at most " + std::to_string(max_facts_rows) + " comments, found more");
             if (in.eof()) break;
             continue;
         }
+        facts_table::row r{number, {}};
+        r.cells.reserve(columns);
+        for (std::size_t from = 0;;) {
+            const std::size_t comma = line.find(',', from);
+            r.cells.emplace_back(detail::bare_cell(line.substr(from, comma == std::string_view::npos ? comma : comma - from)));
+            require_printable(r.cells.back(), '"');
+            if (comma == std::string_view::npos) break;
+            from = comma + 1;
+        }
         if (table.header.empty()) {
-            if (line != expected_header)
-                throw trace_error(here + "expected the header '" + std::string(expected_header) + "', found '" + std::string(line) + "'");
-            table.header = line;
-            columns = 1;
-            for (const char c : line) columns += c == ',' ? 1 : 0;
+            for (const std::string& cell : r.cells) table.header += (&cell == r.cells.data() ? "" : ",") + cell;
+            if (table.header != expected_header)
+                throw trace_error(here + "expected the header '" + std::string(expected_header) + "', found '" + table.header + "'");
+            columns = r.cells.size();
         } else {
-            facts_table::row r{number, {}};
-            r.cells.reserve(columns);
-            std::size_t from = 0;
-            for (;;) {
-                const std::size_t comma = line.find(',', from);
-                r.cells.emplace_back(line.substr(from, comma == std::string_view::npos ? comma : comma - from));
-                if (comma == std::string_view::npos) break;
-                from = comma + 1;
-            }
             if (r.cells.size() != columns)
                 throw trace_error(here + "expected " + std::to_string(columns) + " cells, found " + std::to_string(r.cells.size()));
             if (table.rows.size() == max_facts_rows)
@@ -113,6 +118,7 @@ inline facts_table read_facts_table(std::istream& in, std::string name, std::str
 
 /// Reads a table from a file. Refused as above, and a file that cannot be opened.
 inline facts_table read_facts_table(const std::string& path, std::string_view expected_header) {
+    if (detail::is_folder(path)) throw trace_error(path + ": expected a csv file, found a folder");
     std::ifstream file(path, std::ios::binary);
     if (!file) throw trace_error(path + ": expected a readable file, found none");
     return read_facts_table(file, path, expected_header);

@@ -7,14 +7,42 @@
 #include <splitdsl/check/codes.hpp>
 #include <splitdsl/lang/op.hpp>
 
+#include <type_traits>
+
 namespace splitdsl {
 
 inline constexpr int max_places = 8;
 inline constexpr int max_labels = 256;
 
+namespace detail {
+
+template <class Network>
+inline constexpr bool declares_a_graph = requires { typename std::bool_constant<(Network::graph(), true)>; };
+/// Where the compiler says why.
+template <class Network>
+struct reason { enum : int { is_constant = (Network::graph(), 0) }; };
+
+template <class Network, bool Declared = declares_a_graph<Network>>
+struct declaration {
+    static constexpr auto value = Network::graph();
+};
+/// One sentence and the compiler's reason; then a stand-in in order, so that no later pass complains as well.
+template <class Network>
+struct declaration<Network, false> {
+    static_assert(sizeof(diagnose_graph<Network, false>) > 0);
+    static_assert(sizeof(reason<Network>) > 0);
+    static constexpr body<1> value = [] {
+        op o = beginning(op_kind::input, "x");
+        o.size = {1, 1, 1};
+        return single(o);
+    }();
+};
+
+} // namespace detail
+
 /// A network's declaration, evaluated once. Every pass has a constexpr variable of its own: clang counts steps per evaluation.
 template <class Network>
-inline constexpr auto graph_of = Network::graph();
+inline constexpr auto graph_of = detail::declaration<Network>::value;
 
 namespace graph {
 
@@ -32,7 +60,8 @@ constexpr text type_name() {
 /// Ops that only hand their operand on.
 constexpr bool is_alias(op_kind k) { return k == op_kind::identity || k == op_kind::from || k == op_kind::output; }
 constexpr bool has_weights(op_kind k) {
-    return k == op_kind::conv || k == op_kind::conv_transpose || k == op_kind::dense || k == op_kind::batch_norm;
+    return k == op_kind::conv || k == op_kind::conv_transpose || k == op_kind::dense || k == op_kind::batch_norm ||
+           k == op_kind::l2_normalise || k == op_kind::gdn;
 }
 constexpr bool is_activation(op_kind k) { return k >= op_kind::relu && k <= op_kind::tanh; }
 
@@ -224,6 +253,7 @@ constexpr resolved<N, S> resolve(const body<N, S>& g) {
         }
         read(r.a[i], here);
         read(r.b[i], here);
+        if (o.kind == op_kind::gdn) r.has_bias[i] = true;       // beta
         if (o.kind == op_kind::conv || o.kind == op_kind::conv_transpose || o.kind == op_kind::dense) {
             const int next_op = r.readers[i] == 1 ? r.reader[i] : -1;
             const bool normalised = next_op >= 0 && next_op < static_cast<int>(N) && ops[static_cast<std::size_t>(next_op)].kind == op_kind::batch_norm;

@@ -9,6 +9,9 @@
 namespace splitdsl {
 
 /// Where a convolution looks. `pad` defaults to "same at stride 1": dilation * (kernel - 1) / 2 on every side.
+///
+/// C++ wants `.name = value` in the order of the members, here and in every other word's options: `{.kernel = 3, .stride = 2}` compiles,
+/// `{.stride = 2, .kernel = 3}` does not (clang only warns). What is left out keeps its default.
 struct window {
     extent kernel{1};
     extent stride{1};

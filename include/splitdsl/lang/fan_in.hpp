@@ -12,7 +12,15 @@ namespace splitdsl {
 /// concatenated along the channels at the next stage. Bottlenecks inside form one payload group called `name` (SAGE section 4.5).
 ///
 /// ```cpp
-/// fan_in("cameras", camera("left"), camera("centre"), camera("right")) | tail("cloud", ...)
+/// // A function of the user's: every camera is alike but for its name and its cut's, which are used once each.
+/// constexpr auto camera(text name, text cut) {
+///     return input(name, u8, {.channels = 3, .height = 24, .width = 40}) | normalise(imagenet)
+///          | head("car", named(name, named("conv1", conv(8, {.kernel = 3, .stride = 2})) | relu()))
+///          | bottleneck(cut, named(name, named("encode", conv(3, {.kernel = 3, .stride = 2}))), affine_u8());
+/// }
+/// // in graph():
+/// fan_in("cameras", camera("left", "left_up"), camera("centre", "centre_up"), camera("right", "right_up"))
+///     | tail("cloud", global_pool() | named("control", dense(3)))
 /// ```
 template <class... Parts>
 constexpr auto fan_in(text name, const Parts&... parts) {

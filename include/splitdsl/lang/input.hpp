@@ -13,6 +13,7 @@ struct image {
     int channels{}, height{}, width{};
     image_layout layout{image_layout::chw};     ///< memory order of the caller's buffer
 };
+
 /// A vector of `count` values: a speed, a command.
 struct values { int count{}; };
 
@@ -32,11 +33,17 @@ constexpr body<1> input(text name, element_type element, image of) {
 }
 
 /// Declares a vector input, (count, 1, 1). As u8 it is a command (see `select`).
+///
+/// ```cpp
+/// input("speed", f32, values{1})      // (1, 1, 1)
+/// input("command", u8, 1)             // the same size, shorter
+/// ```
 constexpr body<1> input(text name, element_type element, values of) {
     op o = detail::beginning(op_kind::input, name);
     o.element = element;
     o.size = {of.count, 1, 1};
     return detail::single(o);
 }
+constexpr body<1> input(text name, element_type element, int count) { return input(name, element, values{count}); }
 
 } // namespace splitdsl

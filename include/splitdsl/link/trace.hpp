@@ -4,6 +4,7 @@
 /// A link's rate over time, recorded or generated: what the virtual link and the relay replay.
 #pragma once
 
+#include <splitdsl/detail/csv.hpp>
 #include <splitdsl/detail/xoshiro.hpp>
 #include <splitdsl/error.hpp>
 #include <splitdsl/units.hpp>
@@ -77,7 +78,8 @@ public:
         return {{{duration{0}, static_cast<std::uint64_t>(std::llround(rate.value))}}, std::chrono::seconds{1}};
     }
 
-    /// Reads `time_s` and one named column of kilobits per second. The first row's time becomes 0.
+    /// Reads `time_s` and one named column of kilobits per second. The first row's time becomes 0. Cells may stand in quotation marks and
+    /// have blanks around them; lines may end as on Windows.
     static link_trace parse(std::string_view text, std::string_view name = "trace", std::string_view column = "up_kbps");
     static link_trace load(const std::string& path, std::string_view column = "up_kbps");
 
@@ -165,15 +167,14 @@ public:
         return shown + (s.size() > 40 ? "...\"" : "\"");
     }
 
-    /// False at the end of the text; empty lines at the end are not lines.
+    /// False at the end of the text; empty and blank lines at the end are not lines.
     bool next_line() {
-        if (rest.find_first_not_of("\r\n") == std::string_view::npos) return false;
+        if (rest.find_first_not_of(" \t\r\n") == std::string_view::npos) return false;
         ++line_number;
         const std::size_t end = std::min(rest.find('\n'), rest.size());
         if (end > link_trace::max_line) refuse("a line of at most 4096 characters", std::to_string(end));
         line = rest.substr(0, end);
         rest.remove_prefix(std::min(end + 1, rest.size()));
-        if (line.ends_with('\r')) line.remove_suffix(1);
         return true;
     }
 
@@ -184,10 +185,7 @@ public:
         for (;;) {
             if (cells.size() == link_trace::max_columns) refuse("at most 64 columns", "more");
             const std::size_t comma = left.find(',');
-            std::string_view cell = left.substr(0, comma);
-            while (cell.starts_with(' ')) cell.remove_prefix(1);
-            while (cell.ends_with(' ')) cell.remove_suffix(1);
-            cells.push_back(cell);
+            cells.push_back(splitdsl::detail::bare_cell(left.substr(0, comma)));
             if (comma == std::string_view::npos) return;
             left.remove_prefix(comma + 1);
         }
@@ -252,6 +250,7 @@ inline link_trace link_trace::parse(std::string_view text, std::string_view name
 }
 
 inline link_trace link_trace::load(const std::string& path, std::string_view column) {
+    if (splitdsl::detail::is_folder(path)) throw trace_error(path + ": expected a csv file, found a folder");
     std::ifstream file{path, std::ios::binary | std::ios::ate};
     const std::streamoff size = file ? static_cast<std::streamoff>(file.tellg()) : -1;
     if (size < 0) throw trace_error(path + ": expected a readable csv file, found none");

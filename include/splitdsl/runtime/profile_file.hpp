@@ -108,6 +108,7 @@ inline void save_profile(const std::string& path, const saved_profile& profile) 
 /// if (profile.fingerprint != net.fingerprint) measure_again();
 /// ```
 inline saved_profile load_profile(const std::string& path) {
+    if (std::filesystem::is_directory(path)) throw option_error("profile " + path + ": a file was expected, found a folder");
     std::ifstream file(path, std::ios::binary);
     if (!file) throw option_error("profile " + path + ": cannot be opened");
     std::vector<std::byte> content(largest_profile + 1);

@@ -72,12 +72,21 @@ inline std::uint64_t content_digest(const safetensors& file) noexcept { return c
 
 namespace detail {
 
+/// What a file is that begins with no header's length; empty if there is no telling.
+inline std::string_view seems_to_be(std::span<const std::byte, 8> prefix) {
+    const auto at = [&](std::size_t i) { return static_cast<char>(prefix[i]); };
+    if (at(0) == 'P' && at(1) == 'K') return ": it looks like a zip archive, as torch.save writes it, not like safetensors";
+    for (std::size_t i = 0; i < 8; ++i)
+        if ((at(i) < ' ' || at(i) > '~') && at(i) != '\n' && at(i) != '\r' && at(i) != '\t') return "";
+    return ": it looks like a text, not like safetensors";
+}
 /// Checks the header's length against the whole size.
 inline std::uint64_t header_size(std::span<const std::byte, 8> prefix, std::uint64_t whole, const std::string& where) {
     const std::uint64_t size = load_u64(prefix.data());
     if (size > largest_safetensors_header)
         throw safetensors_error(safetensors_fault::header_too_large,
-                                where + ": a header of at most 100000000 bytes was expected, found " + std::to_string(size));
+                                where + ": a header of at most 100000000 bytes was expected, found "
+                                    + std::to_string(size) + std::string(seems_to_be(prefix)));
     if (size > whole - 8)
         throw safetensors_error(safetensors_fault::header_past_end, where + ": a header of at most " + std::to_string(whole - 8)
                                                                         + " bytes (the rest of the file) was expected, found "

@@ -37,15 +37,17 @@ bool is_ignored(std::string_view name) {
     return false;
 }
 
-/// One number for a set of parameters, equal on both sides of a link or the handshake refuses. Depends on names, shapes and values.
+/// A dense layer's weight (out, in) where a 1x1 convolution's (out, in, 1, 1) is wanted: the same values in the same order.
+inline bool is_dense_form(const std::vector<std::uint64_t>& found, const std::vector<std::uint64_t>& wanted) {
+    return found.size() == 2 && wanted.size() == 4 && wanted[2] == 1 && wanted[3] == 1 && found[0] == wanted[0] && found[1] == wanted[1];
+}
+
+/// One number for a set of parameters, equal on both sides of a link or the handshake refuses: that of a file which holds them as F32.
 inline std::uint64_t digest_of(const std::vector<parameter>& names, const std::vector<std::vector<float>>& values) {
-    std::uint64_t h = 0xCBF29CE484222325ULL;
-    for (std::size_t i = 0; i < names.size(); ++i) {
-        h = graph::mix(h, text{names[i].name});
-        for (const int d : names[i].dims) h = graph::mix(h, static_cast<std::uint64_t>(d));
-        for (const float v : values[i]) h = (h ^ std::bit_cast<std::uint32_t>(v)) * 0x100000001B3ULL;
-    }
-    return h;
+    std::vector<tensor_view> tensors;
+    for (std::size_t i = 0; i < names.size(); ++i)
+        tensors.push_back({names[i].name, tensor_type::float32, {names[i].dims.begin(), names[i].dims.end()}, bytes_of_floats(values[i])});
+    return content_digest(tensors);
 }
 
 } // namespace detail
@@ -83,6 +85,7 @@ private:
 
 /// Takes a network's parameters out of a file's tensors. Every difference is listed in one `weights_error`: missing, mis-shaped,
 /// mis-typed (F32, F16 and BF16 are taken) and extra tensors, except those on the network's documented ignore list.
+/// A dense layer's (out, in) weight is taken for a 1x1 convolution, which is how such layers are declared that run on many vectors at once.
 template <class Network>
 std::vector<std::vector<float>> match_weights(const safetensors& file, const std::string& where) {
     std::string wrong;
@@ -101,7 +104,7 @@ std::vector<std::vector<float>> match_weights(const safetensors& file, const std
             continue;
         }
         const std::vector<std::uint64_t> found(t->shape.begin(), t->shape.end());
-        if (found != wanted) {
+        if (found != wanted && !detail::is_dense_form(found, wanted)) {
             note(p.name + " should have shape " + detail::shape_words(wanted) + ", found " + detail::shape_words(found));
             continue;
         }
@@ -116,15 +119,19 @@ std::vector<std::vector<float>> match_weights(const safetensors& file, const std
             note(e.what());
         }
     }
+    bool wrapped = !file.tensors().empty();
     for_each_tensor(file, [&](const auto& t) {
         const std::string name{t.name};
+        wrapped = wrapped && name.starts_with("module.");
         for (const parameter& p : names)
             if (p.name == name) return;
         if (!detail::is_ignored<Network>(name)) note(name + " is not part of the network");
     });
+    if (differences > 20) wrong += "\n  ...";
+    if (wrapped) wrong += "\n  every name in the file begins with \"module.\": it was saved from a DataParallel. Save model.module.state_dict(), or strip the prefix";
     if (differences > 0)
         throw weights_error(where + " does not fit " + std::string(graph::type_name<Network>()) + " (" + std::to_string(names.size()) + " parameters expected), " +
-                            std::to_string(differences) + (differences == 1 ? " difference:" : " differences:") + wrong + (differences > 20 ? "\n  ..." : ""));
+                            std::to_string(differences) + (differences == 1 ? " difference:" : " differences:") + wrong);
     return values;
 }
 

@@ -1,0 +1,185 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file energy_test.cpp
+/// Radios, integration, meters and device profiles: what energy figures rest on.
+#include "catch.hpp"
+
+#include <splitdsl/energy/device_profile.hpp>
+#include <splitdsl/energy/meter.hpp>
+#include <splitdsl/energy/simpson.hpp>
+#include <splitdsl/radio/cellular.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <limits>
+#include <random>
+#include <sstream>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+using namespace splitdsl;
+using namespace std::chrono_literals;
+
+TEST_CASE("radios: power is slope times rate plus base, and names find them") {
+    CHECK(radio::lte.transmitting(megabits_per_second(2)).value == Approx(2 * 0.43839 + 1.28804));
+    CHECK(radio::umts_3g.receiving(megabits_per_second(1)).value == Approx(0.12212 + 0.81788));
+    CHECK(radio::find("wifi")->power.base_mw == 132.86);
+    CHECK(radio::find("5g_mmwave")->power.uplink_mw_per_mbps == 8.88);
+    CHECK(radio::find("6g") == nullptr);
+    CHECK(radio::lte.uplink_mw_per_mbps / radio::lte_2021.uplink_mw_per_mbps == Approx(5.7).margin(0.05));
+    CHECK(radio::without_base(radio::nr_mmwave).transmitting(megabits_per_second(100)).value == Approx(0.888));
+}
+
+TEST_CASE("Simpson's rule is exact for parabolas at any spacing and for cubics at even spacing") {
+    const auto record = [](std::vector<int> at_ms, auto power) {
+        std::vector<power_sample> s;
+        for (const int ms : at_ms) s.push_back({std::chrono::milliseconds{ms}, {power(ms / 1000.0)}});
+        return s;
+    };
+    const auto parabola = [](double t) { return 2 + 3 * t - 4 * t * t; };
+    const auto parabola_integral = [](double t) { return 2 * t + 1.5 * t * t - 4 * t * t * t / 3; };
+    for (const auto& at : {std::vector{0, 100, 350}, std::vector{0, 5, 300, 301, 900}, std::vector{0, 70, 200, 1000}, std::vector{0, 10, 400, 450, 800, 990}}) {
+        INFO("samples: " << at.size());
+        CHECK(integrate_simpson(record(at, parabola)).value == Approx(parabola_integral(at.back() / 1000.0)).epsilon(1e-12));
+    }
+    const auto cubic = [](double t) { return 1 + t * t * t; };
+    CHECK(integrate_simpson(record({0, 250, 500, 750, 1000}, cubic)).value == Approx(1.25).epsilon(1e-12));
+    CHECK(integrate_trapezoid(record({0, 250, 500, 750, 1000}, cubic)).value == Approx(1.265625).epsilon(1e-12));
+    // A known integral that neither rule hits exactly: Simpson's error falls with the fourth power of the step.
+    const auto wave = [](double t) { return 4 + std::sin(3 * t); };
+    const double exact = 4 + (1 - std::cos(3.0)) / 3;
+    const auto error = [&](int n) {
+        std::vector<int> at;
+        for (int i = 0; i <= n; ++i) at.push_back(i * 1000 / n);
+        return std::abs(integrate_simpson(record(at, wave)).value - exact);
+    };
+    CHECK(error(20) / error(40) == Approx(16).epsilon(0.05));
+    CHECK(integrate_trapezoid(record({0, 100, 1000}, [](double t) { return 1 + t; })).value == Approx(1.5));
+    CHECK(integrate_simpson(record({0, 500}, [](double) { return 2.0; })).value == Approx(1));
+    CHECK(integrate_simpson({}).value == 0);
+    CHECK(integrate_simpson(record({7}, [](double) { return 2.0; })).value == 0);
+    CHECK_THROWS_AS(integrate_simpson(record({0, 10, 10}, parabola)), trace_error);
+    CHECK_THROWS_AS(integrate_trapezoid(record({10, 5}, parabola)), trace_error);
+    CHECK_THROWS_AS(integrate_simpson(record({0, 10, 20}, [](double t) { return 1 / (t - 0.01); })), trace_error);
+}
+
+TEST_CASE("meters: a model adds up, a counter wraps, and an absent counter says so in a sentence") {
+    modelled_meter model;
+    model.charge({4.3}, 10ms);
+    model.charge({0.5});
+    CHECK(model.total().value == Approx(0.543));
+    CHECK(model.label() == provenance::modelled);
+    CHECK(modelled_meter{provenance::simulated}.label() == provenance::simulated);
+    CHECK(weaker(provenance::measured, provenance::simulated) == provenance::simulated);
+
+    const auto folder = std::filesystem::temp_directory_path() / ("splitdsl_rapl_" + std::to_string(std::random_device{}()));
+    std::filesystem::create_directory(folder);
+    const auto write = [&](const char* name, const std::string& text) { std::ofstream(folder / name) << text; };
+    CHECK_FALSE(open_rapl_meter(folder.string()).meter);
+    CHECK(open_rapl_meter(folder.string()).reason.find("no energy counter: ") == 0);
+    write("energy_uj", "900000\n");
+    CHECK_FALSE(open_rapl_meter(folder.string()).meter);
+    write("max_energy_range_uj", "1000000\n");
+    auto opened = open_rapl_meter(folder.string());
+    REQUIRE(opened.meter);
+    CHECK(opened.reason.empty());
+    CHECK(opened.meter->total().value == 0);
+    CHECK(opened.meter->label() == provenance::measured);
+    write("energy_uj", "950000\n");
+    CHECK(opened.meter->total().value == Approx(0.05));
+    write("energy_uj", "20000\n");                     // wrapped
+    CHECK(opened.meter->total().value == Approx(0.12));
+    write("energy_uj", "rubbish");
+    CHECK(opened.meter->total().value == Approx(0.12));
+    CHECK_FALSE(open_rapl_meter(folder.string()).meter);
+    std::filesystem::remove_all(folder);
+    const auto here = open_rapl_meter();               // whatever this machine has
+    CHECK(here.meter.has_value() == here.reason.empty());
+}
+
+TEST_CASE("the device profiles the project ships are read, and a missing figure is named when it is asked for") {
+    const auto devices = read_device_profiles(SPLITDSL_SOURCE_DIR "/examples/profiles/devices.csv");
+    const device_profile& nano = find_device(devices, "nano");
+    CHECK(to_seconds(nano.time_of(3.375e9)) == Approx(0.27));
+    CHECK(nano.active_energy(270ms).value == Approx(4.3 * 0.27));
+    CHECK(nano.idle_power().value == 1.25);
+    CHECK(nano.label == provenance::modelled);
+    CHECK(nano.source.find("assumption") != std::string::npos);
+    CHECK(to_seconds(find_device(devices, "raspberry_pi_4").time_of(3.375e9)) == Approx(2.34).epsilon(0.001));
+    CHECK_THROWS_AS(find_device(devices, "raspberry_pi_4").idle_power(), option_error);
+    CHECK_THROWS_AS(find_device(devices, "tx2").time_of(1e9), option_error);
+    CHECK_THROWS_AS(find_device(devices, "abacus"), option_error);
+    // FLET-12: what a local early exit costs gives its time.
+    const auto seconds = [&](const char* device, double mj) { return mj * 1e-3 / find_device(devices, device).active_watts->value; };
+    CHECK(seconds("cortex_m33_64mhz", 4.04) == Approx(0.434).margin(0.001));
+    CHECK(seconds("gap8_175mhz", 2.26) == Approx(0.138).margin(0.001));
+    CHECK(seconds("cortex_a77_200mhz", 35.81) == Approx(0.895).margin(0.001));
+}
+
+TEST_CASE("a hostile or broken profile table is refused with its line, and nothing unbounded is read") {
+    const auto refusal = [](const std::string& text) -> std::string {
+        std::istringstream in(text);
+        try {
+            to_device_profiles(read_facts_table(in, "devices.csv", device_profile_header));
+        } catch (const trace_error& e) {
+            return e.what();
+        }
+        return {};
+    };
+    const std::string header = std::string(device_profile_header) + "\n";
+    CHECK(refusal(header + "a,1e9,1,0.5,modelled,x\n").empty());
+    CHECK(refusal(header + "a,1e9,1,0.5,modelled,x").empty());              // no newline at the end
+    CHECK(refusal("# note\n\n" + header + "a,,,,measured,x\r\n").empty());
+    const auto names = [&](const std::string& text, const std::string& word) {
+        const std::string why = refusal(text);
+        INFO(why);
+        CHECK(why.find("devices.csv") == 0);
+        CHECK(why.find("expected") != std::string::npos);
+        CHECK(why.find(word) != std::string::npos);
+    };
+    names("", "none");
+    names(header, "none");
+    names("name,macs\na,1\n", "line 1");
+    names(header + "a,1e9,1,0.5,modelled\n", "6 cells, found 5");
+    names(header + "a,1e9,1,0.5,modelled,x,y\n", "found 7");
+    names(header + "a,-1,1,0.5,modelled,x\n", "'-1'");
+    names(header + "a,0,1,0.5,modelled,x\n", "above 0");
+    names(header + "a,nan,1,0.5,modelled,x\n", "'nan'");
+    names(header + "a,1e999,1,0.5,modelled,x\n", "'1e999'");
+    names(header + "a,1e 9,1,0.5,modelled,x\n", "'1e 9'");
+    names(header + "a,0x10,1,0.5,modelled,x\n", "'0x10'");
+    names(header + "a,1e9,1,0.5,guessed,x\n", "guessed");
+    names(header + "a,1e9,1,0.5,modelled,\n", "column 6");
+    names(header + ",1e9,1,0.5,modelled,x\n", "column 1");
+    names(header + "a,1,1,1,modelled,x\na,1,1,1,modelled,x\n", "line 3");
+    names(header + "\"a,1,1,1,modelled,x\n", "quotation");
+    names(header + "\"a,b\",1,1,1,modelled,x\n", "quotation");
+    names(header + "\"a\"b\",1,1,1,modelled,x\n", "quotation");
+    names(header + std::string("a\0b,1,1,1,modelled,x\n", 22), "printable");
+    names(header + "a,1,1,1,modelled," + std::string(2000, 'x') + "\n", "1024 characters");
+    names(header + std::string(100'000, 'x'), "1024 characters");
+    std::string many = header;
+    for (int i = 0; i < 1025; ++i) many += "d" + std::to_string(i) + ",1,1,1,modelled,x\n";
+    names(many, "1024 rows");
+    std::string comments;
+    for (int i = 0; i < 1025; ++i) comments += "#\n";
+    names(comments + header, "comments");
+    CHECK_THROWS_AS(read_device_profiles("/nonexistent/devices.csv"), trace_error);
+    CHECK_THROWS_WITH(read_device_profiles("/tmp"), "/tmp: expected a csv file, found a folder");
+}
+
+TEST_CASE("a profile table takes what spreadsheets write: a byte order mark, quoted headers, blanks and Windows line ends") {
+    std::string quoted = "\"";
+    for (const char c : std::string(device_profile_header)) quoted += c == ',' ? std::string("\",\"") : std::string(1, c);
+    std::istringstream in("\xEF\xBB\xBF" + quoted + "\" \t\r\n\"a b\", 1e9 ,1,0.5,modelled,x \r\n");
+    const auto devices = to_device_profiles(read_facts_table(in, "devices.csv", device_profile_header));
+    REQUIRE(devices.size() == 1);
+    CHECK(devices[0].name == "a b");
+    CHECK(devices[0].source == "x");
+    CHECK(find_device(devices, "a b").time_of(1e9) == std::chrono::seconds{1});
+}

@@ -1,0 +1,76 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file weights_test.cpp
+/// A network's parameters against a file's tensors: what fits, and what is said of what does not.
+#include "catch.hpp"
+
+#include <splitdsl/language.hpp>
+#include <splitdsl/runtime/weights.hpp>
+
+#include <string>
+#include <vector>
+
+using namespace splitdsl;
+
+namespace {
+
+struct one_layer {
+    static constexpr auto graph() { return input("x", f32, 2) | named("fc", dense(1)); }
+};
+std::string mismatch_of(const std::vector<tensor_view>& tensors) {
+    const auto file = to_safetensors(tensors);
+    try {
+        (void)match_weights<one_layer>(parse_safetensors(file), "net.safetensors");
+    } catch (const weights_error& e) { return e.what(); }
+    return "matched";
+}
+
+} // namespace
+
+TEST_CASE("weights saved from a DataParallel are told apart from another network's") {
+    const std::vector<float> w{1, 2}, b{3};
+    const auto tensors = [&](const std::string& prefix, const std::string& second) {
+        return std::vector<tensor_view>{{prefix + "fc.weight", tensor_type::float32, {1, 2}, bytes_of_floats(w)},
+                                        {second + "fc.bias", tensor_type::float32, {1}, bytes_of_floats(b)}};
+    };
+    CHECK(mismatch_of(tensors("", "")) == "matched");
+    const std::string said = mismatch_of(tensors("module.", "module."));
+    CHECK(said.find("module.fc.weight is not part of the network") != std::string::npos);
+    CHECK(said.find("DataParallel. Save model.module.state_dict(), or strip the prefix") != std::string::npos);
+    CHECK(mismatch_of(tensors("", "module.")).find("DataParallel") == std::string::npos);
+    CHECK(mismatch_of({}).find("DataParallel") == std::string::npos);
+}
+
+TEST_CASE("a network's digest is that of a file with its parameters as F32") {
+    const std::vector<std::vector<float>> values{{1, 2}, {3}};
+    const auto names = parameters<one_layer>();
+    REQUIRE(names.size() == 2);
+    CHECK(detail::digest_of(names, values)
+          == content_digest(std::vector<tensor_view>{{"fc.bias", tensor_type::float32, {1}, bytes_of_floats(values[1])},
+                                                     {"fc.weight", tensor_type::float32, {1, 2}, bytes_of_floats(values[0])}}));
+    CHECK(detail::digest_of(names, {{1, 2}, {4}}) != detail::digest_of(names, values));
+}
+
+namespace {
+struct dense_as_convolution {
+    static constexpr auto graph() {
+        return input("x", f32, {.channels = 3, .height = 4, .width = 1}) | named("fc", conv(2, {.with_bias = bias::no})) | named("c", conv(1, {.kernel = 3, .with_bias = bias::no}));
+    }
+};
+} // namespace
+
+TEST_CASE("a 1x1 convolution takes the weight of a dense layer, no other shape and no other layer does") {
+    const std::vector<float> w{1, 2, 3, 4, 5, 6}, k(18, 0.5F);
+    const auto said = [&](std::vector<std::uint64_t> fc, std::vector<std::uint64_t> c) -> std::string {
+        const auto file = to_safetensors(std::vector<tensor_view>{{"fc.weight", tensor_type::float32, fc, bytes_of_floats(w)}, {"c.weight", tensor_type::float32, c, bytes_of_floats(k)}});
+        try {
+            const auto values = match_weights<dense_as_convolution>(parse_safetensors(file), "net.safetensors");
+            return values[0] == w && values[1] == k ? "matched" : "mixed up";
+        } catch (const weights_error& e) { return e.what(); }
+    };
+    CHECK(said({2, 3, 1, 1}, {1, 2, 3, 3}) == "matched");
+    CHECK(said({2, 3}, {1, 2, 3, 3}) == "matched");
+    CHECK(said({3, 2}, {1, 2, 3, 3}).find("fc.weight should have shape (2, 3, 1, 1), found (3, 2)") != std::string::npos);
+    CHECK(said({6}, {1, 2, 3, 3}).find("found (6)") != std::string::npos);
+    CHECK(said({2, 3}, {1, 18}).find("c.weight should have shape (1, 2, 3, 3), found (1, 18)") != std::string::npos);
+}
