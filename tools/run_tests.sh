@@ -31,6 +31,7 @@ fi
 tools/install_dependencies.sh "$mode" || exit 1
 [ -z "${SPLITDSL_DATA:-}" ] && [ -d ../shared/data ] && SPLITDSL_DATA=$(cd ../shared/data && pwd) && export SPLITDSL_DATA
 [ -z "${SPLITDSL_DATA:-}" ] && echo "SPLITDSL_DATA is not set: tests on recorded traces and published weights will be skipped."
+[ "$mode" = full ] && export SPLITDSL_TEST_FULL=1     # tests that sample what they could try exhaustively do not
 mkdir -p out
 summary=()
 failed=0

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The splitdsl authors
 // SPDX-License-Identifier: BSD-3-Clause
 /// @file error.hpp
-/// The exceptions of set-up: weights, connections, options, traces. The frame path throws none of them.
+/// The exceptions of set-up: weights, connections, options, traces, pictures. The frame path throws none of them.
 #pragma once
 
 #include <stdexcept>
@@ -17,5 +17,6 @@ struct wire_error : error { using error::error; };      ///< a malformed or refu
 struct link_error : error { using error::error; };      ///< connecting, listening, name resolution
 struct option_error : error { using error::error; };    ///< an option out of range or contradictory
 struct trace_error : error { using error::error; };     ///< a link trace or scenario file
+struct image_error : error { using error::error; };     ///< a picture: damaged, of an unsupported kind, larger than allowed
 
 } // namespace splitdsl

@@ -1,0 +1,301 @@
+#!/usr/bin/env python3
+# SPDX-FileCopyrightText: The splitdsl authors
+# SPDX-License-Identifier: BSD-3-Clause
+"""examples/classify as its users call it.
+
+    classify.py --program PATH/classify refusals     what it cannot do, it says; needs no data
+    classify.py --program PATH/classify agreement    published weights on 200 pictures: the recorded top-1 on at least 199
+    classify.py --program PATH/classify split        two processes, TCP, several cuts: the same answers on all 200 pictures, all from the other side
+    classify.py --program PATH/classify pictures     odd, huge, damaged pictures and archives
+
+    classify.py --program PATH/classify_quantised quantised   8 bits at each cut: the same top-1 on at least 195 of 200 pictures, on 198 on average
+
+The last four need the folder SPLITDSL_DATA (default ../shared/data). `split` takes 4 cuts of one network and `quantised`
+every tenth picture of one; both take everything with --every-cut or SPLITDSL_TEST_FULL=1. --plant breaks what is compared, to see that the comparison notices.
+"""
+import argparse
+import csv
+import json
+import os
+import pathlib
+import re
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+import zlib
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+DATA = pathlib.Path(os.environ.get("SPLITDSL_DATA") or ROOT.parent / "shared" / "data")
+MODELS = ["squeezenet1_1", "mobilenet_v2_tf"]
+problems = []
+
+
+def check(right, what):
+    print(("ok      " if right else "WRONG   ") + what, flush=True)
+    if not right:
+        problems.append(what)
+
+
+class Classify:
+    def __init__(self, program):
+        self.program = program
+
+    def run(self, *words, timeout=600):
+        done = subprocess.run([self.program, *map(str, words)], capture_output=True, text=True, timeout=timeout, check=False)
+        return done.returncode, done.stdout, done.stderr
+
+    def results(self, model, *words):
+        with tempfile.TemporaryDirectory() as folder:
+            out = pathlib.Path(folder) / "out.json"
+            code, _, said = self.run("--model", model, "--weights", weights_of(model), "--quiet", "--json", out, *words)
+            document = json.loads(out.read_text(encoding="utf-8")) if out.exists() else {}
+            return code, said, document
+
+    def refuses(self, what, words, *parts, code=2):
+        got, _, said = self.run(*words)
+        check(got == code and all(part in said for part in parts), f"{what}: status {got}: {said.strip()[:300]}")
+
+
+class Server:
+    def __init__(self, program, model):
+        self.process = subprocess.Popen([program, "--model", model, "--weights", str(weights_of(model)), "--serve", "0"], stdout=subprocess.PIPE, text=True)
+
+    def __enter__(self):
+        line = self.process.stdout.readline()
+        found = re.search(r"port (\d+)", line)
+        if not found:
+            raise RuntimeError(f"classify --serve was expected to print its port, said '{line}'")
+        self.port = int(found.group(1))
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.last_words = self.process.communicate(timeout=60)[0]
+        check(self.process.returncode == 0, f"the serving side ends when told to: status {self.process.returncode}, {self.last_words.strip()}")
+
+
+def weights_of(model):
+    return DATA / "weights" / f"{model}.safetensors"
+
+
+def need_data():
+    if not weights_of(MODELS[0]).exists():
+        print(f"SKIPPED: published weights and pictures were expected in {DATA}; set SPLITDSL_DATA")
+        sys.exit(0)
+
+
+def refusals(classify, _):
+    missing = "no/such/file.safetensors"
+    classify.refuses("an unknown model", ["--model", "resnet51", "--weights", missing, "a.jpg"], "--model resnet51: no such network", "squeezenet1_1", "cifar10_resnet20")
+    classify.refuses("no model", ["a.jpg"], "--model NAME is missing", "mobilenet_v2_tf")
+    classify.refuses("no weights", ["--model", "squeezenet1_1", "a.jpg"], "--weights FILE is missing")
+    classify.refuses("weights that are not there", ["--model", "squeezenet1_1", "--weights", missing, "a.jpg"], missing)
+    classify.refuses("no picture", ["--model", "squeezenet1_1", "--weights", missing], "a picture")
+    peer = ["--connect", "127.0.0.1:9"]
+    classify.refuses("an unknown cut", ["--model", "squeezenet1_1", "--weights", missing, "--split", "features99", *peer, "a.jpg"],
+                     "--split features99: squeezenet1_1 has no such cut", "input, features2,", "features12")
+    classify.refuses("a cut without a peer", ["--model", "squeezenet1_1", "--weights", missing, "--split", "features5", "a.jpg"], "--connect HOST:PORT")
+    classify.refuses("a peer without a cut", ["--model", "squeezenet1_1", "--weights", missing, *peer, "a.jpg"], "--split CUT", "features12")
+    for address in ("nowhere", ":7447", "host:", "host:0", "host:65536", "host:12x", "host:-1"):
+        classify.refuses(f"the address {address}", ["--model", "squeezenet1_1", "--weights", missing, "--split", "input", f"--connect={address}", "a.jpg"],
+                         "HOST:PORT was expected")
+    classify.refuses("a port too high", ["--model", "squeezenet1_1", "--weights", missing, "--serve", "65536"], "--serve: a port of 0")
+    with tempfile.TemporaryDirectory() as folder:
+        junk = pathlib.Path(folder) / "junk.safetensors"
+        junk.write_bytes(b"\xff" * 100)
+        classify.refuses("weights that are none", ["--model", "squeezenet1_1", "--weights", junk, "a.jpg"], "junk.safetensors")
+
+
+def recorded(model):
+    with open(DATA / "imagenet_samples_200.csv", encoding="utf-8") as file:
+        return {row["file"]: (int(row[model + "_top1"]), float(row[model + "_logit"])) for row in csv.DictReader(file)}
+
+
+def agreement(classify, options):
+    need_data()
+    for model in MODELS:
+        wanted = recorded(model)
+        if options.plant:
+            wanted = {file: (top + 1, logit) for file, (top, logit) in wanted.items()}
+        begin = time.monotonic()
+        code, said, document = classify.results(model, DATA / "imagenet_samples_200.zip")
+        best = {r["file"]: r["top"][0] for r in document.get("results", []) if "top" in r}
+        same = sum(file in best and best[file]["class"] == top for file, (top, _) in wanted.items())
+        worst = max((abs(best[file]["logit"] - logit) for file, (_, logit) in wanted.items() if file in best), default=float("inf"))
+        check(code == 0 and document.get("model") == model and len(best) == 200 and same >= 199,
+              f"{model}: the recorded top-1 on {same} of {len(wanted)} pictures, logits within {worst:.1e}, {time.monotonic() - begin:.1f} s {said}")
+    code, said, document = classify.results("cifar10_resnet20", "--top", "3", DATA / "imagenet_samples_200.zip")
+    check(code == 0 and all(len(r["top"]) == 3 for r in document["results"]), f"cifar10_resnet20 takes pictures of any size {said}")
+    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(DATA / "imagenet_samples_200.zip") as pictures:
+        labels, file = pathlib.Path(folder) / "labels.txt", pathlib.Path(folder) / "fish.jpg"
+        file.write_bytes(pictures.read("0000.jpg"))
+        for count in (999, 1001):
+            labels.write_text("".join(f"label {i}\n" for i in range(count)), encoding="utf-8")
+            classify.refuses(f"a file of {count} labels", ["--model", MODELS[1], "--weights", weights_of(MODELS[1]), "--labels", labels, file], "1000 lines were expected")
+        labels.write_text("".join(f"label {i}\n" for i in range(1000)), encoding="utf-8")
+        for model in MODELS:    # with and without a background class
+            code, out, said = classify.run("--model", model, "--weights", weights_of(model), "--labels", labels, file)
+            check(code == 0 and out.splitlines()[1].endswith("  label 0") and len(out.splitlines()) == 6, f"{model} names the class and four more {said}")
+
+
+def cuts_of(classify, model):
+    _, out, _ = classify.run("--model", model, "--cuts")
+    return [line.split()[0] for line in out.splitlines()]
+
+
+def split(classify, options):
+    need_data()
+    pictures = DATA / "imagenet_samples_200.zip"
+    every = options.every_cut
+    for model in MODELS if every else MODELS[:1]:
+        names = cuts_of(classify, model)
+        check(len(names) > 10, f"{model} has {len(names)} cuts, the input one of them")
+        chosen = names if every else [names[0], names[2], names[len(names) // 2], names[-1]]
+        code, said, whole = classify.results(model, pictures)
+        check(code == 0 and len(whole["results"]) == 200, f"{model}: whole {said}")
+        if options.plant:
+            whole["results"][7]["top"][0]["class"] += 1
+        with Server(options.program, model) as server:
+            for cut in chosen:
+                code, said, document = classify.results(model, "--split", cut, "--connect", f"127.0.0.1:{server.port}", pictures)
+                results, facts = document.get("results", []), document.get("split", {})
+                same = sum(a["file"] == b["file"] and a["top"][0]["class"] == b["top"][0]["class"] for a, b in zip(results, whole["results"]))
+                exact = results == whole["results"]
+                by = facts.get("answered_by", {})
+                check(code == 0 and same == 200 and by == {"cloud": 200, "edge": 0, "fallback": 0},
+                      f"{model} split at {cut}: the same top-1 on {same} of 200 pictures, {'every logit the same' if exact else 'some logits DIFFER'}, answered by {by}")
+                check(exact, f"{model} split at {cut}: not one bit of a logit differs")
+            other = next(m for m in MODELS if m != model)
+            classify.refuses("a peer with another network", ["--model", other, "--weights", weights_of(other), "--split", "input", "--connect",
+                                                             f"127.0.0.1:{server.port}", "--patience", "2", pictures], "do not fit", model, other)
+            port = server.port
+        classify.refuses("nobody on the other side", ["--model", model, "--weights", weights_of(model), "--split", "input", "--connect", f"127.0.0.1:{port}",
+                                                      "--patience", "0.3", pictures], "no connection")
+    # The other side goes away in the middle: the rest is answered here.
+    with zipfile.ZipFile(pictures) as archive, tempfile.TemporaryDirectory() as folder:
+        some = pathlib.Path(folder) / "some.zip"
+        with zipfile.ZipFile(some, "w") as out:
+            for round_ in range(3):
+                for name in archive.namelist():
+                    out.writestr(f"{round_}/{name}", archive.read(name))
+        server = subprocess.Popen([options.program, "--model", MODELS[1], "--weights", str(weights_of(MODELS[1])), "--serve", "0"], stdout=subprocess.PIPE, text=True)
+        port = int(re.search(r"port (\d+)", server.stdout.readline()).group(1))
+        target = pathlib.Path(folder) / "out.json"
+        edge = subprocess.Popen([options.program, "--model", MODELS[1], "--weights", str(weights_of(MODELS[1])), "--split", "block5", "--connect", f"127.0.0.1:{port}",
+                                 "--json", str(target), str(some)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        edge.stdout.readline()      # the first picture is through
+        server.kill()
+        server.communicate()
+        _, said = edge.communicate(timeout=600)
+        document = json.loads(target.read_text(encoding="utf-8"))
+        by = document["split"]["answered_by"]
+        check(edge.returncode == 0 and by["cloud"] >= 1 and by["edge"] + by["fallback"] >= 1 and sum(by.values()) == 600,
+              f"the other side dies: everything is answered all the same, {by} {said.strip()[:200]}")
+
+
+def quantised(classify, options):
+    need_data()
+    for model in MODELS if options.every_cut else MODELS[:1]:
+        # Of 20 pictures one is as much as 10 of 200; the stated limits need all of them.
+        limits = ["--least", 195, "--mean-least", 198] if options.every_cut else ["--step", 10, "--least", 190, "--mean-least", 195]
+        code, out, said = classify.run("--model", model, "--weights", weights_of(model), "--pictures", DATA / "imagenet_samples_200.zip", *limits, timeout=1700)
+        check(code == 0, f"{model} with 8 bits at each cut:\n{out}{said}")
+        if options.plant:
+            code, _, _ = classify.run("--model", model, "--weights", weights_of(model), "--pictures", DATA / "imagenet_samples_200.zip", "--step", 50, "--least", 201)
+            check(code == 0, "more than all pictures, which nobody can reach")
+
+
+def golden_files():
+    """The small pictures of the unit tests."""
+    text = (ROOT / "tests" / "unit" / "image_golden.hpp").read_text(encoding="utf-8")
+    found = re.findall(r"std::uint8_t (\w+)_file\[\] = \{([^}]*)\}", text)
+    return {name: bytes(int(b) for b in body.split(",")) for name, body in found}
+
+
+def flat_png(height, width):
+    """One bit a pixel, all white."""
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    rows = zlib.compressobj(1)
+    data = b"".join(rows.compress(b"\0" + b"\xff" * ((width + 7) // 8)) for _ in range(height)) + rows.flush()
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+
+
+def pictures(classify, _):
+    need_data()
+    model = MODELS[0]
+    files = golden_files()
+    common = ["--model", model, "--weights", weights_of(model)]
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+
+        def put(file, data):
+            (folder / file).write_bytes(data)
+            return folder / file
+
+        # Every small picture of the unit tests, among them one pixel, grey, CMYK, palettes, 16 bits.
+        code, said, document = classify.results(model, *[put(f"{kind}.img", data) for kind, data in files.items()])
+        check(code == 0 and all(len(r.get("top", [])) == 5 for r in document["results"]) and len(document["results"]) == len(files),
+              f"{len(files)} small pictures of all kinds are answered {said}")
+        huge = put("huge.png", flat_png(10_000, 10_000))
+        classify.refuses("a 100-megapixel picture", [*common, huge], "10000 x 10000 pixels are more than the 50000000 allowed", code=1)
+        code, said, document = classify.results(model, "--most-pixels", 100_000_000, huge, put("small.png", flat_png(256, 256)))
+        tops = [r.get("top") for r in document.get("results", [])]
+        check(code == 0 and tops[0] == tops[1] is not None, f"a 100-megapixel picture that is allowed answers as a small one of the same colour {said}")
+        whole = files["jpeg_420"]
+        classify.refuses("a truncated JPEG", [*common, put("cut.jpg", whole[:-40])], "cut.jpg: damaged JPEG file", code=1)
+        classify.refuses("a text file", [*common, put("text.jpg", b"hello, world")], "text.jpg: neither JPEG nor PNG", code=1)
+        classify.refuses("an empty file", [*common, put("empty.jpg", b"")], "it is empty", code=1)
+        classify.refuses("a file that is not there", [*common, folder / "missing.jpg"], "missing.jpg: no such file", code=1)
+        classify.refuses("a folder", [*common, folder], "not a regular file", code=1)
+        code, out, said = classify.run(*common, folder / "text.jpg", folder / "jpeg_420.img")
+        check(code == 1 and "jpeg_420.img" in out, f"one bad picture does not keep the next from being answered {said.strip()}")
+
+        # Archives.
+        with zipfile.ZipFile(folder / "mixed.zip", "w", zipfile.ZIP_DEFLATED) as out:
+            out.writestr("folder/", b"")
+            out.writestr("folder/good.jpg", whole)
+            out.writestr("notes.txt", b"not a picture")
+        code, said, document = classify.results(model, folder / "mixed.zip")
+        check(code == 1 and [("top" in r, r["file"]) for r in document["results"]] == [(True, "folder/good.jpg"), (False, "notes.txt")],
+              f"an archive's pictures are answered, its text is refused: {said.strip()}")
+        archive = (folder / "mixed.zip").read_bytes()
+        classify.refuses("a truncated archive", [*common, put("cut.zip", archive[:len(archive) * 2 // 3])], "cut.zip: not a readable ZIP archive", code=1)
+        classify.refuses("an archive that is none", [*common, put("none.zip", b"PK\3\4" + b"\0" * 200)], "none.zip: not a readable ZIP archive", code=1)
+        with zipfile.ZipFile(folder / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as out, out.open("zeros.jpg", "w") as entry:
+            for _round in range(300):
+                entry.write(b"\0" * (1 << 20))
+        classify.refuses("an entry that unpacks to 300 MiB", [*common, folder / "bomb.zip"], "bomb.zip, zeros.jpg: unpacks to 314572800 bytes", code=1)
+        with zipfile.ZipFile(folder / "stored.zip", "w") as out:
+            out.writestr("a.jpg", whole)
+        stored = bytearray((folder / "stored.zip").read_bytes())
+        stored[stored.index(whole) + len(whole) // 2] ^= 0x55
+        classify.refuses("an entry with a wrong checksum", [*common, put("stored.zip", bytes(stored))], "a.jpg: CRC error", code=1)
+
+        # Weights that do not fit.
+        good = weights_of(model).read_bytes()
+        picture = folder / "jpeg_420.img"
+        classify.refuses("truncated weights", ["--model", model, "--weights", put("cut.safetensors", good[:len(good) // 2]), picture], "cut.safetensors")
+        classify.refuses("no more than the weights' length", ["--model", model, "--weights", put("head.safetensors", good[:8]), picture], "head.safetensors")
+        classify.refuses("another network's weights", ["--model", MODELS[1], "--weights", weights_of(model), picture], "squeezenet1_1.safetensors")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--program", required=True)
+    parser.add_argument("--every-cut", action="store_true")
+    parser.add_argument("--plant", action="store_true")
+    tests = {"refusals": refusals, "agreement": agreement, "split": split, "pictures": pictures, "quantised": quantised}
+    parser.add_argument("test", choices=tests)
+    options = parser.parse_args()
+    options.every_cut |= os.environ.get("SPLITDSL_TEST_FULL", "") not in ("", "0")
+    tests[options.test](Classify(options.program), options)
+    print(f"{len(problems)} problems")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
