@@ -5,7 +5,7 @@
 # tools/run_tests.sh [test|full] [STAGE...]: builds and runs the tests, stage by stage, and ends with everybody's totals.
 #
 #   test   everything with g++, a handful with clang 14 and under the sanitizers, a minute of fuzzing; <= 25 minutes on 2 cores
-#   full   all of it with both compilers and under the sanitizers, bare, and AArch64 under qemu
+#   full   all of it with both compilers and under the sanitizers, bare, and AArch64 under qemu; every network of the zoo
 #   STAGE  only these presets: release clang asan-ubsan tsan fuzz bare aarch64
 #
 # SPLITDSL_DATA names a folder with recorded traces and published weights; tests that need it say so when it is not set.
@@ -44,6 +44,7 @@ run_stage() {
         aarch64) command -v aarch64-linux-gnu-g++ > /dev/null || { summary+=("aarch64: left out, g++-aarch64-linux-gnu is not installed"); return; } ;;
     esac
     if [ "$mode" = full ] && [[ $preset =~ ^(clang|asan-ubsan|bare)$ ]]; then options=(-DSPLITDSL_TEST_SET=all); fi
+    if [ "$preset" = release ]; then options=(-DSPLITDSL_ZOO_ALL=$([ "$mode" = full ] && echo ON || echo OFF)); fi
     echo "=== $preset"
     if ! tools/build_preset.sh "$preset" "$targets" "${options[@]}"; then
         summary+=("$preset: DOES NOT BUILD ($((SECONDS - begin)) s)")

@@ -93,7 +93,23 @@ def weighted_module(op, in_shape):
         return nn.Linear(channels, op["out"], op["bias"])
     if kind == "batch_norm":
         return nn.BatchNorm2d(channels, eps=op["eps"])
+    if kind == "gdn":
+        return Divisive(channels, op["squared"], op["inverse"])
     return None
+
+
+class Divisive(nn.Module):
+    """Generalised divisive normalisation and its inverse."""
+
+    def __init__(self, channels, squared, inverse):
+        super().__init__()
+        self.gamma, self.beta = nn.Parameter(0.1 * torch.eye(channels)), nn.Parameter(torch.ones(channels))
+        self.squared, self.inverse = squared, inverse
+
+    def forward(self, x):
+        norm = functional.conv2d(x * x if self.squared else x.abs(), self.gamma[:, :, None, None], self.beta)
+        norm = norm.sqrt() if self.squared else norm
+        return x * norm if self.inverse else x / norm
 
 
 class GraphModule(nn.Module):
@@ -113,7 +129,9 @@ class GraphModule(nn.Module):
         for op in self.ops:
             shape = self.ops[op["inputs"][0]]["shape"] if op["inputs"] else None
             module = weighted_module(op, shape)
-            if module is not None:
+            if op["kind"] == "l2_normalise":
+                self.places[op["index"]] = self.adopt_factor(op["name"], shape[0])
+            elif module is not None:
                 self.places[op["index"]] = self.adopt(op["name"], module)
         self.check_parameters()
 
@@ -133,9 +151,20 @@ class GraphModule(nn.Module):
                 module.add_module(child, inside)
             holder._modules[parts[-1]] = module
             return module
-        if type(present) is not type(module) or present.weight.shape != module.weight.shape:
+        if type(present) is not type(module) or [p.shape for p in present.parameters()] != [p.shape for p in module.parameters()]:
             raise ValueError(f"two layers are called {name} but differ in kind or shape")
         return present
+
+    def adopt_factor(self, name, channels):
+        """A parameter that has a dotted name to itself; returns what reads it."""
+        holder, parts = self, name.split(".")
+        for part in parts[:-1]:
+            if part not in holder._modules:
+                holder.add_module(part, nn.Module())
+            holder = holder._modules[part]
+        if parts[-1] not in holder._parameters:
+            holder.register_parameter(parts[-1], nn.Parameter(torch.ones(channels)))
+        return lambda: holder._parameters[parts[-1]]
 
     def check_parameters(self):
         wanted = {p["name"]: tuple(p["shape"]) for p in self.graph.get("parameters", [])}
@@ -175,6 +204,8 @@ class GraphModule(nn.Module):
             return self.take_input(op, inputs)
         if kind == "normalise":
             return self.normalise(op, x[0])
+        if kind == "l2_normalise":
+            return functional.normalize(x[0], dim=1, eps=op["eps"]) * self.places[op["index"]]().reshape(1, -1, 1, 1)
         if op["index"] in self.places:
             return self.weighted(op, x[0])
         if kind in ELEMENTWISE:
@@ -200,6 +231,14 @@ class GraphModule(nn.Module):
             return functional.interpolate(x[0], size, mode="bilinear", align_corners=op["align_corners"])
         if kind == "pad":
             return functional.pad(x[0], sides(op), value=op.get("value", 0.0))
+        if kind == "pad_channels":
+            return functional.pad(x[0], (0, 0, 0, 0, op["before"], op["after"]))
+        if kind == "slice_channels":
+            return x[0][:, op["first"]:op["first"] + op["count"]]
+        if kind == "radix_softmax":
+            batch, channels, height, width = x[0].shape
+            splits = x[0].reshape(batch, op["cardinality"], op["radix"], -1, height, width).transpose(1, 2)
+            return torch.softmax(splits, 1).reshape(batch, channels, height, width)
         if kind == "subsample":
             return x[0][:, :, ::op["stride"][0], ::op["stride"][1]]
         if kind == "flatten":

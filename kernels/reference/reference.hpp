@@ -160,6 +160,68 @@ inline planar pad(const planar& in, int top, int left, int bottom, int right, fl
     return out;
 }
 
+inline planar pad_channels(const planar& in, int before, int after) {
+    planar out(in.channels + before + after, in.height, in.width);
+    for (int c = 0; c < in.channels; ++c)
+        for (int y = 0; y < out.height; ++y)
+            for (int x = 0; x < out.width; ++x) out.at(before + c, y, x) = in.at(c, y, x);
+    return out;
+}
+
+inline planar slice_channels(const planar& in, int first, int count) {
+    planar out(count, in.height, in.width);
+    for (int c = 0; c < count; ++c)
+        for (int y = 0; y < out.height; ++y)
+            for (int x = 0; x < out.width; ++x) out.at(c, y, x) = in.at(first + c, y, x);
+    return out;
+}
+
+/// weight (channels).
+inline planar l2_normalise(planar in, const float* weight, float epsilon) {
+    for (int y = 0; y < in.height; ++y)
+        for (int x = 0; x < in.width; ++x) {
+            double sum = 0;
+            for (int c = 0; c < in.channels; ++c) sum += static_cast<double>(in.at(c, y, x)) * static_cast<double>(in.at(c, y, x));
+            const double length = std::max(std::sqrt(sum), static_cast<double>(epsilon));
+            for (int c = 0; c < in.channels; ++c) in.at(c, y, x) = static_cast<float>(static_cast<double>(in.at(c, y, x)) / length * static_cast<double>(weight[c]));
+        }
+    return in;
+}
+
+/// Channels (cardinality, radix, C') to (radix, cardinality, C').
+inline planar radix_softmax(const planar& in, int radix, int cardinality) {
+    planar out(in.channels, in.height, in.width);
+    const int each = in.channels / radix / cardinality;
+    for (int g = 0; g < cardinality; ++g)
+        for (int c = 0; c < each; ++c)
+            for (int y = 0; y < in.height; ++y)
+                for (int x = 0; x < in.width; ++x) {
+                    const auto value = [&](int r) { return static_cast<double>(in.at((g * radix + r) * each + c, y, x)); };
+                    double best = -std::numeric_limits<double>::infinity(), sum = 0;
+                    for (int r = 0; r < radix; ++r) best = std::max(best, value(r));
+                    for (int r = 0; r < radix; ++r) sum += std::exp(value(r) - best);
+                    for (int r = 0; r < radix; ++r) out.at((r * cardinality + g) * each + c, y, x) = static_cast<float>(std::exp(value(r) - best) / sum);
+                }
+    return out;
+}
+
+/// gamma (channels, channels); beta (channels).
+inline planar gdn(const planar& in, const float* gamma, const float* beta, bool squared, bool inverse) {
+    planar out(in.channels, in.height, in.width);
+    for (int c = 0; c < in.channels; ++c)
+        for (int y = 0; y < in.height; ++y)
+            for (int x = 0; x < in.width; ++x) {
+                double d = static_cast<double>(beta[c]);
+                for (int k = 0; k < in.channels; ++k) {
+                    const double v = static_cast<double>(in.at(k, y, x));
+                    d += static_cast<double>(gamma[static_cast<std::size_t>(c) * static_cast<std::size_t>(in.channels) + static_cast<std::size_t>(k)]) * (squared ? v * v : std::abs(v));
+                }
+                if (squared) d = std::sqrt(d);
+                out.at(c, y, x) = static_cast<float>(inverse ? static_cast<double>(in.at(c, y, x)) * d : static_cast<double>(in.at(c, y, x)) / d);
+            }
+    return out;
+}
+
 inline planar subsample(const planar& in, int every_h, int every_w) {
     planar out(in.channels, (in.height + every_h - 1) / every_h, (in.width + every_w - 1) / every_w);
     for (int c = 0; c < out.channels; ++c)

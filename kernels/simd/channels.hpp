@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The splitdsl authors
 // SPDX-License-Identifier: BSD-3-Clause
 /// @file channels.hpp
-/// Copies of channel ranges: the parts of a concatenation, and slices.
+/// Copies of channel ranges: the parts of a concatenation, slices, and channels of zeros around a tensor.
 #pragma once
 
 #include "vec.hpp"
@@ -28,6 +28,27 @@ inline void copy_channels(const extent& e, const const_view& in, int in_channel,
             const float* from = in.at + a / lanes * in.block + y * in.row + a % lanes;
             float* to = out.at + b / lanes * out.block + y * out.row + b % lanes;
             for (int x = 0; x < e.width; ++x) to[x * lanes] = from[x * lanes];
+        }
+    });
+}
+
+/// Writes every channel of out: in's from channel `before` on, zeros before and behind. Tasks: row_tasks(out_extent).
+inline void pad_channels(const extent& out_extent, int in_channels, int before, const const_view& in, const view& out, int first, int last) {
+    const vec zero = broadcast(0.0F);
+    for_each_row(out_extent, first, last, [&](int block, int y) {
+        float* to = out.at + block * out.block + y * out.row;
+        const int begin = block * lanes - before;       // in's channel in the first lane
+        if (begin % lanes == 0 && begin >= 0 && begin + lanes <= in_channels) {
+            const float* from = in.at + begin / lanes * in.block + y * in.row;
+            for (int x = 0; x < out_extent.width; ++x) store(to + x * lanes, load(from + x * lanes));
+            return;
+        }
+        for (int x = 0; x < out_extent.width; ++x) store(to + x * lanes, zero);
+        for (int lane = 0; lane < lanes; ++lane) {
+            const int c = begin + lane;
+            if (c < 0 || c >= in_channels) continue;
+            const float* from = in.at + c / lanes * in.block + y * in.row + c % lanes;
+            for (int x = 0; x < out_extent.width; ++x) to[x * lanes + lane] = from[x * lanes];
         }
     });
 }

@@ -12,6 +12,7 @@
 #include "conv_grouped.hpp"
 #include "conv_transpose.hpp"
 #include "dense.hpp"
+#include "divisive.hpp"
 #include "elementwise.hpp"
 #include "layout.hpp"
 #include "pool.hpp"

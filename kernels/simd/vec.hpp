@@ -76,6 +76,15 @@ SPLITDSL_INLINE vec minimum(const vec& a, const vec& b) { return xsimd::min(a, b
 #endif
 SPLITDSL_INLINE vec absolute(const vec& a) { return xsimd::abs(a); }
 
+/// Correctly rounded.
+SPLITDSL_INLINE vec square_root(const vec& a) {
+#if defined(SPLITDSL_ARCH_AVX512)
+    return vec(_mm512_maskz_sqrt_ps(static_cast<__mmask16>(0xffff), a));
+#else
+    return xsimd::sqrt(a);
+#endif
+}
+
 /// a where x < y, else b.
 SPLITDSL_INLINE vec where_less(const vec& x, const vec& y, const vec& a, const vec& b) { return xsimd::select(x < y, a, b); }
 

@@ -3,6 +3,7 @@
 /// @file safetensors_fuzz.cpp
 /// Any bytes as a weights file: refused with `weights_error`, or read such that writing it again gives the same tensors.
 #include <splitdsl/runtime/safetensors.hpp>
+#include <splitdsl/runtime/safetensors_writer.hpp>
 
 #include <cstdint>
 #include <cstdlib>

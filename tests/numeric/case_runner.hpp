@@ -42,6 +42,8 @@ inline parameter_map random_weights(const graph::description& d, unsigned seed) 
         for (float& x : values) {
             const float n = normal(engine);
             if (p.name.ends_with("running_var")) x = 0.5F + std::abs(n);
+            else if (p.name.ends_with(".beta")) x = 0.5F + std::abs(n);        // a divisor
+            else if (p.name.ends_with(".gamma")) x = std::abs(n) / fan;
             else if (p.dims.size() > 1) x = n * std::sqrt(2 / fan);
             else x = p.name.ends_with("weight") ? 1 + 0.2F * n : 0.2F * n;
         }

@@ -60,6 +60,7 @@ TEST_CASE("a TCP link says what is wrong") {
     CHECK_THROWS_AS((tcp{"127.0.0.1", 0}), link_error);
     CHECK_THROWS_AS((tcp{"", 1}), link_error);
     CHECK_THROWS_AS((tcp_listener{0, "not an address"}), link_error);
+    CHECK_THROWS_AS((tcp_listener{0, "127.1"}), link_error); // the system would take it for 127.0.0.1
 }
 
 TEST_CASE("a TCP listener that is closed ends its accept and refuses newcomers") {

@@ -5,6 +5,7 @@
 #include "catch.hpp"
 
 #include <splitdsl/runtime/safetensors.hpp>
+#include <splitdsl/runtime/safetensors_writer.hpp>
 
 #include <unistd.h>
 

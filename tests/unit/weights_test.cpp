@@ -5,6 +5,7 @@
 #include "catch.hpp"
 
 #include <splitdsl/language.hpp>
+#include <splitdsl/runtime/safetensors_writer.hpp>
 #include <splitdsl/runtime/weights.hpp>
 
 #include <string>

@@ -11,8 +11,6 @@
 #include <splitdsl/error.hpp>
 
 #include <cereal/cereal.hpp>
-#include <cereal/types/string.hpp>
-#include <cereal/types/vector.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -98,43 +96,48 @@ void CEREAL_LOAD_FUNCTION_NAME(bounded_input& from, T& v) {
     v = from.get_number<T>();
 }
 
-template <class T>
-void CEREAL_SAVE_FUNCTION_NAME(bounded_output& to, const cereal::SizeTag<T>& count) {
-    to.put_number(static_cast<std::uint32_t>(count.size));
+// Text and lists here and not by cereal/types, and no whole struct through an archive: with four types instead of a dozen in each
+// archive, every file that knows a handshake compiles in noticeably less time.
+inline void CEREAL_SAVE_FUNCTION_NAME(bounded_output& to, const std::string& text) {
+    to.put_number(static_cast<std::uint32_t>(text.size()));
+    for (const char c : text) to.put(static_cast<std::byte>(c));
 }
-template <class T>
-void CEREAL_LOAD_FUNCTION_NAME(bounded_input& from, cereal::SizeTag<T>& count) {
-    count.size = from.get_count();
-}
-
-// Text only: a vector of wider numbers would come out in the host's order, so it does not compile.
-template <class T>
-void CEREAL_SAVE_FUNCTION_NAME(bounded_output& to, const cereal::BinaryData<T>& text) {
-    static_assert(sizeof(std::remove_pointer_t<T>) == 1);
-    const auto* from = static_cast<const unsigned char*>(static_cast<const void*>(text.data));
-    for (std::size_t i = 0; i < text.size; ++i) to.put(std::byte{from[i]});
-}
-template <class T>
-void CEREAL_LOAD_FUNCTION_NAME(bounded_input& from, cereal::BinaryData<T>& text) {
-    static_assert(sizeof(std::remove_pointer_t<T>) == 1);
-    auto* to = static_cast<unsigned char*>(static_cast<void*>(text.data));
-    for (std::size_t i = 0; i < text.size; ++i) to[i] = static_cast<unsigned char>(from.get());
+inline void CEREAL_LOAD_FUNCTION_NAME(bounded_input& from, std::string& text) {
+    text.resize(from.get_count());
+    for (char& c : text) c = static_cast<char>(from.get());
 }
 
-/// One value as bytes, at most `largest`. Throws `wire_error`.
+/// What cereal does with a `serialize` that reads when saving and writes when loading.
+template <class T>
+void save_members(bounded_output& to, const T& value) {
+    const_cast<T&>(value).serialize(to);
+}
+
+template <class T>
+void CEREAL_SAVE_FUNCTION_NAME(bounded_output& to, const std::vector<T>& list) {
+    to.put_number(static_cast<std::uint32_t>(list.size()));
+    for (const T& element : list) save_members(to, element);
+}
+template <class T>
+void CEREAL_LOAD_FUNCTION_NAME(bounded_input& from, std::vector<T>& list) {
+    list.resize(from.get_count());
+    for (T& element : list) element.serialize(from);
+}
+
+/// One struct with a `serialize` as bytes, at most `largest`. Throws `wire_error`.
 template <class T>
 std::vector<std::byte> to_bytes(const T& value, std::size_t largest) {
     bounded_output out{largest};
-    out(value);
+    save_members(out, value);
     return out.take();
 }
 
-/// One value from bytes, all of which it must use. Throws `wire_error`.
+/// One struct from bytes, all of which it must use. Throws `wire_error`.
 template <class T>
 T from_bytes(std::span<const std::byte> bytes) {
     bounded_input in{bytes};
     T value{};
-    in(value);
+    value.serialize(in);
     in.finish();
     return value;
 }

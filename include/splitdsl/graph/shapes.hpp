@@ -114,6 +114,27 @@ constexpr shaped<N> infer(const body<N, S>& g, const resolved<N, S>& r) {
             if (o.pad.top < 0 || o.pad.left < 0 || o.pad.bottom < 0 || o.pad.right < 0) fail(code::SD214, i, 0, o.pad.top < 0 ? o.pad.top : o.pad.left);
             t = {s.channels, s.height + o.pad.top + o.pad.bottom, s.width + o.pad.left + o.pad.right};
             break;
+        case op_kind::pad_channels:
+            if (o.size.channels < 0 || o.out < 0) fail(code::SD214, i, 0, o.size.channels < 0 ? o.size.channels : o.out);
+            t.channels += o.size.channels + o.out;
+            break;
+        case op_kind::l2_normalise: p.parameters[i] = s.channels; break;
+        case op_kind::gdn:
+            p.parameters[i] = std::int64_t{s.channels} * (s.channels + 1);
+            p.macs[i] = s.size() * s.channels;
+            break;
+        case op_kind::slice_channels: {
+            const std::int64_t end = std::int64_t{o.size.channels} + o.out;
+            if (o.size.channels < 0 || o.out < 1) fail(code::SD217, i, s.channels, o.size.channels < 0 ? o.size.channels : o.out);
+            else if (end > s.channels) fail(code::SD217, i, s.channels, end - 1);
+            t.channels = o.out;
+            break;
+        }
+        case op_kind::radix_softmax: {
+            const std::int64_t parts = std::int64_t{o.size.channels} * o.groups;
+            if (o.size.channels < 1 || o.groups < 1 || s.channels % parts != 0) fail(code::SD202, i, parts, s.channels);
+            break;
+        }
         case op_kind::subsample:
             if (o.stride.height < 1 || o.stride.width < 1) {
                 fail(code::SD208, i, 1, o.stride.height < 1 ? o.stride.height : o.stride.width);
@@ -163,7 +184,8 @@ constexpr shaped<N> infer(const body<N, S>& g, const resolved<N, S>& r) {
     return p;
 }
 
-/// Shapes of an op's parameters, in the order weight, bias (convolutions, dense) or weight, bias, running_mean, running_var.
+/// Shapes of an op's parameters, in the order weight, bias (convolutions, dense), weight, bias, running_mean, running_var (batch norm),
+/// gamma, beta (gdn).
 struct parameter_dims {
     int dims[4]{};
     int rank{};
@@ -179,7 +201,8 @@ constexpr int parameters_in(const op& o, bool has_bias) {
     return has_weights(o.kind) ? 1 + (has_bias ? 1 : 0) : 0;
 }
 constexpr parameter_dims dims_of(const op& o, shape in, int which) {
-    if (o.kind == op_kind::batch_norm) return {{in.channels}, 1};
+    if (o.kind == op_kind::batch_norm || o.kind == op_kind::l2_normalise) return {{in.channels}, 1};
+    if (o.kind == op_kind::gdn) return which == 0 ? parameter_dims{{in.channels, in.channels}, 2} : parameter_dims{{in.channels}, 1};
     if (which == 1) return {{o.out}, 1};
     if (o.kind == op_kind::dense) return {{o.out, in.channels}, 2};
     if (o.kind == op_kind::conv_transpose) return {{in.channels, o.out, o.kernel.height, o.kernel.width}, 4};

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <splitdsl/graph/cuts.hpp>
+#include <splitdsl/graph/limits.hpp>
 
 namespace splitdsl::graph {
 
@@ -13,7 +14,9 @@ enum class step_kind : std::uint8_t {
     load_input,     ///< raw input (normalised or as it is) into a tensor
     conv, depthwise, grouped_conv, conv_transpose, dense,
     affine,         ///< batch norm that could not be folded
-    activate, softmax, max_pool, avg_pool, global_pool, upsample, pad, subsample, flatten,
+    activate, softmax, max_pool, avg_pool, global_pool, upsample, pad, pad_channels, slice_channels, subsample, flatten,
+    l2_normalise, radix_softmax,
+    magnitude, divisive,        ///< of a gdn: |x| or x^2 for its convolution, and x by what that gave
     add, multiply,
     copy_channels,  ///< one operand of a concat, or a branch's result into its select
     encode, decode, ///< a tensor into its payload bytes and back
@@ -53,8 +56,6 @@ struct buffer {
     int first{}, last{};                            ///< steps between which it is alive
     std::int64_t offset{};
 };
-
-inline constexpr int max_stages = 64;
 
 template <std::size_t Ops, std::size_t Scopes>
 struct step_list {
@@ -196,6 +197,19 @@ public:
         value[static_cast<std::size_t>(last)] = s.out;
         emit(s);
         to.stage_macs[static_cast<std::size_t>(stage)] += p.macs[static_cast<std::size_t>(i)];
+    }
+
+    /// Its sum over channels is a 1x1 convolution with gamma and beta.
+    constexpr void divisive(int i) {
+        const std::size_t k = static_cast<std::size_t>(i);
+        const int in = tensor_of(r.a[k]);
+        const int sizes = new_buffer(out_of(i));
+        emit({.kind = step_kind::magnitude, .op = i, .in = in, .out = sizes, .defines = true});
+        const int divisor = new_buffer(out_of(i));
+        emit({.kind = step_kind::conv, .op = i, .in = sizes, .out = divisor, .defines = true});
+        value[k] = new_buffer(out_of(i));
+        emit({.kind = step_kind::divisive, .op = i, .in = in, .in2 = divisor, .out = value[k], .defines = true});
+        to.stage_macs[static_cast<std::size_t>(stage)] += p.macs[k];
     }
 
     constexpr void concatenate(int i) {
@@ -405,6 +419,23 @@ public:
         case op_kind::global_pool: s.kind = step_kind::global_pool; simple(i, s); break;
         case op_kind::upsample: s.kind = step_kind::upsample; simple(i, s); break;
         case op_kind::pad: s.kind = step_kind::pad; simple(i, s); break;
+        case op_kind::pad_channels:
+            s.kind = step_kind::pad_channels;
+            s.offset = o.size.channels;
+            simple(i, s);
+            break;
+        case op_kind::slice_channels:
+            s.kind = step_kind::slice_channels;
+            s.offset = o.size.channels;
+            simple(i, s);
+            break;
+        case op_kind::l2_normalise: s.kind = step_kind::l2_normalise; simple(i, s); break;
+        case op_kind::radix_softmax:
+            s.kind = step_kind::radix_softmax;
+            s.offset = o.size.channels;
+            simple(i, s);
+            break;
+        case op_kind::gdn: divisive(i); break;
         case op_kind::subsample: s.kind = step_kind::subsample; simple(i, s); break;
         case op_kind::flatten:
             if (out_of(r.a[k]).is_vector()) value[k] = tensor_of(r.a[k]);

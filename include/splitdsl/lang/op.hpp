@@ -92,15 +92,18 @@ enum class op_kind : std::uint8_t {
     input, normalise, conv, conv_transpose, dense, batch_norm,
     relu, relu6, leaky_relu, hard_swish, hard_sigmoid, sigmoid, tanh, softmax,
     max_pool, avg_pool, global_pool, upsample, pad, subsample, flatten, identity,
-    add, multiply, concat, select, quantise, from, output
+    add, multiply, concat, select, quantise, from, output,
+    pad_channels,                       // later kinds go to the end: their numbers are part of fingerprints
+    l2_normalise, slice_channels, radix_softmax, gdn
 };
+inline constexpr int op_kinds = static_cast<int>(op_kind::gdn) + 1;
 
 /// Whether a layer has a bias. `automatic`: yes, unless a batch_norm is its only reader (PyTorch's usual `bias=False`).
 enum class bias : std::uint8_t { automatic, yes, no };
 
 enum class op_flag : std::uint16_t {
     none = 0, ceil = 1, count_include_pad = 2, bilinear = 4, align_corners = 8, is_cut = 16, is_exit = 32, is_stream = 64,
-    is_hwc = 128
+    is_hwc = 128, inverse = 256, squared = 512
 };
 constexpr op_flag operator|(op_flag a, op_flag b) { return static_cast<op_flag>(static_cast<unsigned>(a) | static_cast<unsigned>(b)); }
 constexpr bool has(op_flag set, op_flag one) { return (static_cast<unsigned>(set) & static_cast<unsigned>(one)) != 0; }
@@ -117,7 +120,7 @@ struct op {
     int a, b;
     int out;                            ///< output channels or units; of select: the number of branches
     int groups;
-    shape size;                         ///< of an input; target of an upsample (0: by `stride`); output padding of a conv_transpose
+    shape size;                         ///< of an input; target of an upsample (0: by `stride`); output padding of a conv_transpose; first channel, radix
     std::array<float, 8> values;        ///< slope, epsilon, pad value; normalise: four means, four deviations
     text_ref label;                     ///< of an input, tap, cut, stream, exit or task; what `from` asks for
 };

@@ -27,8 +27,10 @@ struct cut_terms {
     std::uint32_t payload_bytes{}; ///< exact for fixed codecs, else the maximum
     friend bool operator==(const cut_terms&, const cut_terms&) = default;
     template <class Archive>
-    void serialize(Archive& archive) {
-        archive(name, codec, payload_bytes);
+    void serialize(Archive& archive) { // one by one: a single call for all instantiates one more function for each
+        archive(name);
+        archive(codec);
+        archive(payload_bytes);
     }
 };
 
@@ -44,7 +46,13 @@ struct handshake {
     friend bool operator==(const handshake&, const handshake&) = default;
     template <class Archive>
     void serialize(Archive& archive) {
-        archive(protocol, network, fingerprint, weights_digest, cuts, instruction_set, tenant);
+        archive(protocol);
+        archive(network);
+        archive(fingerprint);
+        archive(weights_digest);
+        archive(cuts);
+        archive(instruction_set);
+        archive(tenant);
     }
 };
 

@@ -59,13 +59,17 @@ inline std::string full_name(const description& d, std::size_t i) {
 }
 
 constexpr text word_of(op_kind k) {
-    constexpr std::array<text, 29> words{"input", "normalise", "conv", "conv_transpose", "dense", "batch_norm", "relu", "relu6", "leaky_relu", "hard_swish",
+    constexpr std::array<text, op_kinds> words{"input", "normalise", "conv", "conv_transpose", "dense", "batch_norm", "relu", "relu6", "leaky_relu", "hard_swish",
                                          "hard_sigmoid", "sigmoid", "tanh", "softmax", "max_pool", "avg_pool", "global_pool", "upsample", "pad", "subsample",
-                                         "flatten", "identity", "add", "multiply", "concat", "select", "quantise", "from", "output"};
+                                         "flatten", "identity", "add", "multiply", "concat", "select", "quantise", "from", "output", "pad_channels",
+                                         "l2_normalise", "slice_channels", "radix_softmax", "gdn"};
     return words[static_cast<std::size_t>(k)];
 }
 constexpr text word_of(codec_id c) { return codec_words[static_cast<std::size_t>(c)]; }
+/// What stands behind the layer's name in a parameter's name; nothing for l2_normalise.
 constexpr text parameter_word(op_kind k, int which) {
+    if (k == op_kind::l2_normalise) return {};
+    if (k == op_kind::gdn) return which == 0 ? "gamma" : "beta";
     constexpr std::array<text, 4> words{"weight", "bias", "running_mean", "running_var"};
     return k == op_kind::batch_norm || which < 2 ? words[static_cast<std::size_t>(which)] : text{};
 }
@@ -77,7 +81,8 @@ inline std::vector<parameter> list_parameters(const description& d) {
         const op& o = d.ops[i];
         for (int w = 0; w < parameters_in(o, d.has_bias[i]); ++w) {
             const parameter_dims dims = dims_of(o, d.out[static_cast<std::size_t>(d.a[i])], w);
-            list.push_back({full_name(d, i) + "." + std::string(parameter_word(o.kind, w)), {dims.dims, dims.dims + dims.rank}, static_cast<int>(i)});
+            const text word = parameter_word(o.kind, w);
+            list.push_back({full_name(d, i) + (word.empty() ? "" : ".") + std::string(word), {dims.dims, dims.dims + dims.rank}, static_cast<int>(i)});
         }
     }
     return list;
@@ -140,6 +145,11 @@ inline std::string op_settings(const op& o, bool has_bias) {
     case op_kind::avg_pool: return where + ",\"ceil\":" + truth(has(o.flags, op_flag::ceil)) + ",\"count_include_pad\":" + truth(has(o.flags, op_flag::count_include_pad));
     case op_kind::upsample: return "\"mode\":\"" + std::string(has(o.flags, op_flag::bilinear) ? "bilinear" : "nearest") + "\",\"align_corners\":" + truth(has(o.flags, op_flag::align_corners));
     case op_kind::pad: return "\"padding\":" + pads + ",\"value\":" + number(o.values[0]);
+    case op_kind::pad_channels: return "\"before\":" + std::to_string(o.size.channels) + ",\"after\":" + std::to_string(o.out);
+    case op_kind::l2_normalise: return "\"eps\":" + number(o.values[0]);
+    case op_kind::slice_channels: return "\"first\":" + std::to_string(o.size.channels) + ",\"count\":" + std::to_string(o.out);
+    case op_kind::radix_softmax: return "\"radix\":" + std::to_string(o.size.channels) + ",\"cardinality\":" + std::to_string(o.groups);
+    case op_kind::gdn: return std::string("\"inverse\":") + truth(has(o.flags, op_flag::inverse)) + ",\"squared\":" + truth(has(o.flags, op_flag::squared));
     case op_kind::subsample: return "\"stride\":" + pair_of(o.stride);
     case op_kind::quantise: return "\"codec\":\"" + std::string(word_of(o.codec)) + "\",\"cut\":" + truth(has(o.flags, op_flag::is_cut)) + ",\"stream\":" + truth(has(o.flags, op_flag::is_stream));
     case op_kind::output: return std::string("\"exit\":") + truth(has(o.flags, op_flag::is_exit));

@@ -41,6 +41,7 @@ inline std::size_t packed_floats(const instruction& c) {
     case step_kind::conv_transpose: return simd::conv_transpose_packed_floats(c.conv);
     case step_kind::dense: return simd::dense_packed_floats(dense_of(c));
     case step_kind::affine: return simd::affine_packed_floats(c.conv.in_channels);
+    case step_kind::l2_normalise: return simd::l2_normalise_packed_floats(c.conv.in_channels);
     default: return 0;
     }
 }
@@ -55,12 +56,18 @@ inline int tasks_of(const instruction& c) {
     case step_kind::conv_transpose: return simd::conv_transpose_tasks(c.conv);
     case step_kind::dense: return simd::dense_tasks(dense_of(c));
     case step_kind::global_pool: return simd::global_avg_pool_tasks(extent_of(c.in.of));
+    case step_kind::l2_normalise: return simd::l2_normalise_tasks(out);
+    case step_kind::radix_softmax: return simd::radix_softmax_tasks(out);
     case step_kind::affine:
     case step_kind::activate:
     case step_kind::max_pool:
     case step_kind::avg_pool:
     case step_kind::upsample:
     case step_kind::pad:
+    case step_kind::pad_channels:
+    case step_kind::slice_channels:
+    case step_kind::magnitude:
+    case step_kind::divisive:
     case step_kind::subsample:
     case step_kind::add:
     case step_kind::multiply: return simd::row_tasks(out);
@@ -88,6 +95,12 @@ inline void work(const instruction& c, const frame_memory& m, const float* packe
         simd::upsample({of.channels, c.in.of.height, c.in.of.width, of.height, of.width, c.flag_a, c.flag_b}, in, out, first, last);
         break;
     case step_kind::pad: simd::pad({of.channels, c.in.of.height, c.in.of.width, {c.conv.pad_top, c.conv.pad_left, c.pad_bottom, c.pad_right}, c.values[0]}, in, out, first, last); break;
+    case step_kind::pad_channels: simd::pad_channels(of, c.in.of.channels, c.offset, in, out, first, last); break;
+    case step_kind::slice_channels: simd::copy_channels(of, in, c.offset, out, 0, first, last); break;
+    case step_kind::l2_normalise: simd::l2_normalise(of, in, out, packed, c.values[0], first, last); break;
+    case step_kind::radix_softmax: simd::radix_softmax(of, c.offset, c.conv.groups, in, out, first, last); break;
+    case step_kind::magnitude: simd::magnitude(of, in, out, c.flag_a, first, last); break;
+    case step_kind::divisive: simd::divisive(of, in, read(m, c.in2), out, {c.flag_a, c.flag_b}, first, last); break;
     case step_kind::subsample: simd::subsample(of, c.conv.stride_h, c.conv.stride_w, in, out, first, last); break;
     case step_kind::add: simd::add(of, in, read(m, c.in2), out, c.activation, c.slope, first, last); break;
     case step_kind::multiply:
@@ -189,6 +202,7 @@ inline void pack_one(const instruction& c, const float* const* parameters, float
         simd::pack_affine(c.conv.in_channels, room.scale, room.shift, packed);
         return;
     }
+    if (c.kind == step_kind::l2_normalise) return simd::pack_l2_normalise(c.conv.in_channels, parameters[c.parameters], packed);
     const float* weight = parameters[c.parameters];
     const float* bias = c.has_bias ? parameters[c.parameters + 1] : nullptr;
     const float* scale = nullptr;

@@ -30,8 +30,10 @@ struct saved_stage {
     std::int64_t p99_ns{};
     friend bool operator==(const saved_stage&, const saved_stage&) = default;
     template <class Archive>
-    void serialize(Archive& archive) {
-        archive(name, median_ns, p99_ns);
+    void serialize(Archive& archive) { // one by one: a single call for all instantiates one more function for each
+        archive(name);
+        archive(median_ns);
+        archive(p99_ns);
     }
 };
 
@@ -45,7 +47,11 @@ struct saved_profile {
     friend bool operator==(const saved_profile&, const saved_profile&) = default;
     template <class Archive>
     void serialize(Archive& archive) {
-        archive(network, device, instruction_set, fingerprint, stages);
+        archive(network);
+        archive(device);
+        archive(instruction_set);
+        archive(fingerprint);
+        archive(stages);
     }
 };
 

@@ -25,7 +25,7 @@ struct instruction {
     graph::step_kind kind{};
     simd::activation activation{};
     codec_id codec{};
-    bool defines{}, flag_a{}, flag_b{};  ///< ceil/bilinear/hwc and count_include_pad/align_corners, by kind
+    bool defines{}, flag_a{}, flag_b{};  ///< ceil/bilinear/hwc/squared and count_include_pad/align_corners/inverse, by kind
     bool from_slot{}, is_u8{}, normalises{};
     float slope{};
     std::array<float, 8> values{};
@@ -56,8 +56,8 @@ template <class Network>
 struct program {
     static constexpr std::size_t count = static_cast<std::size_t>(steps_of<Network>.count);
     std::array<instruction, count> code{};
-    std::array<int, graph::max_stages + 1> stage_first{};
-    std::array<std::uint64_t, graph::max_stages> stage_macs{};
+    std::array<int, max_stages + 1> stage_first{};
+    std::array<std::uint64_t, max_stages> stage_macs{};
     std::array<std::array<stored_item, max_group_tensors>, max_network_cuts> items{};
     std::array<int, max_network_cuts> item_count{};
     int stages{};
@@ -131,8 +131,8 @@ constexpr program<Network> write_program() {
             c.norm_parameters = c.parameters;
             c.epsilon = o.values[0];
         }
-        c.flag_a = has(o.flags, op_flag::ceil) || has(o.flags, op_flag::bilinear);
-        c.flag_b = has(o.flags, op_flag::count_include_pad) || has(o.flags, op_flag::align_corners);
+        c.flag_a = has(o.flags, op_flag::ceil) || has(o.flags, op_flag::bilinear) || has(o.flags, op_flag::squared);
+        c.flag_b = has(o.flags, op_flag::count_include_pad) || has(o.flags, op_flag::align_corners) || has(o.flags, op_flag::inverse);
         const shape in = s.in >= 0 ? c.in.of : shape{}, out = c.out.of;
         c.conv = {in.channels, in.height, in.width, out.channels, out.height, out.width, o.kernel.height, o.kernel.width, o.stride.height, o.stride.width,
                   o.pad.top, o.pad.left, o.dilation.height, o.dilation.width, o.groups};

@@ -42,7 +42,7 @@ private:
     std::vector<planar> values;
 
     const float* weight(std::size_t i, const char* which) const {
-        const auto found = weights.find(graph::full_name(d, i) + "." + which);
+        const auto found = weights.find(graph::full_name(d, i) + (*which ? "." : "") + which);
         return found == weights.end() ? nullptr : found->second.data();
     }
 
@@ -100,6 +100,11 @@ private:
         case op_kind::global_pool: return k::global_pool(in);
         case op_kind::upsample: return k::upsample(in, s.height, s.width, has(o.flags, op_flag::bilinear), has(o.flags, op_flag::align_corners));
         case op_kind::pad: return k::pad(in, o.pad.top, o.pad.left, o.pad.bottom, o.pad.right, o.values[0]);
+        case op_kind::pad_channels: return k::pad_channels(in, o.size.channels, o.out);
+        case op_kind::l2_normalise: return k::l2_normalise(in, weight(i, ""), o.values[0]);
+        case op_kind::slice_channels: return k::slice_channels(in, o.size.channels, o.out);
+        case op_kind::radix_softmax: return k::radix_softmax(in, o.size.channels, o.groups);
+        case op_kind::gdn: return k::gdn(in, weight(i, "gamma"), weight(i, "beta"), has(o.flags, op_flag::squared), has(o.flags, op_flag::inverse));
         case op_kind::subsample: return k::subsample(in, o.stride.height, o.stride.width);
         case op_kind::flatten: {
             planar out = in;

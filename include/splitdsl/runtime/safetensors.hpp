@@ -8,13 +8,14 @@
 #pragma once
 
 #include <splitdsl/runtime/safetensors_header.hpp>
-#include <splitdsl/runtime/safetensors_writer.hpp>
+
+#include <sys/stat.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
-#include <filesystem>
-#include <fstream>
+#include <cstdio>
 #include <memory>
 #include <span>
 #include <string>
@@ -126,19 +127,17 @@ inline safetensors parse_safetensors(std::span<const std::byte> content, const s
 /// ```
 inline safetensors read_safetensors(const std::string& path) {
     const auto unreadable = [&](const std::string& why) { return safetensors_error(safetensors_fault::unreadable, path + ": " + why); };
-    std::error_code failed;
-    const auto status = std::filesystem::status(path, failed);
-    if (!std::filesystem::exists(status)) throw unreadable("the file does not exist");
+    struct ::stat status {};
+    if (::stat(path.c_str(), &status) != 0)
+        throw unreadable(errno == ENOENT || errno == ENOTDIR ? "the file does not exist" : std::generic_category().message(errno));
     // A pipe or device has no size to bound anything by.
-    if (!std::filesystem::is_regular_file(status)) throw unreadable("an ordinary file was expected");
-    const std::uint64_t whole = std::filesystem::file_size(path, failed);
-    if (failed) throw unreadable(failed.message());
+    if (!S_ISREG(status.st_mode)) throw unreadable("an ordinary file was expected");
+    const auto whole = static_cast<std::uint64_t>(status.st_size);
     if (whole < 8) throw detail::too_short(whole, path);
-    std::ifstream file(path, std::ios::binary);
+    const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file{std::fopen(path.c_str(), "rb"), &std::fclose};
     if (!file) throw unreadable("the file cannot be opened");
     const auto fill = [&](std::byte* to, std::uint64_t count) {
-        file.read(static_cast<char*>(static_cast<void*>(to)), static_cast<std::streamsize>(count));
-        if (static_cast<std::uint64_t>(file.gcount()) != count) throw unreadable("the file ended while it was read");
+        if (std::fread(to, 1, static_cast<std::size_t>(count), file.get()) != count) throw unreadable("the file ended while it was read");
     };
     std::byte prefix[8];
     fill(prefix, 8);

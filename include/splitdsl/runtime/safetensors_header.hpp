@@ -286,10 +286,15 @@ private:
         return t;
     }
 
+    // One type for both orders: std::sort is instantiated once.
+    static void sort_by(std::vector<declared_tensor>& all, bool (*before)(const declared_tensor&, const declared_tensor&)) {
+        std::sort(all.begin(), all.end(), before);
+    }
+
     /// Every tensor is as long as its shape says, and together they cover the data without gap or overlap.
     void check(declared_file& file) const {
         auto& all = file.tensors;
-        std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
+        sort_by(all, [](const declared_tensor& a, const declared_tensor& b) { return a.name < b.name; });
         for (std::size_t i = 1; i < all.size(); ++i)
             if (all[i].name == all[i - 1].name) wrong(safetensors_fault::duplicate_key, all[i], "should appear once, found twice");
         for (const declared_tensor& t : all) {
@@ -307,8 +312,9 @@ private:
                       "of type " + std::string(name_of(t.type)) + " and shape " + shown(t.shape) + " should have " + std::to_string(needed)
                           + " bytes, found " + std::to_string(t.end - t.begin));
         }
-        std::sort(all.begin(), all.end(),
-                  [](const auto& a, const auto& b) { return a.begin != b.begin ? a.begin < b.begin : a.end < b.end; });
+        sort_by(all, [](const declared_tensor& a, const declared_tensor& b) {
+            return a.begin != b.begin ? a.begin < b.begin : a.end < b.end;
+        });
         std::uint64_t covered = 0;
         for (const declared_tensor& t : all) {
             const auto both = "should begin at byte " + std::to_string(covered) + ", found " + std::to_string(t.begin);

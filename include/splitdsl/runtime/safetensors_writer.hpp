@@ -7,7 +7,6 @@
 #include <splitdsl/runtime/safetensors_header.hpp>
 
 #include <algorithm>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -142,12 +141,6 @@ inline void write_safetensors(const std::string& path, std::span<const tensor_vi
         std::remove(partial.c_str());
         throw weights_error(path + ": cannot be written: " + failed.message());
     }
-}
-
-/// The bytes of f32 values as a file holds them. Only where the host itself is little-endian.
-inline std::span<const std::byte> bytes_of_floats(std::span<const float> values) noexcept {
-    static_assert(std::endian::native == std::endian::little);
-    return std::as_bytes(values);
 }
 
 } // namespace splitdsl

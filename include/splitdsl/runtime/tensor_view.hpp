@@ -104,6 +104,12 @@ inline std::vector<float> to_floats(const tensor_view& tensor) {
     return values;
 }
 
+/// The bytes of f32 values as a file holds them. Only where the host itself is little-endian.
+inline std::span<const std::byte> bytes_of_floats(std::span<const float> values) noexcept {
+    static_assert(std::endian::native == std::endian::little);
+    return std::as_bytes(values);
+}
+
 /// A digest of names, types, shapes and bytes, whatever the order of the tensors; not a defence against a forger.
 /// Cost: about 0.3 ns a byte. Sums per-tensor digests, so that no sorted copy is needed.
 inline std::uint64_t content_digest(std::span<const tensor_view> tensors) noexcept {
