@@ -14,6 +14,7 @@ from torch.nn import functional
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+DAMPED = 0.2    # of residual branches: a deep random network is chaotic without it (of 269 layers, PyTorch's own f32 and f64 differ by a tenth of the range)
 VGG = ((0.48235, 0.45882, 0.40784), (0.00392156862745098,) * 3)
 
 
@@ -151,7 +152,7 @@ class ResNeStBlock(nn.Module):
         self.conv2 = SplitAttention(channels)
         self.pool = nn.AvgPool2d(3, stride, 1) if stride > 1 else nn.Identity()
         self.conv3, self.bn3 = nn.Conv2d(channels, 4 * channels, 1, bias=False), nn.BatchNorm2d(4 * channels)
-        self.bn3.damped = 0.2       # else a random network of 269 layers is chaotic: PyTorch's own f32 and f64 disagree by a tenth of the range
+        self.bn3.damped = DAMPED
         if before != 4 * channels or stride > 1:
             pool = nn.AvgPool2d(2, stride, ceil_mode=True, count_include_pad=False) if stride > 1 else nn.Identity()
             self.downsample = nn.Sequential(pool, nn.Conv2d(before, 4 * channels, 1, bias=False), nn.BatchNorm2d(4 * channels))
@@ -220,14 +221,22 @@ class EntropicStudent(nn.Module):
         return self.fc(self.layer4(self.layer3(self.layer2(x))).mean((2, 3)))
 
 
-FASTER_RCNN = detection("fasterrcnn_resnet50_fpn")
+
+def faster_rcnn():
+    model = detection("fasterrcnn_resnet50_fpn")()
+    for name, module in model.named_modules():
+        if name.endswith("bn3"):
+            module.damped = DAMPED
+    return model
+
+
 # As zoo_models.MODELS.
 MODELS = {
     "ssd300_vgg16": (answering(detection("ssd300_vgg16"), raw_single_shot), VGG, 35641826, ()),
     "ssdlite320_mobilenet_v3_large": (answering(detection("ssdlite320_mobilenet_v3_large"), raw_single_shot), HALF, 3440060, ()),
     "ssd_mobilenet_v1": (ssd_mobilenet_v1, HALF, None, ()),
     "ssd_mobilenet_v2": (ssd_mobilenet_v2, HALF, None, ()),
-    "faster_rcnn_resnet50_fpn": (answering(FASTER_RCNN, raw_pyramid), IMAGENET, 41755286 + 53120 - 14362055, ("roi_heads.",)),
+    "faster_rcnn_resnet50_fpn": (answering(faster_rcnn, raw_pyramid), IMAGENET, 41755286 + 53120 - 14362055, ("roi_heads.",)),
     "faster_rcnn_regions": (Regions, None, 14362055, ()),
     "lraspp_mobilenet_v3_large": (segmentation("lraspp_mobilenet_v3_large"), IMAGENET, 3221538, ()),
     "deeplabv3_mobilenet_v3_large": (segmentation("deeplabv3_mobilenet_v3_large"), IMAGENET, 11029328 - 3851, ()),

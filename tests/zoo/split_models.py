@@ -30,8 +30,7 @@ def units(before, *steps):
         if step == "smooth":
             made.append(nn.AvgPool2d(3, 1, 1, count_include_pad=False))
             continue
-        channels, kernel, *rest = step
-        stride, padding = (rest + [1, None])[:2] if len(rest) < 2 else rest
+        channels, kernel, stride, padding = (*step, *(None, None, 1, None)[len(step):])
         kernel = kernel if isinstance(kernel, tuple) else (kernel, kernel)
         if padding is None:
             padding = tuple(k // 2 for k in kernel) if stride == 1 else 0
