@@ -15,7 +15,7 @@ if [ "${1:-}" = -h ] || [ "${1:-}" = --help ]; then
 fi
 
 tools/install_dependencies.sh build
-tools/build_preset.sh release all_examples -DSPLITDSL_BUILD_TESTS=OFF -DSPLITDSL_BUILD_BENCHMARKS=OFF
+tools/build_preset.sh release drive -DSPLITDSL_BUILD_TESTS=OFF -DSPLITDSL_BUILD_BENCHMARKS=OFF
 arguments=(--out out/demo)
 [ -n "${DRIVE_FRAMES:-}" ] && arguments+=(--frames "$DRIVE_FRAMES")
 [ -n "${TRACE:-}" ] && arguments+=(--trace "$TRACE")
