@@ -36,7 +36,7 @@ int main() {
     using namespace std::chrono_literals;
     const auto weights = load_weights<lane_keeper>("lane_keeper.safetensors");
     deployment costs{.cuts = 1, .deadline = 100ms};
-    costs.cut[0].payload = {payload_bytes<lane_keeper>("uplink")};
+    costs.cut[0].payload = {static_cast<double>(payload_bytes<lane_keeper>("uplink"))};
     edge<lane_keeper, policy::sage> car{weights, policy::sage{costs}, {.deadline = 100ms}, link::tcp{"tail.local", 7447}};
     std::vector<std::byte> camera(std::size_t{3} * 88 * 200);
     std::array<float, 3> control{};

@@ -36,7 +36,7 @@ public:
         : views{std::move(all)},
           strings{std::move(notes)},
           storage{std::move(owned)} {
-        std::sort(views.begin(), views.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
+        detail::sort_by<tensor_view>(views, [](const tensor_view& a, const tensor_view& b) { return a.name < b.name; });
     }
 
     /// Null if there is none of that name.

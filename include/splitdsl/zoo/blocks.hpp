@@ -12,7 +12,7 @@ namespace splitdsl::zoo {
 ///
 /// ```cpp
 /// struct whole : zoo::resnet50<224, 224, 1000, zoo::no_cuts> {};
-/// struct split : zoo::resnet50<224, 224, 1000, zoo::only_cut(2, affine_u8())> {};     // behind layer2, 8 bits
+/// struct split : zoo::resnet50<224, 224, 1000, zoo::only_cut(4, affine_u8())> {};     // behind layer4, 8 bits
 /// ```
 struct cut_choice {
     int only{-1};                       ///< number of the one cut, counted from 1; -1: all of them, 0: none
