@@ -9,12 +9,6 @@
 #include <splitdsl/link/relay_options.hpp>
 #include <splitdsl/link/tcp.hpp>
 
-#ifndef ASIO_STANDALONE
-#define ASIO_STANDALONE
-#endif
-#include <asio/io_context.hpp>
-#include <asio/ip/tcp.hpp>
-
 #include <limits>
 #include <list>
 #include <mutex>
@@ -44,9 +38,7 @@ public:
         require_valid(options);
         const std::string who = "relay to " + options.host + ":" + std::to_string(options.port);
         if (options.port == 0) throw link_error(who + ": expected a port from 1 to 65535");
-        const detail::tcp_address found = detail::resolve(options.host, options.port, who).front();
-        std::memcpy(target.data(), &found.bytes, found.size);
-        target.resize(found.size);
+        target = detail::resolve(options.host, options.port, who).front();
         listen();
         worker = std::thread{[this] { run(); }};
     }
@@ -142,11 +134,6 @@ private:
         return {.unsent_low_water = size, .send_buffer = size, .receive_buffer = size, .segment_size = static_cast<int>(largest_chunk)};
     }
 
-    void tune(asio::ip::tcp::socket& socket, std::error_code& code) const {
-        socket.non_blocking(true, code);
-        if (!code) detail::finish(socket.native_handle(), tuning(), code);
-    }
-
     void listen() {
         std::error_code code;
         const auto address = asio::ip::make_address(options.bind, code);
@@ -155,7 +142,7 @@ private:
         acceptor.open(endpoint.protocol(), code);
         if (!code) acceptor.set_option(asio::socket_base::reuse_address(true), code);
         if (!code) {
-            detail::prepare(acceptor.native_handle(), tuning());
+            detail::prepare(acceptor, tuning());
             acceptor.bind(endpoint, code);
         }
         if (!code) acceptor.listen(asio::socket_base::max_listen_connections, code);
@@ -251,12 +238,12 @@ private:
                 abort(client);
                 continue;
             }
-            tune(client, code);
+            detail::finish(client, tuning(), code);
             asio::ip::tcp::socket server{context};
             if (!code) server.open(target.protocol(), code);
             if (!code) {
-                detail::prepare(server.native_handle(), tuning());
-                tune(server, code);
+                detail::prepare(server, tuning());
+                detail::finish(server, tuning(), code);
             }
             bool connecting = false;
             if (!code && ::connect(server.native_handle(), target.data(), static_cast<socklen_t>(target.size())) != 0) {
