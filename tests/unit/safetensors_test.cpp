@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /// @file safetensors_test.cpp
 /// Weights files: what is written is read again, and files that lie are refused by name.
+#include "blobs.hpp"
 #include "catch.hpp"
 
 #include <splitdsl/runtime/safetensors.hpp>
@@ -22,7 +23,6 @@ using namespace splitdsl;
 
 namespace {
 
-using blob = std::vector<std::byte>;
 using fault = safetensors_fault;
 
 /// A file with this header (its length in front) and so many bytes of tensors.
@@ -62,17 +62,6 @@ refusal refusal_of(const blob& b) {
 std::string scratch(std::string_view name) {
     return (std::filesystem::temp_directory_path() / ("splitdsl_" + std::to_string(getpid()) + "_" + std::string(name))).string();
 }
-
-struct numbers {
-    std::uint64_t state;
-    std::uint64_t next() {
-        state += 0x9E3779B97F4A7C15u;
-        std::uint64_t z = (state ^ (state >> 30)) * 0xBF58476D1CE4E5B9u;
-        z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-        return z ^ (z >> 31);
-    }
-    std::size_t below(std::size_t n) { return static_cast<std::size_t>(next() % n); }
-};
 
 } // namespace
 
