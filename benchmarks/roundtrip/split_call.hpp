@@ -4,7 +4,7 @@
 /// Our edge and cloud over loopback TCP around a network that computes nothing, as a contestant of bench_roundtrip.
 #pragma once
 
-#include <splitdsl/link/tcp.hpp>
+#include <splitdsl/link/tcp_listener.hpp>
 #include <splitdsl/runtime/cloud_core.hpp>
 #include <splitdsl/runtime/edge_core.hpp>
 

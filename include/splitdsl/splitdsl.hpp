@@ -6,7 +6,7 @@
 
 #include <splitdsl/language.hpp>
 #include <splitdsl/link/in_process.hpp>
-#include <splitdsl/link/tcp.hpp>
+#include <splitdsl/link/tcp_listener.hpp>
 #include <splitdsl/policy/all_cloud.hpp>
 #include <splitdsl/policy/all_edge.hpp>
 #include <splitdsl/policy/sage.hpp>

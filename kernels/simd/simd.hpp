@@ -11,6 +11,7 @@
 #include "conv_depthwise.hpp"
 #include "conv_grouped.hpp"
 #include "conv_transpose.hpp"
+#include "conv_winograd.hpp"
 #include "dense.hpp"
 #include "divisive.hpp"
 #include "elementwise.hpp"

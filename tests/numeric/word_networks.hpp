@@ -29,6 +29,8 @@ SPLITDSL_WORD(conv_dilated, 6, 19, 23, named("w", conv(11, {.kernel = 3, .dilati
 SPLITDSL_WORD(conv_uneven_padding, 6, 12, 13, named("w", conv(8, {.kernel = 3, .stride = 2, .pad = {0, 0, 1, 1}})))
 SPLITDSL_WORD(conv_no_bias, 6, 12, 13, named("w", conv(8, {.kernel = 3, .with_bias = bias::no})))
 SPLITDSL_WORD(conv_deep, 256, 7, 7, named("w", conv(128, {.kernel = 3})))
+SPLITDSL_WORD(conv_in_tiles_of_2, 96, 9, 10, named("w", conv(100, {.kernel = 3})) | relu6())
+SPLITDSL_WORD(conv_in_tiles_of_4, 40, 22, 19, residual(named("w", conv(40, {.kernel = 3})) | named("n", batch_norm())) | relu())
 SPLITDSL_WORD(conv_depthwise, 19, 13, 11, named("w", conv(19, {.kernel = 3, .groups = 19})))
 SPLITDSL_WORD(conv_depthwise_5x5_stride, 33, 14, 15, named("w", conv(33, {.kernel = 5, .stride = 2, .groups = 33})))
 SPLITDSL_WORD(conv_grouped, 12, 9, 10, named("w", conv(20, {.kernel = 3, .groups = 4})))
@@ -98,7 +100,7 @@ struct normalise_hwc {
 };
 
 using all = std::tuple<conv_1x1, conv_1x1_stride, conv_2x2, conv_3x3, conv_3x3_stride, conv_5x5, conv_7x7_stem, conv_row, conv_column, conv_dilated, conv_uneven_padding,
-                       conv_no_bias, conv_deep, conv_depthwise, conv_depthwise_5x5_stride, conv_grouped, conv_multiplied_depthwise, conv_up_2x2, conv_up_3x3, conv_up_4x4,
+                       conv_no_bias, conv_deep, conv_in_tiles_of_2, conv_in_tiles_of_4, conv_depthwise, conv_depthwise_5x5_stride, conv_grouped, conv_multiplied_depthwise, conv_up_2x2, conv_up_3x3, conv_up_4x4,
                        dense_small, dense_large, batch_norm_alone, batch_norm_folded, relu_word, relu6_word, leaky_relu_word, hard_swish_word, hard_sigmoid_word, sigmoid_word,
                        tanh_word, softmax_vector, softmax_image, max_pool_2, max_pool_3_padded, max_pool_ceil, avg_pool_2, avg_pool_padded, avg_pool_not_counting, avg_pool_ceil,
                        global_pool_word, upsample_nearest, upsample_nearest_size, upsample_bilinear, upsample_bilinear_corners, pad_word, pad_channels_word, pad_channels_even, slice_channels_word, slice_channels_even,

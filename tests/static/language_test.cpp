@@ -65,3 +65,28 @@ struct other_name {
 static_assert(fingerprint<renamed_places> == fingerprint<original_places>);
 static_assert(fingerprint<other_name> != fingerprint<original_places>);
 static_assert(fingerprint<sage> == 0x967dfa33eeb47504, "the fingerprint must not change between releases without a new protocol version");
+
+// A convolution of kernel 3 and stride 1 runs in Winograd tiles where that is cheaper, by its shape alone.
+constexpr int winograd_tile(int in, int out, int size, window o = {.kernel = 3}) {
+    return graph::plan_winograd(conv(out, o).ops[0], {in, size, size}, {out, size, size}).tile;
+}
+static_assert(winograd_tile(64, 64, 56) == 4 && winograd_tile(128, 128, 28) == 4, "ResNet-34's first stages");
+static_assert(winograd_tile(256, 256, 14) == 2 && winograd_tile(512, 512, 7) == 0, "where weights weigh more than products");
+static_assert(winograd_tile(3, 16, 33) == 0 && winograd_tile(20, 3, 14) == 0, "too few channels to pay for the transforms");
+static_assert(winograd_tile(64, 64, 56, {.kernel = 5}) == 0 && winograd_tile(64, 64, 56, {.kernel = 3, .stride = 2}) == 0);
+static_assert(winograd_tile(64, 64, 56, {.kernel = 3, .dilation = 2}) == 0 && winograd_tile(64, 64, 56, {.kernel = 3, .groups = 2}) == 0);
+static_assert(winograd_tile(2048, 64, 56) == 2, "F(4x4) keeps its error budget up to 1,024 channels");
+
+// Its tasks cover every tile, and its scratch is as large as they need with any number of lanes.
+struct wide_conv {
+    static constexpr auto graph() { return input("x", f32, {.channels = 64, .height = 56, .width = 56}) | named("w", conv(64, {.kernel = 3})) | relu(); }
+};
+struct wide_conv_direct : wide_conv {
+    static constexpr bool winograd = false;
+};
+static_assert(steps_of<wide_conv>.steps[1].kind == graph::step_kind::winograd_4x4);
+static_assert(steps_of<wide_conv>.buffers[static_cast<std::size_t>(steps_of<wide_conv>.steps[1].scratch)].bytes >=
+              4LL * steps_of<wide_conv>.steps[1].tasks * steps_of<wide_conv>.steps[1].chunk * 36 * (64 + 64));
+static_assert(steps_of<wide_conv_direct>.steps[1].kind == graph::step_kind::conv);
+static_assert(fingerprint<wide_conv> != fingerprint<wide_conv_direct>, "they compute other bits");
+static_assert(memory_of<wide_conv, 8>.arena > memory_of<wide_conv_direct, 8>.arena);

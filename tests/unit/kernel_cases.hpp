@@ -133,7 +133,7 @@ planar activated(planar p, simd::activation a) {
     return p;
 }
 
-enum class family { direct, grouped, depthwise, transposed };
+enum class family { direct, grouped, depthwise, transposed, winograd_2x2, winograd_4x4 };
 
 /// One convolution with random weights, scale, shift, addend and activation. Checks values, frame and that a second split agrees.
 void check_convolution(simd::conv_shape s, family kind) {
@@ -178,15 +178,29 @@ void check_convolution(simd::conv_shape s, family kind) {
     case family::grouped: size = simd::grouped_conv_packed_floats(s), tasks = simd::grouped_conv_tasks(s); break;
     case family::depthwise: size = simd::depthwise_conv_packed_floats(s), tasks = simd::depthwise_conv_tasks(s); break;
     case family::transposed: size = simd::conv_transpose_packed_floats(s), tasks = simd::conv_transpose_tasks(s); break;
+    case family::winograd_2x2: size = simd::winograd_conv_packed_floats<2>(s), tasks = whole(1, 5); break;
+    case family::winograd_4x4: size = simd::winograd_conv_packed_floats<4>(s), tasks = whole(1, 5); break;
     }
     std::vector<float> packed(size + 1, mark);
     blocked once = result(extent_of(want)), twice = once;
+    // any cut gives the same bits: `once` runs in one, `twice` in another
+    const simd::winograd_cut cut{whole(1, 40), tasks}, other{whole(1, 40), tasks};
+    std::vector<float> scratch;
+    const auto winograd = [&]<int Tile>(blocked& out, int first, int last) {
+        const simd::winograd_cut& how = &out == &once ? cut : other;
+        const auto floats = static_cast<std::size_t>(simd::winograd_frame<Tile>{s}.scratch(how.chunk) * how.tasks);
+        scratch.assign(floats + 1, mark);
+        simd::winograd_conv<Tile>(s, how, from.read(), out.view(), packed.data(), scratch.data(), then, first, last);
+        REQUIRE(scratch[floats] == mark);
+    };
     const auto run = [&](blocked& out, int first, int last) {
         switch (kind) {
         case family::direct: return simd::direct_conv(s, from.read(), out.view(), packed.data(), then, first, last);
         case family::grouped: return simd::grouped_conv(s, from.read(), out.view(), packed.data(), then, first, last);
         case family::depthwise: return simd::depthwise_conv(s, from.read(), out.view(), packed.data(), then, first, last);
         case family::transposed: return simd::conv_transpose(s, from.read(), out.view(), packed.data(), then, first, last);
+        case family::winograd_2x2: return winograd.template operator()<2>(out, first, last);
+        case family::winograd_4x4: return winograd.template operator()<4>(out, first, last);
         }
     };
     switch (kind) {
@@ -194,6 +208,8 @@ void check_convolution(simd::conv_shape s, family kind) {
     case family::grouped: simd::pack_grouped_conv(s, weight.data(), sc, sh, packed.data()); break;
     case family::depthwise: simd::pack_depthwise_conv(s, weight.data(), sc, sh, packed.data()); break;
     case family::transposed: simd::pack_conv_transpose(s, weight.data(), sc, sh, packed.data()); break;
+    case family::winograd_2x2: simd::pack_winograd_conv<2>(s, weight.data(), sc, sh, packed.data()); break;
+    case family::winograd_4x4: simd::pack_winograd_conv<4>(s, weight.data(), sc, sh, packed.data()); break;
     }
     INFO("kind " << static_cast<int>(kind) << " in " << s.in_channels << "x" << s.in_height << "x" << s.in_width << " out " << s.out_channels << "x" << s.out_height << "x"
                  << s.out_width << " kernel " << s.kernel_h << "x" << s.kernel_w << " stride " << s.stride_h << "," << s.stride_w << " pad " << s.pad_top << ","
@@ -201,7 +217,9 @@ void check_convolution(simd::conv_shape s, family kind) {
     run(once, 0, tasks);
     run_tasks(tasks, [&](int first, int last) { run(twice, first, last); });
     REQUIRE(packed[size] == mark);
-    REQUIRE(difference(once, want) < 2e-6 + 6e-8 * std::sqrt(per_group * s.kernel_h * s.kernel_w)); // f32 sums against double ones
+    // f32 sums against double ones; Winograd's transforms lose a few bits more
+    const double loss = kind == family::winograd_4x4 ? 12 : kind == family::winograd_2x2 ? 2 : 1;
+    REQUIRE(difference(once, want) < loss * (2e-6 + 6e-8 * std::sqrt(per_group * s.kernel_h * s.kernel_w)));
     REQUIRE(once.frame_is(mark));
     bool same = true;
     for (int c = 0; c < s.out_channels; ++c)

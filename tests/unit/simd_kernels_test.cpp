@@ -63,6 +63,30 @@ TEST_CASE("a direct convolution of a wide image is cut into row tasks that cover
     check_convolution(s, family::direct);
 }
 
+TEST_CASE("a Winograd convolution equals plain loops at every size from 1 to 17, with any padding, cut and number of tasks, " SPLITDSL_ARCH_NAME) {
+    for (const family kind : {family::winograd_2x2, family::winograd_4x4})
+        for (int height = 1; height <= 17; ++height)
+            for (int pad = 0; pad <= 2; ++pad) {
+                simd::conv_shape s;
+                s.in_channels = whole(1, 40), s.in_height = height, s.in_width = whole(1, 17);
+                s.out_channels = whole(1, 40);
+                s.kernel_h = s.kernel_w = 3;
+                s.pad_top = pad, s.pad_left = whole(0, 2);
+                if (complete(s)) check_convolution(s, kind);
+            }
+}
+
+TEST_CASE("a Winograd convolution with many channels equals plain loops, " SPLITDSL_ARCH_NAME) {
+    for (const family kind : {family::winograd_2x2, family::winograd_4x4})
+        for (const int channels : {64, 130, 300}) {
+            simd::conv_shape s;
+            s.in_channels = channels, s.in_height = 11, s.in_width = 14, s.out_channels = 70;
+            s.kernel_h = s.kernel_w = 3, s.pad_top = s.pad_left = 1;
+            REQUIRE(complete(s));
+            check_convolution(s, kind);
+        }
+}
+
 TEST_CASE("a grouped convolution equals plain loops, " SPLITDSL_ARCH_NAME) {
     struct groups {
         int count, in, out;

@@ -52,7 +52,7 @@ constexpr std::int64_t arena_at(int place) {
     for (int s = 0; s < l.count; ++s) {
         const graph::step& t = l.steps[static_cast<std::size_t>(s)];
         if (t.op < 0 || resolved_of<Network>.place[static_cast<std::size_t>(t.op)] != place) continue;
-        for (const int b : {t.kind == graph::step_kind::branch ? -1 : t.in, t.in2, t.addend, t.out}) {
+        for (const int b : {t.kind == graph::step_kind::branch ? -1 : t.in, t.in2, t.addend, t.out, t.scratch}) {
             if (b < 0) continue;
             const graph::buffer& u = l.buffers[static_cast<std::size_t>(b)];
             const std::int64_t end = m.offset[static_cast<std::size_t>(b)] + ((u.is_bytes ? u.bytes : graph::blocked_bytes(u, Lanes)) + 127) / 64 * 64;

@@ -3,8 +3,8 @@
 /// @file crc32c.hpp
 /// CRC-32C (Castagnoli), sixteen bytes a step by tables: the check on every header and payload of the wire.
 ///
-/// The tables are made at compile time and nothing here depends on an instruction set, so the function may be linked
-/// across files built with different flags. Reflected polynomial 0x82F63B78, initial value and final xor all ones
+/// The tables are made at the first call (some 20 us; by the compiler they cost every file that speaks the wire a quarter of a second).
+/// Nothing here depends on an instruction set, so the function may be linked across files built with different flags. Reflected polynomial 0x82F63B78, initial value and final xor all ones
 /// (RFC 3720 appendix B.4 has the vectors the tests check).
 #pragma once
 
@@ -14,14 +14,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <type_traits>
 
 namespace splitdsl {
 
 namespace detail {
 using crc_tables = std::array<std::array<std::uint32_t, 256>, 16>;
 
-constexpr crc_tables make_crc32c_tables() {
+inline crc_tables make_crc32c_tables() noexcept {
     crc_tables t{};
     for (std::uint32_t i = 0; i < 256; ++i) {
         std::uint32_t crc = i;
@@ -33,18 +32,34 @@ constexpr crc_tables make_crc32c_tables() {
         for (std::size_t i = 0; i < 256; ++i) t[k][i] = (t[k - 1][i] >> 8) ^ t[0][t[k - 1][i] & 0xffu];
     return t;
 }
-inline constexpr crc_tables crc32c_tables = make_crc32c_tables();
+inline const crc_tables& crc32c_tables() noexcept {
+    static const crc_tables t = make_crc32c_tables();
+    return t;
+}
 
-constexpr std::uint32_t crc32c_word(std::uint32_t w, std::size_t zero_bytes_behind) noexcept {
-    return crc32c_tables[zero_bytes_behind + 3][w & 0xffu] ^ crc32c_tables[zero_bytes_behind + 2][(w >> 8) & 0xffu]
-           ^ crc32c_tables[zero_bytes_behind + 1][(w >> 16) & 0xffu] ^ crc32c_tables[zero_bytes_behind][w >> 24];
+inline std::uint32_t crc32c_word(const crc_tables& t, std::uint32_t w, std::size_t zero_bytes_behind) noexcept {
+    return t[zero_bytes_behind + 3][w & 0xffu] ^ t[zero_bytes_behind + 2][(w >> 8) & 0xffu]
+           ^ t[zero_bytes_behind + 1][(w >> 16) & 0xffu] ^ t[zero_bytes_behind][w >> 24];
+}
+/// Sixteen bytes a step.
+inline std::uint32_t crc32c_by_tables(const std::byte* p, std::size_t left, std::uint32_t crc) noexcept {
+    const crc_tables& t = crc32c_tables();
+    for (; left >= 16; left -= 16, p += 16) {
+        // The three words that do not wait for the previous step come first: they overlap with its latency.
+        const std::uint32_t rest = crc32c_word(t, load_u32(p + 4), 8) ^ crc32c_word(t, load_u32(p + 8), 4) ^ crc32c_word(t, load_u32(p + 12), 0);
+        crc = crc32c_word(t, crc ^ load_u32(p), 12) ^ rest;
+    }
+    for (; left > 0; --left, ++p) crc = (crc >> 8) ^ t[0][(crc ^ static_cast<std::uint32_t>(*p)) & 0xffu];
+    return crc;
 }
 #if defined(__x86_64__)
 inline constexpr std::size_t crc_lane = 1024;                       // bytes; three lanes hide the instruction's latency of three cycles
-/// Table k: what byte k of a checksum becomes behind `crc_lane` zero bytes. By doubling: every file that speaks the wire evaluates this.
-constexpr std::array<std::array<std::uint32_t, 256>, 4> make_crc_lane_tables() {
+using crc_lane_tables = std::array<std::array<std::uint32_t, 256>, 4>;
+/// Table k: what byte k of a checksum becomes behind `crc_lane` zero bytes, by doubling.
+inline crc_lane_tables make_crc_lane_tables() noexcept {
+    const auto& one_byte = crc32c_tables()[0];
     std::array<std::uint32_t, 32> column{};                         // what each bit becomes behind `bytes` zero bytes
-    for (std::size_t bit = 0; bit < 32; ++bit) column[bit] = ((std::uint32_t{1} << bit) >> 8) ^ crc32c_tables[0][(std::uint32_t{1} << bit) & 0xffu];
+    for (std::size_t bit = 0; bit < 32; ++bit) column[bit] = ((std::uint32_t{1} << bit) >> 8) ^ one_byte[(std::uint32_t{1} << bit) & 0xffu];
     for (std::size_t bytes = 1; bytes < crc_lane; bytes *= 2) {
         const auto half = column;
         for (std::uint32_t& c : column) {
@@ -54,15 +69,14 @@ constexpr std::array<std::array<std::uint32_t, 256>, 4> make_crc_lane_tables() {
             c = twice;
         }
     }
-    std::array<std::array<std::uint32_t, 256>, 4> t{};
+    crc_lane_tables t{};
     for (std::size_t k = 0; k < 4; ++k)
         for (std::size_t v = 1; v < 256; ++v) t[k][v] = t[k][v & (v - 1)] ^ column[8 * k + static_cast<std::size_t>(__builtin_ctz(static_cast<unsigned>(v)))];
     return t;
 }
 static_assert((crc_lane & (crc_lane - 1)) == 0);
-inline constexpr auto crc_lane_tables = make_crc_lane_tables();
-constexpr std::uint32_t past_a_lane(std::uint32_t crc) noexcept {
-    return crc_lane_tables[0][crc & 0xffu] ^ crc_lane_tables[1][(crc >> 8) & 0xffu] ^ crc_lane_tables[2][(crc >> 16) & 0xffu] ^ crc_lane_tables[3][crc >> 24];
+inline std::uint32_t past_a_lane(const crc_lane_tables& t, std::uint32_t crc) noexcept {
+    return t[0][crc & 0xffu] ^ t[1][(crc >> 8) & 0xffu] ^ t[2][(crc >> 16) & 0xffu] ^ t[3][crc >> 24];
 }
 /// The processor's own CRC-32C, eight bytes a step.
 __attribute__((target("sse4.2"))) inline std::uint32_t crc32c_by_instruction(const std::byte* p, std::size_t left, std::uint32_t crc) noexcept {
@@ -71,14 +85,14 @@ __attribute__((target("sse4.2"))) inline std::uint32_t crc32c_by_instruction(con
         __builtin_memcpy(&w, at, 8);
         return w;
     };
-    for (; left >= 3 * crc_lane; left -= 3 * crc_lane, p += 3 * crc_lane) {
+    for (static const crc_lane_tables tables = make_crc_lane_tables(); left >= 3 * crc_lane; left -= 3 * crc_lane, p += 3 * crc_lane) {
         std::uint64_t a = crc, b = 0, c = 0;
         for (std::size_t i = 0; i < crc_lane; i += 8) {
             a = __builtin_ia32_crc32di(a, word(p + i));
             b = __builtin_ia32_crc32di(b, word(p + crc_lane + i));
             c = __builtin_ia32_crc32di(c, word(p + 2 * crc_lane + i));
         }
-        crc = past_a_lane(past_a_lane(static_cast<std::uint32_t>(a)) ^ static_cast<std::uint32_t>(b)) ^ static_cast<std::uint32_t>(c);
+        crc = past_a_lane(tables, past_a_lane(tables, static_cast<std::uint32_t>(a)) ^ static_cast<std::uint32_t>(b)) ^ static_cast<std::uint32_t>(c);
     }
     std::uint64_t wide = crc;
     for (; left >= 8; left -= 8, p += 8) wide = __builtin_ia32_crc32di(wide, word(p));
@@ -95,21 +109,11 @@ __attribute__((target("sse4.2"))) inline std::uint32_t crc32c_by_instruction(con
 /// auto crc = splitdsl::crc32c(first_part);
 /// crc = splitdsl::crc32c(second_part, crc);      // the same as over both in one piece
 /// ```
-constexpr std::uint32_t crc32c(std::span<const std::byte> data, std::uint32_t before = 0) noexcept {
-    std::uint32_t crc = ~before;
+inline std::uint32_t crc32c(std::span<const std::byte> data, std::uint32_t before = 0) noexcept {
 #if defined(__x86_64__)
-    if (!std::is_constant_evaluated() && __builtin_cpu_supports("sse4.2")) return ~detail::crc32c_by_instruction(data.data(), data.size(), crc);
+    if (__builtin_cpu_supports("sse4.2")) return ~detail::crc32c_by_instruction(data.data(), data.size(), ~before);
 #endif
-    const std::byte* p = data.data();
-    std::size_t left = data.size();
-    for (; left >= 16; left -= 16, p += 16) {
-        // The three words that do not wait for the previous step come first: they overlap with its latency.
-        const std::uint32_t rest = detail::crc32c_word(detail::load_u32(p + 4), 8) ^ detail::crc32c_word(detail::load_u32(p + 8), 4)
-                                   ^ detail::crc32c_word(detail::load_u32(p + 12), 0);
-        crc = detail::crc32c_word(crc ^ detail::load_u32(p), 12) ^ rest;
-    }
-    for (; left > 0; --left, ++p) crc = (crc >> 8) ^ detail::crc32c_tables[0][(crc ^ static_cast<std::uint32_t>(*p)) & 0xffu];
-    return ~crc;
+    return ~detail::crc32c_by_tables(data.data(), data.size(), ~before);
 }
 
 } // namespace splitdsl

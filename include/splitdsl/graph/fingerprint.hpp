@@ -5,6 +5,7 @@
 #pragma once
 
 #include <splitdsl/graph/cuts.hpp>
+#include <splitdsl/graph/winograd.hpp>
 
 namespace splitdsl::graph {
 
@@ -41,7 +42,7 @@ constexpr std::uint64_t fingerprint(const body<N, S>& g, const resolved<N, S>& r
 } // namespace splitdsl::graph
 
 namespace splitdsl {
-/// The network's fingerprint.
+/// The network's fingerprint. A network that does without Winograd's convolutions computes other bits, and has another.
 template <class Network>
-inline constexpr std::uint64_t fingerprint = graph::fingerprint(graph_of<Network>, resolved_of<Network>, shaped_of<Network>);
+inline constexpr std::uint64_t fingerprint = graph::fingerprint(graph_of<Network>, resolved_of<Network>, shaped_of<Network>) ^ (may_winograd<Network> ? 0 : 0x646972656374);
 } // namespace splitdsl

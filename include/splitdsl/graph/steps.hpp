@@ -6,13 +6,14 @@
 
 #include <splitdsl/graph/cuts.hpp>
 #include <splitdsl/graph/limits.hpp>
+#include <splitdsl/graph/winograd.hpp>
 
 namespace splitdsl::graph {
 
 enum class step_kind : std::uint8_t {
     copy_input,     ///< raw bytes of an input into its slot, so that they can travel
     load_input,     ///< raw input (normalised or as it is) into a tensor
-    conv, depthwise, grouped_conv, conv_transpose, dense,
+    conv, winograd_2x2, winograd_4x4, depthwise, grouped_conv, conv_transpose, dense,
     affine,         ///< batch norm that could not be folded
     activate, softmax, max_pool, avg_pool, global_pool, upsample, pad, pad_channels, slice_channels, subsample, flatten,
     l2_normalise, radix_softmax,
@@ -39,6 +40,8 @@ struct step {
     int in{-1}, in2{-1};    ///< tensors; of branch: `in` is the command's input op
     int addend{-1};
     int out{-1};
+    int scratch{-1};        ///< bytes it works in
+    int chunk{}, tasks{};   ///< of a Winograd convolution
     int offset{};           ///< first channel of a copy; branch index; of output: first float
     int skip{-1};
     int stage{};
@@ -87,6 +90,8 @@ public:
     bool fused[N]{};
     int part[N]{}, fan[N]{};
     int stage = 0;
+    bool may_winograd = true;
+    int scratch_buffer = -1, scratch_part = -1, scratch_fan = -1;
 
     constexpr int new_buffer(shape s) {
         buffer& b = to.buffers[static_cast<std::size_t>(to.buffer_count)];
@@ -104,7 +109,7 @@ public:
         if (b >= 0) to.buffers[static_cast<std::size_t>(b)].last = to.count;
     }
     constexpr step& emit(step s) {
-        touch(s.in), touch(s.in2), touch(s.addend), touch(s.out);
+        touch(s.in), touch(s.in2), touch(s.addend), touch(s.out), touch(s.scratch);
         s.stage = stage;
         if (s.op >= 0) {
             s.part = part[static_cast<std::size_t>(s.op)];
@@ -113,6 +118,15 @@ public:
         step& slot = to.steps[static_cast<std::size_t>(to.count++)];
         slot = s;
         return slot;
+    }
+    /// Room for a step to work in. Parts of a fan may run beside each other: each has its own.
+    constexpr int scratch_for(int i, std::int64_t bytes) {
+        const int p_of = part[static_cast<std::size_t>(i)], f_of = fan[static_cast<std::size_t>(i)];
+        if (p_of < 0 || scratch_buffer < 0 || p_of != scratch_part || f_of != scratch_fan) scratch_buffer = new_bytes(0);
+        scratch_part = p_of, scratch_fan = f_of;
+        buffer& b = to.buffers[static_cast<std::size_t>(scratch_buffer)];
+        if (bytes > b.bytes) b.bytes = bytes;
+        return scratch_buffer;
     }
     constexpr const op& at(int i) const { return ops[static_cast<std::size_t>(i)]; }
     constexpr shape out_of(int i) const { return p.out[static_cast<std::size_t>(i)]; }
@@ -190,10 +204,16 @@ public:
                : o.groups == 1 ? step_kind::conv
                : o.groups == in.channels && o.out == in.channels ? step_kind::depthwise
                                                                 : step_kind::grouped_conv;
+        if (const winograd_plan plan = may_winograd ? plan_winograd(o, in, out_of(i)) : winograd_plan{}; plan.tile != 0) {
+            s.kind = plan.tile == 2 ? step_kind::winograd_2x2 : step_kind::winograd_4x4;
+            s.chunk = plan.chunk;
+            s.tasks = plan.tasks;
+            s.scratch = scratch_for(i, plan.scratch * 4);
+        }
         const int last = absorb(i, s, true, is_conv);
         s.out = new_buffer(out_of(i));
         s.defines = true;
-        if (is_conv) want_halo(s.in, o, in, out_of(i));
+        if (is_conv && s.scratch < 0) want_halo(s.in, o, in, out_of(i));
         value[static_cast<std::size_t>(last)] = s.out;
         emit(s);
         to.stage_macs[static_cast<std::size_t>(stage)] += p.macs[static_cast<std::size_t>(i)];
@@ -240,12 +260,12 @@ public:
 
     constexpr void decode_item(int i) {
         const int out = new_buffer(out_of(i));
-        emit({.kind = step_kind::decode, .op = i, .in = region[static_cast<std::size_t>(i)], .out = out, .defines = true});
+        emit({.kind = step_kind::decode, .op = i, .in = region[static_cast<std::size_t>(i)], .out = out, .scratch = scratch_for(i, 4 * out_of(i).size()), .defines = true});
         value[static_cast<std::size_t>(i)] = out;
     }
     constexpr void encode_item(int i, int from, codec_id codec) {
         region[static_cast<std::size_t>(i)] = new_bytes(encoded_size(codec, out_of(i).size()));
-        emit({.kind = step_kind::encode, .op = i, .in = from, .out = region[static_cast<std::size_t>(i)]});
+        emit({.kind = step_kind::encode, .op = i, .in = from, .out = region[static_cast<std::size_t>(i)], .scratch = scratch_for(i, 4 * out_of(i).size())});
     }
 
     constexpr void end_stage() {
@@ -472,14 +492,16 @@ public:
 };
 
 template <std::size_t N, std::size_t S>
-constexpr step_list<N, S> lower(const body<N, S>& g, const resolved<N, S>& r, const shaped<N>& p, const cut_table& cuts) {
+constexpr step_list<N, S> lower(const body<N, S>& g, const resolved<N, S>& r, const shaped<N>& p, const cut_table& cuts, bool may_winograd) {
     if (cuts.why.what != code::fine) return {};
-    return lowering<N, S>(g, r, p, cuts).run();
+    lowering<N, S> l(g, r, p, cuts);
+    l.may_winograd = may_winograd;
+    return l.run();
 }
 
 } // namespace splitdsl::graph
 
 namespace splitdsl {
 template <class Network>
-inline constexpr auto steps_of = graph::lower(graph_of<Network>, resolved_of<Network>, shaped_of<Network>, cuts_of<Network>);
+inline constexpr auto steps_of = graph::lower(graph_of<Network>, resolved_of<Network>, shaped_of<Network>, cuts_of<Network>, may_winograd<Network>);
 } // namespace splitdsl

@@ -220,7 +220,7 @@ constexpr frame_fault frame_limits::check(const frame_header& h) const noexcept 
 }
 
 /// Writes the 48 bytes; the header's own checksum is computed here, the payload's is the caller's (or use `seal`). Cost: about 50 ns.
-constexpr void encode_header(const frame_header& h, std::span<std::byte, header_bytes> to) noexcept {
+inline void encode_header(const frame_header& h, std::span<std::byte, header_bytes> to) noexcept {
     std::byte* const b = to.data();
     b[0] = std::byte{'s'};
     b[1] = std::byte{'D'};
@@ -243,7 +243,7 @@ constexpr void encode_header(const frame_header& h, std::span<std::byte, header_
 
 /// Fills in size and checksum of the payload that lies behind the header's place and writes the header: `message` is then ready to send.
 /// Requires 48 <= message.size() < 48 + 2^32. Returns `message.size()`.
-constexpr std::size_t seal(frame_header h, std::span<std::byte> message) noexcept {
+inline std::size_t seal(frame_header h, std::span<std::byte> message) noexcept {
     const auto payload = message.subspan(header_bytes);
     h.payload_bytes = static_cast<std::uint32_t>(payload.size());
     h.payload_crc = crc32c(payload);
@@ -253,7 +253,7 @@ constexpr std::size_t seal(frame_header h, std::span<std::byte> message) noexcep
 
 /// Reads a header. Checks, in this order: size, magic, version, checksum, kind, flags, and then what `limits` allows.
 /// `h` is written unless the header itself is unsound (fault up to and including `unknown_flags`).
-constexpr frame_fault decode_header(std::span<const std::byte> from, const frame_limits& limits, frame_header& h) noexcept {
+inline frame_fault decode_header(std::span<const std::byte> from, const frame_limits& limits, frame_header& h) noexcept {
     if (from.size() < header_bytes) return frame_fault::truncated;
     const std::byte* const b = from.data();
     if (b[0] != std::byte{'s'} || b[1] != std::byte{'D'}) return frame_fault::bad_magic;

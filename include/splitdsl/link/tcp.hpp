@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The splitdsl authors
 // SPDX-License-Identifier: BSD-3-Clause
 /// @file tcp.hpp
-/// TCP as a link: connector and listener over Asio sockets, with bounded waits and small queues (Linux: eventfd, ppoll).
+/// TCP as a link: the connector over Asio sockets (tcp_listener.hpp has the other side), with bounded waits and small queues (Linux: eventfd, ppoll).
 #pragma once
 
 #include <splitdsl/link/stream.hpp>
@@ -9,10 +9,10 @@
 #ifndef ASIO_STANDALONE
 #define ASIO_STANDALONE
 #endif
-#include <asio/basic_socket_acceptor.hpp>
 #include <asio/basic_stream_socket.hpp>
 #include <asio/io_context.hpp>
-#include <asio/ip/tcp.hpp>
+#include <asio/ip/address.hpp>
+#include <asio/ip/basic_endpoint.hpp>
 
 #include <netdb.h>
 #include <netinet/tcp.h>
@@ -112,26 +112,42 @@ void prepare(Socket& socket, const tcp_options& options) {
 template <class Socket>
 void finish(Socket& socket, const tcp_options& options, std::error_code& code) {
     socket.non_blocking(true, code);
-    if (!code) socket.set_option(asio::ip::tcp::no_delay(true), code);
+    if (code) return;
+    const int at_once = 1;                      // a frame's last bytes must not wait for an acknowledgement (Nagle)
+    if (::setsockopt(socket.native_handle(), IPPROTO_TCP, TCP_NODELAY, &at_once, sizeof at_once) != 0) code = std::error_code{errno, std::system_category()};
     set_size_option(socket, SOL_SOCKET, SO_SNDBUF, options.send_buffer);
     set_size_option(socket, IPPROTO_TCP, TCP_NOTSENT_LOWAT, options.unsent_low_water);
 }
 
+/// TCP as Asio's Protocol requirement has it. Its own `ip::tcp` brings the resolver and iostreams into every file that includes this.
+class tcp_protocol {
+public:
+    using endpoint = asio::ip::basic_endpoint<tcp_protocol>;
+    using socket = asio::basic_stream_socket<tcp_protocol>;
+    static tcp_protocol v4() noexcept { return tcp_protocol{AF_INET}; }
+    static tcp_protocol v6() noexcept { return tcp_protocol{AF_INET6}; }
+    int type() const noexcept { return SOCK_STREAM; }
+    int protocol() const noexcept { return IPPROTO_TCP; }
+    int family() const noexcept { return address_family; }
+
+private:
+    explicit tcp_protocol(int of_addresses) noexcept : address_family{of_addresses} {}
+    int address_family;
+};
 // Sockets of a plain io_context: Asio's default executor, which may hold any, costs every file that includes this a second to compile.
-using tcp_socket = asio::basic_stream_socket<asio::ip::tcp, asio::io_context::executor_type>;
-using tcp_acceptor = asio::basic_socket_acceptor<asio::ip::tcp, asio::io_context::executor_type>;
+using tcp_socket = asio::basic_stream_socket<tcp_protocol, asio::io_context::executor_type>;
 
 /// Every endpoint of host:port, or a link_error. By getaddrinfo: Asio's resolver asks it too, and brings threads with it.
-inline std::vector<asio::ip::tcp::endpoint> resolve(const std::string& host, std::uint16_t port, const std::string& who) {
+inline std::vector<tcp_protocol::endpoint> resolve(const std::string& host, std::uint16_t port, const std::string& who) {
     std::error_code code;
-    if (const auto address = asio::ip::make_address(host, code); !code) return {asio::ip::tcp::endpoint{address, port}};
+    if (const auto address = asio::ip::make_address(host, code); !code) return {tcp_protocol::endpoint{address, port}};
     addrinfo wanted{};
     wanted.ai_socktype = SOCK_STREAM;
     addrinfo* list = nullptr;
     const int failure = ::getaddrinfo(host.c_str(), nullptr, &wanted, &list);
-    std::vector<asio::ip::tcp::endpoint> endpoints;
+    std::vector<tcp_protocol::endpoint> endpoints;
     for (const addrinfo* entry = list; entry != nullptr; entry = entry->ai_next) {
-        asio::ip::tcp::endpoint endpoint;
+        tcp_protocol::endpoint endpoint;
         if (entry->ai_addrlen > endpoint.capacity()) continue;
         std::memcpy(endpoint.data(), entry->ai_addr, entry->ai_addrlen);
         endpoint.resize(entry->ai_addrlen);
@@ -248,7 +264,7 @@ public:
 
 private:
     /// Asio's own synchronous connect has no time limit, hence connect and poll by hand. No code: the time passed.
-    bool try_endpoint(detail::tcp_socket& socket, const asio::ip::tcp::endpoint& endpoint, instant deadline,
+    bool try_endpoint(detail::tcp_socket& socket, const detail::tcp_protocol::endpoint& endpoint, instant deadline,
                       std::error_code& code) const {
         socket.open(endpoint.protocol(), code);
         if (code) return false;
@@ -278,73 +294,6 @@ private:
     std::uint16_t port;
     tcp_options options;
     std::shared_ptr<asio::io_context> context;
-};
-
-/// Listens for TCP connections. Port 0 lets the system choose; `port()` tells which.
-///
-/// `link_error` if the address is not one of this machine or the port is taken.
-///
-/// ```cpp
-/// splitdsl::link::tcp_listener here{0, "127.0.0.1"};
-/// while (auto connection = here.accept(1s)) serve(*connection);
-/// ```
-class tcp_listener final : public listener {
-public:
-    explicit tcp_listener(std::uint16_t port_number = 0, const std::string& bind_address = "127.0.0.1", tcp_options tuning = {})
-        : options{tuning},
-          context{std::make_shared<asio::io_context>(1)},
-          acceptor{*context} {
-        const std::string who = "tcp listener on " + bind_address + ":" + std::to_string(port_number);
-        std::error_code code;
-        const auto address = asio::ip::make_address(bind_address, code);
-        if (code) throw link_error(who + ": expected a numeric IPv4 or IPv6 address to bind, found \"" + bind_address + "\"");
-        const asio::ip::tcp::endpoint endpoint{address, port_number};
-        acceptor.open(endpoint.protocol(), code);
-        if (!code) acceptor.set_option(asio::socket_base::reuse_address(true), code);
-        if (!code) {
-            detail::prepare(acceptor, options); // accepted sockets inherit the sizes
-            acceptor.bind(endpoint, code);
-        }
-        if (!code) acceptor.listen(asio::socket_base::max_listen_connections, code);
-        if (!code) acceptor.non_blocking(true, code);
-        if (!code) bound = acceptor.local_endpoint(code).port();
-        if (code) throw link_error(who + ": expected a free address and port, found: " + code.message());
-    }
-    ~tcp_listener() override { close(); }
-
-    std::unique_ptr<stream> accept(duration timeout) override {
-        const instant deadline = detail::after(timeout);
-        while (!closed.load()) {
-            pollfd descriptors[2]{{acceptor.native_handle(), POLLIN, 0}, {event.descriptor(), POLLIN, 0}};
-            if (!detail::poll_until(descriptors, deadline) || closed.load()) return nullptr;
-            detail::tcp_socket socket{*context};
-            std::error_code code;
-            acceptor.accept(socket, code);
-            if (code == asio::error::no_descriptors)
-                throw link_error("tcp listener on port " + std::to_string(bound) + ": expected a free file descriptor, found none");
-            if (!code) detail::finish(socket, options, code);
-            // A connection that died between poll and here is its own problem: wait for the next.
-            if (!code) return std::make_unique<detail::tcp_stream>(context, std::move(socket));
-            if (detail::steady_now() >= deadline) return nullptr;
-        }
-        return nullptr;
-    }
-
-    std::uint16_t port() const override { return bound; }
-
-    void close() noexcept override {
-        // Shutting a listening socket down refuses newcomers at once; the number stays ours until destruction.
-        if (!closed.exchange(true)) ::shutdown(acceptor.native_handle(), SHUT_RDWR);
-        event.set();
-    }
-
-private:
-    tcp_options options;
-    std::shared_ptr<asio::io_context> context;
-    detail::tcp_acceptor acceptor;
-    detail::wake_event event;
-    std::uint16_t bound{};
-    std::atomic<bool> closed{};
 };
 
 } // namespace splitdsl::link

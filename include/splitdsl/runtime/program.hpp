@@ -4,7 +4,7 @@
 /// A network's plan as the executor reads it: one flat table of steps with every distance and shape resolved for this instruction set.
 #pragma once
 
-#include <kernels/simd/views.hpp>
+#include <kernels/simd/winograd_cut.hpp>
 #include <splitdsl/check/check.hpp>
 
 namespace splitdsl::inline SPLITDSL_ARCH {
@@ -43,6 +43,8 @@ struct instruction {
     bool has_bias{};
     float epsilon{};
     std::int64_t encoded{};             ///< bytes
+    std::ptrdiff_t scratch{};           ///< bytes from the arena to what it works in; parts of a fan have one each
+    simd::winograd_cut winograd{};
 };
 
 struct stored_item {
@@ -61,7 +63,6 @@ struct program {
     std::array<std::array<stored_item, max_group_tensors>, max_network_cuts> items{};
     std::array<int, max_network_cuts> item_count{};
     int stages{};
-    std::size_t scratch{};              ///< bytes from the arena to the planar scratch
     std::size_t arena{};
     std::size_t outputs{};
 };
@@ -102,7 +103,6 @@ constexpr program<Network> write_program() {
     constexpr const auto& l = steps_of<Network>;
     constexpr const auto& t = parameters_of<Network>;
     program<Network> p;
-    std::int64_t scratch = 0;
     for (std::size_t i = 0; i < program<Network>::count; ++i) {
         const graph::step& s = l.steps[i];
         const op& o = g.ops[static_cast<std::size_t>(s.op)];
@@ -117,6 +117,8 @@ constexpr program<Network> write_program() {
         c.in2 = place_buffer<Network>(s.in2);
         c.addend = place_buffer<Network>(s.addend);
         c.out = place_buffer<Network>(s.out);
+        if (s.scratch >= 0) c.scratch = memory_of<Network, simd::lanes>.offset[static_cast<std::size_t>(s.scratch)];
+        c.winograd = {s.chunk, s.tasks};
         c.offset = s.offset;
         c.skip = s.skip;
         c.stage = s.stage;
@@ -152,11 +154,9 @@ constexpr program<Network> write_program() {
             if (const int slot = l.slot[static_cast<std::size_t>(from_input)]; slot >= 0) c.slot = memory_of<Network, simd::lanes>.offset[static_cast<std::size_t>(slot)];
         }
         if (s.kind == graph::step_kind::encode || s.kind == graph::step_kind::decode) {
-            const shape of = s.kind == graph::step_kind::encode ? c.in.of : c.out.of;
             const int bytes_buffer = s.kind == graph::step_kind::encode ? s.out : s.in;
             c.encoded = l.buffers[static_cast<std::size_t>(bytes_buffer)].bytes;
             if (o.kind != op_kind::quantise) c.codec = codec_id::float32;       // a carried tap
-            if (of.size() > scratch) scratch = of.size();
         }
     }
     for (int k = 0; k < l.stages; ++k) {
@@ -179,8 +179,7 @@ constexpr program<Network> write_program() {
                     if (g.ops[i].kind == op_kind::select && r.used[i] && r.b[i] == x.op) item.command_limit = g.ops[i].out;
         }
     }
-    p.scratch = static_cast<std::size_t>((memory_of<Network, simd::lanes>.arena + 63) / 64 * 64);
-    p.arena = p.scratch + static_cast<std::size_t>((scratch * 4 + 127) / 64 * 64);
+    p.arena = static_cast<std::size_t>((memory_of<Network, simd::lanes>.arena + 127) / 64 * 64);
     p.outputs = static_cast<std::size_t>(l.output_floats);
     return p;
 }

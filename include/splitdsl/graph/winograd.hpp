@@ -1,0 +1,77 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file winograd.hpp
+/// Which convolutions run as Winograd's minimal filtering, in which tiles, and the scratch they take: the same on every machine.
+///
+/// The choice is part of a network's arithmetic (another order of the same sums), so it depends on shapes alone: an edge and a cloud with
+/// different processors choose alike. `static constexpr bool winograd = false;` in the network's struct keeps every convolution direct.
+#pragma once
+
+#include <splitdsl/lang/op.hpp>
+
+namespace splitdsl::graph {
+
+/// How a convolution of kernel 3 and stride 1 runs. Tile 0: direct.
+struct winograd_plan {
+    int tile{};                 ///< output rows and columns of a tile: 2 or 4
+    int chunk{};                ///< tiles that are transformed, multiplied and transformed back before the next ones
+    int tasks{};                ///< that may run beside each other
+    std::int64_t scratch{};     ///< floats of all tasks, for channels in blocks of up to 16
+};
+
+/// Costs in multiplications of a direct convolution, measured on an AVX2 machine (docs/performance.md has the layers).
+struct winograd_costs {
+    int weight_byte = 8;                 ///< to bring a byte of weights from memory
+    int product_percent = 115;           ///< a tile's products run less regularly
+    int in_2 = 116, out_2 = 71;          ///< a tile's transform, per input and per output channel, m = 2
+    int in_4 = 280, out_4 = 200;         ///< and m = 4
+};
+
+namespace detail {
+constexpr std::int64_t tiles_of(shape out, int tile) { return std::int64_t{(out.height + tile - 1) / tile} * ((out.width + tile - 1) / tile); }
+constexpr std::int64_t winograd_cost(int in, shape out, int tile, const winograd_costs& c) {
+    const std::int64_t pairs = std::int64_t{in} * out.channels, positions = std::int64_t{tile + 2} * (tile + 2);
+    const std::int64_t transforms = std::int64_t{tile == 2 ? c.in_2 : c.in_4} * in + std::int64_t{tile == 2 ? c.out_2 : c.out_4} * out.channels;
+    return tiles_of(out, tile) * (positions * pairs * c.product_percent / 100 + transforms) + 4 * positions * pairs * c.weight_byte;
+}
+} // namespace detail
+
+/// The cheapest way by the costs. F(4x4) keeps within 2e-5 of a layer's range up to 1,024 input channels (measured: 1e-5 at 512), its error
+/// budget; above, F(2x2), which is as exact as the direct sum.
+constexpr winograd_plan plan_winograd(const op& o, shape in, shape out) {
+    const bool fits = o.kind == op_kind::conv && o.groups == 1 && o.kernel.height == 3 && o.kernel.width == 3 && o.stride.height == 1 && o.stride.width == 1
+                   && o.dilation.height == 1 && o.dilation.width == 1 && o.pad.top >= 0 && o.pad.left >= 0;
+    if (!fits) return {};
+    const winograd_costs costs;
+    const std::int64_t pairs = std::int64_t{in.channels} * out.channels;
+    std::int64_t least = 9 * pairs * out.height * out.width + 4 * 9 * pairs * costs.weight_byte;
+    winograd_plan plan;
+    for (const int tile : {2, 4}) {
+        if (tile == 4 && in.channels > 1024) continue;
+        const std::int64_t cost = detail::winograd_cost(in.channels, out, tile, costs);
+        if (cost * 100 < least * 95) least = cost, plan.tile = tile;
+    }
+    if (plan.tile == 0) return plan;
+    // Runs of about 384 KiB: they stay in a second-level cache together with one position's weights. At least 12 tiles read a weight.
+    const std::int64_t blocks = std::int64_t{(in.channels + 15) / 16} + (out.channels + 15) / 16;
+    const std::int64_t floats = std::int64_t{plan.tile + 2} * (plan.tile + 2) * blocks * 16, tiles = detail::tiles_of(out, plan.tile);
+    std::int64_t chunk = 384 * 1024 / (4 * floats);
+    if (chunk < 12) chunk = 12;
+    if (chunk > tiles) chunk = tiles;
+    const std::int64_t chunks = (tiles + chunk - 1) / chunk, tasks = chunks < 8 ? chunks : 8, rounds = (chunks + tasks - 1) / tasks;
+    plan.tasks = static_cast<int>(tasks);
+    plan.chunk = static_cast<int>((tiles + tasks * rounds - 1) / (tasks * rounds));
+    plan.scratch = tasks * plan.chunk * floats;
+    return plan;
+}
+
+} // namespace splitdsl::graph
+
+namespace splitdsl {
+/// Whether a network lets convolutions run as Winograd's.
+template <class Network>
+inline constexpr bool may_winograd = [] {
+    if constexpr (requires { Network::winograd; }) return static_cast<bool>(Network::winograd);
+    else return true;
+}();
+} // namespace splitdsl

@@ -1,0 +1,319 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file step_kernels.hpp
+/// What the executor calls for each kind of step: one `kernel_of<kind>` each.
+///
+/// A network's table names only the kinds it has, so no other kernel is compiled for it. Everything lives in the instruction set's
+/// inline namespace and instantiates nothing outside it.
+#pragma once
+
+#include <kernels/simd/simd.hpp>
+#include <splitdsl/codec/tensor_codec.hpp>
+#include <splitdsl/runtime/pipeline.hpp>
+#include <splitdsl/runtime/program.hpp>
+
+namespace splitdsl::inline SPLITDSL_ARCH {
+namespace execution {
+
+using graph::step_kind;
+inline constexpr int step_kinds = static_cast<int>(step_kind::branch) + 1;
+
+SPLITDSL_INLINE simd::extent extent_of(const shape& s) { return {s.channels, s.height, s.width}; }
+SPLITDSL_INLINE simd::view written(const frame_memory& m, const placed& b) { return {reinterpret_cast<float*>(m.arena + b.at), b.row, b.block}; }
+SPLITDSL_INLINE simd::const_view read(const frame_memory& m, const placed& b) {
+    return b.at < 0 ? simd::const_view{} : simd::const_view{reinterpret_cast<const float*>(m.arena + b.at), b.row, b.block};
+}
+SPLITDSL_INLINE simd::epilogue ending(const frame_memory& m, const instruction& c) { return {c.activation, c.slope, read(m, c.addend)}; }
+SPLITDSL_INLINE simd::pool_shape pool_of(const instruction& c) {
+    const simd::conv_shape& w = c.conv;
+    return {w.in_channels, w.in_height, w.in_width, w.out_height, w.out_width, w.kernel_h, w.kernel_w, w.stride_h, w.stride_w,
+            w.pad_top,     w.pad_left,  c.pad_bottom, c.pad_right, c.flag_b};
+}
+SPLITDSL_INLINE simd::dense_shape dense_of(const instruction& c) { return {c.conv.in_channels, c.conv.out_channels}; }
+
+/// One step of one frame.
+struct step_run {
+    const instruction& c;
+    const frame_memory& m;
+    const float* packed;        ///< its packed parameters
+    float* scratch;             ///< what it works in
+
+    simd::view out() const { return written(m, c.out); }
+    simd::const_view in() const { return read(m, c.in); }
+    simd::const_view in2() const { return read(m, c.in2); }
+    simd::extent of() const { return extent_of(c.out.of); }
+    simd::extent from() const { return extent_of(c.in.of); }
+    simd::epilogue end() const { return ending(m, c); }
+};
+
+/// A layer's parameters on their way to packed ones; a folded batch norm is already in scale and bias.
+struct parameters_of_step {
+    const float* weight{};
+    const float* scale{};       ///< per output channel, or null
+    const float* bias{};        ///< per output channel, or null
+};
+
+/// What the engine holds of a kind of step.
+struct step_kernel {
+    std::size_t (*packed_floats)(const instruction&){};
+    int (*tasks)(const instruction&){};                                     ///< that may run beside each other
+    void (*run)(const step_run&, int first, int last){};                    ///< tasks [first, last)
+    void (*pack)(const instruction&, const parameters_of_step&, float* packed){};
+};
+
+struct without_parameters {
+    static std::size_t packed_floats(const instruction&) { return 0; }
+    static void pack(const instruction&, const parameters_of_step&, float*) {}
+};
+struct one_task : without_parameters {
+    static int tasks(const instruction&) { return 1; }
+};
+/// A task a row (of a block of channels) of the output.
+struct task_a_row : without_parameters {
+    static int tasks(const instruction& c) { return simd::row_tasks(extent_of(c.out.of)); }
+};
+
+template <step_kind>
+struct kernel_of;
+
+template <>
+struct kernel_of<step_kind::conv> {
+    static std::size_t packed_floats(const instruction& c) { return simd::direct_conv_packed_floats(c.conv); }
+    static int tasks(const instruction& c) { return simd::direct_conv_tasks(c.conv); }
+    static void run(const step_run& s, int first, int last) { simd::direct_conv(s.c.conv, s.in(), s.out(), s.packed, s.end(), first, last); }
+    static void pack(const instruction& c, const parameters_of_step& p, float* packed) { simd::pack_direct_conv(c.conv, p.weight, p.scale, p.bias, packed); }
+};
+template <>
+struct kernel_of<step_kind::depthwise> {
+    static std::size_t packed_floats(const instruction& c) { return simd::depthwise_conv_packed_floats(c.conv); }
+    static int tasks(const instruction& c) { return simd::depthwise_conv_tasks(c.conv); }
+    static void run(const step_run& s, int first, int last) { simd::depthwise_conv(s.c.conv, s.in(), s.out(), s.packed, s.end(), first, last); }
+    static void pack(const instruction& c, const parameters_of_step& p, float* packed) { simd::pack_depthwise_conv(c.conv, p.weight, p.scale, p.bias, packed); }
+};
+template <>
+struct kernel_of<step_kind::grouped_conv> {
+    static std::size_t packed_floats(const instruction& c) { return simd::grouped_conv_packed_floats(c.conv); }
+    static int tasks(const instruction& c) { return simd::grouped_conv_tasks(c.conv); }
+    static void run(const step_run& s, int first, int last) { simd::grouped_conv(s.c.conv, s.in(), s.out(), s.packed, s.end(), first, last); }
+    static void pack(const instruction& c, const parameters_of_step& p, float* packed) { simd::pack_grouped_conv(c.conv, p.weight, p.scale, p.bias, packed); }
+};
+template <>
+struct kernel_of<step_kind::conv_transpose> {
+    static std::size_t packed_floats(const instruction& c) { return simd::conv_transpose_packed_floats(c.conv); }
+    static int tasks(const instruction& c) { return simd::conv_transpose_tasks(c.conv); }
+    static void run(const step_run& s, int first, int last) { simd::conv_transpose(s.c.conv, s.in(), s.out(), s.packed, s.end(), first, last); }
+    static void pack(const instruction& c, const parameters_of_step& p, float* packed) { simd::pack_conv_transpose(c.conv, p.weight, p.scale, p.bias, packed); }
+};
+template <int Tile>
+struct winograd_kernel {
+    static std::size_t packed_floats(const instruction& c) { return simd::winograd_conv_packed_floats<Tile>(c.conv); }
+    static int tasks(const instruction& c) { return c.winograd.tasks; }
+    static void run(const step_run& s, int first, int last) { simd::winograd_conv<Tile>(s.c.conv, s.c.winograd, s.in(), s.out(), s.packed, s.scratch, s.end(), first, last); }
+    static void pack(const instruction& c, const parameters_of_step& p, float* packed) { simd::pack_winograd_conv<Tile>(c.conv, p.weight, p.scale, p.bias, packed); }
+};
+template <>
+struct kernel_of<step_kind::winograd_2x2> : winograd_kernel<2> {};
+template <>
+struct kernel_of<step_kind::winograd_4x4> : winograd_kernel<4> {};
+template <>
+struct kernel_of<step_kind::dense> {
+    static std::size_t packed_floats(const instruction& c) { return simd::dense_packed_floats(dense_of(c)); }
+    static int tasks(const instruction& c) { return simd::dense_tasks(dense_of(c)); }
+    static void run(const step_run& s, int first, int last) { simd::dense(dense_of(s.c), s.in().at, s.out().at, s.packed, s.end(), first, last); }
+    static void pack(const instruction& c, const parameters_of_step& p, float* packed) { simd::pack_dense(dense_of(c), p.weight, p.scale, p.bias, packed); }
+};
+template <>
+struct kernel_of<step_kind::affine> {
+    static std::size_t packed_floats(const instruction& c) { return simd::affine_packed_floats(c.conv.in_channels); }
+    static int tasks(const instruction& c) { return simd::row_tasks(extent_of(c.out.of)); }
+    static void run(const step_run& s, int first, int last) { simd::affine(s.of(), s.in(), s.out(), s.packed, s.c.activation, s.c.slope, first, last); }
+    static void pack(const instruction& c, const parameters_of_step& p, float* packed) { simd::pack_affine(c.conv.in_channels, p.scale, p.bias, packed); }
+};
+template <>
+struct kernel_of<step_kind::l2_normalise> {
+    static std::size_t packed_floats(const instruction& c) { return simd::l2_normalise_packed_floats(c.conv.in_channels); }
+    static int tasks(const instruction& c) { return simd::l2_normalise_tasks(extent_of(c.out.of)); }
+    static void run(const step_run& s, int first, int last) { simd::l2_normalise(s.of(), s.in(), s.out(), s.packed, s.c.values[0], first, last); }
+    static void pack(const instruction& c, const parameters_of_step& p, float* packed) { simd::pack_l2_normalise(c.conv.in_channels, p.weight, packed); }
+};
+template <>
+struct kernel_of<step_kind::global_pool> : without_parameters {
+    static int tasks(const instruction& c) { return simd::global_avg_pool_tasks(extent_of(c.in.of)); }
+    static void run(const step_run& s, int first, int last) { simd::global_avg_pool(s.from(), s.in(), s.out(), first, last); }
+};
+template <>
+struct kernel_of<step_kind::radix_softmax> : without_parameters {
+    static int tasks(const instruction& c) { return simd::radix_softmax_tasks(extent_of(c.out.of)); }
+    static void run(const step_run& s, int first, int last) { simd::radix_softmax(s.of(), s.c.offset, s.c.conv.groups, s.in(), s.out(), first, last); }
+};
+template <>
+struct kernel_of<step_kind::activate> : task_a_row {
+    static void run(const step_run& s, int first, int last) { simd::activate(s.of(), s.in(), s.out(), s.c.activation, s.c.slope, first, last); }
+};
+template <>
+struct kernel_of<step_kind::max_pool> : task_a_row {
+    static void run(const step_run& s, int first, int last) { simd::max_pool(pool_of(s.c), s.in(), s.out(), first, last); }
+};
+template <>
+struct kernel_of<step_kind::avg_pool> : task_a_row {
+    static void run(const step_run& s, int first, int last) { simd::avg_pool(pool_of(s.c), s.in(), s.out(), first, last); }
+};
+template <>
+struct kernel_of<step_kind::upsample> : task_a_row {
+    static void run(const step_run& s, int first, int last) {
+        const shape &from = s.c.in.of, &to = s.c.out.of;
+        simd::upsample({to.channels, from.height, from.width, to.height, to.width, s.c.flag_a, s.c.flag_b}, s.in(), s.out(), first, last);
+    }
+};
+template <>
+struct kernel_of<step_kind::pad> : task_a_row {
+    static void run(const step_run& s, int first, int last) {
+        const simd::conv_shape& w = s.c.conv;
+        simd::pad({s.c.out.of.channels, s.c.in.of.height, s.c.in.of.width, {w.pad_top, w.pad_left, s.c.pad_bottom, s.c.pad_right}, s.c.values[0]}, s.in(), s.out(), first, last);
+    }
+};
+template <>
+struct kernel_of<step_kind::pad_channels> : task_a_row {
+    static void run(const step_run& s, int first, int last) { simd::pad_channels(s.of(), s.c.in.of.channels, s.c.offset, s.in(), s.out(), first, last); }
+};
+template <>
+struct kernel_of<step_kind::slice_channels> : task_a_row {
+    static void run(const step_run& s, int first, int last) { simd::copy_channels(s.of(), s.in(), s.c.offset, s.out(), 0, first, last); }
+};
+template <>
+struct kernel_of<step_kind::magnitude> : task_a_row {
+    static void run(const step_run& s, int first, int last) { simd::magnitude(s.of(), s.in(), s.out(), s.c.flag_a, first, last); }
+};
+template <>
+struct kernel_of<step_kind::divisive> : task_a_row {
+    static void run(const step_run& s, int first, int last) { simd::divisive(s.of(), s.in(), s.in2(), s.out(), {s.c.flag_a, s.c.flag_b}, first, last); }
+};
+template <>
+struct kernel_of<step_kind::subsample> : task_a_row {
+    static void run(const step_run& s, int first, int last) { simd::subsample(s.of(), s.c.conv.stride_h, s.c.conv.stride_w, s.in(), s.out(), first, last); }
+};
+template <>
+struct kernel_of<step_kind::add> : task_a_row {
+    static void run(const step_run& s, int first, int last) { simd::add(s.of(), s.in(), s.in2(), s.out(), s.c.activation, s.c.slope, first, last); }
+};
+template <>
+struct kernel_of<step_kind::multiply> : task_a_row {
+    static void run(const step_run& s, int first, int last) {
+        if (s.c.in2.of == s.c.out.of) simd::multiply(s.of(), s.in(), s.in2(), s.out(), s.c.activation, s.c.slope, first, last);
+        else simd::multiply_by_channel(s.of(), s.in(), s.in2(), s.out(), s.c.activation, s.c.slope, first, last);
+    }
+};
+
+// Steps of one task: they move values between the caller's bytes, the wire's bytes and tensors.
+
+template <>
+struct kernel_of<step_kind::copy_input> : one_task {
+    static void run(const step_run& s, int, int) { __builtin_memcpy(s.m.arena + s.c.out.at, s.m.inputs[s.c.input], static_cast<std::size_t>(s.c.encoded)); }
+};
+
+/// f32 image → blocked: (value - mean) / deviation per channel, or the plain value.
+inline void floats_to_blocked(const simd::extent& e, const float* from, bool interleaved, const float* mean, const float* deviation, const simd::view& out) {
+    const std::ptrdiff_t plane = std::ptrdiff_t{e.height} * e.width;
+    const std::ptrdiff_t channel_step = interleaved ? 1 : plane, pixel_step = interleaved ? e.channels : 1;
+    for (int c = 0; c < e.channels; ++c)
+        for (int y = 0; y < e.height; ++y)
+            for (int x = 0; x < e.width; ++x) {
+                const float value = from[c * channel_step + (std::ptrdiff_t{y} * e.width + x) * pixel_step];
+                out.at[c / simd::lanes * out.block + y * out.row + x * simd::lanes + c % simd::lanes] = mean ? (value - mean[c]) / deviation[c] : value;
+            }
+}
+
+template <>
+struct kernel_of<step_kind::load_input> : one_task {
+    static void run(const step_run& s, int, int) {
+        const void* bytes = s.c.slot >= 0 ? static_cast<const void*>(s.m.arena + s.c.slot) : s.m.inputs[s.c.input];
+        const simd::extent e = s.of();
+        const float* mean = s.c.normalises ? s.c.values.data() : nullptr;
+        const float* deviation = s.c.normalises ? s.c.values.data() + 4 : nullptr;
+        if (s.c.is_u8) {
+            const simd::byte_order order = s.c.flag_a ? simd::byte_order::interleaved : simd::byte_order::planar;
+            simd::bytes_to_blocked(e, static_cast<const std::uint8_t*>(bytes), order, mean, deviation, s.out(), 0, simd::row_tasks(e));
+        } else if (!s.c.flag_a && !mean) {
+            simd::planar_to_blocked(e, static_cast<const float*>(bytes), s.out(), 0, simd::row_tasks(e));
+        } else {
+            floats_to_blocked(e, static_cast<const float*>(bytes), s.c.flag_a, mean, deviation, s.out());
+        }
+    }
+};
+template <>
+struct kernel_of<step_kind::copy_channels> : one_task {
+    static void run(const step_run& s, int, int) { simd::copy_channels(s.from(), s.in(), 0, s.out(), s.c.offset, 0, simd::row_tasks(s.from())); }
+};
+template <>
+struct kernel_of<step_kind::softmax> : one_task {
+    static void run(const step_run& s, int, int) { simd::softmax(s.of(), s.in(), s.out(), 0, simd::softmax_tasks(s.of())); }
+};
+template <>
+struct kernel_of<step_kind::flatten> : one_task {
+    static void run(const step_run& s, int, int) { simd::blocked_to_planar(s.from(), s.in(), reinterpret_cast<float*>(s.m.arena + s.c.out.at), 0, simd::row_tasks(s.from())); }
+};
+template <>
+struct kernel_of<step_kind::encode> : one_task {
+    static void run(const step_run& s, int, int) {
+        simd::blocked_to_planar(s.from(), s.in(), s.scratch, 0, simd::row_tasks(s.from()));
+        encode(s.c.codec, s.scratch, static_cast<std::size_t>(s.c.in.of.size()), s.m.arena + s.c.out.at);
+    }
+};
+template <>
+struct kernel_of<step_kind::decode> : one_task {
+    static void run(const step_run& s, int, int) {
+        (void)decode(s.c.codec, s.m.arena + s.c.in.at, static_cast<std::size_t>(s.c.encoded), s.scratch, static_cast<std::size_t>(s.c.out.of.size()));
+        simd::planar_to_blocked(s.of(), s.scratch, s.out(), 0, simd::row_tasks(s.of()));
+    }
+};
+template <>
+struct kernel_of<step_kind::output> : one_task {
+    static void run(const step_run& s, int, int) { simd::blocked_to_planar(s.from(), s.in(), s.m.outputs + s.c.offset, 0, simd::row_tasks(s.from())); }
+};
+/// Never run: the engine takes a branch itself.
+template <>
+struct kernel_of<step_kind::branch> : one_task {
+    static void run(const step_run&, int, int) {}
+};
+
+/// Scale and shift of a folded batch norm, computed in double and rounded once.
+struct folding {
+    float* scale{};
+    float* shift{};
+};
+inline void fold(const instruction& c, int channels, const float* const* parameters, const float* bias, folding to) {
+    const float* gamma = parameters[c.norm_parameters];
+    const float* beta = parameters[c.norm_parameters + 1];
+    const float* mean = parameters[c.norm_parameters + 2];
+    const float* variance = parameters[c.norm_parameters + 3];
+    for (int k = 0; k < channels; ++k) {
+        const double s = static_cast<double>(gamma[k]) / __builtin_sqrt(static_cast<double>(variance[k]) + static_cast<double>(c.epsilon));
+        to.scale[k] = static_cast<float>(s);
+        to.shift[k] = static_cast<float>(static_cast<double>(beta[k]) + ((bias ? static_cast<double>(bias[k]) : 0.0) - static_cast<double>(mean[k])) * s);
+    }
+}
+
+/// Packs one step's parameters.
+inline void pack_step(const step_kernel& kernel, const instruction& c, const float* const* parameters, float* packed, folding room) {
+    if (kernel.packed_floats(c) == 0) return;
+    parameters_of_step p;
+    if (c.kind == step_kind::affine && c.norm_parameters < 0) {         // a normalise behind another op: (x - mean) / deviation
+        for (int k = 0; k < c.conv.in_channels; ++k) {
+            room.scale[k] = 1.0F / c.values[static_cast<std::size_t>(4 + k)];
+            room.shift[k] = -c.values[static_cast<std::size_t>(k)] / c.values[static_cast<std::size_t>(4 + k)];
+        }
+        p = {nullptr, room.scale, room.shift};
+    } else {
+        const bool is_norm = c.kind == step_kind::affine;
+        if (!is_norm) p = {parameters[c.parameters], nullptr, c.has_bias ? parameters[c.parameters + 1] : nullptr};
+        if (c.norm_parameters >= 0) {
+            fold(c, is_norm ? c.conv.in_channels : c.conv.out_channels, parameters, p.bias, room);
+            p.scale = room.scale;
+            p.bias = room.shift;
+        }
+    }
+    kernel.pack(c, p, packed);
+}
+
+} // namespace execution
+} // namespace splitdsl::inline SPLITDSL_ARCH
