@@ -61,11 +61,16 @@ inline int cut_named(const zoo_networks::network& which, const std::string& name
     throw splitdsl::option_error("--split " + name + ": " + which.name + " has no such cut; it has: " + names_of_cuts(which.pipeline()));
 }
 
+/// How cuts travel: "f32", lossless, or "affine_u8", 8 bits a value.
+inline const splitdsl::pipeline& pipeline_with(const zoo_networks::network& which, const std::string& codec) {
+    return codec == "affine_u8" ? which.pipeline_u8() : which.pipeline();
+}
+
 /// Recognises pictures with `which`. Throws `weights_error` for a file that does not fit.
 class classifier {
 public:
-    classifier(const zoo_networks::network& which, const std::string& weights_file)
-        : network{which}, net{which.pipeline()}, weights{which.load(weights_file)}, values(net.output_floats) {
+    classifier(const zoo_networks::network& which, const std::string& weights_file, const std::string& codec = "f32")
+        : network{which}, net{pipeline_with(which, codec)}, weights{which.load(weights_file)}, values(net.output_floats) {
         const auto& in = net.inputs;
         if (in.size() != 1 || in[0].channels != 3 || in[0].bytes != std::size_t{3} * static_cast<std::size_t>(in[0].height) * static_cast<std::size_t>(in[0].width) || net.outputs.empty())
             throw splitdsl::option_error(std::string("--model ") + which.name + ": one picture of three bytes a pixel was expected as its input");

@@ -7,6 +7,7 @@
 #include "labels.hpp"
 
 #include <splitdsl/image/decode.hpp>
+#include <splitdsl/link/tcp_listener.hpp>
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
@@ -23,7 +24,7 @@ using namespace splitdsl;
 namespace {
 
 struct arguments {
-    std::string model, weights, split, connect, json, labels, bind{"127.0.0.1"}, offset{"down"};
+    std::string model, weights, split, connect, json, labels, bind{"127.0.0.1"}, offset{"down"}, codec{"f32"};
     std::vector<std::string> pictures;
     int serve{-1}, top{5};
     double deadline_s{10}, patience_s{5};
@@ -43,8 +44,7 @@ address address_of(const std::string& text) {
     return {host, static_cast<std::uint16_t>(std::stoul(port))};
 }
 
-void print_cuts(const zoo_networks::network& which) {
-    const pipeline& p = which.pipeline();
+void print_cuts(const pipeline& p) {
     std::printf("%-16s %10zu bytes of payload\n", "input", p.inputs[0].bytes);
     for (const cut_info& c : p.cuts) std::printf("%-16s %10zu bytes of payload, codec %s\n", c.name, c.payload_bytes, c.codec);
 }
@@ -61,8 +61,9 @@ int serve(const zoo_networks::network& which, const arguments& a) {
     cloud_options options;
     options.weights_digest = weights.digest;
     options.workers = default_runner();
-    const cloud_core cloud{which.pipeline(), weights.packed, options, std::make_unique<link::tcp_listener>(static_cast<std::uint16_t>(a.serve), a.bind)};
-    std::printf("serving %s for %s, port %u\n", which.name, which.pipeline().instruction_set, static_cast<unsigned>(cloud.port()));
+    const pipeline& net = pipeline_with(which, a.codec);
+    const cloud_core cloud{net, weights.packed, options, std::make_unique<link::tcp_listener>(static_cast<std::uint16_t>(a.serve), a.bind)};
+    std::printf("serving %s for %s, port %u\n", which.name, net.instruction_set, static_cast<unsigned>(cloud.port()));
     std::fflush(stdout);
     int signal = 0;
     sigwait(&end, &signal);
@@ -142,18 +143,19 @@ int run(const arguments& a) {
     if (a.model.empty()) throw option_error("--model NAME is missing; there are: " + names_of_all());
     const zoo_networks::network& which = network_named(a.model);
     if (a.cuts) {
-        print_cuts(which);
+        print_cuts(pipeline_with(which, a.codec));
         return 0;
     }
     const bool split = !a.split.empty();
     if (split != !a.connect.empty()) throw option_error("--split CUT and --connect HOST:PORT belong together; cuts of " + a.model + ": " + names_of_cuts(which.pipeline()));
+    if (a.codec != "f32" && !split && a.serve < 0) throw option_error("--codec " + a.codec + " says how cuts travel: it belongs to --split, --serve or --cuts");
     const int cut = split ? cut_named(which, a.split) : -1;
     const address peer = split ? address_of(a.connect) : address{};
     if (a.weights.empty()) throw option_error("--weights FILE is missing");
     if (a.serve >= 0) return serve(which, a);
     if (a.pictures.empty()) throw option_error("a picture (JPEG, PNG) or a ZIP archive of pictures is missing");
 
-    classifier network{which, a.weights};
+    classifier network{which, a.weights, a.codec};
     const label_list labels{which.meaning, network.classes(), a.labels};
     if (split) network.offload(cut, std::make_unique<link::tcp>(peer.host, peer.port), from_seconds(a.deadline_s), from_seconds(a.patience_s));
 
@@ -166,7 +168,7 @@ int run(const arguments& a) {
                      network.answered(answer_source::cloud), a.connect.c_str(), network.answered(answer_source::fallback), network.answered(answer_source::edge), network.bytes_sent());
     if (!a.json.empty()) {
         nlohmann::ordered_json document{{"model", a.model}, {"results", std::move(all.results)}};
-        if (split) document["split"] = {{"cut", a.split}, {"answered_by", answered}, {"bytes_sent", network.bytes_sent()}};
+        if (split) document["split"] = {{"cut", a.split}, {"codec", a.codec}, {"answered_by", answered}, {"bytes_sent", network.bytes_sent()}};
         std::ofstream out{a.json};
         // A file's name may hold any bytes; JSON is UTF-8.
         out << document.dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) << '\n';
@@ -186,6 +188,7 @@ int main(int argc, char** argv) {
     app.add_option("pictures", a.pictures, "JPEG or PNG files, or ZIP archives of them")->type_name("PICTURE|ZIP");
     app.add_option("--split", a.split, "run up to this cut here and the rest at --connect (see --cuts)")->type_name("CUT");
     app.add_option("--connect", a.connect, "where `classify --serve` runs")->type_name("HOST:PORT");
+    app.add_option("--codec", a.codec, "how a cut's values travel, the same on both sides: 4 bytes each, or 1")->check(CLI::IsMember({"f32", "affine_u8"}))->capture_default_str();
     app.add_option("--serve", a.serve, "serve the tails behind all cuts on this port (0: any free one) until interrupted")->type_name("PORT")->check(CLI::NonNegativeNumber);
     app.add_option("--bind", a.bind, "address to serve on")->capture_default_str();
     app.add_option("--json", a.json, "write the results here")->type_name("OUT");

@@ -9,7 +9,7 @@
 #include "scenario.hpp"
 
 #include <splitdsl/error.hpp>
-#include <splitdsl/link/tcp.hpp>
+#include <splitdsl/link/tcp_listener.hpp>
 #include <splitdsl/runtime/cloud.hpp>
 #include <splitdsl/runtime/parallel.hpp>
 

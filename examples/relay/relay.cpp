@@ -3,6 +3,7 @@
 /// @file relay.cpp
 /// splitdsl-relay: a bad link on purpose, between an edge and a cloud that speak TCP.
 #include <splitdsl/link/relay.hpp>
+#include <splitdsl/radio/ble_options.hpp>
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
@@ -27,6 +28,7 @@ struct settings {
     double delay_ms{}, jitter_ms{};
     double corruption{};
     double drip{};
+    std::string ble;
     std::string trace, column{"up_kbps"};
     std::int64_t generate_seed{-1};
     double generate_seconds{600};
@@ -91,6 +93,11 @@ splitdsl::link::relay_options to_options(const settings& s) {
         o.trace_up = link::link_trace::load(s.trace, s.column);
     else if (s.generate_seed >= 0)
         o.trace_up = link::generate({.length = from_seconds(s.generate_seconds)}, static_cast<std::uint64_t>(s.generate_seed));
+    if (!s.ble.empty()) {
+        try {
+            o.ble = radio::parse_ble(s.ble);
+        } catch (const option_error& e) { throw option_error(std::string{"--"} + e.what()); } // it begins with "ble: "
+    }
     for (const auto& b : s.blackouts) o.faults.push_back(blackout(b));
     for (const auto& f : s.faults) o.faults.push_back(link::parse_fault(f));
     o.start_on_first_connection = s.start == "first-connection";
@@ -101,17 +108,26 @@ splitdsl::link::relay_options to_options(const settings& s) {
 
 nlohmann::json report(const splitdsl::link::relay& r, const settings& s) {
     const auto c = r.counts();
-    return {{"label", "measured"},
-            {"port", r.port()},
-            {"to", s.target},
-            {"elapsed_s", splitdsl::to_seconds(r.elapsed())},
-            {"connections", c.connections},
-            {"refused", c.refused},
-            {"resets", c.resets},
-            {"bytes_up", c.bytes_up},
-            {"bytes_down", c.bytes_down},
-            {"bytes_swallowed", c.swallowed},
-            {"chunks_corrupted", c.corrupted}};
+    nlohmann::json all = {{"label", "measured"},
+                          {"port", r.port()},
+                          {"to", s.target},
+                          {"elapsed_s", splitdsl::to_seconds(r.elapsed())},
+                          {"connections", c.connections},
+                          {"refused", c.refused},
+                          {"resets", c.resets},
+                          {"bytes_up", c.bytes_up},
+                          {"bytes_down", c.bytes_down},
+                          {"bytes_swallowed", c.swallowed},
+                          {"chunks_corrupted", c.corrupted}};
+    if (!s.ble.empty()) {
+        const auto setting = splitdsl::radio::parse_ble(s.ble);
+        all["ble"] = {{"setting", to_text(setting)},
+                      {"events", c.events},
+                      {"events_missed", c.events_missed},
+                      {"packets_lost", c.packets_lost},
+                      {"model_kbps", splitdsl::to_kilobits_per_second(sustained_rate(setting))}};
+    }
+    return all;
 }
 
 int run(const settings& s) {
@@ -156,6 +172,10 @@ int main(int argc, char** argv) {
     app.add_option("--jitter", s.jitter_ms, "Up to so many ms more, each direction")->capture_default_str();
     app.add_option("--corrupt", s.corruption, "Probability that a chunk gets a flipped bit, each direction")->capture_default_str();
     app.add_option("--drip", s.drip, "Bytes a second, one at a time, each direction; 0 is off")->capture_default_str();
+    app.add_option("--ble", s.ble,
+                   "Connection events of Bluetooth Low Energy instead of rates, as key=value,...: phy (125k, 500k, 1M, 2M), interval (ms), "
+                   "packets (data packets an event), bytes, loss, delivery (resending, reliable), latency (events), cap (airtime, count_only), "
+                   "headers (bytes), encrypted, any_interval; for example phy=1M,interval=15,packets=4,bytes=251,loss=0.1");
     auto* trace = app.add_option("--trace", s.trace, "Uplink rate from a csv with time_s and a rate column in kbit/s");
     app.add_option("--column", s.column, "The trace's rate column")->capture_default_str();
     app.add_option("--generate", s.generate_seed, "Uplink rate with an LTE drive's look, from this seed")

@@ -5,9 +5,17 @@
 #pragma once
 
 #include <examples/zoo/network.hpp>
+#include <splitdsl/runtime/random_weights.hpp>
+#include <splitdsl/runtime/recoded.hpp>
 #include <splitdsl/runtime/weights.hpp>
 
 namespace zoo_networks {
+
+template <class Network>
+loaded_weights share(splitdsl::network_weights<Network> packed) {
+    auto weights = std::make_shared<const splitdsl::network_weights<Network>>(std::move(packed));
+    return {weights, weights->bytes(), weights->digest()};
+}
 
 template <class Network>
 network make_entry(const char* name, labels meaning, int shorter_side) {
@@ -15,10 +23,9 @@ network make_entry(const char* name, labels meaning, int shorter_side) {
             .meaning = meaning,
             .shorter_side = shorter_side,
             .pipeline = &splitdsl::pipeline_of<Network>,
-            .load = [](const std::string& path) {
-                auto weights = std::make_shared<const splitdsl::network_weights<Network>>(splitdsl::load_weights<Network>(path));
-                return loaded_weights{weights, weights->bytes(), weights->digest()};
-            },
+            .pipeline_u8 = &splitdsl::recoded_pipeline<Network, splitdsl::codec_id::affine8>,
+            .load = [](const std::string& path) { return share(splitdsl::load_weights<Network>(path)); },
+            .seeded = [](std::uint64_t seed) { return share(splitdsl::seeded_weights<Network>(seed)); },
             .description = &splitdsl::graph::description_of<Network>};
 }
 

@@ -39,7 +39,9 @@ struct network {
     labels meaning{};
     int shorter_side{};                             ///< resize to this before the centre crop; 0: straight to the input's size
     const splitdsl::pipeline& (*pipeline)(){};      ///< inputs, outputs and cuts are described there
+    const splitdsl::pipeline& (*pipeline_u8)(){};    ///< the same with 8 bits a value at its lossless cuts
     loaded_weights (*load)(const std::string& path){};  ///< a safetensors file; throws splitdsl::weights_error
+    loaded_weights (*seeded)(std::uint64_t seed){};  ///< random ones, for timing
     splitdsl::graph::description (*description)(){}; ///< everything describe.hpp writes: table, JSON, Graphviz
 };
 

@@ -25,7 +25,10 @@
     X(cifar10_resnet20, cifar10, 0, cifar_resnet20<>)                          \
     X(cifar10_resnet56, cifar10, 0, cifar_resnet56<>)                          \
     X(ssd300_vgg16, none, 0, ssd300_vgg16<>)                                   \
-    X(lraspp_mobilenet_v3_large, none, 0, lraspp_mobilenet_v3_large<>)
+    X(lraspp_mobilenet_v3_large, none, 0, lraspp_mobilenet_v3_large<>) \
+    X(fleet_mobilenet_v3, none, 0, fleet_mobilenet_v3<splitdsl::zoo::fleet_choice{splitdsl::zoo::fleet_pictures::imagenet, splitdsl::zoo::fleet_exits::both, splitdsl::codec_id::float32}>) \
+    X(fleet_resnet34_cifar, none, 0, fleet_resnet34<splitdsl::zoo::fleet_choice{splitdsl::zoo::fleet_pictures::cifar, splitdsl::zoo::fleet_exits::both, splitdsl::codec_id::float32}>) \
+    X(fleet_inception_v3_tiny, none, 0, fleet_inception_v3<splitdsl::zoo::fleet_choice{splitdsl::zoo::fleet_pictures::tiny_imagenet, splitdsl::zoo::fleet_exits::both, splitdsl::codec_id::float32}>)
 
 // Compiled only with -DSPLITDSL_ZOO_ALL=ON: together they take minutes.
 #define SPLITDSL_ZOO_MORE(X)                                                   \
@@ -51,6 +54,8 @@
     X(resnest269e, imagenet, 461, resnest269e<>)                               \
     X(entropic_student_resnet50, imagenet, 256, entropic_student_resnet50<>)   \
     X(entropic_student_lossless, imagenet, 256, entropic_student_resnet50<224, 224, 1000, 24, splitdsl::lossless_f32()>) \
+    X(entropic_student_resnest269e, imagenet, 256, entropic_student_resnest269e<>) \
+    X(entropic_student_resnest269e_lossless, imagenet, 256, entropic_student_resnest269e<224, 224, 1000, 24, splitdsl::lossless_f32()>) \
     X(inception_v4, imagenet, 342, inception_v4<>) \
     X(cnn_trad_fpool3, none, 0, cnn_trad_fpool3<>) \
     X(il_carlanet, none, 0, imitation<splitdsl::zoo::carla_perception<>>) \
@@ -61,11 +66,22 @@
     X(sage_resnet34, none, 0, imitation<splitdsl::zoo::bottlefit_resnet34<splitdsl::zoo::bottleneck_choice{3, 1, splitdsl::codec_id::float32}, 88, 200, 512>>) \
     X(sage_resnet50, none, 0, imitation<splitdsl::zoo::bottlefit_resnet50<splitdsl::zoo::bottleneck_choice{3, 1, splitdsl::codec_id::float32}, 88, 200, 512>>) \
     X(sage_densenet169, none, 0, imitation<splitdsl::zoo::bottlefit_densenet169<splitdsl::zoo::bottleneck_choice{3, 1, splitdsl::codec_id::float32}, 88, 200, 512>>) \
+    X(sage_three_carlanet, none, 0, imitation<splitdsl::zoo::three_cameras<splitdsl::zoo::sage_carla_perception<88, 200, 3, splitdsl::codec_id::float32>>>) \
+    X(sage_three_resnet34, none, 0, imitation<splitdsl::zoo::three_cameras<splitdsl::zoo::bottlefit_resnet34<splitdsl::zoo::bottleneck_choice{3, 1, splitdsl::codec_id::float32}, 88, 200, 512>>>) \
+    X(sage_three_resnet50, none, 0, imitation<splitdsl::zoo::three_cameras<splitdsl::zoo::bottlefit_resnet50<splitdsl::zoo::bottleneck_choice{3, 1, splitdsl::codec_id::float32}, 88, 200, 512>>>) \
+    X(sage_three_densenet169, none, 0, imitation<splitdsl::zoo::three_cameras<splitdsl::zoo::bottlefit_densenet169<splitdsl::zoo::bottleneck_choice{3, 1, splitdsl::codec_id::float32}, 88, 200, 512>>>) \
+    X(sage_resnet34_720, none, 0, imitation<splitdsl::zoo::bottlefit_resnet34<splitdsl::zoo::bottleneck_choice{3, 1, splitdsl::codec_id::float32}, 720, 1280, 512>>) \
     X(bottlefit_resnet152_3, imagenet, 256, bottlefit_resnet152<splitdsl::zoo::bottleneck_choice{3, 1, splitdsl::codec_id::float32}>) \
     X(bottlefit_resnet152_12_sp2, imagenet, 256, bottlefit_resnet152<splitdsl::zoo::bottleneck_choice{12, 2, splitdsl::codec_id::float32}>) \
     X(bottlefit_densenet169_12, imagenet, 256, bottlefit_densenet169<splitdsl::zoo::bottleneck_choice{12, 1, splitdsl::codec_id::float32}>) \
     X(bottlefit_densenet201_6, imagenet, 256, bottlefit_densenet201<splitdsl::zoo::bottleneck_choice{6, 1, splitdsl::codec_id::float32}>) \
-    X(bottlefit_densenet201_9_sp2, imagenet, 256, bottlefit_densenet201<splitdsl::zoo::bottleneck_choice{9, 2, splitdsl::codec_id::float32}>)
+    X(bottlefit_densenet201_9_sp2, imagenet, 256, bottlefit_densenet201<splitdsl::zoo::bottleneck_choice{9, 2, splitdsl::codec_id::float32}>) \
+    X(fleet_mobilenet_v3_tiny, none, 0, fleet_mobilenet_v3<splitdsl::zoo::fleet_choice{splitdsl::zoo::fleet_pictures::tiny_imagenet, splitdsl::zoo::fleet_exits::both, splitdsl::codec_id::float32}>) \
+    X(fleet_mobilenet_v3_cifar, none, 0, fleet_mobilenet_v3<splitdsl::zoo::fleet_choice{splitdsl::zoo::fleet_pictures::cifar, splitdsl::zoo::fleet_exits::both, splitdsl::codec_id::float32}>) \
+    X(fleet_resnet34, none, 0, fleet_resnet34<splitdsl::zoo::fleet_choice{splitdsl::zoo::fleet_pictures::imagenet, splitdsl::zoo::fleet_exits::both, splitdsl::codec_id::float32}>) \
+    X(fleet_resnet34_tiny, none, 0, fleet_resnet34<splitdsl::zoo::fleet_choice{splitdsl::zoo::fleet_pictures::tiny_imagenet, splitdsl::zoo::fleet_exits::both, splitdsl::codec_id::float32}>) \
+    X(fleet_inception_v3, none, 0, fleet_inception_v3<splitdsl::zoo::fleet_choice{splitdsl::zoo::fleet_pictures::imagenet, splitdsl::zoo::fleet_exits::both, splitdsl::codec_id::float32}>) \
+    X(fleet_inception_v3_cifar, none, 0, fleet_inception_v3<splitdsl::zoo::fleet_choice{splitdsl::zoo::fleet_pictures::cifar, splitdsl::zoo::fleet_exits::both, splitdsl::codec_id::float32}>)
 
 #if defined(SPLITDSL_ZOO_ALL)
 #define SPLITDSL_ZOO_NETWORKS(X) SPLITDSL_ZOO_FEW(X) SPLITDSL_ZOO_MORE(X)

@@ -6,12 +6,13 @@
     classify.py --program PATH/classify refusals     what it cannot do, it says; needs no data
     classify.py --program PATH/classify agreement    published weights on 200 pictures: the recorded top-1 on at least 199
     classify.py --program PATH/classify split        two processes, TCP, several cuts: the same answers on all 200 pictures, all from the other side
+    classify.py --program PATH/classify split_u8     the same with 8 bits at the cut: the same top-1 on at least 195 of 200 pictures, on 198 on average
     classify.py --program PATH/classify pictures     odd, huge, damaged pictures and archives
 
     classify.py --program PATH/classify_quantised quantised   8 bits at each cut: the same top-1 on at least 195 of 200 pictures, on 198 on average
 
-The last four need the folder SPLITDSL_DATA (default ../shared/data). `split` takes 4 cuts of one network and `quantised`
-every tenth picture of one; both take everything with --every-cut or SPLITDSL_TEST_FULL=1. --plant breaks what is compared, to see that the comparison notices.
+The last five need the folder SPLITDSL_DATA (default ../shared/data). `split` takes 4 cuts of one network, `split_u8` 3 of each and `quantised`
+every tenth picture of one; all take everything with --every-cut or SPLITDSL_TEST_FULL=1. --plant breaks what is compared, to see that the comparison notices.
 """
 import argparse
 import csv
@@ -60,8 +61,8 @@ class Classify:
 
 
 class Server:
-    def __init__(self, program, model):
-        self.process = subprocess.Popen([program, "--model", model, "--weights", str(weights_of(model)), "--serve", "0"], stdout=subprocess.PIPE, text=True)
+    def __init__(self, program, model, codec="f32"):
+        self.process = subprocess.Popen([program, "--model", model, "--weights", str(weights_of(model)), "--serve", "0", "--codec", codec], stdout=subprocess.PIPE, text=True)
 
     def __enter__(self):
         line = self.process.stdout.readline()
@@ -102,6 +103,7 @@ def refusals(classify, _):
     for address in ("nowhere", ":7447", "host:", "host:0", "host:65536", "host:12x", "host:-1"):
         classify.refuses(f"the address {address}", ["--model", "squeezenet1_1", "--weights", missing, "--split", "input", f"--connect={address}", "a.jpg"],
                          "HOST:PORT was expected")
+    classify.refuses("a codec without a split", ["--model", "squeezenet1_1", "--weights", missing, "--codec", "affine_u8", "a.jpg"], "--codec affine_u8", "--split")
     classify.refuses("a port too high", ["--model", "squeezenet1_1", "--weights", missing, "--serve", "65536"], "--serve: a port of 0")
     with tempfile.TemporaryDirectory() as folder:
         junk = pathlib.Path(folder) / "junk.safetensors"
@@ -196,6 +198,42 @@ def split(classify, options):
               f"the other side dies: everything is answered all the same, {by} {said.strip()[:200]}")
 
 
+def payloads_of(classify, model, codec):
+    _, out, _ = classify.run("--model", model, "--cuts", "--codec", codec)
+    return {line.split()[0]: int(line.split()[1]) for line in out.splitlines()}
+
+
+def split_u8(classify, options):
+    need_data()
+    pictures = DATA / "imagenet_samples_200.zip"
+    for model in MODELS:
+        payloads, lossless = payloads_of(classify, model, "affine_u8"), payloads_of(classify, model, "f32")
+        raw = payloads.pop("input")
+        check(len(payloads) > 10 and raw == lossless["input"] and all(p == lossless[c] // 4 + 8 for c, p in payloads.items()),
+              f"{model}: a byte a value and 8 more at each of {len(payloads)} cuts")
+        names = list(payloads)
+        chosen = names if options.every_cut else [names[1], names[len(names) // 2], names[-1]]
+        code, said, whole = classify.results(model, "--top", 1, pictures)
+        check(code == 0 and len(whole["results"]) == 200, f"{model}: whole {said}")
+        wanted = {r["file"]: r["top"][0]["class"] for r in whole["results"]}
+        if options.plant:
+            wanted = {file: top + (int(file[:4]) % 20 == 0) for file, top in wanted.items()}
+        counts = {}
+        with Server(options.program, model, "affine_u8") as server:
+            peer = ["--connect", f"127.0.0.1:{server.port}"]
+            for cut in chosen:
+                code, said, document = classify.results(model, "--top", 1, "--codec", "affine_u8", "--split", cut, *peer, pictures)
+                counts[cut] = sum(r["top"][0]["class"] == wanted[r["file"]] for r in document.get("results", []))
+                facts = document.get("split", {})
+                by, sent = facts.get("answered_by"), facts.get("bytes_sent", 0) / 200 - payloads[cut]
+                check(code == 0 and counts[cut] >= 195 and by == {"cloud": 200, "edge": 0, "fallback": 0} and 48 <= sent < 200,
+                      f"{model} split at {cut} with 8 bits: the same top-1 on {counts[cut]} of 200 pictures, answered by {by}, {payloads[cut]} bytes a picture and {sent:.1f} around them")
+            classify.refuses("a peer with another codec", ["--model", model, "--weights", weights_of(model), "--split", chosen[0], *peer, "--patience", "2", pictures],
+                             "do not fit", "codec ", '"f32"', '"affine_u8"')
+        mean = sum(counts.values()) / len(counts)
+        check(mean >= 198, f"{model}: the same top-1 on {mean:.1f} of 200 on average over {len(counts)} cuts, on {min(counts.values())} at the worst")
+
+
 def quantised(classify, options):
     need_data()
     for model in MODELS if options.every_cut else MODELS[:1]:
@@ -288,7 +326,7 @@ def main():
     parser.add_argument("--program", required=True)
     parser.add_argument("--every-cut", action="store_true")
     parser.add_argument("--plant", action="store_true")
-    tests = {"refusals": refusals, "agreement": agreement, "split": split, "pictures": pictures, "quantised": quantised}
+    tests = {"refusals": refusals, "agreement": agreement, "split": split, "split_u8": split_u8, "pictures": pictures, "quantised": quantised}
     parser.add_argument("test", choices=tests)
     options = parser.parse_args()
     options.every_cut |= os.environ.get("SPLITDSL_TEST_FULL", "") not in ("", "0")

@@ -16,11 +16,13 @@
 #if defined(__GLIBC__) && !defined(SPLITDSL_SANITIZED)
 
 #include "fake_network.hpp"
+#include "fan_in_network.hpp"
 
 #include <splitdsl/link/in_process.hpp>
-#include <splitdsl/link/tcp.hpp>
+#include <splitdsl/link/tcp_listener.hpp>
 #include <splitdsl/runtime/cloud_core.hpp>
 #include <splitdsl/runtime/edge_core.hpp>
+#include <splitdsl/runtime/parallel.hpp>
 
 #include <array>
 #include <atomic>
@@ -225,6 +227,32 @@ TEST_CASE("after warm-up a frame within one process allocates nothing and locks 
     auto listener = std::make_unique<link::in_process_listener>();
     auto connector = std::make_unique<link::in_process>(*listener);
     check_frame_path(std::move(listener), std::move(connector), "in process");
+}
+
+TEST_CASE("after warm-up three heads side by side allocate nothing and lock no mutex on the compute thread") {
+    const fan_in::subject s = fan_in::three_cameras();
+    cloud_core cloud{*s.net, s.packed, {.weights_digest = s.digest}, std::make_unique<link::tcp_listener>(std::uint16_t{0})};
+    edge_options o{.deadline = 50ms, .reserve = 10ms, .calibration_runs = 200, .workers = default_runner(), .weights_digest = s.digest};
+    edge_core<offload_often> edge{*s.net, s.packed, {}, o, std::make_unique<link::tcp>("127.0.0.1", cloud.port())};
+    for (int i = 0; i < 2000 && !edge.link_now().up; ++i) std::this_thread::sleep_for(1ms);
+    const auto frames = [&](std::uint32_t n) {
+        for (std::uint32_t i = 0; i < n; ++i) {
+            const fan_in::pictures in{i};
+            const auto spans = in.spans();
+            std::array<float, 3> out{};
+            edge.infer(spans, out);
+        }
+    };
+    frames(200);
+    for (auto& thread : counts)
+        for (auto& c : thread) c = 0;
+    counting = true;
+    frames(200);
+    counting = false;
+    std::printf("three heads sd-compute  over 200 frames: %ld allocations, %ld releases, %ld mutexes\n", counts[compute][allocations].load(), counts[compute][releases].load(), counts[compute][mutexes].load());
+    CHECK(counts[compute][allocations] == 0);
+    CHECK(counts[compute][releases] == 0);
+    CHECK(counts[compute][mutexes] == 0);
 }
 
 #endif

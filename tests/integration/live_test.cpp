@@ -10,7 +10,7 @@
 
 #include <splitdsl/link/in_process.hpp>
 #include <splitdsl/link/relay.hpp>
-#include <splitdsl/link/tcp.hpp>
+#include <splitdsl/link/tcp_listener.hpp>
 #include <splitdsl/runtime/cloud_core.hpp>
 #include <splitdsl/runtime/edge_core.hpp>
 

@@ -3,6 +3,7 @@
 /// The zoo's families: published parameter counts, and what crosses at the papers' bottlenecks.
 #include <splitdsl/zoo/bottlefit.hpp>
 #include <splitdsl/zoo/cifar_resnet.hpp>
+#include <splitdsl/zoo/fleet.hpp>
 #include <splitdsl/zoo/imitation.hpp>
 #include <splitdsl/zoo/inception_v3.hpp>
 #include <splitdsl/zoo/inception_v4.hpp>
@@ -52,6 +53,55 @@ static_assert(check<sage_carlanet_720> && cut_shape<sage_carlanet_720>("uplink")
 // Besides its tensor the speed (4 bytes) and the command (1) travel: they are read in the cloud.
 static_assert(payload_bytes<sage_resnet34>("uplink") == 3 * 12 * 26 + 8 + 4 + 1);
 static_assert(output_shape<sage_carlanet>() == shape{3, 1, 1});
+
+// At 720 x 1280 they are 47 times larger, CarlaNet's 59 times, and that 3.86 times the others' (sections 4.3 and 4.4).
+constexpr std::int64_t carried = 4 + 1;                  // speed and command
+template <class Network>
+constexpr std::int64_t sent_values = cut_shape<Network>("uplink").size();
+static_assert(sent_values<sage_resnet50_720> * 100 / sent_values<sage_resnet34> == 4'695);
+static_assert(sent_values<sage_carlanet_720> * 100 / sent_values<sage_carlanet> == 5'896);
+static_assert(sent_values<sage_carlanet_720> * 1'000 / sent_values<sage_resnet50_720> == 3'863);
+static_assert(payload_bytes<sage_resnet50_720>("uplink") == 3 * 91 * 161 + 8 + carried);
+
+// Three cameras (section 4.5): three tensors in one payload group, 263.7 kB at 16 bits and 131.9 kB at 8; CarlaNet's 1018.9 kB at 16.
+template <codec_id Codec, int Height, int Width>
+using three_resnets = zoo::imitation<zoo::three_cameras<zoo::bottlefit_resnet34<zoo::bottleneck_choice{3, 1, Codec}, Height, Width, 512>>>;
+using three_carlanets_720 = zoo::imitation<zoo::three_cameras<zoo::sage_carla_perception<720, 1280, 3, codec_id::float16>>>;
+static_assert(check<three_resnets<codec_id::float16, 720, 1280>> && cuts_of<three_resnets<codec_id::float16, 720, 1280>>.count == 1);
+static_assert(payload_bytes<three_resnets<codec_id::float16, 720, 1280>>("uplink") == 263'718 + carried);
+static_assert(payload_bytes<three_resnets<codec_id::affine8, 720, 1280>>("uplink") == 131'859 + 3 * 8 + carried);
+static_assert(payload_bytes<three_resnets<codec_id::affine8, 88, 200>>("uplink") == 3 * (3 * 12 * 26 + 8) + carried);
+static_assert(check<three_carlanets_720> && payload_bytes<three_carlanets_720>("uplink") == 1'018'872 + carried);
+
+// Multiplications: the head is the same for all but CarlaNet and a twentieth of the whole at most; three cameras need three of it. What is
+// not perception is less than a hundredth, and CarlaNet's share is the largest (Table 1 has shares of time: 1.24, 2.26, 2.64 and 40.36 %).
+static_assert(macs<sage_resnet34>("edge") == 41'634'816 && macs<sage_densenet169>("edge") == macs<sage_resnet34>("edge"));
+static_assert(macs<sage_resnet34>("edge") * 20 < macs<sage_resnet34>() && macs<sage_densenet169>("edge") * 20 < macs<sage_densenet169>());
+static_assert(macs<three_resnets<codec_id::affine8, 88, 200>>("edge") == 3 * macs<sage_resnet34>("edge"));
+template <class Perception>
+constexpr double driver_share = 1 - static_cast<double>(macs<Perception>()) / static_cast<double>(macs<zoo::imitation<Perception>>());
+using small_carlanet = zoo::carla_perception<88, 200, 512, zoo::no_cuts>;
+static_assert(driver_share<small_carlanet> > driver_share<zoo::resnet34<88, 200, 512>> && driver_share<small_carlanet> < 0.01);
+
+// FLEET's: tensors of at most 28 x 28, 16 x 16 and 8 x 8 are sent (section 4.1).
+using zoo::fleet_choice, zoo::fleet_exits, zoo::fleet_pictures;
+template <fleet_pictures Pictures, fleet_exits Exits>
+using fleet_mobilenet = zoo::fleet_mobilenet_v3<fleet_choice{Pictures, Exits}>;
+using fleet_small = fleet_mobilenet<fleet_pictures::cifar, fleet_exits::both>;
+using fleet_middle = fleet_mobilenet<fleet_pictures::tiny_imagenet, fleet_exits::local>;
+using fleet_large = fleet_mobilenet<fleet_pictures::imagenet, fleet_exits::local>;
+static_assert(check<fleet_small> && check<fleet_middle> && check<fleet_large>);
+static_assert(fleet_large::size_behind(5) == 28 && fleet_large::size_behind(8) == 14 && fleet_large::size_behind(14) == 7);
+static_assert(fleet_middle::size_behind(3) == 16 && fleet_middle::size_behind(5) == 16 && fleet_middle::size_behind(14) == 4);
+static_assert(fleet_small::size_behind(3) == 16 && fleet_small::size_behind(8) == 4 && fleet_small::size_behind(14) == 4);
+static_assert(zoo::fleet_parts::sent_size(fleet_choice{}, 112) == 28 && zoo::fleet_parts::sent_size(fleet_choice{}, 109) == 27);
+// Of the three only CIFAR's fits a Cortex-M33's 512 KB of memory (Table 2), as the paper says.
+static_assert(arena_bytes<fleet_small>("device") <= 512 * 1'024);
+static_assert(arena_bytes<fleet_middle>("device") > 512 * 1'024 && arena_bytes<fleet_large>("device") > 512 * 1'024);
+static_assert(output_shape<fleet_small>() == shape{100, 1, 1} && output_shape<fleet_middle>() == shape{200, 1, 1});
+using fleet_resnet_small = zoo::fleet_resnet34<fleet_choice{fleet_pictures::cifar}>;
+using fleet_wide = zoo::fleet_resnet34<fleet_choice{.pictures = fleet_pictures::cifar, .depth = {4, 8, 16, 16, 16}}, 32, 10>;
+static_assert(check<fleet_resnet_small> && check<fleet_wide> && output_shape<fleet_wide>() == shape{10, 1, 1});
 
 // BottleFit's: 2,523 to 10,092 values at split point 1, 15 x 15 at split point 2.
 template <int Channels, int Point>

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 #include <filesystem>
@@ -454,5 +455,66 @@ TEST_CASE("picture files are read within bounds") {
     CHECK(says(refusal([&] { (void)imaging::read_file(file, {.most_file_bytes = bytes.size() - 1}); }), "allowed (decode_options::most_file_bytes)"));
     std::ofstream{file, std::ios::binary | std::ios::trunc};
     CHECK(says(refusal([&] { (void)imaging::decode_file(file); }), "a.bin: neither JPEG nor PNG: it is empty"));
+    fs::remove_all(folder);
+}
+
+TEST_CASE("a written PNG file holds the same pixels") {
+    if (!imaging::has_png) {
+        CHECK_THROWS_AS(imaging::encode_png(pattern(3, 3, 3)), image_error);
+        return;
+    }
+    for (const extent size : {extent{1, 1}, {1, 300}, {300, 1}, {9, 13}, {64, 48}}) {
+        const picture colour = pattern(size.height, size.width, 3), grey = pattern(size.height, size.width, 1), clear = pattern(size.height, size.width, 4);
+        CHECK(imaging::decode(imaging::encode_png(colour)) == colour);
+        const picture from_grey = imaging::decode(imaging::encode_png(grey)), from_clear = imaging::decode(imaging::encode_png(clear));
+        int different = 0;
+        for (int y = 0; y < size.height; ++y)
+            for (int x = 0; x < size.width; ++x)
+                for (int c = 0; c < 3; ++c) different += (from_grey.at(y, x, c) != grey.at(y, x, 0)) + (from_clear.at(y, x, c) != clear.at(y, x, c));
+        CHECK(different == 0);
+        // The head says what it is: 8 bits; grey, colour, colour with transparency; not interlaced.
+        const auto head = [](const picture& p) { return std::to_integer<int>(imaging::encode_png(p).at(25)); };
+        CHECK(std::to_integer<int>(imaging::encode_png(colour).at(24)) == 8);
+        CHECK(std::array{head(grey), head(colour), head(clear)} == std::array{0, 2, 6});
+    }
+    // A part of a picture, whose rows lie apart.
+    const picture whole = pattern(40, 50, 3);
+    const imaging::picture_view part = imaging::crop(whole, 7, 11, {20, 30});
+    CHECK(imaging::decode(imaging::encode_png(part)) == imaging::copy_of(part));
+    // The longest side there is, beyond libpng's own limit.
+    const picture strip{{1, picture::longest_side}, 1, 77};
+    CHECK(imaging::decode(imaging::encode_png(strip)).size() == strip.size());
+}
+
+TEST_CASE("what is no picture, and where no file can be, is refused by name") {
+    namespace fs = std::filesystem;
+    const std::array<std::uint8_t, 64> bytes{};
+    const auto refusal = [](auto call) {
+        try {
+            call();
+        } catch (const image_error& e) { return std::string(e.what()); }
+        return std::string{};
+    };
+    const auto of = [&](imaging::picture_view v) { return refusal([&] { (void)imaging::encode_png(v); }); };
+    CHECK(says(of({}), "sides of 1 to 1048576 pixels were expected, found 0 x 0 pixels"));
+    CHECK(says(of(picture{}), "sides of 1 to 1048576 pixels were expected"));
+    CHECK(says(of({bytes.data(), {0, 4}, 3, 12}), "found 4 x 0 pixels"));
+    CHECK(says(of({bytes.data(), {4, -1}, 3, 12}), "found -1 x 4 pixels"));
+    CHECK(says(of({bytes.data(), {1, picture::longest_side + 1}, 1, 1 << 21}), "found 1048577 x 1 pixels"));
+    CHECK(says(of({nullptr, {2, 2}, 3, 6}), "found 0 x 0 pixels"));
+    CHECK(says(of({bytes.data(), {2, 2}, 2, 4}), "1, 3 or 4 channels were expected, found 2"));
+    CHECK(says(of({bytes.data(), {2, 4}, 3, 11}), "rows of at least 12 bytes were expected, found 11"));
+
+    if (!imaging::has_png) return;
+    const fs::path folder = fs::temp_directory_path() / ("splitdsl_png_" + std::to_string(getpid()));
+    fs::create_directories(folder);
+    const picture good = pattern(5, 6, 3);
+    imaging::write_png(folder / "a.png", good);
+    CHECK(imaging::decode_file(folder / "a.png") == good);
+    CHECK(says(refusal([&] { imaging::write_png(folder / "a.png", picture{}); }), "a.png: a PNG file: sides of 1"));
+    CHECK(imaging::decode_file(folder / "a.png") == good);      // the refused picture did not touch the file
+    CHECK(says(refusal([&] { imaging::write_png(folder / "missing" / "b.png", good); }), "b.png: cannot be written: No such file or directory"));
+    CHECK(says(refusal([&] { imaging::write_png(folder, good); }), ": cannot be written: Is a directory"));
+    if (fs::exists("/dev/full")) CHECK(says(refusal([&] { imaging::write_png("/dev/full", good); }), "/dev/full: cannot be written"));
     fs::remove_all(folder);
 }

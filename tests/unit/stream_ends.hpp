@@ -8,7 +8,7 @@
 
 #include <splitdsl/link/in_process.hpp>
 #include <splitdsl/link/relay.hpp>
-#include <splitdsl/link/tcp.hpp>
+#include <splitdsl/link/tcp_listener.hpp>
 
 #include <functional>
 #include <future>
@@ -78,7 +78,7 @@ inline received read_up_to(stream& s, std::size_t size, duration limit = patienc
     return r;
 }
 
-bool sees_end(stream& s) { return read_up_to(s, 1'000'000).closed; }
+inline bool sees_end(stream& s) { return read_up_to(s, 1'000'000).closed; }
 
 using ends = std::pair<std::unique_ptr<stream>, std::unique_ptr<stream>>;
 inline ends meet(connector& from, listener& at) {

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-FileCopyrightText: The splitdsl authors
 # SPDX-License-Identifier: BSD-3-Clause
-"""Detectors from pixels to boxes against torchvision's, on the same weights and pictures.
+"""Detectors from pixels to boxes against torchvision's, on the same weights and pictures. SSDs on MobileNetV1 and V2 are no models of torchvision's:
+our modules stand in its SSD class there, with its default boxes and post-processing.
 
     detection_parity.py --run PATH/zoo_detect [names]      exit status 1 where fewer than 99 % of the detections agree
     detection_parity.py --run ... --plant 2                shifts torchvision's boxes by that many pixels: must be found
@@ -10,6 +11,7 @@ Two detections agree if they have one label and overlap by an IoU of 0.99 at lea
 the last layers are scaled so that scores differ and boxes stay near their start: where many scores are 1, their order is chance.
 """
 import argparse
+import collections
 import functools
 import pathlib
 import re
@@ -32,6 +34,22 @@ import safetensors_io  # noqa: E402
 import zoo_models  # noqa: E402
 import zoo_parity  # noqa: E402
 
+
+
+def single_shot(make):
+    """torchvision's SSD around the maps and predictors of a head_models.MobileNetSSD."""
+    def build():
+        parts, ssd = make(), torchvision.models.detection.ssd
+        parts.backbone.forward = lambda x: collections.OrderedDict(enumerate(parts.maps(x)))
+        head = torch.nn.Module()
+        head.classification_head = ssd.SSDScoringHead(parts.head.classification_head.module_list, 91)
+        head.regression_head = ssd.SSDScoringHead(parts.head.regression_head.module_list, 4)
+        head.forward = lambda maps: {"cls_logits": head.classification_head(maps), "bbox_regression": head.regression_head(maps)}
+        boxes = torchvision.models.detection.anchor_utils.DefaultBoxGenerator([[2, 3]] * 6, min_ratio=0.2, max_ratio=0.95)
+        return ssd.SSD(parts.backbone, boxes, (300, 300), 91, image_mean=head_models.HALF[0], image_std=head_models.HALF[1], head=head)
+    return build
+
+
 SHARE = 0.99
 OVERLAP = 0.99
 PICTURES = 2
@@ -39,6 +57,8 @@ PICTURES = 2
 DETECTORS = {
     "ssd300_vgg16": (head_models.detection("ssd300_vgg16"), (300, 300)),
     "ssdlite320_mobilenet_v3_large": (head_models.detection("ssdlite320_mobilenet_v3_large"), (320, 320)),
+    "ssd_mobilenet_v1": (single_shot(head_models.ssd_mobilenet_v1), (300, 300)),
+    "ssd_mobilenet_v2": (single_shot(head_models.ssd_mobilenet_v2), (300, 300)),
     "faster_rcnn_resnet50_fpn": (head_models.detection("fasterrcnn_resnet50_fpn"), (800, 1088)),
 }
 

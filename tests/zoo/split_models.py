@@ -146,20 +146,32 @@ def sage_carla_perception():
 class Imitation(nn.Module):
     """CoIL's joining of perception and speed, and its branches; all of them run, the command picks one."""
 
-    def __init__(self, perception):
+    def __init__(self, perception, features=512):
         super().__init__()
         self.perception, self.measurements = perception(), dense(1, 128, 128)
         self.join = nn.Module()
-        self.join.after_process = dense(640, 512)
-        self.speed_branch = dense(512, 256, 256, 1, last=False)
+        self.join.after_process = dense(features + 128, 512)
+        self.speed_branch = dense(features, 256, 256, 1, last=False)
         self.branches = nn.Module()
         self.branches.branched_modules = nn.ModuleList(dense(512, 256, 256, 3, last=False) for _ in range(4))
 
-    def forward(self, picture, speed, command):
-        x = torch.cat([self.perception(picture), self.measurements(speed.flatten(1))], 1)
+    def forward(self, *frame):
+        *pictures, speed, command = frame
+        x = torch.cat([self.perception(*pictures), self.measurements(speed.flatten(1))], 1)
         x = self.join.after_process(x)
         answers = torch.stack([b(x) for b in self.branches.branched_modules], 1)
         return answers[torch.arange(len(x)), command.flatten().long()]
+
+
+class ThreeCameras(nn.Module):
+    """A perception for each camera, their features side by side."""
+
+    def __init__(self, perception):
+        super().__init__()
+        self.left, self.centre, self.right = perception(), perception(), perception()
+
+    def forward(self, left, centre, right):
+        return torch.cat([self.left(left), self.centre(centre), self.right(right)], 1)
 
 
 def small(before, channels, stride=1, padding=0):
@@ -206,6 +218,10 @@ def driver(perception):
     return (of(Imitation, perception), IMAGENET, None, ("speed_branch.",))
 
 
+def three(perception, statistics=IMAGENET):
+    return (of(Imitation, of(ThreeCameras, perception), 3 * 512), statistics, None, ("speed_branch.",))
+
+
 def tv512(name):
     return of(getattr(torchvision.models, name), weights=None, num_classes=512)
 
@@ -221,6 +237,11 @@ MODELS = {
     "sage_resnet34": driver(of(bottlefit_resnet, "resnet34", 3, classes=512)),
     "sage_resnet50": driver(of(bottlefit_resnet, "resnet50", 3, classes=512)),
     "sage_densenet169": driver(of(bottlefit_densenet, "densenet169", 3, classes=512)),
+    "sage_three_carlanet": three(sage_carla_perception, TO_ONE),
+    "sage_three_resnet34": three(of(bottlefit_resnet, "resnet34", 3, classes=512)),
+    "sage_three_resnet50": three(of(bottlefit_resnet, "resnet50", 3, classes=512)),
+    "sage_three_densenet169": three(of(bottlefit_densenet, "densenet169", 3, classes=512)),
+    "sage_resnet34_720": driver(of(bottlefit_resnet, "resnet34", 3, classes=512)),
     "bottlefit_resnet152_3": (of(bottlefit_resnet, "resnet152", 3), IMAGENET, None, ()),
     "bottlefit_resnet152_12_sp2": (of(bottlefit_resnet, "resnet152", 12, 2), IMAGENET, None, ()),
     "bottlefit_densenet169_12": (of(bottlefit_densenet, "densenet169", 12), IMAGENET, None, ()),

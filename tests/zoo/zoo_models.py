@@ -3,6 +3,7 @@
 """The zoo's networks in PyTorch: torchvision's own where it has them, small modules of our own where it has not."""
 import functools
 
+import fleet_models
 import head_models
 import split_models
 import torch
@@ -16,8 +17,6 @@ HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
 def normalise(pixels, statistics):
     """u8 (n, 3, h, w) to what the network was trained on, in the order of operations of the library; values as they are without statistics."""
-    if statistics is None:
-        return pixels
     if statistics is None:
         return pixels
     mean, deviation = (torch.tensor(s).reshape(1, -1, 1, 1) for s in statistics)
@@ -138,4 +137,5 @@ MODELS = {
 }
 MODELS.update(head_models.MODELS)
 MODELS.update(split_models.MODELS)
-NOT_COMPARED = head_models.NOT_COMPARED
+MODELS.update(fleet_models.MODELS)
+CODED = head_models.CODED

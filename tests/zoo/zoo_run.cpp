@@ -91,7 +91,30 @@ void check_cuts(const pipeline& net, const zoo_networks::loaded_weights& weights
     }
 }
 
-void run(const zoo_networks::network& n, const std::string& weights_file, const std::string& in, const std::string& out, int threads, bool cuts) {
+/// What the first cut sends of each frame.
+std::vector<std::byte> payloads_of(const pipeline& net, const zoo_networks::loaded_weights& weights, const std::byte* frames, std::size_t count, std::size_t bytes) {
+    if (net.cuts.empty()) throw std::runtime_error("--payloads: the network has no cut");
+    runner head(net, weights);
+    const std::size_t size = net.cuts[0].payload_bytes;
+    std::vector<std::byte> sent(count * size);
+    std::vector<float> outputs(net.output_floats);
+    for (std::size_t i = 0; i < count; ++i) {
+        const frame_memory here = head.memory(frames + i * bytes, outputs.data());
+        net.run(here, 0, net.cuts[0].stage + 1, nullptr);
+        if (net.store_payload(here, 0, sent.data() + i * size) != size) throw std::runtime_error(std::string("cut ") + net.cuts[0].name + ": a payload of another size");
+    }
+    return sent;
+}
+
+void write_file(const std::string& path, const void* data, std::size_t size) {
+    std::vector<char> raw(size);
+    std::memcpy(raw.data(), data, size);
+    std::ofstream file(path, std::ios::binary);
+    file.write(raw.data(), static_cast<std::streamsize>(raw.size()));
+    if (!file) throw std::runtime_error(path + ": cannot be written");
+}
+
+void run(const zoo_networks::network& n, const std::string& weights_file, const std::string& in, const std::string& out, const std::string& sent, int threads, bool cuts) {
     const pipeline& net = n.pipeline();
     const zoo_networks::loaded_weights weights = n.load(weights_file);
     const std::vector<std::byte> frames = read_file(in);
@@ -114,17 +137,16 @@ void run(const zoo_networks::network& n, const std::string& weights_file, const 
     work();
     for (std::thread& t : others) t.join();
     if (cuts) check_cuts(net, weights, frames.data(), outputs.data());
-    std::ofstream file(out, std::ios::binary);
-    std::vector<char> raw(outputs.size() * sizeof(float));
-    std::memcpy(raw.data(), outputs.data(), raw.size());
-    file.write(raw.data(), static_cast<std::streamsize>(raw.size()));
-    if (!file) throw std::runtime_error(out + ": cannot be written");
+    write_file(out, outputs.data(), outputs.size() * sizeof(float));
+    if (sent.empty()) return;
+    const std::vector<std::byte> payloads = payloads_of(net, weights, frames.data(), count, bytes);
+    write_file(sent, payloads.data(), payloads.size());
 }
 } // namespace
 
 int main(int argc, char** argv) {
     CLI::App app{"Runs a network of the zoo on raw inputs."};
-    std::string name, weights, in, out;
+    std::string name, weights, in, out, sent;
     bool list = false, cuts = false;
     int threads = 1;
     app.add_option("NETWORK", name, "its name in the list");
@@ -132,6 +154,7 @@ int main(int argc, char** argv) {
     app.add_option("--weights", weights, "safetensors file");
     app.add_option("--input", in, "frames one after another, each all of its inputs' bytes");
     app.add_option("--output", out, "every frame's outputs as f32");
+    app.add_option("--payloads", sent, "also write what the first cut sends of every frame");
     app.add_option("--threads", threads, "frames at a time")->check(CLI::Range(1, 64));
     app.add_flag("--cuts", cuts, "also run the first frame split at every cut; bits must agree");
     CLI11_PARSE(app, argc, argv);
@@ -145,7 +168,7 @@ int main(int argc, char** argv) {
         }
         const auto found = std::find_if(networks.begin(), networks.end(), [&](const auto* n) { return n->name == name; });
         if (found == networks.end()) throw std::runtime_error("no network is called \"" + name + "\"; --list lists them");
-        run(**found, weights, in, out, threads, cuts);
+        run(**found, weights, in, out, sent, threads, cuts);
     } catch (const std::exception& e) {
         std::cerr << "zoo_run: " << e.what() << "\n";
         return 1;

@@ -1,17 +1,21 @@
 // SPDX-FileCopyrightText: The splitdsl authors
 // SPDX-License-Identifier: BSD-3-Clause
 /// @file png.hpp
-/// PNG to pixels through libpng, where the build has it (SPLITDSL_PNG).
+/// PNG to pixels and back through libpng, where the build has it (SPLITDSL_PNG).
 #pragma once
 
 #include <splitdsl/image/decode_options.hpp>
 #include <splitdsl/image/picture.hpp>
 
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <span>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #if SPLITDSL_HAS_PNG
@@ -22,7 +26,7 @@
 
 namespace splitdsl::imaging {
 
-/// True if this build decodes PNG.
+/// True if this build reads and writes PNG.
 #if SPLITDSL_HAS_PNG
 inline constexpr bool has_png = true;
 #else
@@ -32,6 +36,8 @@ inline constexpr bool has_png = false;
 #if SPLITDSL_HAS_PNG
 namespace detail {
 
+inline constexpr std::size_t png_message_bytes = 160;
+
 /// One decoding. libpng reports errors by longjmp, which must not cross an object with a destructor: what the steps touch
 /// is therefore plain, and lives in the frame of the caller.
 struct png_reading {
@@ -39,15 +45,14 @@ struct png_reading {
     png_structp decoder{};
     png_infop info{};
     png_bytep* rows{};
-    char said[160]{};
+    char said[png_message_bytes]{};
 
     ~png_reading() { png_destroy_read_struct(&decoder, &info, nullptr); }
 };
 
-inline void png_gave_up(png_structp decoder, png_const_charp why) {
-    auto& reading = *static_cast<png_reading*>(png_get_error_ptr(decoder));
-    std::strncpy(reading.said, why, sizeof reading.said - 1);
-    png_longjmp(decoder, 1);
+inline void png_gave_up(png_structp coder, png_const_charp why) {
+    std::strncpy(static_cast<char*>(png_get_error_ptr(coder)), why, png_message_bytes - 1);
+    png_longjmp(coder, 1);
 }
 inline void png_warned(png_structp, png_const_charp) {}
 inline void png_wants_bytes(png_structp decoder, png_bytep to, std::size_t count) {
@@ -58,9 +63,10 @@ inline void png_wants_bytes(png_structp decoder, png_bytep to, std::size_t count
 }
 
 /// False if `step` gave up; `said` then tells why.
-inline bool png_step(png_reading& reading, void (*step)(png_reading&)) {
-    if (setjmp(png_jmpbuf(reading.decoder)) != 0) return false;
-    step(reading);
+template <class Work>
+bool png_step(png_structp coder, Work& work, void (*step)(Work&)) {
+    if (setjmp(png_jmpbuf(coder)) != 0) return false;
+    step(work);
     return true;
 }
 inline void png_read_head(png_reading& r) {
@@ -85,6 +91,39 @@ inline void png_read_rows(png_reading& r) {
     png_read_end(r.decoder, nullptr);
 }
 
+/// One encoding, by the same rule.
+struct png_writing {
+    picture_view from;
+    std::vector<std::byte>* file{};
+    png_structp encoder{};
+    png_infop info{};
+    char said[png_message_bytes]{};
+
+    ~png_writing() { png_destroy_write_struct(&encoder, &info); }
+};
+/// An exception must not pass through libpng's frames.
+inline bool png_append(std::vector<std::byte>& file, png_bytep from, std::size_t count) noexcept {
+    try {
+        const auto* bytes = reinterpret_cast<const std::byte*>(from);
+        file.insert(file.end(), bytes, bytes + count);
+        return true;
+    } catch (...) { return false; }
+}
+inline void png_has_bytes(png_structp encoder, png_bytep from, std::size_t count) {
+    if (!png_append(*static_cast<png_writing*>(png_get_io_ptr(encoder))->file, from, count)) png_error(encoder, "out of memory");
+}
+inline void png_flushed(png_structp) {}
+inline void png_write_all(png_writing& w) {
+    png_set_write_fn(w.encoder, &w, &png_has_bytes, &png_flushed);
+    png_set_user_limits(w.encoder, picture::longest_side, picture::longest_side);
+    const int colour = w.from.channels == 1 ? PNG_COLOR_TYPE_GRAY : w.from.channels == 3 ? PNG_COLOR_TYPE_RGB : PNG_COLOR_TYPE_RGB_ALPHA;
+    png_set_IHDR(w.encoder, w.info, static_cast<png_uint_32>(w.from.size.width), static_cast<png_uint_32>(w.from.size.height), 8, colour, PNG_INTERLACE_NONE,
+                 PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+    png_write_info(w.encoder, w.info);
+    for (int y = 0; y < w.from.size.height; ++y) png_write_row(w.encoder, w.from.row(y));
+    png_write_end(w.encoder, w.info);
+}
+
 } // namespace detail
 #endif
 
@@ -101,24 +140,67 @@ inline picture decode_png(std::span<const std::byte> bytes, const decode_options
 #if SPLITDSL_HAS_PNG
     if (bytes.empty()) detail::refuse(options, "not a PNG file: it is empty");
     detail::png_reading reading{.rest = bytes};
-    reading.decoder = png_create_read_struct(PNG_LIBPNG_VER_STRING, &reading, &detail::png_gave_up, &detail::png_warned);
+    reading.decoder = png_create_read_struct(PNG_LIBPNG_VER_STRING, reading.said, &detail::png_gave_up, &detail::png_warned);
     if (reading.decoder) reading.info = png_create_info_struct(reading.decoder);
     if (!reading.info) detail::refuse(options, "libpng could not be set up");
-    if (!detail::png_step(reading, &detail::png_read_head)) detail::refuse(options, std::string("not a readable PNG file: ") + reading.said);
+    if (!detail::png_step(reading.decoder, reading, &detail::png_read_head)) detail::refuse(options, std::string("not a readable PNG file: ") + reading.said);
     const extent size = detail::allowed_size(png_get_image_height(reading.decoder, reading.info), png_get_image_width(reading.decoder, reading.info), options);
-    if (!detail::png_step(reading, &detail::png_want_rgb)) detail::refuse(options, std::string("not a readable PNG file: ") + reading.said);
+    if (!detail::png_step(reading.decoder, reading, &detail::png_want_rgb)) detail::refuse(options, std::string("not a readable PNG file: ") + reading.said);
     picture decoded{size, 3};
     if (png_get_rowbytes(reading.decoder, reading.info) != decoded.row_bytes()) detail::refuse(options, "libpng did not deliver three bytes a pixel");
     std::vector<png_bytep> rows;
     rows.reserve(static_cast<std::size_t>(size.height));
     for (int y = 0; y < size.height; ++y) rows.push_back(decoded.row(y).data());
     reading.rows = rows.data();
-    if (!detail::png_step(reading, &detail::png_read_rows) && !options.accept_damaged) detail::refuse(options, std::string("damaged PNG file: ") + reading.said);
+    if (!detail::png_step(reading.decoder, reading, &detail::png_read_rows) && !options.accept_damaged) detail::refuse(options, std::string("damaged PNG file: ") + reading.said);
     return decoded;
 #else
     (void)bytes;
     detail::refuse(options, "this build cannot decode PNG (SPLITDSL_PNG needs libpng)");
 #endif
+}
+
+/// A picture as a PNG file: grey, colour, or colour with transparency for its 1, 3 or 4 channels; 8 bits, no palette, not interlaced.
+///
+/// Throws `image_error` for a view without pixels, with sides outside 1 to `picture::longest_side`, with other channels or with rows that overlap, and in a build
+/// without libpng. Cost: zlib's at its usual level, and the file in memory.
+///
+/// ```cpp
+/// const std::vector<std::byte> file = imaging::encode_png(shot);      // decode_png(file) == shot, where shot has 3 channels
+/// ```
+inline std::vector<std::byte> encode_png(picture_view from) {
+    const auto refuse = [](const std::string& why) { throw image_error("a PNG file: " + why); };
+    const extent size = from.size;
+    if (from.pixels == nullptr || size.height < 1 || size.width < 1 || size.height > picture::longest_side || size.width > picture::longest_side)
+        refuse("sides of 1 to " + std::to_string(picture::longest_side) + " pixels were expected, found " + to_text(from.pixels ? size : extent{}));
+    if (from.channels != 1 && from.channels != 3 && from.channels != 4) refuse("1, 3 or 4 channels were expected, found " + std::to_string(from.channels));
+    const std::size_t row = static_cast<std::size_t>(size.width) * static_cast<std::size_t>(from.channels);
+    if (size.height > 1 && from.row_bytes < row) refuse("rows of at least " + std::to_string(row) + " bytes were expected, found " + std::to_string(from.row_bytes));
+#if SPLITDSL_HAS_PNG
+    std::vector<std::byte> file;
+    detail::png_writing writing{.from = from, .file = &file};
+    writing.encoder = png_create_write_struct(PNG_LIBPNG_VER_STRING, writing.said, &detail::png_gave_up, &detail::png_warned);
+    if (writing.encoder) writing.info = png_create_info_struct(writing.encoder);
+    if (!writing.info) refuse("libpng could not be set up");
+    if (!detail::png_step(writing.encoder, writing, &detail::png_write_all)) refuse(std::string("not written: ") + writing.said);
+    return file;
+#else
+    throw image_error("a PNG file: this build cannot encode PNG (SPLITDSL_PNG needs libpng)");
+#endif
+}
+
+/// `encode_png` into a file, which is replaced. Throws `image_error`, which opens with the file's name, also for a file that cannot be written; for what
+/// `encode_png` refuses the file is left as it was.
+inline void write_png(const std::filesystem::path& file, picture_view from) {
+    std::vector<std::byte> bytes;
+    try {
+        bytes = encode_png(from);
+    } catch (const image_error& e) { throw image_error(file.string() + ": " + e.what()); }
+    errno = 0;
+    std::ofstream stream{file, std::ios::binary | std::ios::trunc};
+    stream.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+    stream.close();
+    if (!stream) throw image_error(file.string() + ": cannot be written" + (errno != 0 ? ": " + std::generic_category().message(errno) : std::string{}));
 }
 
 } // namespace splitdsl::imaging

@@ -8,8 +8,9 @@
 
 namespace splitdsl {
 
-/// Each part begins with `input` and is computed independently (in parallel where the machine allows); their results are
-/// concatenated along the channels at the next stage. Bottlenecks inside form one payload group called `name` (SAGE section 4.5).
+/// Each part begins with `input` and is computed independently (in parallel if the edge has `workers`); their results are
+/// concatenated along the channels at the next stage. Bottlenecks inside form one payload group called `name`, which leaves as one
+/// request (SAGE section 4.5).
 ///
 /// ```cpp
 /// // A function of the user's: every camera is alike but for its name and its cut's, which are used once each.

@@ -34,6 +34,20 @@ public:
         held += size;
     }
 
+    /// As `commit`, for a chunk whose release nobody knows yet; `settle` tells it. Not mixed with `commit`.
+    void commit_open(std::size_t size) {
+        chunks[(first_chunk + chunk_count) % chunks.size()] = {instant::max(), size};
+        ++chunk_count;
+        ++open_count;
+        held += size;
+    }
+    /// The first chunk still open comes out at `release`, and not before those ahead of it.
+    void settle(instant release) {
+        last_release = std::max(last_release, release);
+        chunks[(first_chunk + chunk_count - open_count) % chunks.size()].release = last_release;
+        --open_count;
+    }
+
     bool empty() const { return chunk_count == 0; }
     bool full() const { return chunk_count == chunks.size() || held == store.size(); }
     /// When the front comes out; `instant::max()` if there is nothing.
@@ -67,6 +81,7 @@ private:
     std::size_t held{};
     std::size_t first_chunk{};
     std::size_t chunk_count{};
+    std::size_t open_count{};
     instant last_release{instant::min()};
 };
 

@@ -6,8 +6,10 @@
 
 #include <splitdsl/detail/xoshiro.hpp>
 #include <splitdsl/link/delay_line.hpp>
+#include <splitdsl/link/event_air.hpp>
+#include <splitdsl/link/pacer.hpp>
 #include <splitdsl/link/relay_options.hpp>
-#include <splitdsl/link/tcp.hpp>
+#include <splitdsl/link/tcp_listener.hpp>
 
 #include <limits>
 #include <list>
@@ -20,8 +22,9 @@ namespace splitdsl::link {
 ///
 /// Bytes are taken in small paced chunks (about a millisecond of the rate, at most 1,400 bytes), so what does not fit waits in
 /// the sender. A chunk comes out when its last bit would have left the link, plus the delay. Accurate to about a millisecond on
-/// an idle machine. `link_error` if it cannot listen or the target's name does not resolve; `option_error` for faults that a
-/// byte stream cannot show.
+/// an idle machine. With `ble`, bytes are taken only at connection events, as many packets as an event carries, and come out when
+/// their packet has arrived; all connections share the one radio. `link_error` if it cannot listen or the target's name does not
+/// resolve; `option_error` for faults that a byte stream cannot show.
 ///
 /// ```cpp
 /// splitdsl::link::relay bad{{.port = cloud_port, .up = {.rate = kilobits_per_second(900), .delay = 5ms}, .down = {.delay = 5ms},
@@ -39,6 +42,7 @@ public:
         const std::string who = "relay to " + options.host + ":" + std::to_string(options.port);
         if (options.port == 0) throw link_error(who + ": expected a port from 1 to 65535");
         target = detail::resolve(options.host, options.port, who).front();
+        if (options.ble) air.emplace(*options.ble, options.seed, detail::steady_now());
         listen();
         worker = std::thread{[this] { run(); }};
     }
@@ -52,7 +56,8 @@ public:
 
     std::uint16_t port() const { return bound; }
 
-    /// Replaces what a direction (or both) suffers; scripted faults come on top. With a trace, `rate` of the uplink has no effect.
+    /// Replaces what a direction (or both) suffers; scripted faults come on top. With a trace, `rate` of the uplink has no effect; with
+    /// connection events neither has any rate or drip.
     /// In force for every byte taken in after the call returned; so are the other commands below.
     void set(direction which, const impairment& wanted) {
         require_valid(wanted);
@@ -97,21 +102,19 @@ public:
                 .bytes_down = count_bytes[1].load(),
                 .swallowed = count_swallowed.load(),
                 .corrupted = count_corrupted.load(),
-                .open = count_open.load()};
+                .open = count_open.load(),
+                .events = count_events.load(),
+                .events_missed = count_missed.load(),
+                .packets_lost = count_lost.load()};
     }
 
 private:
     static constexpr std::size_t largest_chunk = 1'400;
     static constexpr std::int64_t not_started = std::numeric_limits<std::int64_t>::min();
 
-    /// One direction of the link: all connections share its rate.
-    struct pacer {
-        impairment now{}; // settings with the script on top
-        double factor{1}; // of a rate collapse
-        instant next{};   // the link is busy until then
-        bool idle{true};  // it looked for bytes when it was free, and there were none
-        bool took{};      // bytes in this pass
-    };
+    using pacer = detail::pacer;
+    using socket = detail::tcp_socket;
+    using endpoint = decltype(detail::resolve({}, 0, {}))::value_type;
     /// One direction of a connection.
     struct lane {
         detail::delay_line line;
@@ -120,12 +123,13 @@ private:
         bool blocked{};    // the sink takes no more for now
     };
     struct connection {
-        asio::ip::tcp::socket client;
-        asio::ip::tcp::socket server;
+        socket client;
+        socket server;
         lane lanes[2];
         bool connecting{};
         bool dead{};
         instant give_up{};
+        std::uint64_t serial{};
     };
 
     tcp_options tuning() const {
@@ -138,12 +142,12 @@ private:
         std::error_code code;
         const auto address = asio::ip::make_address(options.bind, code);
         if (code) throw link_error("relay: expected a numeric address to bind, found \"" + options.bind + "\"");
-        const asio::ip::tcp::endpoint endpoint{address, options.listen_port};
-        acceptor.open(endpoint.protocol(), code);
+        const endpoint here{address, options.listen_port};
+        acceptor.open(here.protocol(), code);
         if (!code) acceptor.set_option(asio::socket_base::reuse_address(true), code);
         if (!code) {
             detail::prepare(acceptor, tuning());
-            acceptor.bind(endpoint, code);
+            acceptor.bind(here, code);
         }
         if (!code) acceptor.listen(asio::socket_base::max_listen_connections, code);
         if (!code) acceptor.non_blocking(true, code);
@@ -174,6 +178,7 @@ private:
             commands_seen.store(seen);
             commands_seen.notify_all();
             accept_new(now);
+            if (air) hold_events(now);
             for (pacer& p : pacers) p.took = false;
             for (connection& c : connections) serve(c, now);
             for (pacer& p : pacers)
@@ -207,29 +212,13 @@ private:
             if (!f.active(t)) continue;
             if (f.kind == fault_kind::reset) refusing = true;
             for (int d = 0; d < 2; ++d)
-                if (f.concerns(d == 0 ? direction::up : direction::down)) overlay(pacers[d], f);
+                if (f.concerns(d == 0 ? direction::up : direction::down)) pacers[d].overlay(f);
         }
-    }
-
-    static void overlay(pacer& p, const fault& f) {
-        switch (f.kind) {
-        case fault_kind::delay_step: p.now.delay += from_seconds(f.parameter); break;
-        case fault_kind::jitter: p.now.jitter += from_seconds(f.parameter); break;
-        case fault_kind::rate_collapse: p.factor = std::min(p.factor, f.parameter); break;
-        case fault_kind::blackhole:
-        case fault_kind::half_open: p.now.blackhole = true; break;
-        case fault_kind::stall: p.now.stall = true; break;
-        case fault_kind::corruption: p.now.corruption = std::max(p.now.corruption, f.parameter); break;
-        case fault_kind::slow_drip: p.now.drip = f.parameter; break;
-        default: break;
-        }
-        // A rate of nothing is a stall; the pacing below divides by the factor.
-        if (p.factor <= 0) p.now.stall = true;
     }
 
     void accept_new(instant now) {
         while (connections.size() < options.max_connections) {
-            asio::ip::tcp::socket client{context};
+            socket client{context};
             std::error_code code;
             acceptor.accept(client, code);
             if (code) return;
@@ -239,7 +228,7 @@ private:
                 continue;
             }
             detail::finish(client, tuning(), code);
-            asio::ip::tcp::socket server{context};
+            socket server{context};
             if (!code) server.open(target.protocol(), code);
             if (!code) {
                 detail::prepare(server, tuning());
@@ -256,19 +245,20 @@ private:
                 continue;
             }
             if (options.start_on_first_connection) start_clock();
+            if (air && connections.empty()) air->rest(now);
             ++count_connections;
             const auto line = [&] { return lane{.line = detail::delay_line{options.flight_bytes, 4096}}; };
             connections.push_back(
-                {std::move(client), std::move(server), {line(), line()}, connecting, false, now + std::chrono::seconds{5}});
+                {std::move(client), std::move(server), {line(), line()}, connecting, false, now + std::chrono::seconds{5}, ++last_serial});
             count_open.store(connections.size());
         }
     }
 
     /// Closes with RST.
-    static void abort(asio::ip::tcp::socket& socket) {
+    static void abort(socket& which) {
         std::error_code code;
-        socket.set_option(asio::socket_base::linger(true, 0), code);
-        socket.close(code);
+        which.set_option(asio::socket_base::linger(true, 0), code);
+        which.close(code);
     }
     static void kill(connection& c) {
         abort(c.client);
@@ -306,14 +296,14 @@ private:
             c.connecting = false;
         }
         for (int d = 0; d < 2 && !c.dead; ++d) {
-            take_in(c, d, now);
+            if (!air) take_in(c, d, now);
             if (!c.dead) let_out(c, d, now);
         }
         if (!c.dead && c.lanes[0].passed_end && c.lanes[1].passed_end) c.dead = true;
     }
 
-    asio::ip::tcp::socket& source(connection& c, int d) { return d == 0 ? c.client : c.server; }
-    asio::ip::tcp::socket& sink(connection& c, int d) { return d == 0 ? c.server : c.client; }
+    socket& source(connection& c, int d) { return d == 0 ? c.client : c.server; }
+    socket& sink(connection& c, int d) { return d == 0 ? c.server : c.client; }
 
     /// Reads as many chunks as the link is free for.
     void take_in(connection& c, int d, instant now) {
@@ -341,14 +331,48 @@ private:
                 count_swallowed += size;
                 continue;
             }
-            if (p.now.corruption > 0 && random.chance(p.now.corruption)) {
-                into[random.below(static_cast<std::uint32_t>(size))] ^= std::byte{1} << random.below(8);
-                ++count_corrupted;
-            }
-            duration extra = p.now.delay;
-            if (p.now.jitter > duration{0}) extra += from_seconds(to_seconds(p.now.jitter) * random.uniform());
-            l.line.commit(size, sent + extra);
+            if (p.corrupt(random, into.first(size))) ++count_corrupted;
+            l.line.commit(size, sent + p.extra_delay(random));
         }
+    }
+
+    /// Connection-event mode: takes packets at each event that is due and lets them come out when they have arrived.
+    void hold_events(instant now) {
+        if (connections.empty()) return;
+        air->hold(
+            now, [this](radio::ble_way way) { return take_packet(way == radio::ble_way::up ? 0 : 1); },
+            [this](radio::ble_way way, std::uint64_t owner, instant arrived) {
+                const int d = way == radio::ble_way::up ? 0 : 1;
+                for (connection& c : connections)
+                    if (c.serial == owner && !c.dead) c.lanes[d].line.settle(arrived + pacers[d].extra_delay(random));
+            });
+        count_events.store(air->held());
+        count_missed.store(air->missed());
+        count_lost.store(air->lost());
+    }
+    /// One packet from whoever has waited longest since its last one.
+    detail::event_air::taken take_packet(int d) {
+        if (pacers[d].now.stall) return {};
+        for (std::size_t left = connections.size(); left > 0; --left) {
+            connection& c = connections.front();
+            lane& l = c.lanes[d];
+            connections.splice(connections.end(), connections, connections.begin());
+            if (c.dead || c.connecting || l.ended) continue;
+            const auto into = l.line.room(static_cast<std::size_t>(air->packet_bytes()));
+            if (into.empty()) continue;
+            std::error_code code;
+            const std::size_t size = source(c, d).read_some(asio::buffer(into.data(), into.size()), code);
+            if (code == asio::error::would_block || code == asio::error::try_again) continue;
+            if (code) {
+                if (code == asio::error::eof) l.ended = true;
+                else kill(c);
+                continue;
+            }
+            if (pacers[d].corrupt(random, into.first(size))) ++count_corrupted;
+            l.line.commit_open(size);
+            return {.owner = c.serial, .size = static_cast<int>(size)};
+        }
+        return {};
     }
 
     bool paced(int d) const { return pacers[d].now.drip > 0 || pacers[d].now.rate.value > 0 || (d == 0 && options.trace_up); }
@@ -411,6 +435,7 @@ private:
         polled.push_back({event.descriptor(), POLLIN, 0});
         if (connections.size() < options.max_connections) polled.push_back({acceptor.native_handle(), POLLIN, 0});
         const instant now = detail::steady_now();
+        if (air && !connections.empty()) until = std::min(until, air->next_anchor());
         for (connection& c : connections) {
             if (c.connecting) {
                 polled.push_back({c.server.native_handle(), POLLOUT, 0});
@@ -426,7 +451,7 @@ private:
                     wanted[1 - d] = static_cast<short>(wanted[1 - d] | POLLOUT);
                 else
                     until = std::min(until, l.line.next_release());
-                if (l.ended || l.line.full()) continue;
+                if (air || l.ended || l.line.full()) continue;
                 if (p.next <= now)
                     wanted[d] = static_cast<short>(wanted[d] | POLLIN);
                 else
@@ -443,14 +468,16 @@ private:
     relay_options options;
     splitdsl::detail::xoshiro256 random;
     asio::io_context context{1};
-    asio::ip::tcp::acceptor acceptor;
-    asio::ip::tcp::endpoint target;
+    detail::tcp_acceptor acceptor;
+    endpoint target;
     std::uint16_t bound{};
     detail::wake_event event;
 
     // The relay's thread only.
     std::list<connection> connections;
     pacer pacers[2]{};
+    std::optional<detail::event_air> air;
+    std::uint64_t last_serial{};
     std::vector<pollfd> polled;
     instant next_edge{instant::max()};
     std::uint64_t struck{};
@@ -464,6 +491,7 @@ private:
     std::atomic<bool> accepting{true};
     std::atomic<std::int64_t> clock_zero{not_started};
     std::atomic<std::uint64_t> count_connections{}, count_refused{}, count_resets{}, count_swallowed{}, count_corrupted{}, count_open{};
+    std::atomic<std::uint64_t> count_events{}, count_missed{}, count_lost{};
     std::atomic<std::uint64_t> count_bytes[2]{};
     std::thread worker;
 };

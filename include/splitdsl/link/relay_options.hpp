@@ -6,6 +6,7 @@
 
 #include <splitdsl/link/fault.hpp>
 #include <splitdsl/link/trace.hpp>
+#include <splitdsl/radio/ble.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -34,6 +35,9 @@ struct relay_options {
     impairment up{};                      ///< from those who connect to the relay
     impairment down{};                    ///< towards them
     std::optional<link_trace> trace_up{}; ///< replaces `up.rate`; starts with the relay's clock, repeats for ever
+    /// Connection-event mode: bytes of both directions pass only at this connection's events, in its packets. Replaces rates, drip and
+    /// trace. Lost packets are sent again, for the bytes are a stream.
+    std::optional<radio::ble_setting> ble{};
     std::vector<fault> faults{};          ///< timed by the relay's clock
     bool start_on_first_connection{true}; ///< else the clock waits for `start_clock`
     std::size_t buffer_bytes{16 * 1024};  ///< SO_RCVBUF and SO_SNDBUF of both sockets
@@ -52,6 +56,9 @@ struct relay_counts {
     std::uint64_t swallowed{}; ///< bytes
     std::uint64_t corrupted{}; ///< chunks
     std::uint64_t open{};      ///< connections now
+    std::uint64_t events{};        ///< connection events held while somebody was connected
+    std::uint64_t events_missed{}; ///< of these times, not held: the machine stood still
+    std::uint64_t packets_lost{};  ///< tries of packets that came through in the end
 };
 
 /// `option_error` for values out of range.
@@ -70,6 +77,17 @@ inline void require_valid(const relay_options& o) {
     require_valid(o.up);
     require_valid(o.down);
     require_valid(std::span<const fault>{o.faults});
+    if (o.ble) {
+        require_valid(*o.ble);
+        const auto refuse = [](const char* found) {
+            throw option_error(std::string{"relay: expected connection events alone to set the pace, found "} + found + " beside them");
+        };
+        if (o.up.rate.value > 0 || o.down.rate.value > 0) refuse("a rate");
+        if (o.up.drip > 0 || o.down.drip > 0) refuse("a drip");
+        if (o.trace_up) refuse("a trace");
+        for (const fault& f : o.faults)
+            if (f.kind == fault_kind::rate_collapse || f.kind == fault_kind::slow_drip) refuse(name_of(f.kind));
+    }
     for (const fault& f : o.faults)
         if (!shows_on_a_byte_stream(f.kind))
             throw option_error(std::string{"relay: expected faults a byte stream can show, found "} + name_of(f.kind)

@@ -1,12 +1,18 @@
 // SPDX-FileCopyrightText: The splitdsl authors
 // SPDX-License-Identifier: BSD-3-Clause
 /// @file lora.hpp
-/// The nominal rate of a LoRa link.
+/// LoRa as arithmetic: nominal rate, time on the air, what a duty cycle leaves of it, and what a packet costs.
 #pragma once
 
+#include <splitdsl/energy/provenance.hpp>
+#include <splitdsl/error.hpp>
 #include <splitdsl/units.hpp>
 
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
+#include <string>
+#include <string_view>
 
 namespace splitdsl::radio {
 
@@ -15,13 +21,98 @@ struct lora_setting {
     int spreading_factor{7};
     double bandwidth_hz{125e3};
     int parity{1};
+    double duty_cycle{1};          ///< share of time the regulator lets it send: 0.01 in most European sub-bands, 1 for none
+    int preamble_symbols{8};       ///< before the 4.25 the modem adds
+    bool explicit_header{true};    ///< spreading factor 6 has none, whatever this says
+    bool crc{true};
 };
+inline constexpr int lora_most_octets = 255;
 
 /// Bits per second before preamble, header and duty cycle: SF * BW / 2^SF * CR. Zero outside the setting's ranges.
 /// Source: the modulation's definition; BottleFit takes SF 6, 500 kHz, 4/5, which is 37.5 kbps.
 constexpr bits_per_second nominal_rate(lora_setting s) {
     if (s.spreading_factor < 6 || s.spreading_factor > 12 || s.parity < 1 || s.parity > 4 || !(s.bandwidth_hz > 0)) return {};
     return {s.spreading_factor * s.bandwidth_hz / static_cast<double>(std::int64_t{1} << s.spreading_factor) * 4 / (4 + s.parity)};
+}
+
+/// Refused (option_error, naming what was expected and found): values outside the ranges; the bandwidth may be any above 0.
+inline void require_valid(const lora_setting& s) {
+    const auto refuse = [](const std::string& expected, const std::string& found) {
+        throw option_error("lora: expected " + expected + ", found " + found);
+    };
+    if (s.spreading_factor < 6 || s.spreading_factor > 12) refuse("a spreading factor from 6 to 12", std::to_string(s.spreading_factor));
+    if (!(s.bandwidth_hz > 0 && s.bandwidth_hz <= 1e9)) refuse("a bandwidth above 0 Hz", std::to_string(s.bandwidth_hz));
+    if (s.parity < 1 || s.parity > 4) refuse("a parity from 1 (coding rate 4/5) to 4 (4/8)", std::to_string(s.parity));
+    if (!(s.duty_cycle > 0 && s.duty_cycle <= 1)) refuse("a duty cycle above 0, at most 1", std::to_string(s.duty_cycle));
+    if (s.preamble_symbols < 6 || s.preamble_symbols > 65'535) refuse("6 to 65535 preamble symbols", std::to_string(s.preamble_symbols));
+}
+
+constexpr duration symbol_time(const lora_setting& s) {
+    return from_seconds(static_cast<double>(std::int64_t{1} << s.spreading_factor) / s.bandwidth_hz);
+}
+
+/// Symbols of a packet of `octets` (0 to 255) after its preamble. Symbols longer than 16 ms take the low-data-rate form, which carries
+/// two bits fewer each. Source: Semtech AN1200.13 and the SX1276 datasheet, section 4.1.1.7.
+constexpr int payload_symbols(const lora_setting& s, int octets) {
+    const bool header = s.explicit_header && s.spreading_factor > 6;
+    const int slow = symbol_time(s) > std::chrono::milliseconds{16} ? 2 : 0;
+    const int bits = 8 * octets - 4 * s.spreading_factor + 28 + (s.crc ? 16 : 0) - (header ? 0 : 20);
+    const int per_block = 4 * (s.spreading_factor - slow);
+    return 8 + (bits > 0 ? (bits + per_block - 1) / per_block * (s.parity + 4) : 0);
+}
+
+/// Time on the air of one packet of 0 to 255 octets; SF 7, 125 kHz, 4/5, 23 octets: 61.7 ms. The setting must be valid.
+constexpr duration airtime(const lora_setting& s, int octets) {
+    const double symbols = s.preamble_symbols + 4.25 + payload_symbols(s, octets);
+    return from_seconds(symbols * static_cast<double>(std::int64_t{1} << s.spreading_factor) / s.bandwidth_hz);
+}
+
+/// From the end of a packet until the duty cycle lets the next one start.
+constexpr duration silence_after(const lora_setting& s, int octets) {
+    return from_seconds(to_seconds(airtime(s, octets)) * (1 / s.duty_cycle - 1));
+}
+
+/// Packets for so many bytes.
+constexpr std::int64_t lora_packets(std::int64_t size, int octets = lora_most_octets) { return size <= 0 || octets <= 0 ? 0 : (size + octets - 1) / octets; }
+
+/// From the start of the first packet to the end of the last, silences between them included.
+constexpr duration transfer_time(const lora_setting& s, std::int64_t size, int octets = lora_most_octets) {
+    const std::int64_t packets = lora_packets(size, octets);
+    if (packets == 0) return {};
+    const int last = static_cast<int>(size - (packets - 1) * octets);
+    const double each = to_seconds(airtime(s, octets) + silence_after(s, octets));
+    return from_seconds(each * static_cast<double>(packets - 1) + to_seconds(airtime(s, last)));
+}
+
+/// What a sender of full packets gets through in the long run.
+constexpr bits_per_second sustained_rate(const lora_setting& s, int octets = lora_most_octets) {
+    return {8.0 * octets / to_seconds(airtime(s, octets)) * s.duty_cycle};
+}
+
+/// What a LoRa radio draws, as data.
+struct lora_radio {
+    std::string_view name{};
+    double volts{};
+    double transmit_ma{}, receive_ma{}, sleep_ma{};
+    provenance label{provenance::modelled};
+    std::string_view source{};
+    constexpr joules transmit_energy(duration t) const { return watts{volts * transmit_ma * 1e-3} * t; }
+    constexpr joules receive_energy(duration t) const { return watts{volts * receive_ma * 1e-3} * t; }
+    constexpr joules sleep_energy(duration t) const { return watts{volts * sleep_ma * 1e-3} * t; }
+};
+/// Typical figures of one vendor's transceiver at 3.3 V; the microcontroller beside it is not in them.
+inline constexpr lora_radio known_lora_radios[] = {
+    {"sx1276_7dbm", 3.3, 20, 10.8, 0.0002, provenance::modelled,
+     "Semtech SX1276 datasheet, table of power consumption: TX +7 dBm 20 mA, RX 10.8 mA, sleep 0.2 uA"},
+    {"sx1276_13dbm", 3.3, 29, 10.8, 0.0002, provenance::modelled,
+     "Semtech SX1276 datasheet, table of power consumption: TX +13 dBm 29 mA, RX 10.8 mA, sleep 0.2 uA"},
+    {"sx1276_20dbm", 3.3, 120, 10.8, 0.0002, provenance::modelled,
+     "Semtech SX1276 datasheet, table of power consumption: TX +20 dBm 120 mA, RX 10.8 mA, sleep 0.2 uA"},
+};
+constexpr const lora_radio* find_lora_radio(std::string_view name) {
+    for (const lora_radio& r : known_lora_radios)
+        if (r.name == name) return &r;
+    return nullptr;
 }
 
 } // namespace splitdsl::radio

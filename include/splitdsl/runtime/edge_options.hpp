@@ -56,7 +56,7 @@ struct edge_options {
     breaker_options breaker{};
     session_options link{};
     thread_options threads{};
-    const task_runner* workers{};   ///< splits a step over threads (runtime/parallel.hpp); null: the compute thread alone
+    const task_runner* workers{};   ///< for a fan's parts and a step's tasks (runtime/parallel.hpp); null: the compute thread alone
     std::uint64_t weights_digest{}; ///< compared by the handshake
     /// Encodes the whole input for a policy that offloads it (cut -1); returns the bytes written. Empty: the inputs' bytes one after
     /// another.

@@ -32,4 +32,15 @@ inline const task_runner* default_runner() {
 #endif
 }
 
+/// Runs `body` where `default_runner` has `threads` threads, this one included; a build without threads runs it as it is.
+template <class Body>
+void with_threads(int threads, Body&& body) {
+#if SPLITDSL_HAS_TBB
+    tbb::task_arena{threads}.execute(body);
+#else
+    (void)threads;
+    body();
+#endif
+}
+
 } // namespace splitdsl

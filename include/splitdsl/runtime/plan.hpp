@@ -26,9 +26,8 @@ inline std::vector<duration> stage_times(const pipeline& net, const device_profi
     return times;
 }
 
-/// Time of each stage on this machine: measured, the lower quartile of `runs` runs after one to warm up (what else runs on the
-/// machine only ever adds). `workers`: as the stages will be run.
-inline std::vector<duration> measure_stages(const pipeline& net, std::span<const std::byte> packed_weights, int runs = 20, const task_runner* workers = nullptr) {
+/// Every run's time of each stage on this machine, [stage][run]: measured, after one run to warm up. `workers`: as the stages will be run.
+inline std::vector<std::vector<duration>> time_stages(const pipeline& net, std::span<const std::byte> packed_weights, int runs = 20, const task_runner* workers = nullptr) {
     const aligned_buffer arena{net.arena_bytes};
     std::vector<float> outputs(net.output_floats);
     std::size_t largest{};
@@ -43,8 +42,14 @@ inline std::vector<duration> measure_stages(const pipeline& net, std::span<const
             net.run(memory, k, k + 1, nullptr);
             if (run > 0) seen[static_cast<std::size_t>(k)].push_back(std::chrono::steady_clock::now() - begun);
         }
+    return seen;
+}
+
+/// Time of each stage on this machine: measured, the lower quartile of `runs` runs after one to warm up (what else runs on the
+/// machine only ever adds). `workers`: as the stages will be run.
+inline std::vector<duration> measure_stages(const pipeline& net, std::span<const std::byte> packed_weights, int runs = 20, const task_runner* workers = nullptr) {
     std::vector<duration> times;
-    for (auto& s : seen) {
+    for (auto& s : time_stages(net, packed_weights, runs, workers)) {
         std::nth_element(s.begin(), s.begin() + static_cast<std::ptrdiff_t>(s.size() / 4), s.end());
         times.push_back(s[s.size() / 4]);
     }

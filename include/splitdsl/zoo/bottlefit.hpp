@@ -27,14 +27,14 @@ constexpr auto coded(text name, const auto& body) { return named("bottleneck", n
 
 /// Runs at "edge": the input to the tensor that travels.
 template <bottleneck_choice B, int Height, int Width>
-constexpr auto encoder() {
+constexpr auto encoder(text picture, text uplink) {
     constexpr auto stem = conv_bn(0, 64, {.kernel = 7, .stride = 2}) | relu() | max_pool({.kernel = 3, .stride = 2, .pad = 1}) | norm(4);
-    constexpr auto image = input("image", u8, {.channels = 3, .height = Height, .width = Width}) | normalise(imagenet);
+    const auto image = input(picture, u8, {.channels = 3, .height = Height, .width = Width}) | normalise(imagenet);
     if constexpr (B.split_point == 1)
-        return head("edge", image | coded("encoder", stem)) | bottleneck("uplink", coded("encoder", small_conv(6, B.channels, 2, 1)), codec_choice{B.codec});
+        return head("edge", image | coded("encoder", stem)) | bottleneck(uplink, coded("encoder", small_conv(6, B.channels, 2, 1)), codec_choice{B.codec});
     else
         return head("edge", image | coded("encoder", stem | small_conv(6, 512, 2, 1) | norm(7)))
-             | bottleneck("uplink", coded("encoder", small_conv(9, B.channels, 2, 1)), codec_choice{B.codec});
+             | bottleneck(uplink, coded("encoder", small_conv(9, B.channels, 2, 1)), codec_choice{B.codec});
 }
 /// One step up at split point 2; one more row and column at split point 1.
 template <bottleneck_choice B>
@@ -49,15 +49,18 @@ constexpr auto first_up(int channels) {
 /// Input "image": (3, Height, Width) u8; places "edge" and "cloud", cut "uplink". Weights: `bottleneck.encoder`, `bottleneck.decoder`, `layer3`, `layer4`, `fc`.
 template <bool Deep, std::size_t B3, std::size_t B4, bottleneck_choice B = bottleneck_choice{}, int Height = 224, int Width = 224, int Classes = 1000>
 struct bottlefit_resnet {
-    static constexpr auto graph() {
+    static constexpr int sent_channels = B.channels;
+    /// The two sides of the cut, for three_cameras (imitation.hpp).
+    static constexpr auto near(text picture, text uplink) { return bottlefit_parts::encoder<B, Height, Width>(picture, uplink); }
+    static constexpr auto far() {
         using namespace bottlefit_parts;
         using namespace resnet_parts;
         constexpr int wide = Deep ? 512 : 128;
-        return encoder<B, Height, Width>()
-             | tail("cloud", coded("decoder", norm(0) | first_up<B>(wide) | norm(3) | small_conv(5, wide, 1, 1) | norm(6) | small_conv(8, wide, 1, 0) | norm(9)
+        return tail("cloud", coded("decoder", norm(0) | first_up<B>(wide) | norm(3) | small_conv(5, wide, 1, 1) | norm(6) | small_conv(8, wide, 1, 0) | norm(9)
                                                   | small_conv(11, wide, 1, 0) | avg_pool({.kernel = 2, .stride = 1}))
                                  | layer<B3, Deep>("layer3", 256) | layer<B4, Deep>("layer4", 512) | global_pool() | named("fc", dense(Classes)));
     }
+    static constexpr auto graph() { return near("image", "uplink") | far(); }
 };
 template <bottleneck_choice B = bottleneck_choice{}, int Height = 224, int Width = 224, int Classes = 1000>
 struct bottlefit_resnet34 : bottlefit_resnet<false, 6, 3, B, Height, Width, Classes> {};
@@ -70,17 +73,20 @@ struct bottlefit_resnet152 : bottlefit_resnet<true, 36, 3, B, Height, Width, Cla
 /// Weights: `features.bottleneck.{encoder,decoder}`, `features.{denseblock3,transition3,denseblock4,norm5}`, `classifier`.
 template <std::size_t B3, std::size_t B4, bottleneck_choice B = bottleneck_choice{}, int Height = 224, int Width = 224, int Classes = 1000>
 struct bottlefit_densenet {
-    static constexpr auto graph() {
+    static constexpr int sent_channels = B.channels;
+    /// The two sides of the cut, for three_cameras (imitation.hpp).
+    static constexpr auto near(text picture, text uplink) { return named("features", bottlefit_parts::encoder<B, Height, Width>(picture, uplink)); }
+    static constexpr auto far() {
         using namespace bottlefit_parts;
         using namespace densenet_parts;
         constexpr int after3 = (256 + 32 * static_cast<int>(B3)) / 2;
-        return named("features", encoder<B, Height, Width>()
-                                     | tail("cloud", coded("decoder", norm(0) | first_up<B>(512) | norm(3) | small_conv(5, 512, 1, 1) | norm(6) | small_conv(8, 256, 1, 0)
+        return named("features", tail("cloud", coded("decoder", norm(0) | first_up<B>(512) | norm(3) | small_conv(5, 512, 1, 1) | norm(6) | small_conv(8, 256, 1, 0)
                                                                           | norm(9) | small_conv(11, 256, 1, 0) | norm(12) | small_conv(14, 256, 1, 0) | avg_pool())
                                                          | block<B3>("denseblock3", 32) | transition("transition3", after3) | block<B4>("denseblock4", 32)
                                                          | named("norm5", batch_norm()) | relu()))
              | tail("cloud", global_pool() | named("classifier", dense(Classes)));
     }
+    static constexpr auto graph() { return near("image", "uplink") | far(); }
 };
 template <bottleneck_choice B = bottleneck_choice{}, int Height = 224, int Width = 224, int Classes = 1000>
 struct bottlefit_densenet169 : bottlefit_densenet<32, 32, B, Height, Width, Classes> {};

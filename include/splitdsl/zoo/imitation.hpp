@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The splitdsl authors
 // SPDX-License-Identifier: BSD-3-Clause
 /// @file imitation.hpp
-/// Conditional imitation learning: CarlaNet, its version with a bottleneck, and the adaptor that makes any classifier steer.
+/// Conditional imitation learning: CarlaNet, its version with a bottleneck, three cameras in place of one, and the adaptor that makes any classifier steer.
 #pragma once
 
 #include <splitdsl/zoo/blocks.hpp>
@@ -27,6 +27,12 @@ constexpr auto branch(int index) {
     return named("branches", named("branched_modules", named(index, named("layers", layer(0, 256) | relu() | layer(1, 256) | relu() | layer(2, 3)))));
 }
 
+/// Both sides of SAGE's cut: (3, H, W) -> (32, H / 4, W / 4), the encoder's last layer, and everything behind it.
+constexpr auto sage_camera(text name, int height, int width) { return input(name, u8, {.channels = 3, .height = height, .width = width}) | normalise(zero_to_one); }
+constexpr auto sage_encoder() { return named("encoder", unit(0, 32, {.kernel = 5, .stride = 2}) | unit(1, 32, {.kernel = 3, .stride = 2})); }
+constexpr auto sage_narrowing(int channels) { return named("encoder", named(2, named(0, conv(channels, {.kernel = 3, .pad = 0})))); }
+constexpr auto behind_sage_cut(int features) { return named("decoder", unit(0, 64, {.kernel = 2, .pad = 0})) | named(0, named("layers", behind_stem())) | to_vector(features); }
+
 } // namespace imitation_parts
 
 /// The perception of Codevilla et al. 2018 (CoIL): eight convolutions without padding, two dense layers. Input "image": (3, Height, Width) u8,
@@ -50,12 +56,32 @@ struct carla_perception {
 /// Weights: `encoder.{0,1,2}`, `decoder.0`, and the rest under carla_perception's names.
 template <int Height = 88, int Width = 200, int Channels = 3, codec_id Codec = codec_id::affine8, int Features = 512>
 struct sage_carla_perception {
-    static constexpr auto graph() {
+    static constexpr int sent_channels = Channels;
+    /// The two sides of the cut, for three_cameras.
+    static constexpr auto near(text camera, text uplink) {
         using namespace imitation_parts;
-        return head("edge", input("image", u8, {.channels = 3, .height = Height, .width = Width}) | normalise(zero_to_one)
-                                | named("encoder", unit(0, 32, {.kernel = 5, .stride = 2}) | unit(1, 32, {.kernel = 3, .stride = 2})))
-             | bottleneck("uplink", named("encoder", named(2, named(0, conv(Channels, {.kernel = 3, .pad = 0})))), codec_choice{Codec})
-             | tail("cloud", named("decoder", unit(0, 64, {.kernel = 2, .pad = 0})) | named(0, named("layers", behind_stem())) | to_vector(Features));
+        return head("edge", sage_camera(camera, Height, Width) | sage_encoder()) | bottleneck(uplink, sage_narrowing(Channels), codec_choice{Codec});
+    }
+    static constexpr auto far() { return tail("cloud", imitation_parts::behind_sage_cut(Features)); }
+    static constexpr auto graph() { return near("image", "uplink") | far(); }
+};
+
+/// A perception with a bottleneck, three times (SAGE sections 4.1 and 4.5): inputs "left", "centre", "right", each through layers of its own (weights
+/// under `left.`, `centre.`, `right.`). The heads run side by side, their three bottlenecks leave together as the payload group "uplink", and
+/// their features stand side by side, for `imitation`. Perception: sage_carla_perception, or one of bottlefit.hpp's.
+///
+/// ```cpp
+/// struct three_eyes : zoo::imitation<zoo::three_cameras<zoo::bottlefit_resnet34<zoo::bottleneck_choice{}, 88, 200, 512>>> {};
+/// ```
+template <class Perception>
+struct three_cameras {
+    static constexpr auto near(text camera, text uplink) { return named(camera, Perception::near(camera, uplink)); }
+    static constexpr auto far(text camera, int index) {
+        return slice_channels(index * Perception::sent_channels, Perception::sent_channels) | named(camera, Perception::far());
+    }
+    static constexpr auto graph() {
+        return fan_in("uplink", near("left", "left_up"), near("centre", "centre_up"), near("right", "right_up"))
+             | tail("cloud", concat(far("left", 0), far("centre", 1), far("right", 2)));
     }
 };
 

@@ -1,0 +1,114 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file describe.cpp
+/// Any network of the zoo as a table, JSON or Graphviz; what would cross behind each layer, against the input's size; and times per stage.
+#include "close_names.hpp"
+#include "report.hpp"
+
+#include <examples/zoo/networks.hpp>
+
+#include <CLI/CLI.hpp>
+
+#include <cstdint>
+#include <cstdio>
+#include <fstream>
+#include <string>
+#include <vector>
+
+using namespace describing;
+using splitdsl::option_error;
+
+namespace {
+
+struct arguments {
+    std::string network, format{"table"}, picture, weights, json;
+    int quality{75}, runs{20}, threads{1};
+    std::uint64_t seed{1};
+    bool list{}, time{};
+};
+
+std::vector<std::string> names_compiled() {
+    std::vector<std::string> names;
+    for (const auto* n : zoo_networks::all()) names.emplace_back(n->name);
+    return names;
+}
+/// Throws `option_error` with the names that are close, or tells how to get one that this build leaves out.
+const zoo_networks::network& network_named(const std::string& name) {
+    if (name.empty()) throw option_error("the name of a network is missing; --list prints them");
+    if (const auto* found = zoo_networks::find(name)) return *found;
+    std::vector<std::string> names = names_compiled();
+#define SPLITDSL_NAME(name, ...) #name,
+    const std::vector<std::string> more{SPLITDSL_ZOO_MORE(SPLITDSL_NAME)};
+#undef SPLITDSL_NAME
+    const std::string how = "configure with -DSPLITDSL_ZOO_ALL=ON";
+    if (std::find(more.begin(), more.end(), name) != more.end()) throw option_error(name + ": this build leaves it out; " + how);
+    for (const std::string& m : more)
+        if (std::find(names.begin(), names.end(), m) == names.end()) names.push_back(m);
+    std::string said;
+    for (const std::string& n : close_names(name, names)) said += (said.empty() ? " Is it one of these? " : ", ") + n + (zoo_networks::find(n) ? "" : " (" + how + ")");
+    throw option_error("no network is called \"" + name.substr(0, 100) + "\"; --list prints all names." + said);
+}
+
+void print_list() {
+    for (const auto* n : zoo_networks::all()) {
+        const splitdsl::graph::description d = n->description();
+        std::string inputs;
+        for (const splitdsl::tensor_info& t : n->pipeline().inputs) inputs += (inputs.empty() ? "" : ", ") + std::string(t.name) + " " + writing::shape_text({t.channels, t.height, t.width});
+        std::printf("%-28s %10.1f million MACs %8.2f million parameters %3d cuts  %s\n", n->name, static_cast<double>(d.total_macs) / 1e6, static_cast<double>(d.total_parameters) / 1e6,
+                    d.cuts->count, inputs.c_str());
+    }
+}
+
+void run(const arguments& a) {
+    if (a.list) return print_list();
+    const zoo_networks::network& which = network_named(a.network);
+    if (!a.weights.empty() && !a.time) throw option_error("--weights " + a.weights + " is for --time; nothing else depends on weights");
+    report r{.which = &which, .graph = which.description()};
+    r.layers = layers_of(r.graph);
+    r.input = sizes_of_input(which, a.picture, a.quality);
+    const splitdsl::pipeline& net = which.pipeline();
+    if (a.time) {
+        const zoo_networks::loaded_weights weights = a.weights.empty() ? which.seeded(a.seed) : which.load(a.weights);
+        r.measured = measure(net, weights.packed, a.weights.empty() ? "random weights of seed " + std::to_string(a.seed) : "weights of " + a.weights, a.runs, a.threads);
+    }
+    r.stages = sums_of(net, r.layers, r.measured ? &*r.measured : nullptr);
+
+    if (!a.json.empty()) {
+        std::ofstream out{a.json};
+        // A file's name may hold any bytes; JSON is UTF-8.
+        out << json_of(r).dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) << '\n';
+        out.close();
+        if (!out) throw option_error("--json " + a.json + ": cannot be written");
+    }
+    const std::string text = a.format == "json" ? splitdsl::graph::writing::json(r.graph)
+                           : a.format == "dot"  ? splitdsl::graph::writing::dot(r.graph)
+                                                : splitdsl::graph::writing::table(r.graph) + split_table(r) + stages_text(r);
+    std::fputs(text.c_str(), stdout);
+    if (a.format != "table" && a.time) std::fputs(stages_text(r).c_str(), stderr); // standard output stays what other programs read
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+    arguments a;
+    CLI::App app{"A network of the zoo as text: layers, MACs, parameters, what crosses behind each layer against the size of the input, time per stage"};
+    app.add_option("network", a.network, "its name (see --list)")->type_name("NETWORK");
+    app.add_option("--format", a.format, "table (with the split report), or the graph alone as JSON or Graphviz")->check(CLI::IsMember({"table", "json", "dot"}))->capture_default_str();
+    app.add_option("--picture", a.picture, "a JPEG or PNG file, resized to the network's input: its sizes as PNG and as JPEG to compare with")->type_name("FILE");
+    app.add_option("--quality", a.quality, "of that JPEG")->check(CLI::Range(1, 100))->capture_default_str();
+    app.add_flag("--time", a.time, "measure each stage on this machine");
+    app.add_option("--runs", a.runs, "how many runs to measure")->check(CLI::Range(1, 100'000))->capture_default_str();
+    app.add_option("--threads", a.threads, "threads to measure with")->check(CLI::Range(1, 256))->capture_default_str();
+    app.add_option("--weights", a.weights, "a safetensors file to measure with, instead of random weights")->type_name("FILE");
+    app.add_option("--seed", a.seed, "of the random weights")->capture_default_str();
+    app.add_option("--json", a.json, "write everything here as one JSON document")->type_name("FILE");
+    app.add_flag("--list", a.list, "print the networks and exit");
+    CLI11_PARSE(app, argc, argv);
+    try {
+        run(a);
+    } catch (const splitdsl::error& e) {
+        std::fprintf(stderr, "splitdsl-describe: %s\n", e.what());
+        return 2;
+    }
+    return 0;
+}

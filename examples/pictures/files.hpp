@@ -1,0 +1,87 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file files.hpp
+/// What programs that look at pictures do with files: one after another, a result or an error each, drawings beside them.
+#pragma once
+
+#include <splitdsl/error.hpp>
+#include <splitdsl/image/decode.hpp>
+
+#include <nlohmann/json.hpp>
+
+#include <cstddef>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <set>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+namespace pictures {
+
+/// Where the drawing of each picture goes: to `target` itself for one picture; into the folder `target`, under the picture's name, for several.
+class drawings {
+public:
+    /// Throws `option_error` if two drawings would go to one file, or one over its picture. Makes the folder.
+    drawings(const std::string& option, const std::string& target, const std::vector<std::string>& pictures) {
+        namespace fs = std::filesystem;
+        if (target.empty()) return;
+        const auto refuse = [&](const std::string& why) { throw splitdsl::option_error(option + " " + target + ": " + why); };
+        std::error_code trouble;
+        const bool folder = pictures.size() > 1 || fs::is_directory(target, trouble);
+        if (folder) {
+            fs::create_directories(target, trouble);
+            if (trouble || !fs::is_directory(target, trouble)) refuse("for several pictures a folder was expected, and it cannot be made");
+        }
+        std::map<fs::path, std::string> taken;
+        for (const std::string& picture : pictures) {
+            files.push_back(folder ? fs::path{target} / (fs::path{picture}.stem().string() + ".png") : fs::path{target});
+            const auto [other, fresh] = taken.emplace(files.back(), picture);
+            if (!fresh) refuse("the drawings of " + other->second + " and " + picture + " would both be " + files.back().string());
+        }
+        std::set<fs::path> seen;
+        for (const std::string& picture : pictures) seen.insert(fs::weakly_canonical(picture, trouble));
+        for (const fs::path& file : files)
+            if (seen.contains(fs::weakly_canonical(file, trouble))) refuse("would write over the picture " + file.string());
+    }
+    bool wanted() const { return !files.empty(); }
+    const std::filesystem::path& operator[](std::size_t i) const { return files[i]; }
+
+private:
+    std::vector<std::filesystem::path> files;
+};
+
+/// `see(number, picture, entry)` for each file; `entry` is its row in the results, which gets an "error" instead of what `see` adds if the file cannot be
+/// read or `see` throws an `error`. Gives the number of failures.
+template <class See>
+int see_all(const char* program, const std::vector<std::string>& files, std::size_t most_pixels, nlohmann::ordered_json& results, See see) {
+    int failures = 0;
+    for (std::size_t i = 0; i < files.size(); ++i) {
+        try {
+            splitdsl::imaging::picture picture = splitdsl::imaging::decode_file(files[i], {.most_pixels = most_pixels});
+            nlohmann::ordered_json entry{{"file", files[i]}, {"width", picture.width()}, {"height", picture.height()}};
+            see(i, picture, entry);
+            results.push_back(std::move(entry));
+        } catch (const splitdsl::error& e) {
+            const std::string why = e.what();
+            std::fprintf(stderr, "%s: %s\n", program, why.find(files[i]) != std::string::npos ? why.c_str() : (files[i] + ": " + why).c_str());
+            results.push_back({{"file", files[i]}, {"error", why}});
+            ++failures;
+        }
+    }
+    return failures;
+}
+
+/// Throws `option_error` if it cannot be written.
+inline void write_json(const std::string& file, const nlohmann::ordered_json& document) {
+    std::ofstream out{file};
+    // A file's name may hold any bytes; JSON is UTF-8.
+    out << document.dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) << '\n';
+    out.close();
+    if (!out) throw splitdsl::option_error("--json " + file + ": cannot be written");
+}
+
+} // namespace pictures

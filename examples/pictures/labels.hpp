@@ -1,0 +1,57 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file labels.hpp
+/// What the classes of COCO (91, with numbers that stand for nothing) and Pascal VOC (21) are called, or what a file says. Class 0 is the background.
+#pragma once
+
+#include <splitdsl/error.hpp>
+
+#include <array>
+#include <cstddef>
+#include <fstream>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace pictures {
+
+inline constexpr std::array coco_classes{
+    "background", "person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat", "traffic light", "fire hydrant", "", "stop sign", "parking meter",
+    "bench", "bird", "cat", "dog", "horse", "sheep", "cow", "elephant", "bear", "zebra", "giraffe", "", "backpack", "umbrella", "", "", "handbag", "tie", "suitcase", "frisbee",
+    "skis", "snowboard", "sports ball", "kite", "baseball bat", "baseball glove", "skateboard", "surfboard", "tennis racket", "bottle", "", "wine glass", "cup", "fork",
+    "knife", "spoon", "bowl", "banana", "apple", "sandwich", "orange", "broccoli", "carrot", "hot dog", "pizza", "donut", "cake", "chair", "couch", "potted plant", "bed", "",
+    "dining table", "", "", "toilet", "", "tv", "laptop", "mouse", "remote", "keyboard", "cell phone", "microwave", "oven", "toaster", "sink", "refrigerator", "", "book", "clock",
+    "vase", "scissors", "teddy bear", "hair drier", "toothbrush"};
+static_assert(coco_classes.size() == 91);
+inline constexpr std::array voc_classes{"background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog", "horse",
+                                        "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor"};
+static_assert(voc_classes.size() == 21);
+
+class label_list {
+public:
+    /// Throws `option_error` unless `file` has as many lines as there are classes; without a file, what is built in.
+    label_list(std::span<const char* const> built_in, const std::string& file) : names(built_in.begin(), built_in.end()) {
+        if (file.empty()) return;
+        const std::size_t classes = names.size();
+        names.clear();
+        std::ifstream stream{file};
+        if (!stream) throw splitdsl::option_error("--labels " + file + ": cannot be read");
+        for (std::string line; names.size() <= classes && std::getline(stream, line);) {
+            if (!line.empty() && line.back() == '\r') line.pop_back();
+            if (line.size() > 1000) throw splitdsl::option_error("--labels " + file + ": line " + std::to_string(names.size() + 1) + " is longer than a label");
+            names.push_back(line);
+        }
+        if (names.size() != classes)
+            throw splitdsl::option_error("--labels " + file + ": " + std::to_string(classes) + " lines were expected, one a class and the background first, found "
+                                         + (names.size() > classes ? "more" : std::to_string(names.size())));
+    }
+    std::string operator[](int index) const {
+        const auto i = static_cast<std::size_t>(index);
+        return i < names.size() && !names[i].empty() ? names[i] : "class " + std::to_string(index);
+    }
+
+private:
+    std::vector<std::string> names;
+};
+
+} // namespace pictures
