@@ -8,31 +8,38 @@
 #pragma once
 
 #if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512VL__) && defined(__FMA__)
-#define SPLITDSL_ARCH arch_avx512
-#define SPLITDSL_ARCH_NAME "avx512"
+#define SPLITDSL_ARCH_SET avx512
 #define SPLITDSL_ARCH_AVX512 1
 #elif defined(__AVX2__) && defined(__FMA__)
-#define SPLITDSL_ARCH arch_avx2_fma
-#define SPLITDSL_ARCH_NAME "avx2_fma"
+#define SPLITDSL_ARCH_SET avx2_fma
 #define SPLITDSL_ARCH_AVX2_FMA 1
 #elif defined(__AVX__)
-#define SPLITDSL_ARCH arch_avx
-#define SPLITDSL_ARCH_NAME "avx"
+#define SPLITDSL_ARCH_SET avx
 #define SPLITDSL_ARCH_AVX 1
 #elif defined(__SSE4_1__)
-#define SPLITDSL_ARCH arch_sse41
-#define SPLITDSL_ARCH_NAME "sse41"
+#define SPLITDSL_ARCH_SET sse41
 #define SPLITDSL_ARCH_SSE2 1
 #elif defined(__SSE2__)
-#define SPLITDSL_ARCH arch_sse2
-#define SPLITDSL_ARCH_NAME "sse2"
+#define SPLITDSL_ARCH_SET sse2
 #define SPLITDSL_ARCH_SSE2 1
 #elif defined(__aarch64__) && defined(__ARM_NEON)
-#define SPLITDSL_ARCH arch_neon
-#define SPLITDSL_ARCH_NAME "neon"
+#define SPLITDSL_ARCH_SET neon
 #define SPLITDSL_ARCH_NEON 1
 #else
 #error "splitdsl: kernels/simd knows SSE2, AVX, AVX2 with FMA, AVX-512 (F, BW, DQ, VL) and AArch64 NEON; use kernels/reference here"
+#endif
+
+#define SPLITDSL_JOIN_NAMES(a, b, c) a##b##c
+#define SPLITDSL_ARCH_NAMESPACE(set, end) SPLITDSL_JOIN_NAMES(arch_, set, end)
+#define SPLITDSL_TEXT_OF(name) #name
+#define SPLITDSL_ARCH_TEXT(set) SPLITDSL_TEXT_OF(set)
+#define SPLITDSL_ARCH_NAME SPLITDSL_ARCH_TEXT(SPLITDSL_ARCH_SET)
+
+// A debug build's kernels are others, too: the linker keeps one of two equal symbols, and must not keep the slow one for optimised files.
+#if defined(__OPTIMIZE__)
+#define SPLITDSL_ARCH SPLITDSL_ARCH_NAMESPACE(SPLITDSL_ARCH_SET, )
+#else
+#define SPLITDSL_ARCH SPLITDSL_ARCH_NAMESPACE(SPLITDSL_ARCH_SET, _debug)
 #endif
 
 /// Every kernel body is inlined into its caller: a call between files compiled with different flags must not exist.

@@ -171,7 +171,9 @@ inline void direct_conv(const conv_shape& s, const const_view& in, const view& o
                 if constexpr (widest_tile == 4) {
                     if (outs == 4) conv_pixels<4>(s, t, in, out, then.addend, y0, y1, next);
                 }
-                if (outs == 2) conv_pixels<2>(s, t, in, out, then.addend, y0, y1, next);
+                if constexpr (widest_tile >= 2) {
+                    if (outs == 2) conv_pixels<2>(s, t, in, out, then.addend, y0, y1, next);
+                }
                 if (outs == 1) conv_pixels<1>(s, t, in, out, then.addend, y0, y1, next);
             }
         }

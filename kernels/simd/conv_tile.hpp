@@ -17,8 +17,13 @@ namespace splitdsl::kernels::inline SPLITDSL_ARCH {
 namespace simd {
 
 /// Output channel blocks of the widest tile, and the most pixels a tile of that many blocks holds.
+#if defined(__OPTIMIZE__)
 inline constexpr int widest_tile = vector_registers == 32 ? 4 : 2;
 SPLITDSL_INLINE constexpr int tile_pixels(int outs) { return outs == widest_tile ? 6 : 8; }
+#else // nothing is held in registers: few tiles, for a shorter compilation
+inline constexpr int widest_tile = 1;
+SPLITDSL_INLINE constexpr int tile_pixels(int) { return 2; }
+#endif
 
 /// Kernel positions that a tile sums over, and where their weights lie.
 struct taps {
@@ -158,18 +163,21 @@ template <int Outs, int Pixels>
 /// One tile of Outs channel blocks and `pixels` pixels, at most tile_pixels(Outs).
 template <int Outs>
 SPLITDSL_INLINE void run_tile(int pixels, const tile_work& t) {
-    switch (pixels) {
-    case 1: return conv_tile<Outs, 1>(t);
-    case 2: return conv_tile<Outs, 2>(t);
-    case 3: return conv_tile<Outs, 3>(t);
-    case 4: return conv_tile<Outs, 4>(t);
-    case 5: return conv_tile<Outs, 5>(t);
-    case 6: return conv_tile<Outs, 6>(t);
-    default: break;
-    }
-    if constexpr (tile_pixels(Outs) == 8) {
-        if (pixels == 7) return conv_tile<Outs, 7>(t);
-        conv_tile<Outs, 8>(t);
+    if (pixels == 1) return conv_tile<Outs, 1>(t);
+    if constexpr (tile_pixels(Outs) == 2) return conv_tile<Outs, 2>(t);
+    else {
+        switch (pixels) {
+        case 2: return conv_tile<Outs, 2>(t);
+        case 3: return conv_tile<Outs, 3>(t);
+        case 4: return conv_tile<Outs, 4>(t);
+        case 5: return conv_tile<Outs, 5>(t);
+        case 6: return conv_tile<Outs, 6>(t);
+        default: break;
+        }
+        if constexpr (tile_pixels(Outs) == 8) {
+            if (pixels == 7) return conv_tile<Outs, 7>(t);
+            conv_tile<Outs, 8>(t);
+        }
     }
 }
 

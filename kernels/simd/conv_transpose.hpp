@@ -122,7 +122,9 @@ inline void conv_transpose(const conv_shape& s, const const_view& in, const view
         if constexpr (widest_tile == 4) {
             if (outs == 4) conv_transpose_row<4>(s, t, step_w, column_step);
         }
-        if (outs == 2) conv_transpose_row<2>(s, t, step_w, column_step);
+        if constexpr (widest_tile >= 2) {
+            if (outs == 2) conv_transpose_row<2>(s, t, step_w, column_step);
+        }
         if (outs == 1) conv_transpose_row<1>(s, t, step_w, column_step);
     }
 }

@@ -19,19 +19,21 @@ struct winograd_plan {
     std::int64_t scratch{};     ///< floats of all tasks, for channels in blocks of up to 16
 };
 
-/// Costs in multiplications of a direct convolution, measured on an AVX2 machine (docs/performance.md has the layers).
+/// Costs in multiplications of a direct convolution, fitted to layers measured on an AVX2 machine (docs/performance.md has them).
 struct winograd_costs {
-    int weight_byte = 8;                 ///< to bring a byte of weights from memory
-    int product_percent = 115;           ///< a tile's products run less regularly
-    int in_2 = 116, out_2 = 71;          ///< a tile's transform, per input and per output channel, m = 2
-    int in_4 = 280, out_4 = 200;         ///< and m = 4
+    int block = 8;                       ///< channels that are computed together: transforms work on whole blocks of both sides
+    int weight_byte = 5;                 ///< to bring a byte of weights from memory
+    int product_percent = 105;           ///< a tile's products run less regularly
+    int in_2 = 116, out_2 = 250;         ///< a tile's transform and the starts of its sums, per input and per output channel, m = 2
+    int in_4 = 220, out_4 = 700;         ///< and m = 4
 };
 
 namespace detail {
 constexpr std::int64_t tiles_of(shape out, int tile) { return std::int64_t{(out.height + tile - 1) / tile} * ((out.width + tile - 1) / tile); }
+constexpr std::int64_t whole_blocks(int channels, const winograd_costs& c) { return std::int64_t{(channels + c.block - 1) / c.block} * c.block; }
 constexpr std::int64_t winograd_cost(int in, shape out, int tile, const winograd_costs& c) {
-    const std::int64_t pairs = std::int64_t{in} * out.channels, positions = std::int64_t{tile + 2} * (tile + 2);
-    const std::int64_t transforms = std::int64_t{tile == 2 ? c.in_2 : c.in_4} * in + std::int64_t{tile == 2 ? c.out_2 : c.out_4} * out.channels;
+    const std::int64_t ins = whole_blocks(in, c), outs = whole_blocks(out.channels, c), pairs = in * outs, positions = std::int64_t{tile + 2} * (tile + 2);
+    const std::int64_t transforms = (tile == 2 ? c.in_2 : c.in_4) * ins + (tile == 2 ? c.out_2 : c.out_4) * outs;
     return tiles_of(out, tile) * (positions * pairs * c.product_percent / 100 + transforms) + 4 * positions * pairs * c.weight_byte;
 }
 } // namespace detail
@@ -43,7 +45,7 @@ constexpr winograd_plan plan_winograd(const op& o, shape in, shape out) {
                    && o.dilation.height == 1 && o.dilation.width == 1 && o.pad.top >= 0 && o.pad.left >= 0;
     if (!fits) return {};
     const winograd_costs costs;
-    const std::int64_t pairs = std::int64_t{in.channels} * out.channels;
+    const std::int64_t pairs = in.channels * detail::whole_blocks(out.channels, costs);
     std::int64_t least = 9 * pairs * out.height * out.width + 4 * 9 * pairs * costs.weight_byte;
     winograd_plan plan;
     for (const int tile : {2, 4}) {

@@ -7,15 +7,15 @@
 /// packets; a stream of bytes is cut into them on one side and put together on the other. Retransmission is the link layer's.
 #pragma once
 
-#include <splitdsl/link/tcp.hpp>
-
-#include <sys/socket.h>
+#include <splitdsl/link/descriptor.hpp>
 
 #include <array>
 #include <bit>
 #include <charconv>
 #include <cstddef>
+#include <cstring>
 #include <string_view>
+#include <vector>
 
 namespace splitdsl::link {
 
@@ -52,43 +52,23 @@ inline std::array<std::uint8_t, 6> parse_device(std::string_view text) {
     return device;
 }
 
-/// Closes what it holds.
-class owned_descriptor {
-public:
-    explicit owned_descriptor(int taken = -1) noexcept : number{taken} {}
-    owned_descriptor(owned_descriptor&& other) noexcept : number{std::exchange(other.number, -1)} {}
-    owned_descriptor& operator=(owned_descriptor&&) = delete;
-    ~owned_descriptor() {
-        if (number >= 0) ::close(number);
-    }
-    int get() const noexcept { return number; }
-
-private:
-    int number;
-};
-
 /// A socket that keeps packets apart (SOCK_SEQPACKET) as a stream: a write sends at most one packet, a read takes what is left of one.
 /// The socket must be non-blocking. Allocates one packet's room, once.
-class packet_stream final : public stream {
+class packet_stream final : public descriptor_stream {
 public:
     packet_stream(owned_descriptor connected, std::size_t most_sent, std::size_t most_received)
-        : socket{std::move(connected)},
+        : descriptor_stream{std::move(connected)},
           send_limit{std::clamp<std::size_t>(most_sent, 1, largest_l2cap_packet)},
           packet(std::clamp<std::size_t>(most_received, 1, largest_l2cap_packet)) {}
-    ~packet_stream() override { shutdown(); }
 
-    io write(std::span<const std::byte> from) noexcept override {
-        if (ended.load(std::memory_order_relaxed)) return {io_result::closed, 0};
-        if (from.empty()) return {io_result::ok, 0};
-        return outcome(::send(socket.get(), from.data(), std::min(from.size(), send_limit), MSG_DONTWAIT | MSG_NOSIGNAL));
-    }
+    io write(std::span<const std::byte> from) noexcept override { return descriptor_stream::write(from.first(std::min(from.size(), send_limit))); }
 
     io read(std::span<std::byte> to) noexcept override {
-        if (ended.load(std::memory_order_relaxed)) return {io_result::closed, 0};
+        if (has_ended()) return {io_result::closed, 0};
         if (to.empty()) return {io_result::ok, 0};
         if (first == last) {
             // MSG_TRUNC gives a packet's full length: one that was longer than agreed lost bytes, and a stream with a hole has ended.
-            const auto got = ::recv(socket.get(), packet.data(), packet.size(), MSG_DONTWAIT | MSG_TRUNC);
+            const auto got = ::recv(handle(), packet.data(), packet.size(), MSG_DONTWAIT | MSG_TRUNC);
             if (got <= 0) return got == 0 ? io{io_result::closed, 0} : outcome(got);
             if (static_cast<std::size_t>(got) > packet.size()) {
                 shutdown();
@@ -104,48 +84,23 @@ public:
     }
 
     bool wait(bool readable, bool writable, duration timeout) noexcept override {
-        if (readable && first != last) return true;
-        const instant deadline = after(timeout);
-        short wanted = 0;
-        if (readable) wanted = static_cast<short>(wanted | POLLIN | POLLRDHUP);
-        if (writable) wanted = static_cast<short>(wanted | POLLOUT);
-        pollfd descriptors[2]{{socket.get(), wanted, 0}, {event.descriptor(), POLLIN, 0}};
-        poll_until(descriptors, deadline);
-        if (descriptors[1].revents != 0) event.take();
-        return descriptors[0].revents != 0 || ended.load(std::memory_order_relaxed);
-    }
-
-    void wake() noexcept override { event.set(); }
-
-    void shutdown() noexcept override {
-        // The descriptor stays open until destruction, so that no other thread ever uses a reused number.
-        if (!ended.exchange(true)) ::shutdown(socket.get(), SHUT_RDWR);
-        event.set();
+        return (readable && first != last) || descriptor_stream::wait(readable, writable, timeout);
     }
 
 private:
-    static io outcome(ssize_t moved) noexcept {
-        if (moved >= 0) return {io_result::ok, static_cast<std::size_t>(moved)};
-        if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) return {io_result::would_block, 0};
-        return {io_result::closed, 0};
-    }
-
-    owned_descriptor socket;
     std::size_t send_limit;
     std::vector<std::byte> packet;      // the reader's
     std::size_t first{}, last{};        // what is left of it
-    wake_event event;
-    std::atomic<bool> ended{};
 };
 
 /// A new socket, bound to any adapter of this machine.
 inline owned_descriptor open_l2cap(std::uint16_t psm, int receive_mtu, const std::string& who) {
     owned_descriptor made{::socket(bluetooth_family, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, l2cap_protocol)};
     if (made.get() < 0)
-        throw link_error(who + ": expected a system with Bluetooth, found: " + std::error_code{errno, std::system_category()}.message());
+        throw link_error(who + ": expected a system with Bluetooth, found: " + detail::error_text(errno));
     const l2cap_address here{.family = bluetooth_family, .psm = little_endian(psm), .device = {}, .channel = 0, .device_type = 1};
     if (::bind(made.get(), reinterpret_cast<const sockaddr*>(&here), sizeof here) != 0)
-        throw link_error(who + ": expected a Bluetooth adapter and a free PSM, found: " + std::error_code{errno, std::system_category()}.message());
+        throw link_error(who + ": expected a Bluetooth adapter and a free PSM, found: " + detail::error_text(errno));
     const auto mtu = static_cast<std::uint16_t>(receive_mtu);
     ::setsockopt(made.get(), bluetooth_level, receive_mtu_option, &mtu, sizeof mtu);   // refused: the kernel's own is used, and asked for below
     return made;
@@ -191,18 +146,9 @@ public:
         detail::owned_descriptor made = detail::open_l2cap(0, options.receive_mtu, describe());
         const detail::l2cap_address peer{.family = detail::bluetooth_family, .psm = detail::little_endian(psm), .device = device, .channel = 0,
                                          .device_type = static_cast<std::uint8_t>(options.random_address ? 2 : 1)};
-        int failure = 0;
-        if (::connect(made.get(), reinterpret_cast<const sockaddr*>(&peer), sizeof peer) != 0) {
-            if (errno != EINPROGRESS && errno != EINTR) {
-                failure = errno;
-            } else {
-                pollfd descriptor{made.get(), POLLOUT, 0};
-                if (!detail::poll_until({&descriptor, 1}, deadline)) return nullptr;
-                socklen_t size = sizeof failure;
-                if (::getsockopt(made.get(), SOL_SOCKET, SO_ERROR, &failure, &size) != 0) failure = errno;
-            }
-        }
-        if (failure != 0) throw link_error(describe() + ": expected a listening peer, found: " + std::error_code{failure, std::system_category()}.message());
+        const auto [in_time, failure] = detail::connect_until(made.get(), reinterpret_cast<const sockaddr*>(&peer), sizeof peer, deadline);
+        if (!in_time) return nullptr;
+        if (failure != 0) throw link_error(describe() + ": expected a listening peer, found: " + detail::error_text(failure));
         return detail::as_stream(std::move(made));
     }
 
@@ -221,7 +167,7 @@ public:
     explicit l2cap_listener(std::uint16_t psm_number, l2cap_options tuning = {})
         : psm{psm_number}, socket{detail::open_l2cap(checked(psm_number, tuning), tuning.receive_mtu, who(psm_number))} {
         if (::listen(socket.get(), 16) != 0)
-            throw link_error(who(psm) + ": expected a PSM to listen on, found: " + std::error_code{errno, std::system_category()}.message());
+            throw link_error(who(psm) + ": expected a PSM to listen on, found: " + detail::error_text(errno));
     }
     ~l2cap_listener() override { close(); }
 
@@ -229,7 +175,7 @@ public:
         const instant deadline = detail::after(timeout);
         while (!closed.load()) {
             pollfd descriptors[2]{{socket.get(), POLLIN, 0}, {event.descriptor(), POLLIN, 0}};
-            if (!detail::poll_until(descriptors, deadline) || closed.load()) return nullptr;
+            if (!detail::poll_until(descriptors, 2, deadline) || closed.load()) return nullptr;
             detail::owned_descriptor taken{::accept4(socket.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)};
             if (taken.get() >= 0) return detail::as_stream(std::move(taken));
             if (errno == EMFILE || errno == ENFILE) throw link_error(who(psm) + ": expected a free file descriptor, found none");

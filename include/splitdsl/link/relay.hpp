@@ -41,7 +41,9 @@ public:
         require_valid(options);
         const std::string who = "relay to " + options.host + ":" + std::to_string(options.port);
         if (options.port == 0) throw link_error(who + ": expected a port from 1 to 65535");
-        target = detail::resolve(options.host, options.port, who).front();
+        const detail::address_list addresses{options.host, options.port, who};
+        target.resize(addresses.first()->ai_addrlen);
+        std::memcpy(target.data(), addresses.first()->ai_addr, target.size());
         if (options.ble) air.emplace(*options.ble, options.seed, detail::steady_now());
         listen();
         worker = std::thread{[this] { run(); }};
@@ -114,7 +116,7 @@ private:
 
     using pacer = detail::pacer;
     using socket = detail::tcp_socket;
-    using endpoint = decltype(detail::resolve({}, 0, {}))::value_type;
+    using endpoint = asio::ip::tcp::endpoint;
     /// One direction of a connection.
     struct lane {
         detail::delay_line line;
@@ -139,22 +141,8 @@ private:
     }
 
     void listen() {
-        std::error_code code;
-        const auto address = asio::ip::make_address(options.bind, code);
-        if (code) throw link_error("relay: expected a numeric address to bind, found \"" + options.bind + "\"");
-        const endpoint here{address, options.listen_port};
-        acceptor.open(here.protocol(), code);
-        if (!code) acceptor.set_option(asio::socket_base::reuse_address(true), code);
-        if (!code) {
-            detail::prepare(acceptor, tuning());
-            acceptor.bind(here, code);
-        }
-        if (!code) acceptor.listen(asio::socket_base::max_listen_connections, code);
-        if (!code) acceptor.non_blocking(true, code);
-        if (!code) bound = acceptor.local_endpoint(code).port();
-        if (code)
-            throw link_error("relay on " + options.bind + ":" + std::to_string(options.listen_port)
-                             + ": expected a free address and port, found: " + code.message());
+        detail::listen_at(acceptor, options.bind, options.listen_port, tuning(), "relay on " + options.bind + ":" + std::to_string(options.listen_port));
+        bound = acceptor.local_endpoint().port();
     }
 
     duration since_zero(instant t) const {
@@ -227,17 +215,18 @@ private:
                 abort(client);
                 continue;
             }
-            detail::finish(client, tuning(), code);
+            client.non_blocking(true, code);
             socket server{context};
             if (!code) server.open(target.protocol(), code);
-            if (!code) {
-                detail::prepare(server, tuning());
-                detail::finish(server, tuning(), code);
-            }
+            if (!code) server.non_blocking(true, code);
             bool connecting = false;
-            if (!code && ::connect(server.native_handle(), target.data(), static_cast<socklen_t>(target.size())) != 0) {
-                connecting = errno == EINPROGRESS;
-                if (!connecting) code = std::error_code{errno, std::system_category()};
+            if (!code) {
+                detail::prepare(server.native_handle(), tuning());
+                int failure = detail::finish(client.native_handle(), tuning());
+                if (failure == 0) failure = detail::finish(server.native_handle(), tuning());
+                if (failure == 0 && ::connect(server.native_handle(), target.data(), static_cast<socklen_t>(target.size())) != 0) failure = errno;
+                connecting = failure == EINPROGRESS;
+                if (failure != 0 && !connecting) code = std::error_code{failure, std::system_category()};
             }
             if (code) {
                 ++count_refused;
@@ -461,7 +450,7 @@ private:
             if (wanted[0] != 0) polled.push_back({c.client.native_handle(), wanted[0], 0});
             if (wanted[1] != 0) polled.push_back({c.server.native_handle(), wanted[1], 0});
         }
-        if (until > now) detail::poll_until(polled, until);
+        if (until > now) detail::poll_until(polled.data(), polled.size(), until);
         event.take();
     }
 

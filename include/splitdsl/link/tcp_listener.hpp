@@ -6,12 +6,37 @@
 
 #include <splitdsl/link/tcp.hpp>
 
-#include <asio/basic_socket_acceptor.hpp>
+#ifndef ASIO_STANDALONE
+#define ASIO_STANDALONE
+#endif
+#include <asio/io_context.hpp>
+#include <asio/ip/tcp.hpp>
+
+#include <fcntl.h>
 
 namespace splitdsl::link {
 
 namespace detail {
-using tcp_acceptor = asio::basic_socket_acceptor<tcp_protocol, asio::io_context::executor_type>;
+// Sockets of a plain io_context: Asio's default executor, which may hold any, costs a file a second to compile.
+using tcp_socket = asio::basic_stream_socket<asio::ip::tcp, asio::io_context::executor_type>;
+using tcp_acceptor = asio::basic_socket_acceptor<asio::ip::tcp, asio::io_context::executor_type>;
+
+/// An acceptor that listens at a numeric address, or a link_error that opens with `who`.
+inline void listen_at(tcp_acceptor& acceptor, const std::string& bind_address, std::uint16_t port, const tcp_options& options, const std::string& who) {
+    std::error_code code;
+    const auto address = asio::ip::make_address(bind_address, code);
+    if (code) throw link_error(who + ": expected a numeric IPv4 or IPv6 address to bind, found \"" + bind_address + "\"");
+    const asio::ip::tcp::endpoint endpoint{address, port};
+    acceptor.open(endpoint.protocol(), code);
+    if (!code) acceptor.set_option(asio::socket_base::reuse_address(true), code);
+    if (!code) {
+        prepare(acceptor.native_handle(), options); // accepted sockets inherit the sizes
+        acceptor.bind(endpoint, code);
+    }
+    if (!code) acceptor.listen(asio::socket_base::max_listen_connections, code);
+    if (!code) acceptor.non_blocking(true, code);
+    if (code) throw link_error(who + ": expected a free address and port, found: " + code.message());
+}
 } // namespace detail
 
 /// Listens for TCP connections. Port 0 lets the system choose; `port()` tells which.
@@ -26,23 +51,9 @@ class tcp_listener final : public listener {
 public:
     explicit tcp_listener(std::uint16_t port_number = 0, const std::string& bind_address = "127.0.0.1", tcp_options tuning = {})
         : options{tuning},
-          context{std::make_shared<asio::io_context>(1)},
-          acceptor{*context} {
-        const std::string who = "tcp listener on " + bind_address + ":" + std::to_string(port_number);
-        std::error_code code;
-        const auto address = asio::ip::make_address(bind_address, code);
-        if (code) throw link_error(who + ": expected a numeric IPv4 or IPv6 address to bind, found \"" + bind_address + "\"");
-        const detail::tcp_protocol::endpoint endpoint{address, port_number};
-        acceptor.open(endpoint.protocol(), code);
-        if (!code) acceptor.set_option(asio::socket_base::reuse_address(true), code);
-        if (!code) {
-            detail::prepare(acceptor, options); // accepted sockets inherit the sizes
-            acceptor.bind(endpoint, code);
-        }
-        if (!code) acceptor.listen(asio::socket_base::max_listen_connections, code);
-        if (!code) acceptor.non_blocking(true, code);
-        if (!code) bound = acceptor.local_endpoint(code).port();
-        if (code) throw link_error(who + ": expected a free address and port, found: " + code.message());
+          acceptor{context} {
+        detail::listen_at(acceptor, bind_address, port_number, options, "tcp listener on " + bind_address + ":" + std::to_string(port_number));
+        bound = acceptor.local_endpoint().port();
     }
     ~tcp_listener() override { close(); }
 
@@ -50,15 +61,18 @@ public:
         const instant deadline = detail::after(timeout);
         while (!closed.load()) {
             pollfd descriptors[2]{{acceptor.native_handle(), POLLIN, 0}, {event.descriptor(), POLLIN, 0}};
-            if (!detail::poll_until(descriptors, deadline) || closed.load()) return nullptr;
-            detail::tcp_socket socket{*context};
+            if (!detail::poll_until(descriptors, 2, deadline) || closed.load()) return nullptr;
+            detail::tcp_socket socket{context};
             std::error_code code;
             acceptor.accept(socket, code);
             if (code == asio::error::no_descriptors)
                 throw link_error("tcp listener on port " + std::to_string(bound) + ": expected a free file descriptor, found none");
-            if (!code) detail::finish(socket, options, code);
+            if (!code) {
+                detail::owned_descriptor taken{socket.release(code)};
+                if (!code && ::fcntl(taken.get(), F_SETFD, FD_CLOEXEC) == 0 && detail::finish(taken.get(), options) == 0)
+                    return std::make_unique<detail::descriptor_stream>(std::move(taken));
+            }
             // A connection that died between poll and here is its own problem: wait for the next.
-            if (!code) return std::make_unique<detail::tcp_stream>(context, std::move(socket));
             if (detail::steady_now() >= deadline) return nullptr;
         }
         return nullptr;
@@ -74,7 +88,7 @@ public:
 
 private:
     tcp_options options;
-    std::shared_ptr<asio::io_context> context;
+    asio::io_context context{1};
     detail::tcp_acceptor acceptor;
     detail::wake_event event;
     std::uint16_t bound{};

@@ -6,9 +6,9 @@
 
 #include <cstddef>
 #include <cstring>
-#include <memory>
 #include <new>
 #include <span>
+#include <utility>
 
 namespace splitdsl {
 
@@ -19,23 +19,29 @@ public:
         const std::size_t room = (size + 63) / 64 * 64 + 64;        // never zero; a kernel may read a vector past the end
         // Large buffers start a page: the kernel's copy out of a socket is half as fast into a place 16 bytes behind its source (AMD Zen 3,
         // counted within a page), which is where a payload behind a 48-byte header would meet an ordinary 64-byte aligned allocation.
-        const std::align_val_t alignment{room < 4096 ? std::size_t{64} : std::size_t{4096}};
-        memory = {static_cast<std::byte*>(::operator new(room, alignment)), release{alignment}};
-        std::memset(memory.get(), 0, room);
+        alignment = std::align_val_t{room < 4096 ? std::size_t{64} : std::size_t{4096}};
+        memory = static_cast<std::byte*>(::operator new(room, alignment));
+        std::memset(memory, 0, room);
     }
-    std::byte* data() const noexcept { return memory.get(); }
+    aligned_buffer(aligned_buffer&& other) noexcept
+        : memory{std::exchange(other.memory, nullptr)}, count{std::exchange(other.count, 0)}, alignment{other.alignment} {}
+    aligned_buffer& operator=(aligned_buffer&& other) noexcept {
+        std::swap(memory, other.memory);
+        std::swap(count, other.count);
+        std::swap(alignment, other.alignment);
+        return *this;
+    }
+    ~aligned_buffer() {
+        if (memory != nullptr) ::operator delete(memory, alignment);
+    }
+    std::byte* data() const noexcept { return memory; }
     std::size_t size() const noexcept { return count; }
-    std::span<std::byte> bytes() const noexcept { return {memory.get(), count}; }
+    std::span<std::byte> bytes() const noexcept { return {memory, count}; }
 
 private:
-    struct release {
-        std::align_val_t alignment;
-        release() noexcept : alignment{64} {}
-        explicit release(std::align_val_t a) noexcept : alignment{a} {}
-        void operator()(std::byte* p) const noexcept { ::operator delete(p, alignment); }
-    };
-    std::unique_ptr<std::byte, release> memory{};
+    std::byte* memory{};
     std::size_t count{};
+    std::align_val_t alignment{64};
 };
 
 } // namespace splitdsl

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <splitdsl/runtime/aligned_buffer.hpp>
+#include <splitdsl/runtime/distribution.hpp>
 #include <splitdsl/runtime/edge_options.hpp>
 #include <splitdsl/runtime/frame_rules.hpp>
 #include <splitdsl/runtime/session.hpp>
@@ -64,21 +65,19 @@ inline stage_profile calibrate(const pipeline& p, const std::byte* packed, std::
     const std::vector<const void*> inputs(p.inputs.size(), nothing.data());
     const frame_memory memory{arena, packed, inputs.data(), outputs, workers};
     const std::atomic<bool> never{};
-    std::vector<std::vector<duration>> seen(static_cast<std::size_t>(p.stages));
+    const auto seen = std::make_unique<distribution[]>(static_cast<std::size_t>(p.stages));
     const auto start = std::chrono::steady_clock::now();
     for (int run = 0; run <= runs && (run <= 20 || std::chrono::steady_clock::now() - start < time); ++run)
         for (int k = 0; k < p.stages; ++k) {
             const auto begun = std::chrono::steady_clock::now();
             p.run(memory, k, k + 1, &never);
             const duration took = std::chrono::steady_clock::now() - begun;
-            if (run > 0) seen[static_cast<std::size_t>(k)].push_back(took); // the first only warms up
+            if (run > 0) seen[static_cast<std::size_t>(k)].add(took); // the first only warms up
         }
-    for (std::size_t k = 0; k < seen.size(); ++k) {
-        auto& s = seen[k];
-        std::sort(s.begin(), s.end());
+    for (std::size_t k = 0; k < static_cast<std::size_t>(p.stages); ++k) {
         const duration least = paced.empty() ? duration{} : paced[k];
-        profile.median[k] = s.empty() ? least : std::max(least, s[s.size() / 2]);
-        profile.p99[k] = s.empty() ? least : std::max(least, s[(s.size() * 99 + 99) / 100 - 1]);
+        profile.median[k] = std::max(least, seen[k].quantile(0.5));
+        profile.p99[k] = std::max(least, seen[k].quantile(0.99));
     }
     return profile;
 }

@@ -22,9 +22,9 @@ namespace splitdsl {
 /// stall only if `stalled` says that the canary overslept, within that frame, for longer than half the frame's reserve.
 class canary {
 public:
-    canary(duration wake_period, const thread_options& o) : period{wake_period} {
+    canary(duration wake_period, const thread_options& o) : period{wake_period}, threads{o} {
         due_ns.store((std::chrono::steady_clock::now() + period).time_since_epoch().count(), std::memory_order_relaxed);
-        runner = std::thread{[this, o] { run(o); }};
+        runner = detail::start_thread<&canary::run>(this);
     }
     canary(const canary&) = delete;
     canary& operator=(const canary&) = delete;
@@ -55,8 +55,8 @@ private:
     };
     static constexpr duration worth_noting = std::chrono::microseconds{500};
 
-    void run(const thread_options& o) {
-        detail::enter_thread("sd-canary", o);
+    void run() {
+        detail::enter_thread("sd-canary", threads);
         std::size_t next{};
         while (stop.load(std::memory_order_acquire) == 0) {
             const instant due = std::chrono::steady_clock::now() + period;
@@ -75,6 +75,7 @@ private:
     }
 
     duration period;
+    thread_options threads;
     futex::word stop{};
     std::atomic<std::int64_t> due_ns{}, worst{};
     std::atomic<std::uint64_t> seen{};

@@ -50,7 +50,7 @@ public:
         if (!listener) throw option_error("cloud: a listener was expected");
         for (int i = 0; i < options.parallel; ++i) idle_benches.push_back(std::make_unique<bench>(net, limits));
         warm_up();
-        acceptor = std::thread{[this] { accept_all(); }};
+        acceptor = detail::start_thread<&cloud_core::accept_all>(this);
     }
     cloud_core(const cloud_core&) = delete;
     cloud_core& operator=(const cloud_core&) = delete;

@@ -55,8 +55,8 @@ public:
           watcher{std::clamp<duration>(host_reserve() / 16, std::chrono::microseconds{500}, std::chrono::milliseconds{5}), o.threads} {
         std::copy_n(o.preset.begin(), std::min(o.preset.size(), held_values.size()), held_values.begin());
         if (where) line = std::make_unique<session>(std::move(where), detail::setup_for(net, options), work);
-        compute_thread = std::thread{[this] { compute(); }};
-        sentinel_thread = std::thread{[this] { watch_deadline(); }};
+        compute_thread = detail::start_thread<&edge_core::compute>(this);
+        sentinel_thread = detail::start_thread<&edge_core::watch_deadline>(this);
     }
     edge_core(const edge_core&) = delete;
     edge_core& operator=(const edge_core&) = delete;

@@ -6,6 +6,7 @@
 
 #include <splitdsl/runtime/frame_rules.hpp>
 
+#include <array>
 #include <atomic>
 #include <cmath>
 #include <cstddef>
@@ -23,7 +24,7 @@ struct incoming_reply {
 /// One producer at a time, one consumer, 16 places; a full ring refuses.
 class reply_ring {
 public:
-    explicit reply_ring(std::size_t output_floats) : places(capacity) {
+    explicit reply_ring(std::size_t output_floats) {
         for (auto& p : places) p.values.resize(output_floats);
     }
     /// Whoever holds the reading side: copies the values and looks whether each is finite.
@@ -49,7 +50,7 @@ public:
 
 private:
     static constexpr std::size_t capacity = 16;
-    std::vector<incoming_reply> places;
+    std::array<incoming_reply, capacity> places{};
     alignas(64) std::atomic<std::size_t> put{};
     alignas(64) std::atomic<std::size_t> taken{};
 };

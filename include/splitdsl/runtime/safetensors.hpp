@@ -134,10 +134,15 @@ inline safetensors read_safetensors(const std::string& path) {
     if (!S_ISREG(status.st_mode)) throw unreadable("an ordinary file was expected");
     const auto whole = static_cast<std::uint64_t>(status.st_size);
     if (whole < 8) throw detail::too_short(whole, path);
-    const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file{std::fopen(path.c_str(), "rb"), &std::fclose};
-    if (!file) throw unreadable("the file cannot be opened");
+    const struct closing {
+        std::FILE* get;
+        ~closing() {
+            if (get != nullptr) std::fclose(get);
+        }
+    } file{std::fopen(path.c_str(), "rb")};
+    if (file.get == nullptr) throw unreadable("the file cannot be opened");
     const auto fill = [&](std::byte* to, std::uint64_t count) {
-        if (std::fread(to, 1, static_cast<std::size_t>(count), file.get()) != count) throw unreadable("the file ended while it was read");
+        if (std::fread(to, 1, static_cast<std::size_t>(count), file.get) != count) throw unreadable("the file ended while it was read");
     };
     std::byte prefix[8];
     fill(prefix, 8);

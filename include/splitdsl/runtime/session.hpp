@@ -62,7 +62,7 @@ public:
           replies{setup.output_floats},
           reader{link::frame_limits::of_edge(static_cast<std::uint32_t>(setup.output_floats * sizeof(float)))},
           epoch_base{static_cast<std::uint32_t>(std::chrono::steady_clock::now().time_since_epoch().count() >> 10) | 1U} {
-        runner = std::thread{[this] { run(); }};
+        runner = detail::start_thread<&session::run>(this);
     }
     session(const session&) = delete;
     session& operator=(const session&) = delete;

@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <thread>
 
 namespace splitdsl {
 
@@ -48,6 +49,14 @@ inline bool enter_thread(const char* name, const thread_options& o) {
     }
     touch_stack();
     return granted;
+}
+
+/// A thread that calls one of an object's own functions, which must outlive it. One type of thread for all: std::thread's machinery, thirty
+/// functions for each callable, is compiled once.
+template <auto Body, class Owner>
+std::thread start_thread(Owner* owner) {
+    void (*const call)(void*) = [](void* self) { (static_cast<Owner*>(self)->*Body)(); };
+    return std::thread{call, static_cast<void*>(owner)};
 }
 
 } // namespace detail
