@@ -25,10 +25,12 @@ except ImportError as problem:
 import onnx_file
 import onnx_lowering
 import safetensors_io
+import words_layout
+import words_names
 import words_structure
 import words_writer
 from onnx_file import OnnxError, shown
-from onnx_lowering import Op
+from onnx_operator import Op
 
 PICTURES = ("imagenet", "minus_one_to_one", "zero_to_one")
 MOST_CUTS = 16
@@ -81,9 +83,9 @@ def insert_cuts(network, texts):
     for text in texts:
         candidate, name = words_structure.find_cut(text, network, found)
         if name is None:
-            name = words_writer.label("_".join(words_writer.module_path(candidate.op.node)) or words_writer.node_name(candidate.op.node), "cut")
-        if words_writer.label(name, "") != name:
-            raise OnnxError(f"--cut {shown(text)}: a cut's name consists of letters, digits, _ and - and is not longer than {words_writer.MOST_NAME}")
+            name = words_names.label("_".join(words_names.module_path(candidate.op.node)) or words_names.node_name(candidate.op.node), "cut")
+        if words_names.label(name, "") != name:
+            raise OnnxError(f"--cut {shown(text)}: a cut's name consists of letters, digits, _ and - and is not longer than {words_names.MOST_NAME}")
         if candidate.op in chosen:
             raise OnnxError(f"--cut {shown(text)}: this place has the cut {chosen[candidate.op]} already")
         chosen[candidate.op] = name
@@ -99,7 +101,7 @@ def describe_cuts(network, everything):
     rows = []
     for c in found:
         name = c.op.tensors[0] if c.op.tensors else ""
-        rows.append((name, words_writer.size_text(c.op.shape), c.payload, c.encoded))
+        rows.append((name, words_layout.size_text(c.op.shape), c.payload, c.encoded))
     return rows
 
 
@@ -141,8 +143,8 @@ def write_both(folder, name, text, weights, metadata):
 
 def convert(options):
     source = pathlib.Path(options.model)
-    name = options.name or words_writer.identifier(source.stem, "network").lower()
-    if not words_writer.is_identifier(name):
+    name = options.name or words_names.identifier(source.stem, "network").lower()
+    if not words_names.is_identifier(name):
         raise OnnxError(f"the network cannot be called {shown(name)}; give --name a C++ name that is no word of the language")
     network = onnx_lowering.lower(onnx_file.read_model(source), parse_shapes(options.shape))
     take_normalisation(network)
@@ -156,8 +158,8 @@ def convert(options):
     structure = words_structure.build(network.outputs)
     writer = words_writer.Writer(structure, network.outputs)
     opening = [f"Imported from {source.name} by tools/import_onnx.py. It is an ordinary declaration: read it, edit it, move the cuts."]
-    inputs = ", ".join(f"{writer.labels[op]} {words_writer.size_text(op.shape)} {'u8' if op.settings.get('u8') else 'f32'}" for op in network.inputs)
-    results = ", ".join((f"{task} " if len(network.outputs) > 1 else "") + words_writer.size_text(op.shape) for task, (_, op) in zip(writer.tasks, network.outputs))
+    inputs = ", ".join(f"{writer.labels[op]} {words_layout.size_text(op.shape)} {'u8' if op.settings.get('u8') else 'f32'}" for op in network.inputs)
+    results = ", ".join((f"{task} " if len(network.outputs) > 1 else "") + words_layout.size_text(op.shape) for task, (_, op) in zip(writer.tasks, network.outputs))
     text = words_writer.header(writer, name, opening, {"struct": [f"Inputs: {inputs}. Outputs: {results}. Weights: {name}.safetensors."], "cuts": possible})
     weights = writer.weights()
     if options.half:

@@ -4,7 +4,7 @@
 #
 # tools/run_tests.sh [test|full] [STAGE...]: builds and runs the tests, stage by stage, and ends with everybody's totals.
 #
-#   test   everything with g++, a handful with clang 14 and under the sanitizers, a minute of fuzzing; <= 25 minutes on 2 cores
+#   test   everything with g++, a handful with clang 14 and under the sanitizers, a minute and a half of fuzzing; <= 25 minutes on 2 cores
 #   full   all of it with both compilers and under the sanitizers, bare, and AArch64 under qemu; every network of the zoo
 #   STAGE  only these presets: release clang asan-ubsan tsan fuzz bare aarch64
 #

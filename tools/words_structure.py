@@ -9,7 +9,8 @@ that are tapped.
 import dataclasses
 
 from onnx_file import OnnxError, shown
-from onnx_lowering import Op, in_order
+from onnx_lowering import in_order
+from onnx_operator import Op
 
 JOINS = ("add", "multiply", "concat", "tasks")
 

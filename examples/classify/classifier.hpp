@@ -4,7 +4,7 @@
 /// One classifier of the zoo with its weights: whole, split, or as the serving side.
 #pragma once
 
-#include "labels.hpp"
+#include "classes.hpp"
 #include "offload_at.hpp"
 
 #include <examples/zoo/networks.hpp>

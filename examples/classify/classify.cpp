@@ -2,17 +2,19 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /// @file classify.cpp
 /// Names what is on pictures with any classifier of the zoo, whole or split between two processes over TCP.
+#include "../pictures/command_line.hpp"
+#include "../pictures/files.hpp"
+#include "../processes/serving_process.hpp"
 #include "archive.hpp"
 #include "classifier.hpp"
-#include "labels.hpp"
 
 #include <splitdsl/image/decode.hpp>
+#include <splitdsl/link/host_port.hpp>
 #include <splitdsl/link/tcp_listener.hpp>
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
-#include <csignal>
 #include <cstdio>
 #include <fstream>
 #include <string>
@@ -23,26 +25,12 @@ using namespace splitdsl;
 
 namespace {
 
-struct arguments {
-    std::string model, weights, split, connect, json, labels, bind{"127.0.0.1"}, offset{"down"}, codec{"f32"};
-    std::vector<std::string> pictures;
+struct arguments : pictures::picture_arguments {
+    std::string split, connect, bind{"127.0.0.1"}, offset{"down"}, codec{"f32"};
     int serve{-1}, top{5};
     double deadline_s{10}, patience_s{5};
-    std::size_t most_pixels{imaging::decode_options{}.most_pixels};
-    bool list{}, cuts{}, quiet{};
+    bool cuts{};
 };
-
-struct address { std::string host; std::uint16_t port{}; };
-address address_of(const std::string& text) {
-    const std::size_t colon = text.rfind(':');
-    const std::string port = colon == std::string::npos ? "" : text.substr(colon + 1);
-    std::string host = text.substr(0, colon == std::string::npos ? 0 : colon);
-    if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2); // [::1]:7447
-    const bool digits = !port.empty() && port.size() <= 5 && port.find_first_not_of("0123456789") == std::string::npos;
-    if (host.empty() || !digits || std::stoul(port) == 0 || std::stoul(port) > 65535)
-        throw option_error("--connect " + text + ": HOST:PORT was expected, with a port of 1 to 65535");
-    return {host, static_cast<std::uint16_t>(std::stoul(port))};
-}
 
 void print_cuts(const pipeline& p) {
     std::printf("%-16s %10zu bytes of payload\n", "input", p.inputs[0].bytes);
@@ -52,11 +40,7 @@ void print_cuts(const pipeline& p) {
 /// Until SIGINT or SIGTERM.
 int serve(const zoo_networks::network& which, const arguments& a) {
     if (a.serve > 65535) throw option_error("--serve: a port of 0 (any free one) to 65535 was expected, found " + std::to_string(a.serve));
-    sigset_t end;
-    sigemptyset(&end);
-    sigaddset(&end, SIGINT);
-    sigaddset(&end, SIGTERM);
-    pthread_sigmask(SIG_BLOCK, &end, nullptr); // before there are threads: all inherit it
+    const processes::interruption end;
     const zoo_networks::loaded_weights weights = which.load(a.weights);
     cloud_options options;
     options.weights_digest = weights.digest;
@@ -65,8 +49,7 @@ int serve(const zoo_networks::network& which, const arguments& a) {
     const cloud_core cloud{net, weights.packed, options, std::make_unique<link::tcp_listener>(static_cast<std::uint16_t>(a.serve), a.bind)};
     std::printf("serving %s for %s, port %u\n", which.name, net.instruction_set, static_cast<unsigned>(cloud.port()));
     std::fflush(stdout);
-    int signal = 0;
-    sigwait(&end, &signal);
+    end.wait();
     const cloud_counters c = cloud.counters();
     std::printf("%llu requests, %llu answered\n", static_cast<unsigned long long>(c.requests), static_cast<unsigned long long>(c.answered));
     return 0;
@@ -75,7 +58,7 @@ int serve(const zoo_networks::network& which, const arguments& a) {
 /// Every picture's results, in order; what cannot be read has an error instead.
 class session_of_pictures {
 public:
-    session_of_pictures(classifier& c, const label_list& l, const arguments& a)
+    session_of_pictures(classifier& c, const pictures::label_list& l, const arguments& a)
         : network{c}, labels{l}, options{a}, recipe{c.recipe(a.offset == "down" ? imaging::crop_offset::rounded_down : imaging::crop_offset::torchvision)} {}
 
     void see_file(const std::string& file) {
@@ -84,8 +67,13 @@ public:
             first = head_of(file);
             if (imaging::kind_of(first) == imaging::file_kind::zip) {
                 const archive pictures{file, imaging::decode_options{}.most_file_bytes};
-                for (std::uint64_t i = 0; i < pictures.size(); ++i)
-                    if (!pictures.is_folder(i)) see(pictures.name(i), [&] { return pictures.bytes(i); });
+                bool any = false;
+                for (std::uint64_t i = 0; i < pictures.size(); ++i) {
+                    if (pictures.is_folder(i)) continue;
+                    any = true;
+                    see(pictures.name(i), [&] { return pictures.bytes(i); });
+                }
+                if (!any) failed(file, file + ": pictures were expected in the archive, found none");
                 return;
             }
         } catch (const image_error& e) {
@@ -129,7 +117,7 @@ private:
     }
 
     classifier& network;
-    const label_list& labels;
+    const pictures::label_list& labels;
     const arguments& options;
     imaging::recipe recipe;
     int seen{}, errors{};
@@ -150,13 +138,13 @@ int run(const arguments& a) {
     if (split != !a.connect.empty()) throw option_error("--split CUT and --connect HOST:PORT belong together; cuts of " + a.model + ": " + names_of_cuts(which.pipeline()));
     if (a.codec != "f32" && !split && a.serve < 0) throw option_error("--codec " + a.codec + " says how cuts travel: it belongs to --split, --serve or --cuts");
     const int cut = split ? cut_named(which, a.split) : -1;
-    const address peer = split ? address_of(a.connect) : address{};
+    const link::host_port peer = split ? link::parse_host_port(a.connect, "--connect") : link::host_port{};
     if (a.weights.empty()) throw option_error("--weights FILE is missing");
     if (a.serve >= 0) return serve(which, a);
     if (a.pictures.empty()) throw option_error("a picture (JPEG, PNG) or a ZIP archive of pictures is missing");
 
     classifier network{which, a.weights, a.codec};
-    const label_list labels{which.meaning, network.classes(), a.labels};
+    const pictures::label_list labels{names_of(which.meaning), network.classes(), a.labels};
     if (split) network.offload(cut, std::make_unique<link::tcp>(peer.host, peer.port), from_seconds(a.deadline_s), from_seconds(a.patience_s));
 
     session_of_pictures all{network, labels, a};
@@ -169,11 +157,7 @@ int run(const arguments& a) {
     if (!a.json.empty()) {
         nlohmann::ordered_json document{{"model", a.model}, {"results", std::move(all.results)}};
         if (split) document["split"] = {{"cut", a.split}, {"codec", a.codec}, {"answered_by", answered}, {"bytes_sent", network.bytes_sent()}};
-        std::ofstream out{a.json};
-        // A file's name may hold any bytes; JSON is UTF-8.
-        out << document.dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) << '\n';
-        out.close();
-        if (!out) throw option_error("--json " + a.json + ": cannot be written");
+        pictures::write_json(a.json, document);
     }
     return all.failures() > 0 ? 1 : 0;
 }
@@ -183,29 +167,20 @@ int run(const arguments& a) {
 int main(int argc, char** argv) {
     arguments a;
     CLI::App app{"Names what is on pictures with a classifier of the zoo; exit status 1: some pictures could not be read, 2: nothing was done"};
-    app.add_option("--model", a.model, "the network (see --list)");
-    app.add_option("--weights", a.weights, "its safetensors file");
+    pictures::add_options(app, a, " (tools/imagenet_labels.py); CIFAR-10's are built in");
     app.add_option("pictures", a.pictures, "JPEG or PNG files, or ZIP archives of them")->type_name("PICTURE|ZIP");
     app.add_option("--split", a.split, "run up to this cut here and the rest at --connect (see --cuts)")->type_name("CUT");
-    app.add_option("--connect", a.connect, "where `classify --serve` runs")->type_name("HOST:PORT");
+    app.add_option("--connect", a.connect, "where `classify --serve` runs; an IPv6 address in brackets")->type_name("HOST:PORT");
     app.add_option("--codec", a.codec, "how a cut's values travel, the same on both sides: 4 bytes each, or 1")->check(CLI::IsMember({"f32", "affine_u8"}))->capture_default_str();
     app.add_option("--serve", a.serve, "serve the tails behind all cuts on this port (0: any free one) until interrupted")->type_name("PORT")->check(CLI::NonNegativeNumber);
     app.add_option("--bind", a.bind, "address to serve on")->capture_default_str();
-    app.add_option("--json", a.json, "write the results here")->type_name("OUT");
-    app.add_option("--labels", a.labels, "one label a line (tools/imagenet_labels.py); CIFAR-10's are built in")->type_name("FILE");
     app.add_option("--top", a.top, "how many classes a picture")->check(CLI::Range(1, 1000))->capture_default_str();
     app.add_option("--crop-offset", a.offset, "where the centre crop begins if the margin is odd: down, or as torchvision")->check(CLI::IsMember({"down", "torchvision"}))->capture_default_str();
-    app.add_option("--most-pixels", a.most_pixels, "larger pictures are refused")->capture_default_str();
     app.add_option("--deadline", a.deadline_s, "seconds a split picture may take before it is finished here")->check(CLI::Range(0.01, 3600.0))->capture_default_str();
     app.add_option("--patience", a.patience_s, "seconds to wait for the other side at the start")->check(CLI::Range(0.0, 3600.0))->capture_default_str();
-    app.add_flag("--list", a.list, "print the networks' names");
     app.add_flag("--cuts", a.cuts, "print the model's cuts");
-    app.add_flag("--quiet", a.quiet, "print errors only");
-    CLI11_PARSE(app, argc, argv);
     try {
-        return run(a);
-    } catch (const error& e) {
-        std::fprintf(stderr, "classify: %s\n", e.what());
-        return 2;
-    }
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& e) { return app.exit(e) == 0 ? 0 : 2; } // CLI11 has a number of its own for each mistake
+    return pictures::exit_status("classify", [&] { return run(a); });
 }

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /// @file describe.cpp
 /// Any network of the zoo as a table, JSON or Graphviz; what would cross behind each layer, against the input's size; and times per stage.
+#include "../pictures/files.hpp"
 #include "close_names.hpp"
 #include "report.hpp"
 
@@ -11,7 +12,6 @@
 
 #include <cstdint>
 #include <cstdio>
-#include <fstream>
 #include <string>
 #include <vector>
 
@@ -73,13 +73,7 @@ void run(const arguments& a) {
     }
     r.stages = sums_of(net, r.layers, r.measured ? &*r.measured : nullptr);
 
-    if (!a.json.empty()) {
-        std::ofstream out{a.json};
-        // A file's name may hold any bytes; JSON is UTF-8.
-        out << json_of(r).dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) << '\n';
-        out.close();
-        if (!out) throw option_error("--json " + a.json + ": cannot be written");
-    }
+    if (!a.json.empty()) pictures::write_json(a.json, json_of(r));
     const std::string text = a.format == "json" ? splitdsl::graph::writing::json(r.graph)
                            : a.format == "dot"  ? splitdsl::graph::writing::dot(r.graph)
                                                 : splitdsl::graph::writing::table(r.graph) + split_table(r) + stages_text(r);
@@ -103,7 +97,9 @@ int main(int argc, char** argv) {
     app.add_option("--seed", a.seed, "of the random weights")->capture_default_str();
     app.add_option("--json", a.json, "write everything here as one JSON document")->type_name("FILE");
     app.add_flag("--list", a.list, "print the networks and exit");
-    CLI11_PARSE(app, argc, argv);
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& e) { return app.exit(e) == 0 ? 0 : 2; } // CLI11 has a number of its own for each mistake
     try {
         run(a);
     } catch (const splitdsl::error& e) {

@@ -3,6 +3,7 @@
 /// @file detect.cpp
 /// Finds what is on pictures with any detector of the zoo, and draws boxes around it.
 #include "../pictures/canvas.hpp"
+#include "../pictures/command_line.hpp"
 #include "../pictures/files.hpp"
 #include "../pictures/labels.hpp"
 #include "detector.hpp"
@@ -24,12 +25,9 @@ using splitdsl::detect::detection;
 
 namespace {
 
-struct arguments {
-    std::string model, weights, json, out, labels;
-    std::vector<std::string> pictures;
+struct arguments : picture_arguments {
+    std::string out;
     float threshold{0.5F};
-    std::size_t most_pixels{splitdsl::imaging::decode_options{}.most_pixels};
-    bool list{}, quiet{};
 };
 
 /// The surest on top; a label above its box, or inside where there is no room above.
@@ -54,10 +52,9 @@ int run(const arguments& a) {
         std::printf("%s\n", names_present(detector_names).c_str());
         return 0;
     }
-    require_present(a.model, detector_names, "detector");
-    if (a.weights.empty()) throw splitdsl::option_error("--weights FILE is missing");
-    if (a.pictures.empty()) throw splitdsl::option_error("a picture (JPEG, PNG) is missing");
-    const label_list labels{coco_classes, a.labels};
+    require_complete(a, detector_names, "detector");
+    if (std::isnan(a.threshold)) throw splitdsl::option_error("--threshold: expected 0 to 1, found nan");
+    const label_list labels{coco_classes, coco_classes.size(), a.labels};
     const drawings targets{"--out", a.out, a.pictures};
     detector network{a.model, a.weights};
 
@@ -88,21 +85,12 @@ int run(const arguments& a) {
 int main(int argc, char** argv) {
     arguments a;
     CLI::App app{"Finds what is on pictures with a detector of the zoo; exit status 1: some pictures could not be read or written, 2: nothing was done"};
-    app.add_option("--model", a.model, "the network (see --list)");
-    app.add_option("--weights", a.weights, "its safetensors file");
+    add_options(app, a, ", the background's first; COCO's 91 are built in");
     app.add_option("pictures", a.pictures, "JPEG or PNG files")->type_name("PICTURE");
     app.add_option("--threshold", a.threshold, "less sure detections are left out")->check(CLI::Range(0.0, 1.0))->capture_default_str();
     app.add_option("--out", a.out, "the picture with its boxes goes here; for several pictures a folder")->type_name("PNG");
-    app.add_option("--json", a.json, "write the results here")->type_name("FILE");
-    app.add_option("--labels", a.labels, "one label a line, the background's first; COCO's 91 are built in")->type_name("FILE");
-    app.add_option("--most-pixels", a.most_pixels, "larger pictures are refused")->capture_default_str();
-    app.add_flag("--list", a.list, "print the networks' names");
-    app.add_flag("--quiet", a.quiet, "print errors only");
-    CLI11_PARSE(app, argc, argv);
     try {
-        return run(a);
-    } catch (const splitdsl::error& e) {
-        std::fprintf(stderr, "detect: %s\n", e.what());
-        return 2;
-    }
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& e) { return app.exit(e) == 0 ? 0 : 2; } // CLI11 has a number of its own for each mistake
+    return exit_status("detect", [&] { return run(a); });
 }

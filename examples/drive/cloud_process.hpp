@@ -4,22 +4,19 @@
 /// The cloud as a process of its own: serving it, and starting, killing and restarting it from the drive.
 #pragma once
 
+#include "../processes/serving_process.hpp"
 #include "driver_pipeline.hpp"
 #include "jpeg.hpp"
 #include "scenario.hpp"
 
-#include <splitdsl/error.hpp>
 #include <splitdsl/link/tcp_listener.hpp>
 #include <splitdsl/runtime/cloud.hpp>
 #include <splitdsl/runtime/parallel.hpp>
 
-#include <csignal>
 #include <cstdio>
+#include <optional>
 #include <string>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 #include <thread>
-#include <unistd.h>
 
 namespace drive {
 
@@ -38,53 +35,24 @@ inline int serve(const scenario& s, std::uint16_t port, const std::string& bind)
     for (;;) std::this_thread::sleep_for(std::chrono::hours{1});
 }
 
-/// A running cloud process.
+/// A cloud that can be killed and started again.
 class cloud_process {
 public:
     cloud_process(std::string program_, std::string scenario_file) : program(std::move(program_)), file(std::move(scenario_file)) { start(); }
-    cloud_process(const cloud_process&) = delete;
-    cloud_process& operator=(const cloud_process&) = delete;
-    ~cloud_process() { kill(); }
 
     std::uint16_t port() const { return bound; }
     /// kill -9.
-    void kill() {
-        if (pid <= 0) return;
-        ::kill(pid, SIGKILL);
-        ::waitpid(pid, nullptr, 0);
-        pid = -1;
-    }
+    void kill() { running.reset(); }
     /// Starts it (again), on the port it had. Waits until it is ready.
     void start() {
-        int pipe_ends[2];
-        if (::pipe(pipe_ends) != 0) throw splitdsl::link_error("cloud process: a pipe was expected");
-        const std::string port_text = std::to_string(bound);
-        pid = ::fork();
-        if (pid < 0) throw splitdsl::link_error("cloud process: a new process was expected");
-        if (pid == 0) {
-            ::prctl(PR_SET_PDEATHSIG, SIGKILL);     // a cloud must not outlive the drive that started it
-            ::dup2(pipe_ends[1], 1);
-            ::close(pipe_ends[0]);
-            ::close(pipe_ends[1]);
-            ::execl(program.c_str(), program.c_str(), "--serve", port_text.c_str(), "--scenario", file.c_str(), static_cast<char*>(nullptr));
-            ::_exit(127);
-        }
-        ::close(pipe_ends[1]);
-        std::FILE* from = ::fdopen(pipe_ends[0], "r");
-        unsigned number = 0;
-        const bool told = from && std::fscanf(from, "port %u", &number) == 1;
-        if (from) std::fclose(from);
-        if (!told || number == 0 || number > 65535) {
-            kill();
-            throw splitdsl::link_error("cloud process: " + program + " --serve was expected to print its port");
-        }
-        bound = static_cast<std::uint16_t>(number);
+        running.emplace(std::vector<std::string>{program, "--serve", std::to_string(bound), "--scenario", file});
+        bound = running->port();
     }
 
 private:
     std::string program, file;
-    pid_t pid{-1};
     std::uint16_t bound{};
+    std::optional<processes::serving_process> running;
 };
 
 } // namespace drive

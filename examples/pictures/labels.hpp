@@ -1,7 +1,8 @@
 // SPDX-FileCopyrightText: The splitdsl authors
 // SPDX-License-Identifier: BSD-3-Clause
 /// @file labels.hpp
-/// What the classes of COCO (91, with numbers that stand for nothing) and Pascal VOC (21) are called, or what a file says. Class 0 is the background.
+/// What classes are called: those of COCO (91, with numbers that stand for nothing) and Pascal VOC (21), whose first is the background, of CIFAR-10 (10),
+/// or what a file says, one label a line.
 #pragma once
 
 #include <splitdsl/error.hpp>
@@ -11,6 +12,7 @@
 #include <fstream>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace pictures {
@@ -26,14 +28,18 @@ static_assert(coco_classes.size() == 91);
 inline constexpr std::array voc_classes{"background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog", "horse",
                                         "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor"};
 static_assert(voc_classes.size() == 21);
+inline constexpr std::array cifar10_classes{"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"};
+/// Number of the background where the classes are counted without it.
+inline constexpr int background_class = -1;
 
 class label_list {
 public:
-    /// Throws `option_error` unless `file` has as many lines as there are classes; without a file, what is built in.
-    label_list(std::span<const char* const> built_in, const std::string& file) : names(built_in.begin(), built_in.end()) {
-        if (file.empty()) return;
-        const std::size_t classes = names.size();
-        names.clear();
+    /// What is built in (nothing: numbers only), or a file's lines; throws `option_error` unless there is one for each of the classes.
+    label_list(std::span<const char* const> built_in, std::size_t classes, const std::string& file) {
+        if (file.empty()) {
+            names.assign(built_in.begin(), built_in.end());
+            return;
+        }
         std::ifstream stream{file};
         if (!stream) throw splitdsl::option_error("--labels " + file + ": cannot be read");
         for (std::string line; names.size() <= classes && std::getline(stream, line);) {
@@ -41,11 +47,13 @@ public:
             if (line.size() > 1000) throw splitdsl::option_error("--labels " + file + ": line " + std::to_string(names.size() + 1) + " is longer than a label");
             names.push_back(line);
         }
+        const bool with_background = !built_in.empty() && std::string_view{built_in.front()} == "background";
         if (names.size() != classes)
-            throw splitdsl::option_error("--labels " + file + ": " + std::to_string(classes) + " lines were expected, one a class and the background first, found "
-                                         + (names.size() > classes ? "more" : std::to_string(names.size())));
+            throw splitdsl::option_error("--labels " + file + ": " + std::to_string(classes) + " lines were expected, one a class" + (with_background ? " and the background first" : "")
+                                         + ", found " + (names.size() > classes ? "more" : std::to_string(names.size())));
     }
     std::string operator[](int index) const {
+        if (index == background_class) return "background";
         const auto i = static_cast<std::size_t>(index);
         return i < names.size() && !names[i].empty() ? names[i] : "class " + std::to_string(index);
     }

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /// @file relay.cpp
 /// splitdsl-relay: a bad link on purpose, between an edge and a cloud that speak TCP.
+#include <splitdsl/link/host_port.hpp>
 #include <splitdsl/link/relay.hpp>
 #include <splitdsl/radio/ble_options.hpp>
 
@@ -43,21 +44,6 @@ struct settings {
 
 splitdsl::link::fault blackout(const std::string& text) { return splitdsl::link::parse_fault("stall:" + text); }
 
-/// "host:port" or "[address]:port".
-std::pair<std::string, std::uint16_t> host_and_port(const std::string& text) {
-    const auto colon = text.rfind(':');
-    unsigned port = 0;
-    if (colon != std::string::npos) {
-        const char* end = text.data() + text.size();
-        const auto [last, code] = std::from_chars(text.data() + colon + 1, end, port);
-        if (code != std::errc{} || last != end || port > 65535) port = 0;
-    }
-    if (port == 0 || colon == 0) throw splitdsl::option_error("--to: expected host:port, found \"" + text + "\"");
-    std::string host = text.substr(0, colon);
-    if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
-    return {host, static_cast<std::uint16_t>(port)};
-}
-
 /// Whether a connection to `host` reaches a port bound to `bind`, as far as the names tell.
 bool leads_here(const std::string& host, const std::string& bind) {
     const auto this_machine = [](const std::string& h) { return h == "localhost" || h == "::1" || h.starts_with("127."); };
@@ -65,11 +51,11 @@ bool leads_here(const std::string& host, const std::string& bind) {
     return host == bind || (this_machine(host) && (any || this_machine(bind)));
 }
 
-void require_valid(const settings& s, const std::pair<std::string, std::uint16_t>& to) {
+void require_valid(const settings& s, const splitdsl::link::host_port& to) {
     const auto refuse = [](const std::string& text) { throw splitdsl::option_error(text); };
     if (s.buffer < 1024 || s.buffer > (1 << 30)) refuse("--buffer: expected 1024 to 1073741824 bytes, found " + std::to_string(s.buffer));
     if (!(s.seconds >= 0 && s.seconds <= 1e9)) refuse("--seconds: expected 0 to 1e9, found " + std::to_string(s.seconds));
-    if (to.second == s.listen_port && leads_here(to.first, s.bind))
+    if (to.port == s.listen_port && leads_here(to.host, s.bind))
         refuse("--to: expected another port than the relay's own, found " + s.target + " for both");
     // Opened now already, so that nobody learns at the end of a long run that its report has nowhere to go.
     if (!s.json.empty() && !std::ofstream{s.json, std::ios::app}) refuse("--json: expected a writable path, found " + s.json);
@@ -78,8 +64,10 @@ void require_valid(const settings& s, const std::pair<std::string, std::uint16_t
 splitdsl::link::relay_options to_options(const settings& s) {
     using namespace splitdsl;
     link::relay_options o;
-    std::tie(o.host, o.port) = host_and_port(s.target);
-    require_valid(s, {o.host, o.port});
+    const link::host_port to = link::parse_host_port(s.target, "--to");
+    require_valid(s, to);
+    o.host = to.host;
+    o.port = to.port;
     o.bind = s.bind;
     o.listen_port = s.listen_port;
     o.up = {.rate = kilobits_per_second(s.rate_up_kbps),
@@ -140,7 +128,7 @@ int run(const settings& s) {
         if (std::rename(part.c_str(), s.port_file.c_str()) != 0)
             throw splitdsl::option_error("--port-file: expected a writable path, found " + s.port_file);
     }
-    if (!s.quiet) std::cout << "listening on " << s.bind << ":" << r.port() << ", to " << s.target << std::endl;
+    if (!s.quiet) std::cout << "listening on " << to_text(splitdsl::link::host_port{s.bind, r.port()}) << ", to " << s.target << std::endl;
 
     std::signal(SIGINT, on_stop);
     std::signal(SIGTERM, on_stop);
@@ -163,7 +151,7 @@ int main(int argc, char** argv) {
     settings s;
     CLI::App app{
         "A bad link on purpose: relays TCP and slows, delays, stalls, corrupts or resets it. Times are in seconds since the start."};
-    app.add_option("--to", s.target, "Where it leads, host:port")->required();
+    app.add_option("--to", s.target, "Where it leads; an IPv6 address in brackets")->type_name("HOST:PORT")->required();
     app.add_option("--listen", s.listen_port, "Port to listen on; 0 lets the system choose")->capture_default_str();
     app.add_option("--bind", s.bind, "Address to listen on")->capture_default_str();
     app.add_option("--rate-up", s.rate_up_kbps, "Uplink rate in kbit/s; 0 is unlimited")->capture_default_str();

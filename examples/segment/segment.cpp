@@ -3,6 +3,7 @@
 /// @file segment.cpp
 /// Tells which pixels of pictures belong to which class with any segmentation network of the zoo, and colours them.
 #include "../pictures/canvas.hpp"
+#include "../pictures/command_line.hpp"
 #include "../pictures/files.hpp"
 #include "../pictures/labels.hpp"
 #include "segmenter.hpp"
@@ -25,11 +26,8 @@ using splitdsl::imaging::picture;
 
 namespace {
 
-struct arguments {
-    std::string model, weights, json, out, mask, labels;
-    std::vector<std::string> pictures;
-    std::size_t most_pixels{splitdsl::imaging::decode_options{}.most_pixels};
-    bool list{}, quiet{};
+struct arguments : picture_arguments {
+    std::string out, mask;
 };
 
 struct share { int label; std::size_t pixels; };
@@ -76,10 +74,8 @@ int run(const arguments& a) {
         std::printf("%s\n", names_present(segmenter_names).c_str());
         return 0;
     }
-    require_present(a.model, segmenter_names, "segmentation network");
-    if (a.weights.empty()) throw splitdsl::option_error("--weights FILE is missing");
-    if (a.pictures.empty()) throw splitdsl::option_error("a picture (JPEG, PNG) is missing");
-    const label_list labels{voc_classes, a.labels};
+    require_complete(a, segmenter_names, "segmentation network");
+    const label_list labels{voc_classes, voc_classes.size(), a.labels};
     const drawings targets{"--out", a.out, a.pictures}, masks{"--mask", a.mask, a.pictures};
     for (std::size_t i = 0; targets.wanted() && masks.wanted() && i < a.pictures.size(); ++i)
         if (targets[i] == masks[i]) throw splitdsl::option_error("--mask " + a.mask + ": --out writes to " + masks[i].string() + " as well");
@@ -111,21 +107,12 @@ int run(const arguments& a) {
 int main(int argc, char** argv) {
     arguments a;
     CLI::App app{"Tells which pixels of pictures belong to which class with a segmentation network of the zoo; exit status 1: some pictures could not be read or written, 2: nothing was done"};
-    app.add_option("--model", a.model, "the network (see --list)");
-    app.add_option("--weights", a.weights, "its safetensors file");
+    add_options(app, a, ", the background's first; Pascal VOC's 21 are built in");
     app.add_option("pictures", a.pictures, "JPEG or PNG files")->type_name("PICTURE");
     app.add_option("--out", a.out, "the picture with its classes in colours goes here; for several pictures a folder")->type_name("PNG");
     app.add_option("--mask", a.mask, "the number of each pixel's class as a grey value goes here; for several pictures a folder")->type_name("PNG");
-    app.add_option("--json", a.json, "write the results here")->type_name("FILE");
-    app.add_option("--labels", a.labels, "one label a line, the background's first; Pascal VOC's 21 are built in")->type_name("FILE");
-    app.add_option("--most-pixels", a.most_pixels, "larger pictures are refused")->capture_default_str();
-    app.add_flag("--list", a.list, "print the networks' names");
-    app.add_flag("--quiet", a.quiet, "print errors only");
-    CLI11_PARSE(app, argc, argv);
     try {
-        return run(a);
-    } catch (const splitdsl::error& e) {
-        std::fprintf(stderr, "segment: %s\n", e.what());
-        return 2;
-    }
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& e) { return app.exit(e) == 0 ? 0 : 2; } // CLI11 has a number of its own for each mistake
+    return exit_status("segment", [&] { return run(a); });
 }

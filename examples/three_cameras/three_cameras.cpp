@@ -8,6 +8,7 @@
 #include "../drive/scenario.hpp"
 
 #include <splitdsl/energy/device_profile.hpp>
+#include <splitdsl/link/host_port.hpp>
 #include <splitdsl/link/relay.hpp>
 #include <splitdsl/policy/sage.hpp>
 #include <splitdsl/radio/cellular.hpp>
@@ -141,11 +142,8 @@ int run(const arguments& a) {
         drive_live(a, weights, "127.0.0.1", cloud.port(), r);
         r.cloud = cloud.stop();
     } else {
-        const std::size_t colon = a.connect.rfind(':');
-        const std::string digits = colon == std::string::npos ? "" : a.connect.substr(colon + 1);
-        const bool fine = colon != 0 && !digits.empty() && digits.size() <= 5 && digits.find_first_not_of("0123456789") == std::string::npos;
-        if (!fine || std::stoul(digits) == 0 || std::stoul(digits) > 65535) throw option_error("--connect " + a.connect + ": HOST:PORT was expected, with a port of 1 to 65535");
-        drive_live(a, weights, a.connect.substr(0, colon), static_cast<std::uint16_t>(std::stoul(digits)), r);
+        const link::host_port peer = link::parse_host_port(a.connect, "--connect");
+        drive_live(a, weights, peer.host, peer.port, r);
     }
     compare(weights, r);
     print(r);
@@ -176,7 +174,7 @@ int main(int argc, char** argv) {
     app.add_option("--profiles", a.profiles, "table of devices")->capture_default_str();
     app.add_flag("--serial", a.serial, "one thread for the edge: the heads run one after another");
     app.add_option("--json", a.json_file, "write the report here")->type_name("FILE");
-    app.add_option("--connect", a.connect, "a cloud that runs already (--serve, with the same seed) instead of one of its own")->type_name("HOST:PORT");
+    app.add_option("--connect", a.connect, "a cloud that runs already (--serve, with the same seed) instead of one of its own; an IPv6 address in brackets")->type_name("HOST:PORT");
     app.add_option("--serve", a.serve_port, "be the cloud on this port (0: any free one) until interrupted")->type_name("PORT")->check(CLI::Range(0, 65535));
     app.add_option("--bind", a.bind, "with --serve: the address to listen on (the link is not encrypted)")->capture_default_str();
     CLI11_PARSE(app, argc, argv);

@@ -134,7 +134,7 @@ inline planar upsample(const planar& in, int out_h, int out_w, bool bilinear, bo
         return static_cast<float>(from) / static_cast<float>(to);
     };
     const float rh = ratio(in.height, out_h), rw = ratio(in.width, out_w);
-    const auto source = [&](float scale, int at) { return align_corners ? scale * static_cast<float>(at) : std::max(0.0F, scale * (static_cast<float>(at) + 0.5F) - 0.5F); };
+    const auto source = [&](float scale, int at) { return align_corners ? static_cast<double>(scale) * at : std::max(0.0, static_cast<double>(scale) * (at + 0.5) - 0.5); };
     for (int c = 0; c < in.channels; ++c)
         for (int y = 0; y < out_h; ++y)
             for (int x = 0; x < out_w; ++x) {
@@ -142,10 +142,10 @@ inline planar upsample(const planar& in, int out_h, int out_w, bool bilinear, bo
                     out.at(c, y, x) = in.at(c, std::min(static_cast<int>(static_cast<float>(y) * rh), in.height - 1), std::min(static_cast<int>(static_cast<float>(x) * rw), in.width - 1));
                     continue;
                 }
-                const float sy = source(rh, y), sx = source(rw, x);
+                const double sy = source(rh, y), sx = source(rw, x);
                 const int y0 = std::min(static_cast<int>(sy), in.height - 1), x0 = std::min(static_cast<int>(sx), in.width - 1);
                 const int y1 = std::min(y0 + 1, in.height - 1), x1 = std::min(x0 + 1, in.width - 1);
-                const double fy = static_cast<double>(sy) - y0, fx = static_cast<double>(sx) - x0;
+                const double fy = sy - y0, fx = sx - x0;
                 out.at(c, y, x) = static_cast<float>((1 - fy) * ((1 - fx) * static_cast<double>(in.at(c, y0, x0)) + fx * static_cast<double>(in.at(c, y0, x1))) +
                                                      fy * ((1 - fx) * static_cast<double>(in.at(c, y1, x0)) + fx * static_cast<double>(in.at(c, y1, x1))));
             }

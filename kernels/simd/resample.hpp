@@ -24,20 +24,21 @@ struct neighbours {
     float share = 0;
 };
 
-/// PyTorch's positions, in its precision and order of operations.
+/// PyTorch's positions: the scale in float; bilinear positions in double, the nearest neighbour's in float.
 SPLITDSL_INLINE neighbours neighbours_of(int position, int in, int out, bool bilinear, bool align_corners) {
     neighbours n;
-    float at;
-    if (bilinear && align_corners) {
-        at = out > 1 ? static_cast<float>(in - 1) / static_cast<float>(out - 1) * static_cast<float>(position) : 0.0F;
-    } else {
-        const float scale = static_cast<float>(in) / static_cast<float>(out);
-        at = bilinear ? scale * (static_cast<float>(position) + 0.5F) - 0.5F : static_cast<float>(position) * scale;
-        at = at < 0 ? 0 : at;
+    const float scale = !(bilinear && align_corners) ? static_cast<float>(in) / static_cast<float>(out)
+                        : out > 1                    ? static_cast<float>(in - 1) / static_cast<float>(out - 1)
+                                                     : 0.0F;
+    if (!bilinear) {
+        n.low = n.high = smaller(static_cast<int>(static_cast<float>(position) * scale), in - 1);
+        return n;
     }
+    double at = align_corners ? static_cast<double>(scale) * position : static_cast<double>(scale) * (position + 0.5) - 0.5;
+    at = at < 0 ? 0 : at;
     n.low = smaller(static_cast<int>(at), in - 1);
     n.high = smaller(n.low + 1, in - 1);
-    n.share = bilinear ? at - static_cast<float>(n.low) : 0.0F;
+    n.share = static_cast<float>(at - n.low);
     return n;
 }
 

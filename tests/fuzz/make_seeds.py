@@ -6,6 +6,7 @@ import json
 import pathlib
 import struct
 import sys
+import zlib
 
 
 def crc32c(data):
@@ -45,7 +46,59 @@ def tensor(dtype, shape, begin, end):
     return {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}
 
 
+def png(width, height, depth, colour, interlaced, raw, before=b""):
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, interlaced))
+    return b"\x89PNG\r\n\x1a\n" + head + before + chunk(b"IDAT", zlib.compress(raw)) + chunk(b"IEND", b"")
+
+
+def jpeg(components, adobe=-1, progressive=False, restart=0):
+    """24 x 16 pixels of one colour: each block is 128, except the first, which sets a component to 64 more."""
+    def segment(kind, body):
+        return bytes([0xFF, kind]) + struct.pack(">H", len(body) + 2) + body
+    names = range(1, components + 1)
+    out = b"\xff\xd8" + (segment(0xEE, b"Adobe\0d\0\0\0\0" + bytes([adobe])) if adobe >= 0 else b"")
+    out += segment(0xDB, b"\0" + b"\x08" * 64) + (segment(0xDD, struct.pack(">H", restart)) if restart else b"")
+    out += segment(0xC2 if progressive else 0xC0, struct.pack(">BHHB", 8, 16, 24, components) + b"".join(bytes([n, 0x11, 0]) for n in names))
+    out += segment(0xC4, b"\0" + bytes([1, 1] + [0] * 14) + bytes([0, 7])) + segment(0xC4, b"\x10" + bytes([1] + [0] * 15) + b"\0")
+    out += segment(0xDA, bytes([components]) + b"".join(bytes([n, 0]) for n in names) + bytes([0, 0 if progressive else 63, 0]))
+    each = "" if progressive else "0"
+    blocks = [("101000000" + each) * components] + [("0" + each) * components] * 5
+    parts = ["".join(blocks[i:i + (restart or 6)]) for i in range(0, 6, restart or 6)]
+    for i, bits in enumerate(parts):
+        bits += "1" * (-len(bits) % 8)
+        out += int(bits, 2).to_bytes(len(bits) // 8, "big") + bytes([0xFF, 0xD9 if i + 1 == len(parts) else 0xD0 + i % 8])
+    return out
+
+
+def steps(how, ladder, packet, *more):
+    """How levels are written, which ladder, how large packets are; then steps of a kind each (tests/fuzz/pool_packets_fuzz.cpp)."""
+    return bytes([how, ladder, packet]) + b"".join(bytes(m) for m in more)
+
+
+def sent(frame, count):
+    return [(3, frame, i) for i in range(count)]
+
+
 SEEDS = {
+    "pictures_fuzz": {
+        "grey_jpeg": bytes([0, 4, 6]) + jpeg(1),
+        "colour_jpeg": bytes([0, 30, 2]) + jpeg(3, adobe=1, restart=2),
+        "ycck_jpeg": bytes([0, 9, 9]) + jpeg(4, adobe=2),
+        "progressive_jpeg": bytes([4, 9, 9]) + jpeg(3, progressive=True),
+        "grey_png": bytes([10, 1, 8]) + png(3, 2, 8, 0, 0, b"\0abc\1def"),
+        "palette_png": bytes([10, 8, 8]) + png(5, 1, 2, 3, 0, b"\0\x1b\x40", struct.pack(">I", 12) + b"PLTE" + b"abcdefghijkl" + struct.pack(">I", zlib.crc32(b"PLTEabcdefghijkl"))),
+        "interlaced_png": bytes([10, 8, 8]) + png(2, 2, 16, 6, 1, b"\0" + b"abcdefgh" + b"\0" + b"ijklmnop" + b"\0" + b"0123456789abcdef"),
+        "changed": bytes([15, 20, 20, 15]) + bytes([40, 0, 9, 60, 0, 255]),
+    },
+    "pool_packets_fuzz": {
+        "whole_frame": steps(3, 0, 11, *sent(0, 12), (5,), *sent(1, 12), (5,)),
+        "shuffled": steps(7, 1, 20, *sent(2, 9)[::-1], (5,), *sent(1, 3), (5,)),
+        "tampered": steps(2, 2, 4, *sent(0, 4), (2, 0, 1, 9, 4), (5,), (6, 0), *sent(0, 9), (5,)),
+        "chunks": steps(1, 0, 0, (1, 9, 64, 0, 6), bytes([1, 2, 0, 0, 0, 60]), (0,), (5,)),
+        "level": steps(0, 3, 0, (7, 1, 9), struct.pack("<Bf", 0, 0.5), bytes([7, 1, 2, 3]), (7, 2, 4), bytes([0, 1, 2, 3])),
+    },
     "frame_fuzz": {
         "cloud": bytes([0, 8]) + frame(0, handshake()) + frame(2, bytes(96)) + frame(9) + frame(11),
         "cloud_input": bytes([1, 6]) + frame(2, bytes(200), cut=255) + frame(5, bytes(100)) + frame(7),

@@ -212,13 +212,23 @@ def pictures(describe):
     done("sizes of pictures" + ("" if Image else " (without PIL to compare with)"))
 
 
-def claims(describe):
+def claims(describe, networks):
     """EDGE-02: a classic network's first layers send more than its input; late layers of a mobile one send much less."""
     document = describe.document("mobilenet_v2")
     rows = [l["split"]["bytes"] for l in document["layers"] if l["split"]]
     check(max(r["u8"] for r in rows) > 5 * document["input"]["raw"], "early layers send more than the input")
     cut = {l["cut"]: l["split"]["bytes"]["u8"] for l in document["layers"] if l.get("cut")}
     check(cut["block12"] == 14 * 14 * 96 + 8 and cut["block15"] == 7 * 7 * 160 + 8 and document["input"]["raw"] / cut["block12"] > 7.9, "MobileNetV2's late blocks send an eighth of the raw input")
+    check(cut["block6"] == 14 * 14 * 64 + 8 and cut["block13"] == 7 * 7 * 160 + 8, "the two layers that the paper names")
+    if "inception_v4" in networks:
+        document = describe.document("inception_v4")
+        rows = [l for l in document["layers"] if l["split"] and l["split"]["in_table"]]
+        raw, last = document["input"]["raw"], rows[-1]
+        check(raw == 3 * 299 * 299 and last["word"] == "global_pool" and last["split"]["bytes"] == {"f32": 4 * 1536, "u8": 1536 + 8}, f"InceptionV4 ends with its pooling: {last}")
+        check(all(l["split"]["bytes"]["f32"] > raw for l in rows[:-1]), "InceptionV4 unquantised: no layer before the last pooling sends less than the raw input")
+        early = [l for l in rows if l["macs_so_far"] < 0.925 * document["macs"]]
+        check(len(early) > 100 and all(l["split"]["bytes"]["u8"] > raw for l in early), "InceptionV4 in bytes: not in the first 92.5 % of the MACs either")
+        check(min(l["split"]["bytes"]["u8"] for l in rows[:-1]) == 8 * 8 * 1536 + 8, "InceptionV4 in bytes: 98,312 at least")
     done("published shapes")
 
 
@@ -247,12 +257,13 @@ def main():
     options = parser.parse_args()
     describe = Describe(options.program, options.plant)
     refusals(describe)
-    for name in names(describe):
+    networks = names(describe)
+    for name in networks:
         graph = formats(describe, name)
         sums(describe, name, graph, describe.document(name))
     done("every network's sums")
     pictures(describe)
-    claims(describe)
+    claims(describe, networks)
     times(describe)
     print(f"{len(problems)} problems")
     return 1 if problems else 0

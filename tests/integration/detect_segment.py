@@ -236,6 +236,10 @@ def refusals(options):
             refuses(program, f"{which}: a truncated JPEG", [*common, cut], "cut.jpg: damaged JPEG file", code=1)
             refuses(program, f"{which}: a text file", [*common, text], "text.png: neither JPEG nor PNG", code=1)
             refuses(program, f"{which}: too many pixels", [*common, "--most-pixels", "1000", file], f"shot.png: {WIDTH} x {HEIGHT} pixels are more than the 1000 allowed", code=1)
+            got, _, said = run(program, *common, "--most-pixels", "-1", file)
+            check(got == 2 and "--most-pixels" in said, f"{which}: a limit below one: status {got}: {said.strip()[:300]}")
+            got, _, said = run(program, *common, "--colour", "red", file)
+            check(got == 2 and "--colour" in said, f"{which}: an option that is none: status {got}: {said.strip()[:300]}")
             refuses(program, f"{which}: a PNG that cannot be written", [*common, "--out", folder / "no" / "out.png", file], "out.png: cannot be written", code=1)
             refuses(program, f"{which}: a JSON file that cannot be written", [*common, "--json", folder / "no" / "out.json", file], "out.json: cannot be written")
             refuses(program, f"{which}: a drawing over its picture", [*common, "--out", file, file], "would write over the picture")
@@ -248,6 +252,9 @@ def refusals(options):
             check(code == 1 and ["error" in r for r in results] == [True, False, False] and results[1]["width"] == 1 and pixels_of(folder / which / "pixel.png")[2].shape == (1, 1, 3)
                   and pixels_of(folder / which / "shot.png")[2].shape == (HEIGHT, WIDTH, 3) and not (folder / which / "cut.png").exists(),
                   f"{which}: a damaged picture, one pixel and a JPEG, drawn into a folder: {said.strip()}")
+        for level in ("nan", "-0.1", "1.5", "high"):
+            got, _, said = run(options.detect, "--model", chosen(options.detect, options, [])[0], "--weights", weights, "--threshold", level, file)
+            check(got == 2 and "--threshold" in said, f"detect: a threshold of {level}: status {got}: {said.strip()[:300]}")
         refuses(options.segment, "segment: mask and drawing in one file", [*common, "--out", folder / "x.png", "--mask", folder / "x.png", file], "--out writes to")
 
 

@@ -90,7 +90,7 @@ def threads(program):
 
 
 def refusals(program):
-    for options, sentence in ((["--blackout", "60"], "ten frames less"), (["--connect", "nowhere"], "HOST:PORT was expected"), (["--radio", "semaphore", "--blackout", "0"], "semaphore"),
+    for options, sentence in ((["--blackout", "60"], "ten frames less"), (["--connect", "nowhere"], "--connect: expected HOST:PORT"), (["--radio", "semaphore", "--blackout", "0"], "semaphore"),
                               (["--device", "abacus", "--blackout", "0"], "abacus"),
                               (["--json", "/no/such/folder/report.json"], "cannot be written"), (["--frames", "3"], "--frames"), (["--serve", "70000"], "--serve")):
         ran = subprocess.run([program, "--frames", "20", *options] if "--frames" not in options else [program, *options], capture_output=True, text=True, timeout=60)

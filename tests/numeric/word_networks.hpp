@@ -62,6 +62,7 @@ SPLITDSL_WORD(global_pool_word, 35, 9, 11, global_pool())
 SPLITDSL_WORD(upsample_nearest, 6, 5, 7, upsample({.factor = 2}))
 SPLITDSL_WORD(upsample_nearest_size, 6, 5, 7, upsample({.size = {11, 9}}))
 SPLITDSL_WORD(upsample_bilinear, 6, 5, 7, upsample({.factor = {2, 3}, .bilinear = true}))
+SPLITDSL_WORD(upsample_bilinear_wide, 2, 3, 1999, upsample({.size = {2, 640}, .bilinear = true}))
 SPLITDSL_WORD(upsample_bilinear_corners, 6, 5, 7, upsample({.size = {13, 12}, .bilinear = true, .align_corners = true}))
 SPLITDSL_WORD(pad_word, 6, 5, 7, pad(padding{1, 2, 3, 0}, -0.5F))
 SPLITDSL_WORD(pad_channels_word, 6, 5, 7, pad_channels(3, 10))
@@ -103,7 +104,7 @@ using all = std::tuple<conv_1x1, conv_1x1_stride, conv_2x2, conv_3x3, conv_3x3_s
                        conv_no_bias, conv_deep, conv_in_tiles_of_2, conv_in_tiles_of_4, conv_depthwise, conv_depthwise_5x5_stride, conv_grouped, conv_multiplied_depthwise, conv_up_2x2, conv_up_3x3, conv_up_4x4,
                        dense_small, dense_large, batch_norm_alone, batch_norm_folded, relu_word, relu6_word, leaky_relu_word, hard_swish_word, hard_sigmoid_word, sigmoid_word,
                        tanh_word, softmax_vector, softmax_image, max_pool_2, max_pool_3_padded, max_pool_ceil, avg_pool_2, avg_pool_padded, avg_pool_not_counting, avg_pool_ceil,
-                       global_pool_word, upsample_nearest, upsample_nearest_size, upsample_bilinear, upsample_bilinear_corners, pad_word, pad_channels_word, pad_channels_even, slice_channels_word, slice_channels_even,
+                       global_pool_word, upsample_nearest, upsample_nearest_size, upsample_bilinear, upsample_bilinear_wide, upsample_bilinear_corners, pad_word, pad_channels_word, pad_channels_even, slice_channels_word, slice_channels_even,
                        l2_normalise_word, l2_normalise_zeros, radix_softmax_word, radix_softmax_groups, radix_softmax_odd, gdn_word, gdn_squares, igdn_word, igdn_squares, subsample_word, flatten_word,
                        residual_word, projection_word, concat_word, multiply_word, multiply_same_shape, add_unfused, repeat_word, tap_word, quantise_u8, quantise_u16,
                        quantise_f16, normalise_u8, normalise_hwc>;

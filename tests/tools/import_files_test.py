@@ -175,6 +175,9 @@ def hostile_graphs():
     refused(model([node("Relu", [], ["y"], "bare")], [PICTURE], [ANSWER]), "Relu: bare")
     refused(model([node("Relu", ["x", "x", "x"], ["y"], "rich")], [PICTURE], [ANSWER]), "Relu: rich")
     refused(model([node("Conv", ["x", ""], ["y"], "bare")], [PICTURE], [ANSWER]), "Conv: bare")
+    for operands in ([], [""], ["x", "x"]):
+        refused(model([node("Shape", operands, ["s"], "size"), node("Add", ["x", "s"], ["y"])], [PICTURE], [ANSWER]), "Shape: size", "expected 1")
+    refused(model([node("Expand", ["o", ""], ["t"], "bare"), node("Add", ["x", "t"], ["y"])], [PICTURE], [ANSWER], [tensor("o", numpy.ones(1, "f4"))]), "Expand: bare", "left out")
     refused(small(extra=field(25, field(1, "f"))), "functions of its own")
     status, said, header, _ = run(model([relu], [value("x", ["n", 3, "h", "w"])], [ANSWER]), "--shape", "x=3,16,24")
     check(status == 0 and ".height = 16, .width = 24" in header, f"open sizes are given with --shape: {said}")

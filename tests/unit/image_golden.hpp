@@ -691,4 +691,23 @@ inline constexpr interpolate_case interpolations[] = {
     {4, 16, 3, 5, true, interpolated_5_antialiased},
 };
 
+/// The weights of that without antialiasing: FNV-1a of the bits of interpolate(identity of from x from, size=(from, to)).
+struct weights_case {
+    int from, to;
+    std::uint64_t fnv1a;
+};
+inline constexpr weights_case weights[] = {
+    {427, 320, 0x733f5fa41c1eb567u},
+    {500, 300, 0x1154ec7ae4458bbdu},
+    {97, 131, 0x72134117d4472516u},
+    {1000, 520, 0x056140b363eebaf0u},
+    {65, 33, 0xfb179ab44ff2217cu},
+    {480, 800, 0x08dc70b26658bfa7u},
+    {299, 300, 0xcde52eef9cf8d77du},
+    {800, 60, 0x95fc75ca2e68ca39u},
+    {17, 224, 0xb3151ff113755597u},
+    {640, 320, 0xaa756c6967ff2325u},
+    {1, 5, 0x17263910e60ca9f8u},
+};
+
 } // namespace splitdsl::golden

@@ -21,11 +21,13 @@ SIZES = [
     ((100, 3), (7, 50)), ((2, 2), (255, 257)), ((97, 131), (224, 224)), ((88, 200), (88, 100)), ((88, 200), (44, 200)), ((720, 1280), (88, 200)),
     ((31, 33), (32, 32)), ((32, 32), (31, 33)), ((1000, 1), (3, 1)), ((299, 299), (298, 300)),
 ]
+# sides whose weights are compared bit by bit: positions in float would be wrong in every one but the last two
+WEIGHT_SIZES = [(427, 320), (500, 300), (97, 131), (1000, 520), (65, 33), (480, 800), (299, 300), (800, 60), (17, 224), (640, 320), (1, 5)]
 FLOAT_SIZES = [((5, 7), (3, 4)), ((3, 4), (6, 9)), ((1, 1), (2, 3)), ((6, 5), (6, 5)), ((2, 9), (7, 2)), ((4, 16), (3, 5))]
 
 
 def pattern(height, width, channels=3):
-    """The same formula stands in image_test.cpp."""
+    """The same formula stands in pictures.hpp."""
     y, x, c = numpy.meshgrid(numpy.arange(height), numpy.arange(width), numpy.arange(channels), indexing="ij")
     return ((x * 37 + y * 101 + c * 53 + x * y * 7 + (x * x + y * y) // 5) & 255).astype(numpy.uint8)
 
@@ -153,6 +155,13 @@ def golden():
             cases.append(f"    {{{h}, {w}, {oh}, {ow}, {str(antialias).lower()}, {name}}},")
     print("struct interpolate_case {\n    int from_height, from_width, to_height, to_width;\n    bool antialias;\n    std::span<const std::uint32_t> values;\n};")
     print("inline constexpr interpolate_case interpolations[] = {\n" + "\n".join(cases) + "\n};\n")
+    print("/// The weights of that without antialiasing: FNV-1a of the bits of interpolate(identity of from x from, size=(from, to)).")
+    print("struct weights_case {\n    int from, to;\n    std::uint64_t fnv1a;\n};")
+    print("inline constexpr weights_case weights[] = {")
+    for n, m in WEIGHT_SIZES:
+        y = torch.nn.functional.interpolate(torch.eye(n)[None, None], size=(n, m), mode="bilinear", align_corners=False)
+        print(f"    {{{n}, {m}, 0x{fnv(y.contiguous().numpy().tobytes()):016x}u}},")
+    print("};\n")
     print("} // namespace splitdsl::golden")
 
 

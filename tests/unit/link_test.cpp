@@ -5,6 +5,7 @@
 #include "stream_ends.hpp"
 
 #include <splitdsl/link/estimator.hpp>
+#include <splitdsl/link/host_port.hpp>
 
 #include <numeric>
 
@@ -40,6 +41,24 @@ TEST_CASE("a TCP link works over IPv6 where the machine has it") {
     auto [client, server] = meet(from, *at);
     CHECK(write_all(*client, pattern(1000, 3)) == 1000);
     CHECK(read_up_to(*server, 1000).bytes == pattern(1000, 3));
+}
+
+TEST_CASE("HOST:PORT is read as it is printed, and what cannot be is refused by name") {
+    using link::host_port, link::parse_host_port;
+    const auto read = [](std::string_view text) { return parse_host_port(text, "--connect"); };
+    CHECK(read("cloud.local:7447") == host_port{"cloud.local", 7447});
+    CHECK(read("127.0.0.1:1") == host_port{"127.0.0.1", 1});
+    CHECK(read("[::1]:65535") == host_port{"::1", 65535});
+    CHECK(read("[fe80::1%eth0]:7447") == host_port{"fe80::1%eth0", 7447});
+    for (const char* same : {"cloud.local:7447", "[2001:db8::1]:80"}) CHECK(to_text(read(same)) == same);
+    for (const char* wrong : {"", ":", ":7447", "host", "host:", "host:0", "host:65536", "host:4294967297", "host:-1", "host:+1", "host:7447x",
+                              "host: 7447", "[]:7447", "[::1]", "[::1]:", "[::1]:0", "[host]:7447", "[[::1]]:7447", "ho[st:7447"}) {
+        CAPTURE(wrong);
+        CHECK(message_of([=] { read(wrong); }).starts_with("--connect: expected "));
+    }
+    for (const char* bare : {"::1:7447", "::1", "2001:db8::1:80", "a:b:1"})
+        CHECK(message_of([=] { read(bare); })
+              == "--connect: expected an IPv6 address in brackets and a port, as in [::1]:7447, found \"" + std::string{bare} + "\"");
 }
 
 TEST_CASE("a TCP link says what is wrong") {

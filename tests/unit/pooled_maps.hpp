@@ -5,12 +5,16 @@
 #pragma once
 
 #include "blobs.hpp"
+#include "catch.hpp"
 
 #include <splitdsl/codec/dynamic_pool_packets.hpp>
 
 #include <cmath>
 #include <utility>
 #include <vector>
+
+constexpr splitdsl::pool_form forms[] = {splitdsl::pool_form::means, splitdsl::pool_form::lifted};
+constexpr splitdsl::pool_coding codings[] = {splitdsl::pool_coding::packed, splitdsl::pool_coding::rice};
 
 /// Features like those behind a ReLU: smooth, many zeros. `zeros` is what is taken off before the ReLU.
 inline std::vector<float> features(numbers& n, const splitdsl::pool_shape& s, float zeros = 0.6f) {
@@ -54,4 +58,11 @@ inline double mean_over(const float* map, int width, const tile& t) {
     for (int y = t.top; y < t.bottom; ++y)
         for (int x = t.left; x < t.right; ++x) sum += static_cast<double>(map[y * width + x]);
     return sum / ((t.bottom - t.top) * (t.right - t.left));
+}
+
+/// Every level from the encoder to the decoder.
+inline void take_all(splitdsl::dynamic_pool_encoder& from, splitdsl::dynamic_pool_decoder& to) {
+    to.start();
+    for (int l = 0; l < from.ladder().levels; ++l) REQUIRE(to.take(l, from.encode(l)) == splitdsl::level_fault::none);
+    REQUIRE(to.whole_levels() == from.ladder().levels);
 }

@@ -8,8 +8,11 @@
 #include <splitdsl/image/picture.hpp>
 
 #include <cstddef>
+#include <cstdint>
+#include <new>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace splitdsl::imaging {
 
@@ -27,10 +30,18 @@ namespace detail {
 /// Also keeps products of sides and channels far from overflow.
 inline extent allowed_size(long long height, long long width, const decode_options& options) {
     if (height < 1 || width < 1) refuse(options, "the file says " + std::to_string(width) + " x " + std::to_string(height) + " pixels; at least 1 x 1 is needed");
-    if (height > picture::longest_side || width > picture::longest_side || static_cast<std::size_t>(height * width) > options.most_pixels)
-        refuse(options, std::to_string(width) + " x " + std::to_string(height) + " pixels are more than the " + std::to_string(options.most_pixels)
-                            + " allowed (decode_options::most_pixels) or longer than " + std::to_string(picture::longest_side) + " on a side");
+    const std::string found = std::to_string(width) + " x " + std::to_string(height) + " pixels";
+    if (height > picture::longest_side || width > picture::longest_side) refuse(options, found + " are more than " + std::to_string(picture::longest_side) + " on a side");
+    if (static_cast<std::size_t>(height * width) > options.most_pixels)
+        refuse(options, found + " are more than the " + std::to_string(options.most_pixels) + " allowed (decode_options::most_pixels)");
     return {static_cast<int>(height), static_cast<int>(width)};
+}
+
+/// Pixels of a size that was allowed; who allows more than there is memory gets a refusal as well.
+inline std::vector<std::uint8_t> room_for(extent size, std::size_t channels, const decode_options& options) {
+    try {
+        return std::vector<std::uint8_t>(size.pixels() * channels);
+    } catch (const std::bad_alloc&) { refuse(options, to_text(size) + " are allowed, but there is no memory for them"); }
 }
 } // namespace detail
 

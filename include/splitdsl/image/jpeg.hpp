@@ -39,7 +39,7 @@ inline std::uint8_t light_of(unsigned paper, unsigned black) {
 /// A JPEG picture in red, green, blue: baseline or progressive; grey pictures with three equal channels, CMYK and YCCK converted
 /// as PIL's convert("RGB") does.
 ///
-/// Throws `image_error` for what is no JPEG, for a truncated or damaged one (unless `accept_damaged`), for more pixels than allowed, and in a build without
+/// Throws `image_error` for what is no JPEG, for a truncated or damaged one (unless `accept_damaged`), for more pixels than allowed or than there is memory, and in a build without
 /// libjpeg-turbo. Orientation marks and colour profiles are ignored. Accurate integer transform, smooth chroma upsampling: the same pixels as PIL with the same
 /// libjpeg-turbo. Cost: the decoder's, and three bytes a pixel (progressive: six more while decoding; CMYK: four more).
 ///
@@ -71,11 +71,11 @@ inline picture decode_jpeg(std::span<const std::byte> bytes, const decode_option
     flags |= TJFLAG_LIMITSCANS; // a progressive file may ask for millions of passes over the picture
 #endif
     const bool ink = space == TJCS_CMYK || space == TJCS_YCCK;
-    std::vector<std::uint8_t> pixels(size.pixels() * (ink ? 4 : 3));
+    std::vector<std::uint8_t> pixels = detail::room_for(size, ink ? 4 : 3, options);
     if (fatal(tjDecompress2(decoder.get(), from, static_cast<unsigned long>(bytes.size()), pixels.data(), size.width, 0, size.height, ink ? TJPF_CMYK : TJPF_RGB, flags)))
         detail::refuse(options, "damaged JPEG file: " + said());
     if (!ink) return {size, 3, std::move(pixels)};
-    picture converted{size, 3};
+    picture converted{size, 3, detail::room_for(size, 3, options)};
     std::uint8_t* to = converted.bytes().data();
     for (std::size_t i = 0; i < size.pixels(); ++i)
         for (std::size_t c = 0; c < 3; ++c) to[3 * i + c] = detail::light_of(pixels[4 * i + c], pixels[4 * i + 3]);

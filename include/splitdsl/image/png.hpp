@@ -130,7 +130,7 @@ inline void png_write_all(png_writing& w) {
 /// A PNG picture in red, green, blue: any colour type, bit depth and interlacing. Transparency is dropped as PIL's convert("RGB") does, of 16 bits the
 /// upper 8 are taken, gamma and colour profiles are ignored.
 ///
-/// Throws `image_error` for what is no PNG, for a truncated or damaged one (with `accept_damaged` rows that are missing stay black), for more pixels than allowed, and in
+/// Throws `image_error` for what is no PNG, for a truncated or damaged one (with `accept_damaged` rows that are missing stay black), for more pixels than allowed or than there is memory, and in
 /// a build without libpng. Cost: the decoder's, and three bytes a pixel.
 ///
 /// ```cpp
@@ -146,7 +146,7 @@ inline picture decode_png(std::span<const std::byte> bytes, const decode_options
     if (!detail::png_step(reading.decoder, reading, &detail::png_read_head)) detail::refuse(options, std::string("not a readable PNG file: ") + reading.said);
     const extent size = detail::allowed_size(png_get_image_height(reading.decoder, reading.info), png_get_image_width(reading.decoder, reading.info), options);
     if (!detail::png_step(reading.decoder, reading, &detail::png_want_rgb)) detail::refuse(options, std::string("not a readable PNG file: ") + reading.said);
-    picture decoded{size, 3};
+    picture decoded{size, 3, detail::room_for(size, 3, options)};
     if (png_get_rowbytes(reading.decoder, reading.info) != decoded.row_bytes()) detail::refuse(options, "libpng did not deliver three bytes a pixel");
     std::vector<png_bytep> rows;
     rows.reserve(static_cast<std::size_t>(size.height));

@@ -87,7 +87,7 @@ struct action {
     int codec{-1};                  ///< an index among the codecs the cut's type allows; -1: its first
     int stream{-1};
     int exit{-1};
-    int level{-1};
+    int level{-1};                  ///< stream: sizes 0..level in order (-1: the first); offload: widths 0..level, an answer each (-1: one payload)
     int channels{-1};
 
     static constexpr action go_on() { return {}; }

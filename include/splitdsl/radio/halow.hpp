@@ -4,14 +4,13 @@
 /// 802.11ah (Wi-Fi HaLow) as arithmetic: rates, time on the air, and the wake times of a station that sleeps.
 #pragma once
 
-#include <splitdsl/energy/provenance.hpp>
 #include <splitdsl/error.hpp>
+#include <splitdsl/radio/sleeping_radio.hpp>
 #include <splitdsl/units.hpp>
 
 #include <algorithm>
 #include <cstdint>
 #include <string>
-#include <string_view>
 
 namespace splitdsl::radio {
 
@@ -26,7 +25,8 @@ struct halow_setting {
 };
 
 namespace halow {
-/// IEEE 802.11ah-2016: 802.11ac's numerology clocked ten times slower.
+/// IEEE 802.11ah-2016: 802.11ac's numerology clocked ten times slower. Public descriptions confirm the symbols, carriers and MCS rules below and
+/// the 160 microseconds; the slot and the lengths of the preambles are taken as remembered: check them against the standard before a number rests on them.
 inline constexpr duration symbol_long{std::chrono::microseconds{40}}, symbol_short{std::chrono::microseconds{36}};
 inline constexpr duration sifs{std::chrono::microseconds{160}}, slot{std::chrono::microseconds{52}};
 inline constexpr duration difs = sifs + 2 * slot;
@@ -103,19 +103,9 @@ constexpr bits_per_second sustained_rate(const halow_setting& s) {
     return {8.0 * halow::most_octets / to_seconds(exchange_airtime(s, halow::most_octets)) * (1 - s.loss)};
 }
 
-/// What a HaLow station draws. The row's figures are assumptions of this project, of the order of sub-1-GHz Wi-Fi modules at 0 dBm: FLEET
+/// What a HaLow station draws. The figures are assumptions of this project, of the order of sub-1-GHz Wi-Fi modules at 0 dBm: FLEET
 /// only names the radio, and no public sheet with typical currents was at hand. Replace them before a number rests on them.
-struct halow_radio {
-    std::string_view name{};
-    double volts{};
-    double transmit_ma{}, receive_ma{}, sleep_ma{};
-    provenance label{provenance::modelled};
-    std::string_view source{};
-    constexpr joules transmit_energy(duration t) const { return watts{volts * transmit_ma * 1e-3} * t; }
-    constexpr joules receive_energy(duration t) const { return watts{volts * receive_ma * 1e-3} * t; }
-    constexpr joules sleep_energy(duration t) const { return watts{volts * sleep_ma * 1e-3} * t; }
-};
-inline constexpr halow_radio assumed_halow_radio{"halow_0dbm", 3.3, 40, 25, 0.01, provenance::modelled,
-                                                 "assumption of this project: 40 mA sending at 0 dBm, 25 mA receiving, 10 uA asleep"};
+inline constexpr sleeping_radio assumed_halow_radio{"halow_0dbm", 3.3, 40, 25, 0.01, provenance::modelled,
+                                                    "assumption of this project: 40 mA sending at 0 dBm, 25 mA receiving, 10 uA asleep"};
 
 } // namespace splitdsl::radio

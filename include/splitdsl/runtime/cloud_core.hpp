@@ -11,6 +11,7 @@
 #include <splitdsl/runtime/cloud_options.hpp>
 #include <splitdsl/runtime/pipeline.hpp>
 #include <splitdsl/runtime/request_queue.hpp>
+#include <splitdsl/runtime/threads.hpp>
 
 #include <algorithm>
 #include <atomic>

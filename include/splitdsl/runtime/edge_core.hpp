@@ -11,6 +11,7 @@
 #include <splitdsl/runtime/input_mailbox.hpp>
 #include <splitdsl/runtime/report.hpp>
 #include <splitdsl/runtime/session.hpp>
+#include <splitdsl/runtime/threads.hpp>
 
 #include <algorithm>
 #include <atomic>

@@ -15,6 +15,7 @@
 #include <splitdsl/runtime/message_reader.hpp>
 #include <splitdsl/runtime/outbox.hpp>
 #include <splitdsl/runtime/reply_ring.hpp>
+#include <splitdsl/runtime/threads.hpp>
 
 #include <algorithm>
 #include <atomic>

@@ -1,0 +1,215 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file bench_kernels.cpp
+/// Single convolution layers: direct and Winograd side by side, against this machine's multiply-add peak and double precision.
+#include "layer_code.hpp"
+
+#include <splitdsl/language.hpp>
+#include <splitdsl/runtime/aligned_buffer.hpp>
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <fstream>
+#include <random>
+#include <string>
+#include <vector>
+
+namespace {
+using timed::layer;
+using splitdsl::graph::winograd_plan;
+
+constexpr layer layers[]{
+    {"ResNet stem", 3, 224, 224, 64, 7, 2},
+    {"VGG first", 3, 224, 224, 64, 3},
+    {"SSD300 first", 3, 300, 300, 64, 3},
+    {"MobileNet stem", 3, 224, 224, 32, 3, 2},
+    {"camera 88x200", 3, 88, 200, 64, 3},
+    {"ResNet 3x3 at 56", 64, 56, 56, 64, 3},
+    {"ResNet 3x3 at 28", 128, 28, 28, 128, 3},
+    {"ResNet 3x3 at 14", 256, 14, 14, 256, 3},
+    {"ResNet 3x3 at 7", 512, 7, 7, 512, 3},
+    {"VGG 3x3 at 28", 512, 28, 28, 512, 3},
+    {"RPN 3x3 at 14", 1024, 14, 14, 512, 3},
+    {"ResNet 1x1 at 56", 64, 56, 56, 256, 1},
+    {"ResNet 1x1 at 14", 1024, 14, 14, 256, 1},
+    {"DenseNet 3x3 at 14", 128, 14, 14, 32, 3},
+    {"bottleneck 64 to 3", 64, 56, 56, 3, 3},
+    {"bottleneck 3 to 64", 3, 56, 56, 64, 3},
+    {"narrow 24 to 24", 24, 28, 28, 24, 3},
+    {"narrow 12 to 64", 12, 28, 28, 64, 3},
+    {"narrow 64 to 12", 64, 28, 28, 12, 3},
+    {"narrow 8 to 8", 8, 112, 112, 8, 3},
+    {"narrow 16 to 16", 16, 14, 14, 16, 3},
+    {"depthwise 3x3 at 112", 32, 112, 112, 32, 3, 1, 32},
+    {"depthwise 3x3 at 56 / 2", 144, 56, 56, 144, 3, 2, 144},
+    {"depthwise 3x3 at 14", 384, 14, 14, 384, 3, 1, 384},
+    {"depthwise 5x5 at 28", 120, 28, 28, 120, 5, 1, 120},
+};
+
+winograd_plan plan_of(const layer& l) {
+    using namespace splitdsl;
+    return graph::plan_winograd(conv(l.out, {.kernel = l.kernel, .stride = l.stride, .groups = l.groups}).ops[0], {l.in, l.height, l.width},
+                                {l.out, l.out_height(), l.out_width()});
+}
+/// As plan_winograd cuts tile `m`, whether it chooses it or not.
+winograd_plan plan_with(const layer& l, int m) {
+    winograd_plan p{.tile = m};
+    const std::int64_t blocks = (l.in + 15) / 16 + (l.out + 15) / 16, tiles = std::int64_t{(l.out_height() + m - 1) / m} * ((l.out_width() + m - 1) / m);
+    const std::int64_t chunk = std::clamp<std::int64_t>(384 * 1024 / (4 * (m + 2) * (m + 2) * blocks * 16), std::min<std::int64_t>(12, tiles), tiles);
+    p.chunk = static_cast<int>(chunk), p.tasks = 1;
+    return p;
+}
+
+struct way {
+    const char* name{};
+    winograd_plan plan{};
+    bool chosen{};
+    double error{};
+    std::vector<double> milliseconds{};
+};
+struct subject {
+    layer of{};
+    splitdsl::aligned_buffer in{}, out{}, packed[3]{}, scratch{};
+    std::vector<float> weight{}, picture{};
+    std::vector<way> ways{};
+};
+float* floats(const splitdsl::aligned_buffer& b) { return static_cast<float*>(static_cast<void*>(b.data())); }
+
+/// The output value in double, after ReLU.
+double exact(const subject& s, int o, int y, int x) {
+    const layer& l = s.of;
+    const int per_group = l.in / l.groups, first = l.groups > 1 ? o : 0, pad = l.kernel / 2;
+    double sum = 0;
+    for (int c = 0; c < per_group; ++c)
+        for (int i = 0; i < l.kernel; ++i)
+            for (int j = 0; j < l.kernel; ++j) {
+                const int iy = y * l.stride + i - pad, ix = x * l.stride + j - pad;
+                if (iy < 0 || ix < 0 || iy >= l.height || ix >= l.width) continue;
+                sum += static_cast<double>(s.weight[static_cast<std::size_t>(((o * per_group + c) * l.kernel + i) * l.kernel + j)])
+                     * static_cast<double>(s.picture[static_cast<std::size_t>(((first + c) * l.height + iy) * l.width + ix)]);
+            }
+    return std::max(sum, 0.0);
+}
+
+/// Largest error over some outputs, in units of their range.
+double error_of(const subject& s, const timed::layer_code& code, int samples) {
+    std::mt19937 random{7};
+    double worst = 0, range = 1e-30;
+    for (int i = 0; i < samples; ++i) {
+        const int o = static_cast<int>(random() % static_cast<unsigned>(s.of.out)), y = static_cast<int>(random() % static_cast<unsigned>(s.of.out_height())),
+                  x = static_cast<int>(random() % static_cast<unsigned>(s.of.out_width()));
+        const double want = exact(s, o, y, x);
+        worst = std::max(worst, std::abs(want - static_cast<double>(code.at(s.of, floats(s.out), o, y, x))));
+        range = std::max(range, std::abs(want));
+    }
+    return worst / range;
+}
+
+template <class Work>
+double milliseconds(Work work) {
+    const auto begin = std::chrono::steady_clock::now();
+    work();
+    return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count();
+}
+double at(std::vector<double> sorted, double share) {
+    std::sort(sorted.begin(), sorted.end());
+    return sorted[static_cast<std::size_t>(share * static_cast<double>(sorted.size() - 1))];
+}
+} // namespace
+
+int main(int argc, char** argv) {
+    int runs = 15, samples = 3000;
+    std::string json_file, only;
+    CLI::App app{"Times of single convolution layers on one thread, measured on this machine; weights and inputs are random. Every layer runs the\n"
+                 "direct kernel and, where its shape allows, both Winograd tiles; a star marks what a network takes (graph/winograd.hpp). The rows take\n"
+                 "turns run by run. GFLOP/s counts the direct convolution's operations, so Winograd may pass the peak. Errors are against double, on a\n"
+                 "sample of the outputs, in units of their range. SPLITDSL_ISA=baseline (or avx2_fma, avx512) chooses the instruction set."};
+    app.add_option("--runs", runs, "Timings of each row; each repeats the layer for about 5 ms")->check(CLI::Range(1, 100'000))->capture_default_str();
+    app.add_option("--samples", samples, "Outputs that are compared with double")->check(CLI::Range(1, 10'000'000))->capture_default_str();
+    app.add_option("--layer", only, "Only layers whose name contains TEXT")->option_text("TEXT");
+    app.add_option("--json", json_file, "Also write the results to FILE")->option_text("FILE");
+    CLI11_PARSE(app, argc, argv);
+
+    try {
+        const timed::layer_code& code = timed::chosen_code();
+        std::vector<subject> subjects;
+        std::mt19937 random{1};
+        std::uniform_real_distribution<float> draw{-1, 1};
+        for (const layer& l : layers) {
+            if (std::string{l.name}.find(only) == std::string::npos) continue;
+            subject& s = subjects.emplace_back();
+            s.of = l;
+            s.weight.resize(static_cast<std::size_t>(l.out) * static_cast<std::size_t>(l.in / l.groups * l.kernel * l.kernel));
+            s.picture.resize(static_cast<std::size_t>(l.in) * static_cast<std::size_t>(l.height * l.width));
+            for (float& v : s.weight) v = draw(random);
+            for (float& v : s.picture) v = draw(random);
+            s.in = splitdsl::aligned_buffer{code.in_floats(l) * sizeof(float)};
+            s.out = splitdsl::aligned_buffer{code.out_floats(l) * sizeof(float)};
+            code.fill(l, s.picture.data(), floats(s.in));
+            const winograd_plan chosen = plan_of(l);
+            s.ways.push_back({l.groups > 1 ? "depthwise" : "direct", {}, chosen.tile == 0});
+            if (l.kernel == 3 && l.stride == 1 && l.groups == 1) {
+                s.ways.push_back({"F(2x2)", plan_with(l, 2), chosen.tile == 2});
+                s.ways.push_back({"F(4x4)", plan_with(l, 4), chosen.tile == 4});
+            }
+            std::size_t scratch = 0;
+            for (way& w : s.ways) {
+                auto& packed = s.packed[&w - s.ways.data()];
+                packed = splitdsl::aligned_buffer{code.packed_floats(l, w.plan.tile) * sizeof(float)};
+                code.pack(l, w.plan.tile, s.weight.data(), floats(packed));
+                scratch = std::max(scratch, code.scratch_floats(l, w.plan));
+            }
+            s.scratch = splitdsl::aligned_buffer{scratch * sizeof(float)};
+        }
+        if (subjects.empty()) throw splitdsl::option_error("--layer: expected a part of a layer's name, found \"" + only + "\"");
+
+        const auto run = [&](subject& s, const way& w) { code.run(s.of, w.plan, floats(s.in), floats(s.packed[&w - s.ways.data()]), floats(s.scratch), floats(s.out)); };
+        for (subject& s : subjects)
+            for (way& w : s.ways) {
+                run(s, w);
+                w.error = error_of(s, code, samples);
+            }
+        std::vector<double> peak;
+        for (int i = 0; i < runs; ++i) {
+            double done = 0;
+            const double ms = milliseconds([&] { done = code.multiply_adds(500'000); });
+            peak.push_back(2 * done / (ms * 1e6));
+            for (subject& s : subjects)
+                for (way& w : s.ways) {
+                    const double once = milliseconds([&] { run(s, w); });
+                    const int times = std::max(1, static_cast<int>(5 / once));
+                    w.milliseconds.push_back(milliseconds([&] {
+                                                 for (int k = 0; k < times; ++k) run(s, w);
+                                             }) / times);
+                }
+        }
+        const double most = at(peak, 1);
+        nlohmann::json report{{"label", "measured"}, {"instruction_set", code.instruction_set}, {"threads", 1}, {"runs", runs}, {"peak_gflops", most}};
+        std::printf("%s, one thread, multiply-add peak %.1f GFLOP/s (best of %d), %d timings a row\n", code.instruction_set, most, runs, runs);
+        std::printf("%-24s %-18s %-10s %9s %9s %9s %7s %8s %9s\n", "layer", "shape", "way", "least ms", "median", "GFLOP/s", "% peak", "/ direct", "error");
+        for (const subject& s : subjects)
+            for (const way& w : s.ways) {
+                const layer& l = s.of;
+                const double least = at(w.milliseconds, 0), median = at(w.milliseconds, 0.5), flops = 2 * l.macs() / (least * 1e6);
+                const double ratio = at(s.ways[0].milliseconds, 0) / least;
+                const std::string shape = std::to_string(l.in) + "x" + std::to_string(l.height) + "x" + std::to_string(l.width) + " to " + std::to_string(l.out);
+                std::printf("%-24s %-18s %-9s%c %9.4f %9.4f %9.1f %7.1f %8.2f %9.1e\n", l.name, shape.c_str(), w.name, w.chosen ? '*' : ' ', least, median, flops, 100 * flops / most, ratio, w.error);
+                report["rows"].push_back({{"layer", l.name}, {"in", l.in}, {"height", l.height}, {"width", l.width}, {"out", l.out}, {"kernel", l.kernel}, {"stride", l.stride}, {"groups", l.groups},
+                                          {"way", w.name}, {"chosen", w.chosen}, {"least_ms", least}, {"median_ms", median}, {"gflops_at_least", flops}, {"share_of_peak", flops / most},
+                                          {"times_direct", ratio}, {"error_of_range", w.error}});
+            }
+        if (json_file.empty()) return 0;
+        std::ofstream file(json_file);
+        file << report.dump(2) << '\n';
+        if (file) return 0;
+        std::fprintf(stderr, "bench_kernels: cannot write %s\n", json_file.c_str());
+    } catch (const std::exception& e) {
+        std::fprintf(stderr, "bench_kernels: %s\n", e.what());
+    }
+    return 2;
+}

@@ -1,0 +1,123 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file layer_code.cpp
+/// The kernels behind layer_code, compiled once per instruction set, and the choice among them.
+#include "../layer_code.hpp"
+
+#if defined(SPLITDSL_PIPELINE_ISA)
+
+#include <kernels/simd/simd.hpp>
+
+namespace timed {
+inline namespace SPLITDSL_ARCH {
+namespace {
+namespace simd = splitdsl::kernels::simd;
+
+simd::conv_shape shape_of(const layer& l) {
+    simd::conv_shape s;
+    s.in_channels = l.in, s.in_height = l.height, s.in_width = l.width;
+    s.out_channels = l.out, s.out_height = l.out_height(), s.out_width = l.out_width();
+    s.kernel_h = s.kernel_w = l.kernel, s.stride_h = s.stride_w = l.stride, s.pad_top = s.pad_left = l.kernel / 2, s.groups = l.groups;
+    return s;
+}
+std::ptrdiff_t in_row(const layer& l) { return std::ptrdiff_t{l.width + 2 * (l.kernel / 2)} * simd::lanes; }
+std::ptrdiff_t in_block(const layer& l) { return in_row(l) * (l.height + 2 * (l.kernel / 2)); }
+std::ptrdiff_t out_row(const layer& l) { return std::ptrdiff_t{l.out_width()} * simd::lanes; }
+std::ptrdiff_t out_block(const layer& l) { return out_row(l) * l.out_height(); }
+std::ptrdiff_t origin(const layer& l) { return l.kernel / 2 * (in_row(l) + simd::lanes); }
+
+std::size_t in_floats(const layer& l) { return static_cast<std::size_t>(in_block(l) * simd::blocks_of(l.in) + simd::lanes); }
+std::size_t out_floats(const layer& l) { return static_cast<std::size_t>(out_block(l) * simd::blocks_of(l.out)); }
+std::size_t packed_floats(const layer& l, int tile) {
+    if (l.groups > 1) return simd::depthwise_conv_packed_floats(shape_of(l));
+    return tile == 0 ? simd::direct_conv_packed_floats(shape_of(l)) : tile == 2 ? simd::winograd_conv_packed_floats<2>(shape_of(l)) : simd::winograd_conv_packed_floats<4>(shape_of(l));
+}
+std::size_t scratch_floats(const layer& l, const winograd_plan& p) {
+    if (p.tile == 0) return 0;
+    const auto s = shape_of(l);
+    return static_cast<std::size_t>((p.tile == 2 ? simd::winograd_frame<2>{s}.scratch(p.chunk) : simd::winograd_frame<4>{s}.scratch(p.chunk)) * p.tasks);
+}
+void pack(const layer& l, int tile, const float* weight, float* packed) {
+    const auto s = shape_of(l);
+    if (l.groups > 1) simd::pack_depthwise_conv(s, weight, nullptr, nullptr, packed);
+    else if (tile == 0) simd::pack_direct_conv(s, weight, nullptr, nullptr, packed);
+    else if (tile == 2) simd::pack_winograd_conv<2>(s, weight, nullptr, nullptr, packed);
+    else simd::pack_winograd_conv<4>(s, weight, nullptr, nullptr, packed);
+}
+void fill(const layer& l, const float* planar, float* in) {
+    for (std::size_t i = 0; i < in_floats(l); ++i) in[i] = 0;
+    for (int c = 0; c < l.in; ++c)
+        for (int y = 0; y < l.height; ++y)
+            for (int x = 0; x < l.width; ++x)
+                in[c / simd::lanes * in_block(l) + origin(l) + y * in_row(l) + std::ptrdiff_t{x} * simd::lanes + c % simd::lanes] = *planar++;
+}
+void run(const layer& l, const winograd_plan& p, const float* in, const float* packed, float* scratch, float* out) {
+    const auto s = shape_of(l);
+    const simd::const_view from{in + origin(l), in_row(l), in_block(l)};
+    const simd::view to{out, out_row(l), out_block(l)};
+    const simd::epilogue then{simd::activation::relu, 0, {}};
+    const simd::winograd_cut cut{p.chunk, p.tasks};
+    if (l.groups > 1) simd::depthwise_conv(s, from, to, packed, then, 0, simd::depthwise_conv_tasks(s));
+    else if (p.tile == 0) simd::direct_conv(s, from, to, packed, then, 0, simd::direct_conv_tasks(s));
+    else if (p.tile == 2) simd::winograd_conv<2>(s, cut, from, to, packed, scratch, then, 0, p.tasks);
+    else simd::winograd_conv<4>(s, cut, from, to, packed, scratch, then, 0, p.tasks);
+}
+float at(const layer& l, const float* out, int c, int y, int x) {
+    return out[c / simd::lanes * out_block(l) + y * out_row(l) + std::ptrdiff_t{x} * simd::lanes + c % simd::lanes];
+}
+double multiply_adds(long times) {
+    simd::vec sum[12];          // in registers: every index below is a constant once unrolled
+#pragma GCC unroll 12
+    for (int k = 0; k < 12; ++k) sum[k] = simd::broadcast(static_cast<float>(k));
+    const simd::vec a = simd::broadcast(0.5F), b = simd::broadcast(1.0F);
+    for (long i = 0; i < times; ++i) {
+#pragma GCC unroll 12
+        for (int k = 0; k < 12; ++k) sum[k] = simd::multiply_add(a, sum[k], b);
+    }
+    float store[12 * simd::lanes];
+#pragma GCC unroll 12
+    for (int k = 0; k < 12; ++k) simd::store(store + k * simd::lanes, sum[k]);
+    asm volatile("" : : "r"(store) : "memory");
+    return 12.0 * simd::lanes * static_cast<double>(times);
+}
+constexpr layer_code code{simd::arch_name, in_floats, out_floats, packed_floats, scratch_floats, pack, fill, run, at, multiply_adds};
+} // namespace
+} // namespace SPLITDSL_ARCH
+
+template <>
+const layer_code& code_for<splitdsl::instruction_set::SPLITDSL_PIPELINE_ISA>() {
+    return code;
+}
+} // namespace timed
+
+#elif defined(SPLITDSL_PIPELINE_DISPATCHER)
+
+namespace timed {
+const layer_code& chosen_code() {
+    using splitdsl::instruction_set;
+    struct candidate {
+        instruction_set set;
+        const layer_code& (*get)();
+    };
+    constexpr candidate candidates[]{
+#if defined(SPLITDSL_PIPELINE_HAS_avx512)
+        {instruction_set::avx512, &code_for<instruction_set::avx512>},
+#endif
+#if defined(SPLITDSL_PIPELINE_HAS_avx2_fma)
+        {instruction_set::avx2_fma, &code_for<instruction_set::avx2_fma>},
+#endif
+#if defined(SPLITDSL_PIPELINE_HAS_neon)
+        {instruction_set::neon, &code_for<instruction_set::neon>},
+#endif
+#if defined(SPLITDSL_PIPELINE_HAS_baseline)
+        {instruction_set::baseline, &code_for<instruction_set::baseline>},
+#endif
+    };
+    const char* wanted = std::getenv("SPLITDSL_ISA");
+    for (const candidate& c : candidates)
+        if (splitdsl::runs_here(c.set) && (!wanted || !*wanted || std::string{wanted} == name_of(c.set))) return c.get();
+    throw splitdsl::option_error(std::string{"SPLITDSL_ISA: expected an instruction set that was built and runs here, found \""} + wanted + "\"");
+}
+} // namespace timed
+
+#endif

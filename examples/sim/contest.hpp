@@ -1,0 +1,265 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file contest.hpp
+/// A scenario's policies, each run on the same pictures, device and radio; thresholds chosen on validation pictures first where asked for.
+#pragma once
+
+#include "scenario.hpp"
+
+#include <splitdsl/policy/all_cloud.hpp>
+#include <splitdsl/policy/all_edge.hpp>
+#include <splitdsl/policy/cascade.hpp>
+#include <splitdsl/policy/local_early_exit.hpp>
+#include <splitdsl/runtime/safetensors_writer.hpp>
+#include <splitdsl/sim/benefit_tables.hpp>
+#include <splitdsl/sim/fleet_summary.hpp>
+
+#include <deque>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace simulate {
+
+/// What one policy came to.
+struct outcome {
+    std::string name{};
+    double threshold{};
+    bool has_threshold{}, reached{true}; ///< reached: the accuracy wanted, on the validation pictures
+    splitdsl::sim::fleet_summary summary{};
+};
+
+/// The point of a sweep that is run: the scenario's own, or one with other values.
+struct point {
+    splitdsl::radio::ble_setting ble{};
+    std::string device{};
+};
+
+/// Answers and devices of a scenario, read or invented once.
+class contest {
+public:
+    explicit contest(const scenario& chosen) : terms_of(chosen), devices(splitdsl::read_device_profiles(chosen.profiles)) {
+        using namespace splitdsl;
+        if (!terms_of.answers.empty()) file = read_safetensors(terms_of.answers);
+        for (const contender& c : terms_of.contenders) {
+            load(c);
+            const auto counts = answers_of(c).counts();
+            if ((c.streams() && counts.streams == 0) || (c.offloads() && counts.choices == 0))
+                throw option_error("scenario " + terms_of.file + ": policy " + c.name + ": expected answers " + c.group
+                                   + (c.streams() ? ".cloud" : ".offload") + ", found none");
+        }
+        const std::size_t pictures = groups.front().answers.pictures();
+        held_back = static_cast<std::size_t>(terms_of.validation * static_cast<double>(pictures));
+        if (held_back >= pictures) held_back = pictures - 1;
+        const bool wanted =
+            std::any_of(terms_of.contenders.begin(), terms_of.contenders.end(), [](const contender& c) { return c.calibrated; });
+        if (wanted && held_back == 0)
+            throw option_error("scenario " + terms_of.file + ": expected a validation share above 0 for calibrated thresholds, found none");
+    }
+
+    point own_point() const { return {terms_of.ble, terms_of.device}; }
+    std::size_t pictures() const { return groups.front().answers.pictures(); }
+    std::size_t validation_pictures() const { return held_back; }
+
+    /// Writes the invented logits as the file that recorded ones would be: a model for whoever records some. Refused (option_error):
+    /// answers from a file, a group that two networks share.
+    void save_answers(const std::string& path) const {
+        using namespace splitdsl;
+        if (!terms_of.answers.empty()) throw option_error("--save-answers: expected a scenario with synthetic answers, found a file");
+        std::deque<sim::synthetic_answers> made;
+        std::vector<tensor_view> all;
+        std::vector<std::pair<std::string, std::size_t>> written;
+        for (const contender& c : terms_of.contenders) {
+            const std::pair<std::string, std::size_t> key{c.group, c.network};
+            if (std::find(written.begin(), written.end(), key) != written.end()) continue;
+            for (const auto& other : written)
+                if (other.first == c.group)
+                    throw option_error("--save-answers: expected a group for each network, found " + c.group + " for two");
+            written.push_back(key);
+            for (const tensor_view& t : made.emplace_back(terms_of.networks[c.network], terms_of.synthetic, c.group).tensors())
+                if (t.name != "labels" || all.empty()) all.push_back(t);
+        }
+        write_safetensors(path, all, {{"made by", "splitdsl-sim, synthetic: no network stands behind these logits"}});
+    }
+
+    /// Runs one policy at one point; a calibrated threshold is the fastest of those that reach the accuracy on the validation pictures, or
+    /// else the most accurate one.
+    outcome run(const contender& c, const point& at) const {
+        using namespace splitdsl;
+        outcome o{.name = c.name, .threshold = c.threshold, .has_threshold = c.has_threshold()};
+        if (c.calibrated) {
+            const auto frames = static_cast<std::uint64_t>(held_back);
+            double best_accuracy = -1, best_latency = 0;
+            o.reached = false;
+            for (const double t : terms_of.thresholds) {
+                const auto s = run_with(c, at, t, {.frames = frames, .seed = terms_of.seed, .first = 0, .pictures = held_back});
+                const bool reaches = s.accuracy() >= terms_of.accuracy;
+                const bool better = reaches != o.reached ? reaches
+                                    : reaches            ? s.mean_latency_ms < best_latency
+                                                         : s.accuracy() > best_accuracy;
+                if (!better) continue;
+                o.threshold = t, o.reached = reaches, best_accuracy = s.accuracy(), best_latency = s.mean_latency_ms;
+            }
+        }
+        o.summary = run_with(c, at, o.threshold,
+                             {.frames = static_cast<std::uint64_t>(terms_of.frames),
+                              .seed = terms_of.seed,
+                              .first = held_back,
+                              .pictures = pictures() - held_back});
+        return o;
+    }
+    std::vector<outcome> run_all(const point& at) const {
+        std::vector<outcome> all;
+        for (const contender& c : terms_of.contenders) all.push_back(run(c, at));
+        return all;
+    }
+
+    /// The grid of a sweep, in the order devices, PHYs, packets, losses, intervals. Refused (option_error): more than 10,000 points.
+    std::vector<point> grid() const {
+        using namespace splitdsl;
+        const sweep_terms& s = terms_of.sweep;
+        const auto or_one = [](const auto& list, auto otherwise) {
+            auto all = list;
+            if (all.empty()) all.push_back(otherwise);
+            return all;
+        };
+        const auto devices_of = or_one(s.device, terms_of.device), phys = or_one(s.phy, std::string{radio::to_text(terms_of.ble.phy)});
+        const auto packets = or_one(s.packets, double(terms_of.ble.packets)), losses = or_one(s.loss, terms_of.ble.loss);
+        const auto intervals = or_one(s.interval_ms, to_milliseconds(terms_of.ble.interval));
+        if (static_cast<double>(devices_of.size()) * static_cast<double>(phys.size()) * static_cast<double>(packets.size())
+                * static_cast<double>(losses.size()) * static_cast<double>(intervals.size())
+            > 10'000)
+            throw option_error("scenario " + terms_of.file + ": sweep: expected at most 10000 points, found more");
+        std::vector<point> all;
+        for (const std::string& device : devices_of)
+            for (const std::string& phy : phys)
+                for (const double n : packets)
+                    for (const double loss : losses)
+                        for (const double interval : intervals) {
+                            point p{terms_of.ble, device};
+                            p.ble.phy = radio::parse_ble_phy(phy);
+                            p.ble.packets = static_cast<int>(n);
+                            p.ble.loss = loss;
+                            p.ble.interval = from_milliseconds(interval);
+                            all.push_back(p);
+                        }
+        return all;
+    }
+
+private:
+    struct loaded {
+        std::string group{};
+        std::size_t network{};
+        splitdsl::policy::confidence_kind confidence{};
+        splitdsl::sim::exit_answers answers{};
+    };
+    void load(const contender& c) {
+        using namespace splitdsl;
+        const auto known = [&](const loaded& l) { return l.group == c.group && l.network == c.network && l.confidence == c.confidence; };
+        if (std::any_of(groups.begin(), groups.end(), known)) return;
+        if (terms_of.answers.empty()) {
+            const sim::synthetic_answers made{terms_of.networks[c.network], terms_of.synthetic, c.group};
+            groups.push_back(
+                {c.group, c.network, c.confidence, sim::read_exit_answers(made.file(), c.group, c.confidence, "synthetic answers")});
+        } else
+            groups.push_back({c.group, c.network, c.confidence, sim::read_exit_answers(file, c.group, c.confidence, terms_of.answers)});
+    }
+    const splitdsl::sim::exit_answers& answers_of(const contender& c) const {
+        return std::find_if(groups.begin(), groups.end(),
+                            [&](const loaded& l) { return l.group == c.group && l.network == c.network && l.confidence == c.confidence; })
+            ->answers;
+    }
+
+    splitdsl::sim::fleet_world world_of(const contender& c, const point& at, double threshold) const {
+        using namespace splitdsl;
+        const device_profile& device = find_device(devices, at.device);
+        sim::fleet_world w{.network = terms_of.networks[c.network],
+                           .local_exits = c.has_exits(),
+                           .radio = at.ble,
+                           .packet_overhead = terms_of.packet_overhead,
+                           .cloud = from_milliseconds(terms_of.cloud_ms),
+                           .reply_bytes = terms_of.reply_bytes,
+                           .reply_from = c.streams() ? static_cast<float>(threshold) : 0.0F,
+                           .deadline = from_milliseconds(terms_of.deadline_ms),
+                           .gap = from_milliseconds(terms_of.gap_ms),
+                           .stops_within_stage = terms_of.stops_within_stage,
+                           .active = device.active_watts.value_or(watts{}),
+                           .idle = device.idle_watts.value_or(watts{}),
+                           .draws = *radio::find_ble_radio(terms_of.currents)};
+        w.times = sim::times_on(device, w.network);
+        if (c.delivery == "unreliable")
+            w.radio.delivery = radio::ble_delivery::unreliable;
+        else if (c.delivery == "reliable")
+            w.radio.delivery = radio::ble_delivery::reliable;
+        else if (c.delivery == "resending" || (c.offloads() && w.radio.delivery == radio::ble_delivery::unreliable))
+            w.radio.delivery = radio::ble_delivery::resending;
+        return w;
+    }
+
+    splitdsl::sim::fleet_summary run_with(const contender& c, const point& at, double threshold,
+                                          const splitdsl::sim::fleet_run& run) const {
+        using namespace splitdsl;
+        const sim::fleet_world w = world_of(c, at, threshold);
+        const auto& answers = answers_of(c);
+        const auto go = [&](auto p) { return sim::simulate_fleet(std::move(p), w, answers, run, [](const sim::fleet_frame&) {}); };
+        const auto sure = static_cast<float>(threshold);
+        switch (c.kind) {
+        case policy_kind::all_edge: return go(policy::all_edge{});
+        case policy_kind::all_cloud: return go(policy::all_cloud{});
+        case policy_kind::fleet:
+        case policy_kind::fleet_by_benefit: {
+            policy::fleet_options o{.streams = w.network.streams(), .local_threshold = static_cast<float>(c.local_threshold)};
+            o.stream_behind.fill(-1);
+            for (int k = 0; k < static_cast<int>(w.network.stages.size()); ++k) {
+                const int stream = w.network.stream_behind(k);
+                if (stream < 0) continue;
+                const int all = static_cast<int>(w.network.stages[static_cast<std::size_t>(k)].stream.size());
+                const int levels = c.rule == "none" ? all
+                                                    : sim::sizes_by_rule(w.network, w.times, k, w.radio,
+                                                                         c.rule == "printed" ? radio::ble_size_rule::printed
+                                                                                             : radio::ble_size_rule::worked_example);
+                o.stream_behind[static_cast<std::size_t>(k)] = static_cast<std::int8_t>(stream);
+                o.levels[static_cast<std::size_t>(stream)] = static_cast<std::int8_t>(levels);
+                o.threshold[static_cast<std::size_t>(stream)] = sure;
+            }
+            if (c.kind == policy_kind::fleet) return go(policy::fleet{o});
+            // What the policy knows it learnt on the validation pictures.
+            if (held_back == 0)
+                throw option_error("scenario " + terms_of.file + ": expected a validation share above 0 for fleet_by_benefit, found none");
+            auto b = sim::benefit_of(o, w.network, w.times, answers, 0, held_back);
+            b.least_gain_per_byte = c.least_gain;
+            return go(policy::fleet_by_benefit{b});
+        }
+        // One confidence for all exits; as an entropy it is turned back into nats, BranchyNet's own unit.
+        case policy_kind::branchynet: {
+            if (c.confidence != policy::confidence_kind::entropy)
+                return go(policy::local_early_exit::shallow_deep(sure, w.network.exits()));
+            const double nats = std::max(0.0, (1 - threshold) * std::log(2.0));
+            return go(policy::local_early_exit::branchynet(std::vector<double>(static_cast<std::size_t>(w.network.exits()), nats), 2));
+        }
+        case policy_kind::shallow_deep: return go(policy::local_early_exit::shallow_deep(sure, w.network.exits()));
+        case policy_kind::ensemble: return go(policy::local_early_exit::ensemble(sure, w.network.exits()));
+        case policy_kind::neurosurgeon: {
+            auto o = sim::partition_options_of(w.network, w.radio, w.packet_overhead);
+            o.target = from_milliseconds(c.target_ms);
+            return go(policy::neurosurgeon{sim::deployment_of(w.network, w.times, w.cloud, w.reply_bytes, w.deadline), o});
+        }
+        case policy_kind::clio:
+            return go(policy::clio{{.cut = c.cut,
+                                    .widths = static_cast<int>(w.network.stages[static_cast<std::size_t>(c.cut)].payload.size()),
+                                    .threshold = sure,
+                                    .patience = from_milliseconds(c.patience_ms)}});
+        case policy_kind::offload_input: return go(policy::offload_input{c.input});
+        case policy_kind::cascade: return go(policy::cascade{sure, c.input});
+        }
+        throw option_error("policy " + c.name + ": expected a known kind, found another");
+    }
+
+    scenario terms_of;
+    std::vector<splitdsl::device_profile> devices;
+    splitdsl::safetensors file{};
+    std::deque<loaded> groups{};
+    std::size_t held_back{};
+};
+
+} // namespace simulate

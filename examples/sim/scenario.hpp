@@ -1,0 +1,297 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file scenario.hpp
+/// A whole simulation from one TOML file: device, radio, cloud, networks, answers and the policies to compare (docs/fleet.md).
+#pragma once
+
+#include "terms.hpp"
+
+#include <splitdsl/policy/confidence.hpp>
+#include <splitdsl/radio/ble_energy.hpp>
+#include <splitdsl/radio/ble_options.hpp>
+#include <splitdsl/sim/exit_network.hpp>
+#include <splitdsl/sim/synthetic_answers.hpp>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <limits>
+#include <sstream>
+#include <string>
+#include <vector>
+
+namespace simulate {
+
+inline constexpr std::uintmax_t longest_scenario = 1 << 20;
+
+enum class policy_kind : std::uint8_t {
+    all_edge,
+    all_cloud,
+    fleet,
+    branchynet,
+    shallow_deep,
+    ensemble,
+    neurosurgeon,
+    clio,
+    offload_input,
+    cascade,
+    fleet_by_benefit
+};
+inline constexpr std::string_view policy_words[]{"all_edge",     "all_cloud", "fleet",         "branchynet", "shallow_deep",    "ensemble",
+                                                 "neurosurgeon", "clio",      "offload_input", "cascade",    "fleet_by_benefit"};
+constexpr std::string_view to_text(policy_kind k) { return policy_words[static_cast<int>(k)]; }
+
+/// One row of the table.
+struct contender {
+    std::string name{};
+    policy_kind kind{};
+    std::size_t network{};
+    std::string group{};
+    double threshold{0.7};
+    bool calibrated{};                 ///< the threshold is chosen on the validation pictures
+    double local_threshold{2};         ///< fleet: of exits on the device
+    std::string rule{"none"};          ///< fleet: which reading of Eq. 1 limits the sizes
+    double least_gain{};               ///< fleet_by_benefit: a byte
+    double target_ms{}, patience_ms{}; ///< neurosurgeon, clio
+    int cut{};                         ///< clio
+    int input{};                       ///< offload_input, cascade: encoding
+    std::string delivery{};            ///< empty: the radio's for streams, resending for offloads
+    splitdsl::policy::confidence_kind confidence{splitdsl::policy::confidence_kind::top1};
+
+    bool streams() const { return kind == policy_kind::fleet || kind == policy_kind::fleet_by_benefit; }
+    bool has_threshold() const {
+        return streams() || kind == policy_kind::branchynet || kind == policy_kind::shallow_deep || kind == policy_kind::ensemble
+               || kind == policy_kind::clio || kind == policy_kind::cascade;
+    }
+    bool has_exits() const {
+        return kind == policy_kind::branchynet || kind == policy_kind::shallow_deep || kind == policy_kind::ensemble
+               || kind == policy_kind::cascade || (streams() && local_threshold <= 1);
+    }
+    bool offloads() const { return !streams() && kind != policy_kind::all_edge && (!has_exits() || kind == policy_kind::cascade); }
+};
+
+struct sweep_terms {
+    std::vector<double> interval_ms{}, loss{}, packets{};
+    std::vector<std::string> phy{}, device{};
+    bool empty() const { return interval_ms.empty() && loss.empty() && packets.empty() && phy.empty() && device.empty(); }
+};
+
+struct scenario {
+    std::string file{}, name{};
+    std::int64_t frames{};
+    std::uint64_t seed{};
+    double deadline_ms{}, gap_ms{};
+    bool stops_within_stage{};
+    std::string profiles{}, device{};
+    splitdsl::radio::ble_setting ble{};
+    std::string currents{};
+    int packet_overhead{}, reply_bytes{};
+    double cloud_ms{};
+    std::string answers{}; ///< a file; empty: synthetic
+    splitdsl::sim::synthetic_options synthetic{};
+    double validation{}, accuracy{};
+    std::vector<double> thresholds{};
+    std::vector<splitdsl::sim::exit_network> networks{};
+    std::vector<contender> contenders{};
+    sweep_terms sweep{};
+};
+
+namespace parts {
+
+inline splitdsl::sim::exit_network read_network(terms t, const std::vector<splitdsl::sim::exit_network>& before_it) {
+    splitdsl::sim::exit_network n;
+    if (t.has("like")) {
+        const std::string like = t.text("like");
+        const auto known = std::find_if(before_it.begin(), before_it.end(), [&](const auto& other) { return other.name == like; });
+        if (known == before_it.end()) t.refuse("like", "a network above");
+        n = *known;
+        if (t.has("stage")) t.refuse("stage", "no stages beside like");
+    }
+    n.name = t.text("name");
+    for (const auto& other : before_it)
+        if (other.name == n.name) t.refuse("name", "each name once");
+    constexpr double most = 1e15;
+    constexpr std::int64_t most_bytes = std::int64_t{1} << 31;
+    for (terms s : t.list("stage")) {
+        n.stages.push_back({.name = s.text("name", ""),
+                            .macs = s.number("macs", 1, most),
+                            .share = s.number("share", 0, 1e9, 0),
+                            .exit = -1,
+                            .exit_macs = s.number("exit_macs", 0, most, 0),
+                            .stream = s.wholes("stream", 1, most_bytes),
+                            .payload = s.wholes("payload", 1, most_bytes)});
+        // Exits are numbered in the order of the stages that have one.
+        if (s.truth("exit", false)) {
+            int before = 0;
+            for (const auto& stage : n.stages) before += stage.exit >= 0;
+            n.stages.back().exit = before;
+        }
+        s.end();
+    }
+    // Payloads instead of those of the network it is like.
+    if (t.has("payload"))
+        for (auto& stage : n.stages) stage.payload.clear();
+    for (terms p : t.list("payload")) {
+        const std::string name = p.text("stage");
+        const auto stage = std::find_if(n.stages.begin(), n.stages.end(), [&](const auto& one) { return one.name == name; });
+        if (stage == n.stages.end()) p.refuse("stage", "a stage of this network");
+        stage->payload = p.wholes("sizes", 1, most_bytes);
+        p.end();
+    }
+    for (terms i : t.list("input")) {
+        n.inputs.push_back(
+            {i.text("name"), i.whole("bytes", 1, most_bytes), splitdsl::from_milliseconds(i.number("prepare_ms", 0, 1e6, 0))});
+        i.end();
+    }
+    t.end();
+    require_valid(n);
+    return n;
+}
+
+inline contender read_contender(terms t, const std::vector<splitdsl::sim::exit_network>& networks) {
+    contender c;
+    c.name = t.text("name");
+    const std::string kind = t.choice("kind",
+                                      {"all_edge", "all_cloud", "fleet", "branchynet", "shallow_deep", "ensemble", "neurosurgeon", "clio",
+                                       "offload_input", "cascade", "fleet_by_benefit"},
+                                      c.name);
+    c.kind = static_cast<policy_kind>(std::find(std::begin(policy_words), std::end(policy_words), kind) - std::begin(policy_words));
+    const std::string network = t.text("network", networks.front().name);
+    while (c.network < networks.size() && networks[c.network].name != network) ++c.network;
+    if (c.network == networks.size()) t.refuse("network", "a network of this scenario");
+    const auto& n = networks[c.network];
+    c.group = t.text("group", network);
+    if (c.has_threshold()) {
+        if (t.is_text("threshold"))
+            c.calibrated = !t.choice("threshold", {"calibrated"}).empty();
+        else
+            c.threshold = t.number("threshold", 0, 100, 0.7);
+    }
+    c.confidence = t.choice("confidence", {"top1", "entropy"}, c.kind == policy_kind::branchynet ? "entropy" : "top1") == "entropy"
+                       ? splitdsl::policy::confidence_kind::entropy
+                       : splitdsl::policy::confidence_kind::top1;
+    if (c.streams()) {
+        c.local_threshold = t.number("local_threshold", 0, 2, 2);
+        c.rule = t.choice("rule", {"none", "printed", "worked_example"}, "none");
+    }
+    if (c.kind == policy_kind::fleet_by_benefit) c.least_gain = t.number("least_gain_per_byte", 0, 1, 0);
+    if (c.kind == policy_kind::neurosurgeon) c.target_ms = t.number("target_ms", 0, 1e6);
+    if (c.kind == policy_kind::clio) {
+        c.patience_ms = t.number("patience_ms", 0, 1e6, 0);
+        const std::string cut = t.text("cut");
+        c.cut = -1;
+        for (std::size_t k = 0; k < n.stages.size(); ++k)
+            if (n.stages[k].name == cut && !n.stages[k].payload.empty()) c.cut = static_cast<int>(k);
+        if (c.cut < 0) t.refuse("cut", "a stage of " + network + " that has a payload");
+    }
+    if (c.kind == policy_kind::offload_input || c.kind == policy_kind::cascade || c.kind == policy_kind::all_cloud) {
+        if (n.inputs.empty()) t.refuse("network", "a network with an [[network.input]]");
+        const std::string input = c.kind == policy_kind::all_cloud ? n.inputs.front().name : t.text("input", n.inputs.front().name);
+        while (c.input < static_cast<int>(n.inputs.size()) && n.inputs[static_cast<std::size_t>(c.input)].name != input) ++c.input;
+        if (c.input == static_cast<int>(n.inputs.size())) t.refuse("input", "an [[network.input]] of " + network);
+    }
+    if (c.has_exits() && n.exits() == 0) t.refuse("network", "a network with exits on the device");
+    if (c.streams() && n.streams() == 0) t.refuse("network", "a network with streams");
+    c.delivery = t.choice("delivery", {"", "unreliable", "resending", "reliable"}, "");
+    t.end();
+    return c;
+}
+
+} // namespace parts
+
+/// Below the scenario's folder unless absolute.
+inline std::string beside(const std::string& path, const std::string& scenario_file) {
+    const std::filesystem::path p{path};
+    return p.is_absolute() ? path : (std::filesystem::path{scenario_file}.parent_path() / p).lexically_normal().string();
+}
+
+/// Throws `trace_error` or `option_error` naming file, line and key, what was expected and what was found. The file has at most 1 MiB.
+inline scenario read_scenario(const std::string& path) {
+    using splitdsl::trace_error;
+    std::error_code failed;
+    const auto size = std::filesystem::is_regular_file(path, failed) ? std::filesystem::file_size(path, failed) : 0;
+    if (failed || size == 0 || size > longest_scenario)
+        throw trace_error("scenario " + path + ": expected a file of 1 byte to 1 MiB, found none");
+    std::ifstream in(path, std::ios::binary);
+    const std::string content{std::istreambuf_iterator<char>{in}, {}};
+    toml::table root;
+    try {
+        root = toml::parse(content, path);
+    } catch (const toml::parse_error& e) {
+        throw trace_error("scenario " + path + ":" + std::to_string(e.source().begin.line)
+                          + ": expected TOML, found an error: " + std::string{e.description()});
+    }
+    terms t{root, "", path};
+    scenario s;
+    s.file = path;
+    s.name = t.text("name", std::filesystem::path{path}.stem().string());
+    s.frames = t.whole("frames", 1, 100'000'000, 10'000);
+    s.seed = static_cast<std::uint64_t>(t.whole("seed", 0, std::numeric_limits<std::int64_t>::max(), 1));
+    s.deadline_ms = t.number("deadline_ms", 0.001, 1e6, 4000);
+    s.gap_ms = t.number("gap_ms", 0, 1e6, 0);
+    s.stops_within_stage = t.truth("stops_within_stage", true);
+
+    terms device = t.inside("device");
+    s.profiles = beside(device.text("profiles"), path);
+    s.device = device.text("name");
+    device.end();
+
+    terms radio = t.inside("radio");
+    s.ble = splitdsl::radio::parse_ble(radio.text("ble"));
+    s.currents = radio.text("currents", "nrf52840_0dbm");
+    if (splitdsl::radio::find_ble_radio(s.currents) == nullptr) {
+        std::string names;
+        for (const auto& r : splitdsl::radio::known_ble_radios) names += (names.empty() ? "" : ", ") + std::string{r.name};
+        radio.refuse("currents", "one of " + names);
+    }
+    s.packet_overhead = static_cast<int>(radio.whole("packet_overhead", 0, 250, 0));
+    s.reply_bytes = static_cast<int>(radio.whole("reply_bytes", 1, 251, 16));
+    radio.end();
+
+    terms cloud = t.inside("cloud", false);
+    s.cloud_ms = cloud.number("ms", 0, 1e6, 5);
+    cloud.end();
+
+    terms answers = t.inside("answers");
+    if (answers.has("file") == answers.has("synthetic")) answers.refuse("file", "either a file or a table synthetic");
+    if (answers.has("file"))
+        s.answers = beside(answers.text("file"), path);
+    else {
+        terms y = answers.inside("synthetic");
+        s.synthetic.pictures = static_cast<std::size_t>(y.whole("pictures", 1, 1'000'000, 1000));
+        s.synthetic.classes = static_cast<int>(y.whole("classes", 2, 1000, 10));
+        s.synthetic.seed = static_cast<std::uint64_t>(y.whole("seed", 0, std::numeric_limits<std::int64_t>::max(), 1));
+        s.synthetic.strength = y.number("strength", 0.01, 1000, s.synthetic.strength);
+        y.end();
+    }
+    s.validation = answers.number("validation", 0, 0.9, 0.5);
+    answers.end();
+
+    terms calibration = t.inside("calibration", false);
+    s.accuracy = calibration.number("accuracy", 0, 1, 0);
+    s.thresholds = calibration.numbers("thresholds", 0, 100);
+    if (s.thresholds.empty()) s.thresholds = {0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9}; // FLEET section 4.1
+    calibration.end();
+
+    for (const terms& n : t.list("network")) s.networks.push_back(parts::read_network(n, s.networks));
+    if (s.networks.empty()) t.refuse("network", "at least one [[network]]");
+    for (const terms& p : t.list("policy")) {
+        s.contenders.push_back(parts::read_contender(p, s.networks));
+        for (std::size_t i = 0; i + 1 < s.contenders.size(); ++i)
+            if (s.contenders[i].name == s.contenders.back().name) p.refuse("name", "each name once");
+    }
+    if (s.contenders.empty()) t.refuse("policy", "at least one [[policy]]");
+
+    terms sweep = t.inside("sweep", false);
+    s.sweep.interval_ms = sweep.numbers("interval_ms", 7.5, 4000);
+    s.sweep.loss = sweep.numbers("loss", 0, 1);
+    s.sweep.packets = sweep.numbers("packets", 1, 64);
+    s.sweep.phy = sweep.texts("phy");
+    s.sweep.device = sweep.texts("device");
+    sweep.end();
+    t.end();
+    return s;
+}
+
+} // namespace simulate

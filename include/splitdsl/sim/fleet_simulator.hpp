@@ -1,0 +1,431 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file fleet_simulator.hpp
+/// Frames of a network with exits over a BLE connection, in virtual time: any policy on the one concept, the device, the air and the cloud
+/// side by side.
+///
+/// Everything here is simulated. What is simplified: the cloud answers a burst when its last packet is there, one prediction at a time,
+/// always of the newest state; packets carry streams without gaps, so that the usable prefix ends at the first lost packet; a lost answer
+/// is sent again while its frame runs; the link never goes down, it only loses.
+#pragma once
+
+#include <splitdsl/policy/scheduler_policy.hpp>
+#include <splitdsl/radio/ble_connection.hpp>
+#include <splitdsl/sim/event_queue.hpp>
+#include <splitdsl/sim/exit_answers.hpp>
+#include <splitdsl/sim/fleet_world.hpp>
+
+#include <algorithm>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace splitdsl::sim {
+
+/// Runs frame after frame; equal arguments give equal frames, bit for bit. `w` and `a` must outlive it. One thread; allocates only until
+/// its queues have grown. Refused by the constructor (option_error): what `require_valid` refuses, answers that do not fit the network.
+///
+/// ```cpp
+/// sim::fleet_simulator run{policy::fleet{policy::fleet_plan(8, 6, 0.7F)}, world, answers, seed};
+/// const sim::fleet_frame f = run.run_frame(picture);
+/// ```
+template <scheduler_policy Policy>
+class fleet_simulator {
+public:
+    fleet_simulator(Policy p, const fleet_world& w, const exit_answers& a, std::uint64_t seed)
+        : policy{std::move(p)},
+          world{&w},
+          answers{&a},
+          air{(require_valid(w), w.radio), seed},
+          random{seed ^ 0x9e3779b97f4a7c15u} {
+        const auto c = a.counts();
+        const auto refuse = [](const std::string& what, std::size_t wanted, std::size_t found) {
+            throw option_error("simulation: expected answers for " + std::to_string(wanted) + " " + what + ", found "
+                               + std::to_string(found));
+        };
+        if (a.pictures() == 0) refuse("pictures", 1, 0);
+        if (w.local_exits && c.exits != static_cast<std::size_t>(w.network.exits()))
+            refuse("exits of the device", static_cast<std::size_t>(w.network.exits()), c.exits);
+        if (c.streams != 0
+            && (c.streams != static_cast<std::size_t>(w.network.streams()) || c.levels != static_cast<std::size_t>(w.network.sizes())))
+            refuse("streams in as many sizes as the network has", static_cast<std::size_t>(w.network.streams()), c.streams);
+        if (c.choices != 0 && c.choices != static_cast<std::size_t>(w.network.offload_choices()))
+            refuse("offloads", static_cast<std::size_t>(w.network.offload_choices()), c.choices);
+        for (std::size_t k = 0; k < w.network.stages.size(); ++k) {
+            stream_of.push_back(w.network.stream_behind(static_cast<int>(k)));
+            if (stream_of.back() >= 0) stage_of.push_back(static_cast<int>(k));
+        }
+        room = radio::payload_octets(w.radio) - w.packet_overhead;
+        capacity = static_cast<std::size_t>(radio::packets_per_event(w.radio));
+        auto lossless = w.radio;
+        lossless.loss = 0;
+        nominal = radio::sustained_rate(lossless);
+        there.resize(stage_of.size());
+        sent.reserve(64);
+        told.reserve(256);
+    }
+
+    /// The next frame, on this picture (below `exit_answers::pictures`).
+    fleet_frame run_frame(std::size_t picture) {
+        f = {.frame = ++count, .picture = picture, .start = next_start()};
+        now = f.start;
+        calendar.clear();
+        sent.clear();
+        next_to_queue = 0;
+        told.clear();
+        std::fill(there.begin(), there.end(), 0);
+        offloaded = {};
+        cloud_asked = {};
+        cloud_works = false;
+        cloud_last = {};
+        open = true;
+        computing = waiting = falling_back = used_radio = false;
+        newest_exit = -1;
+        stage = -1;
+        // What an older frame left in the air is dropped when a newer one begins.
+        air.run(now, [](const radio::ble_report&) {});
+        air.drop(radio::ble_way::down, [](const radio::ble_report&) {});
+        before = air.activity();
+        follow(policy.on(frame_start{count}, view(), left()), -1);
+        while (open) {
+            const instant t_air = air.next_with_data(), t_next = calendar.next();
+            if (t_next <= t_air) {
+                now = t_next;
+                happen(calendar.take());
+            } else
+                burst(t_air);
+        }
+        return f;
+    }
+    /// Actions that no runtime could carry out: a stream, level, cut or exit that does not exist or is not computed yet. They count as
+    /// `proceed`.
+    std::uint64_t violations() const { return broken_rules; }
+    const radio::ble_connection& connection() const { return air; }
+
+private:
+    enum class kind : std::uint8_t { stage_ends, burst_is_in, cloud_done, reply_is_in, again, acknowledged, give_up, handed_over };
+    struct event {
+        kind what{};
+        int a{}, b{};
+    };
+    /// One run of packets on its way: sizes `from` to `to` of a stream, or an offload's.
+    struct transfer {
+        int stream{-1};
+        int from{}, to{};
+        std::int64_t begin{}, end{}; // bytes of the whole stream
+        int packets{}, queued{}, got{};
+        bool lost{};
+        int whole{}; // sizes complete, as the receiver counts
+    };
+    struct offload_state {
+        int cut{-2}, first_choice{-1}, sizes{}, there{};
+        bool progressive{};
+        instant since{};
+    };
+    /// What the cloud can answer: a stream with the sizes of two layers, or an offload's size.
+    struct question {
+        int stream{-1}, before{}, here{};
+        int width{-1};
+        friend bool operator==(const question&, const question&) = default;
+    };
+    struct answered_question {
+        policy::prediction what{};
+        int exit{-1};
+    };
+    static constexpr std::size_t at(int i) { return static_cast<std::size_t>(i); }
+
+    instant next_start() {
+        const double within = random.uniform();
+        return count == 1 ? instant{} + from_seconds(within * to_seconds(world->radio.interval))
+                          : free_from + world->gap + from_seconds(within * to_seconds(world->radio.interval));
+    }
+    link_view view() const {
+        return {.up = true,
+                .busy = air.waiting(radio::ble_way::up) > 0,
+                .rate_up = nominal * arriving,
+                .rate_down = nominal * arriving,
+                .rtt = world->radio.interval * 3 / 2};
+    }
+    budget left() const { return {.now = now, .deadline = f.start + world->deadline, .reserve = world->times.rest(at(stage + 1))}; }
+    int last_stage() const { return static_cast<int>(world->network.stages.size()) - 1; }
+
+    // ---- the device -----------------------------------------------------------------------------------------------------------
+    void run_next_stage() {
+        if (stage == last_stage())
+            return answer(falling_back ? answer_source::fallback : answer_source::edge, answers->trunk(f.picture), -1);
+        ++stage;
+        duration t = world->times.stage[at(stage)];
+        if (world->local_exits && !falling_back) t += world->times.exit[at(stage)];
+        computing = true;
+        computing_from = now;
+        stage_end = now + t;
+        calendar.put(stage_end, {.what = kind::stage_ends, .a = stage});
+    }
+    void stage_ended() {
+        f.computing += now - computing_from;
+        computing = false;
+        if (falling_back) return run_next_stage();
+        stage_done s{.frame = count, .stage = stage};
+        const exit_stage& here = world->network.stages[at(stage)];
+        if (world->local_exits && here.exit >= 0) {
+            s.exit = newest_exit = here.exit;
+            s.confidence = answers->local(f.picture, here.exit).confidence;
+        } else if (stage == last_stage())
+            return run_next_stage(); // nothing left to decide
+        follow(policy.on(s, view(), left()), stage);
+    }
+    void follow(const action& a, int at_stage) {
+        switch (a.what) {
+        case action::kind::answer:
+            if (a.exit < 0 || a.exit != newest_exit) break;
+            return answer(answer_source::exit, answers->local(f.picture, a.exit), a.exit);
+        case action::kind::stream:
+            if (at_stage < 0 || a.stream < 0 || stream_of[at(at_stage)] != a.stream) break;
+            drop_up();
+            if (!send_stream(a.stream, 0, std::max(a.level, 0))) break;
+            return run_next_stage();
+        case action::kind::offload:
+            if (!offload(a, at_stage)) break;
+            return;
+        case action::kind::proceed: return run_next_stage();
+        default: break; // nothing else answers the end of a stage
+        }
+        ++broken_rules;
+        run_next_stage();
+    }
+    /// For events that do not end a stage: the trunk runs on whatever is said.
+    void aside(const action& a) {
+        switch (a.what) {
+        case action::kind::none: return;
+        case action::kind::stop: return drop_up();
+        case action::kind::send_next:
+            if (a.stream >= 0 && a.stream < static_cast<int>(there.size()) && stage_of[at(a.stream)] <= stage - computing
+                && send_stream(a.stream, a.level, a.level))
+                return;
+            break;
+        default: break;
+        }
+        ++broken_rules;
+    }
+    bool send_stream(int stream, int from, int to) {
+        if (answers->counts().streams == 0) return false;
+        const auto& sizes = world->network.stages[at(stage_of[at(stream)])].stream;
+        if (from < 0 || to < from || to >= static_cast<int>(sizes.size())) return false;
+        queue({.stream = stream, .from = from, .to = to, .begin = from > 0 ? sizes[at(from - 1)] : 0, .end = sizes[at(to)], .whole = from});
+        return true;
+    }
+    bool offload(const action& a, int at_stage) {
+        if (a.cut < -1 || (a.cut >= 0 && a.cut != at_stage) || answers->counts().choices == 0) return false;
+        const bool progressive = a.level >= 0;
+        const int size = progressive ? a.level : std::max(a.codec, 0);
+        const int choice = world->network.offload_choice(a.cut, size);
+        if (choice < 0) return false;
+        drop_up();
+        offloaded = {.cut = a.cut, .first_choice = choice - size, .sizes = size + 1, .progressive = progressive, .since = now};
+        waiting = true;
+        waiting_from = now;
+        const duration prepare = a.cut == -1 ? world->network.inputs[at(size)].prepare : duration{};
+        f.computing += prepare;
+        waiting_from += prepare;
+        calendar.put(now + prepare, {.what = kind::handed_over, .a = size});
+        // The latest moment at which the rest still fits.
+        calendar.put(std::max(now, f.start + world->deadline - (falls_back_v<Policy> ? world->times.rest(at(stage + 1)) : duration{})),
+                     {.what = kind::give_up});
+        return true;
+    }
+    void hand_over(int size) {
+        const std::int64_t bytes = payload_bytes(size);
+        queue({.from = offloaded.progressive ? 0 : size, .to = size, .end = bytes, .whole = offloaded.progressive ? 0 : size});
+    }
+    std::int64_t payload_bytes(int size) const {
+        return offloaded.cut == -1 ? world->network.inputs[at(size)].size : world->network.stages[at(offloaded.cut)].payload[at(size)];
+    }
+    void give_up() {
+        drop_up();
+        waiting = false;
+        charge_waiting();
+        if (!falls_back_v<Policy>) return answer(answer_source::none, {}, -1);
+        falling_back = true;
+        run_next_stage();
+    }
+    void charge_waiting() { f.idle_energy += world->idle * std::max(now - waiting_from, duration{}); }
+
+    void answer(answer_source source, const policy::prediction& p, int exit) {
+        open = false;
+        f.source = source;
+        f.exit = exit;
+        f.label = p.label;
+        f.right = p.label == answers->label(f.picture);
+        f.latency = now - f.start;
+        free_from = now;
+        if (computing) { // the cloud was first
+            const instant until = world->stops_within_stage ? now : stage_end;
+            f.computing += until - computing_from;
+            free_from = until;
+        }
+        if (waiting) charge_waiting();
+        drop_up();
+        f.compute_energy = world->active * f.computing;
+        air.run(now, [&](const radio::ble_report& r) { book(r); });
+        if (used_radio) f.radio_energy = radio::energy_of(air.activity() - before, f.latency, world->draws).total();
+    }
+
+    // ---- the air --------------------------------------------------------------------------------------------------------------
+    void queue(transfer t) {
+        const std::int64_t bytes = t.end - t.begin;
+        t.packets = static_cast<int>((bytes + room - 1) / room);
+        used_radio = true;
+        sent.push_back(t);
+        refill();
+    }
+    /// Keeps as many packets queued as the next event can carry, no more: most of a stream is dropped before it is sent.
+    void refill() {
+        while (next_to_queue < sent.size() && air.waiting(radio::ble_way::up) < capacity) {
+            transfer& t = sent[next_to_queue];
+            if (t.queued == t.packets) {
+                ++next_to_queue;
+                continue;
+            }
+            const std::int64_t size = std::min(room, t.end - t.begin - std::int64_t{t.queued} * room);
+            air.queue(radio::ble_way::up, std::uint64_t{count} << 32 | next_to_queue, static_cast<int>(size) + world->packet_overhead, now);
+            ++t.queued;
+        }
+    }
+    void drop_up() {
+        next_to_queue = sent.size();
+        if (air.waiting(radio::ble_way::up) > 0) air.drop(radio::ble_way::up, [&](const radio::ble_report& r) { book(r); });
+    }
+    /// Bytes on the air and the share that arrives; whichever frame it was.
+    void book(const radio::ble_report& r) {
+        if (r.way != radio::ble_way::up || r.tries == 0) return;
+        if (r.tag >> 32 == count) f.bytes_up += std::int64_t{r.size} * r.tries;
+        for (int i = 1; i < r.tries; ++i) arriving -= arriving / 64;
+        arriving += ((r.fate == radio::ble_fate::delivered ? 1.0 : 0.0) - arriving) / 64;
+    }
+    void burst(instant anchor) {
+        now = std::max(now, anchor);
+        instant last = now;
+        bool news = false;
+        air.run(anchor, [&](const radio::ble_report& r) {
+            book(r);
+            if (r.tag >> 32 != count) return;
+            const auto id = static_cast<int>(r.tag & 0xffff'ffff);
+            if (r.way == radio::ble_way::down) {
+                if (r.fate == radio::ble_fate::delivered)
+                    calendar.put(r.arrived, {.what = kind::reply_is_in, .a = id});
+                else if (r.fate == radio::ble_fate::lost && id + 1 == static_cast<int>(told.size()))
+                    calendar.put(r.known, {.what = kind::again, .a = id});
+                return;
+            }
+            transfer& t = sent[at(id)];
+            if (r.fate != radio::ble_fate::delivered || t.lost) {
+                t.lost = true;
+                return;
+            }
+            ++t.got;
+            const std::int64_t bytes = t.got == t.packets ? t.end : t.begin + std::int64_t{t.got} * room;
+            while (t.whole <= t.to && size_ends(t, t.whole) <= bytes) {
+                if (t.stream >= 0) calendar.put(r.known, {.what = kind::acknowledged, .a = t.stream, .b = t.whole});
+                ++t.whole;
+                news = true;
+            }
+            last = std::max(last, r.arrived);
+        });
+        if (news) calendar.put(last, {.what = kind::burst_is_in});
+        refill();
+    }
+    std::int64_t size_ends(const transfer& t, int size) const {
+        return t.stream >= 0 ? world->network.stages[at(stage_of[at(t.stream)])].stream[at(size)] : payload_bytes(size);
+    }
+
+    // ---- the cloud --------------------------------------------------------------------------------------------------------------
+    void arrived() {
+        for (const transfer& t : sent) {
+            if (t.stream >= 0) {
+                if (t.from <= there[at(t.stream)]) there[at(t.stream)] = std::max(there[at(t.stream)], t.whole);
+            } else
+                offloaded.there = std::max(offloaded.there, t.whole > t.from ? t.whole : 0);
+        }
+        ask();
+    }
+    void ask() {
+        if (cloud_works) return;
+        question q{};
+        if (offloaded.cut != -2) {
+            if (offloaded.there == 0) return;
+            q.width = offloaded.there - 1;
+        } else
+            for (int s = static_cast<int>(there.size()) - 1; s >= 0 && q.stream < 0; --s)
+                if (there[at(s)] > 0) q = {.stream = s, .before = s > 0 ? there[at(s - 1)] : 0, .here = there[at(s)]};
+        if (q == question{} || q == cloud_last) return;
+        cloud_last = cloud_asked = q;
+        cloud_works = true;
+        calendar.put(now + world->cloud, {.what = kind::cloud_done});
+    }
+    void cloud_done() {
+        cloud_works = false;
+        const question& q = cloud_asked;
+        const policy::prediction p = q.width >= 0 ? answers->offload(f.picture, offloaded.first_choice + q.width)
+                                                  : answers->cloud(f.picture, q.stream, q.before, q.here);
+        // A NaN was recorded: this pair of sizes has no answer.
+        if (p.label >= 0 && (q.width >= 0 || p.confidence >= world->reply_from)) {
+            told.push_back({p, q.width >= 0 ? q.width : q.stream});
+            send_reply(static_cast<int>(told.size()) - 1);
+        }
+        ask();
+    }
+    void send_reply(int which) {
+        air.queue(radio::ble_way::down, std::uint64_t{count} << 32 | static_cast<std::uint32_t>(which), world->reply_bytes, now);
+    }
+
+    void happen(const event& e) {
+        switch (e.what) {
+        case kind::stage_ends: return stage_ended();
+        case kind::handed_over:
+            if (waiting) hand_over(e.a);
+            return;
+        case kind::burst_is_in: return arrived();
+        case kind::cloud_done: return cloud_done();
+        case kind::again:
+            if (e.a + 1 == static_cast<int>(told.size())) send_reply(e.a); // a newer answer replaces it
+            return;
+        case kind::give_up:
+            if (waiting) give_up();
+            return;
+        case kind::acknowledged: return aside(policy.on(link_event{link_event::kind::acknowledged, count, e.a, e.b}, view(), left()));
+        case kind::reply_is_in: {
+            const answered_question& r = told[at(e.a)];
+            const duration since = offloaded.cut != -2 ? now - offloaded.since : duration{};
+            const verdict v = policy.on(reply_arrived{count, r.exit, r.what.confidence, since}, view(), left());
+            if (v == verdict::accept) answer(answer_source::cloud, r.what, r.exit);
+            return;
+        }
+        }
+    }
+
+    Policy policy;
+    const fleet_world* world;
+    const exit_answers* answers;
+    radio::ble_connection air;
+    splitdsl::detail::xoshiro256 random;
+    event_queue<event> calendar{};
+    std::vector<int> stream_of{}, stage_of{}, there{};
+    std::vector<transfer> sent{};
+    std::vector<answered_question> told{};
+    fleet_frame f{};
+    radio::ble_activity before{};
+    offload_state offloaded{};
+    question cloud_asked{}, cloud_last{};
+    bits_per_second nominal{};
+    double arriving{1}; // share of packets, as seen
+    std::int64_t room{};
+    std::size_t capacity{}, next_to_queue{};
+    instant now{}, free_from{}, computing_from{}, waiting_from{}, stage_end{};
+    std::uint32_t count{};
+    std::uint64_t broken_rules{};
+    int stage{-1}, newest_exit{-1};
+    bool open{}, computing{}, waiting{}, falling_back{}, cloud_works{}, used_radio{};
+};
+
+} // namespace splitdsl::sim

@@ -1,0 +1,63 @@
+#!/usr/bin/env python3
+# SPDX-FileCopyrightText: The splitdsl authors
+# SPDX-License-Identifier: BSD-3-Clause
+"""splitdsl-sim's JSON has what it promises, adds up, and is the same for the same seed and another for another.
+
+    simulation_document.py PROGRAM SCENARIO
+"""
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+PROMISED = ("accuracy", "mean_latency_ms", "p99_latency_ms", "energy_mj", "bytes_up", "unanswered")
+FRAMES = 400
+
+
+def document(program, scenario, folder, seed):
+    path = pathlib.Path(folder) / f"{seed}.json"
+    subprocess.run([program, scenario, "--quiet", "--frames", str(FRAMES), "--seed", str(seed), "--json", path], check=True, timeout=240)
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def problems_of(doc):
+    found = []
+    if doc["label"] != "simulated" or not doc["scenario"]["synthetic"] or "cap" not in doc["scenario"]:
+        found.append("the document does not say that it is simulated, on synthetic answers, and with which cap")
+    points = [("own", doc["policies"])] + [(p["ble"], p["policies"]) for p in doc["sweep"] if "policies" in p]
+    for point, policies in points:
+        for name, p in policies.items():
+            where = f"{point}, {name}"
+            missing = [key for key in PROMISED if key not in p]
+            if missing:
+                found.append(f"{where}: no {missing}")
+                continue
+            if p["label"] != "simulated" or not 0 <= p["accuracy"] <= 1 or p["unanswered"] != 0 or p["violations"] != 0:
+                found.append(f"{where}: {p}")
+            if sum(p["answered_by"].values()) != FRAMES:
+                found.append(f"{where}: answers of {sum(p['answered_by'].values())} frames, not {FRAMES}")
+            if abs(sum(p["energy_parts_mj"].values()) - p["energy_mj"]) > 1e-9 * p["energy_mj"]:
+                found.append(f"{where}: parts of the energy do not add up")
+            if not p["p50_latency_ms"] <= p["p99_latency_ms"] <= p["max_latency_ms"]:
+                found.append(f"{where}: percentiles out of order")
+    return found
+
+
+def main():
+    program, scenario = sys.argv[1:]
+    with tempfile.TemporaryDirectory() as folder:
+        first, again, other = (document(program, scenario, folder, seed) for seed in (1, 1, 2))
+    found = problems_of(first)
+    if first != again:
+        found.append("the same seed gave another document")
+    if first["policies"] == other["policies"]:
+        found.append("another seed gave the same numbers")
+    if len(first["sweep"]) != 12:
+        found.append(f"the sweep has {len(first['sweep'])} points, not 12")
+    print("\n".join(found) or f"{len(first['sweep'])} points of a sweep, all complete")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
