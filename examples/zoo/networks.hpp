@@ -24,11 +24,10 @@
     X(inception_v3, imagenet, 342, inception_v3<>)                             \
     X(cifar10_resnet20, cifar10, 0, cifar_resnet20<>)                          \
     X(cifar10_resnet56, cifar10, 0, cifar_resnet56<>)                          \
-    X(ssd300_vgg16, none, 0, ssd300_vgg16<>)                                   \
+    X(ssdlite320_mobilenet_v3_large, none, 0, ssdlite320_mobilenet_v3_large<>) \
     X(lraspp_mobilenet_v3_large, none, 0, lraspp_mobilenet_v3_large<>) \
     X(fleet_mobilenet_v3, none, 0, fleet_mobilenet_v3<splitdsl::zoo::fleet_choice{splitdsl::zoo::fleet_pictures::imagenet, splitdsl::zoo::fleet_exits::both, splitdsl::codec_id::float32}>) \
-    X(fleet_resnet34_cifar, none, 0, fleet_resnet34<splitdsl::zoo::fleet_choice{splitdsl::zoo::fleet_pictures::cifar, splitdsl::zoo::fleet_exits::both, splitdsl::codec_id::float32}>) \
-    X(fleet_inception_v3_tiny, none, 0, fleet_inception_v3<splitdsl::zoo::fleet_choice{splitdsl::zoo::fleet_pictures::tiny_imagenet, splitdsl::zoo::fleet_exits::both, splitdsl::codec_id::float32}>)
+    X(fleet_resnet34_cifar, none, 0, fleet_resnet34<splitdsl::zoo::fleet_choice{splitdsl::zoo::fleet_pictures::cifar, splitdsl::zoo::fleet_exits::both, splitdsl::codec_id::float32}>)
 
 // Compiled only with -DSPLITDSL_ZOO_ALL=ON: together they take minutes.
 #define SPLITDSL_ZOO_MORE(X)                                                   \
@@ -44,7 +43,7 @@
     X(inception_v3_plain, imagenet, 342, inception_v3<299, 299, 1000, false>)  \
     X(cifar10_resnet32, cifar10, 0, cifar_resnet32<>)                          \
     X(cifar10_resnet44, cifar10, 0, cifar_resnet44<>)                          \
-    X(ssdlite320_mobilenet_v3_large, none, 0, ssdlite320_mobilenet_v3_large<>) \
+    X(ssd300_vgg16, none, 0, ssd300_vgg16<>)                                   \
     X(ssd_mobilenet_v1, none, 0, ssd_mobilenet_v1<>)                           \
     X(ssd_mobilenet_v2, none, 0, ssd_mobilenet_v2<>)                           \
     X(faster_rcnn_resnet50_fpn, none, 0, faster_rcnn_resnet50_fpn<>)           \
@@ -76,6 +75,7 @@
     X(bottlefit_densenet169_12, imagenet, 256, bottlefit_densenet169<splitdsl::zoo::bottleneck_choice{12, 1, splitdsl::codec_id::float32}>) \
     X(bottlefit_densenet201_6, imagenet, 256, bottlefit_densenet201<splitdsl::zoo::bottleneck_choice{6, 1, splitdsl::codec_id::float32}>) \
     X(bottlefit_densenet201_9_sp2, imagenet, 256, bottlefit_densenet201<splitdsl::zoo::bottleneck_choice{9, 2, splitdsl::codec_id::float32}>) \
+    X(fleet_inception_v3_tiny, none, 0, fleet_inception_v3<splitdsl::zoo::fleet_choice{splitdsl::zoo::fleet_pictures::tiny_imagenet, splitdsl::zoo::fleet_exits::both, splitdsl::codec_id::float32}>) \
     X(fleet_mobilenet_v3_tiny, none, 0, fleet_mobilenet_v3<splitdsl::zoo::fleet_choice{splitdsl::zoo::fleet_pictures::tiny_imagenet, splitdsl::zoo::fleet_exits::both, splitdsl::codec_id::float32}>) \
     X(fleet_mobilenet_v3_cifar, none, 0, fleet_mobilenet_v3<splitdsl::zoo::fleet_choice{splitdsl::zoo::fleet_pictures::cifar, splitdsl::zoo::fleet_exits::both, splitdsl::codec_id::float32}>) \
     X(fleet_resnet34, none, 0, fleet_resnet34<splitdsl::zoo::fleet_choice{splitdsl::zoo::fleet_pictures::imagenet, splitdsl::zoo::fleet_exits::both, splitdsl::codec_id::float32}>) \

@@ -100,7 +100,7 @@ def refusals(describe):
 def names(describe):
     code, out, _ = describe.run("--list")
     found = [line.split()[0] for line in out.splitlines()]
-    check(code == 0 and {"squeezenet1_1", "mobilenet_v2", "resnet50", "ssd300_vgg16"} <= set(found) and len(set(found)) == len(found), f"--list: {found}")
+    check(code == 0 and {"squeezenet1_1", "mobilenet_v2", "resnet50", "ssdlite320_mobilenet_v3_large"} <= set(found) and len(set(found)) == len(found), f"--list: {found}")
     return found
 
 
