@@ -184,7 +184,9 @@ int main(int argc, char** argv) {
     app.add_option("--json", s.json, "Write the report to this file at the end");
     app.add_option("--port-file", s.port_file, "Write the port to this file once it listens");
     app.add_flag("--quiet", s.quiet, "Print nothing but errors");
-    CLI11_PARSE(app, argc, argv);
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& e) { return app.exit(e) == 0 ? 0 : 2; } // CLI11 has a number of its own for each mistake
     try {
         return run(s);
     } catch (const splitdsl::error& e) {

@@ -120,7 +120,9 @@ int main(int argc, char** argv) {
         ->check(CLI::Range(std::int64_t{1}, std::int64_t{100'000'000}));
     app.add_flag("--benchmark", o.benchmark, "measure how many frames a second each policy is simulated at");
     app.add_flag("--quiet", o.quiet, "print nothing but errors");
-    CLI11_PARSE(app, argc, argv);
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& e) { return app.exit(e) == 0 ? 0 : 2; } // CLI11 has a number of its own for each mistake
     try {
         return run(o);
     } catch (const splitdsl::error& e) {
