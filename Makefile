@@ -7,7 +7,7 @@
 
 help:
 	@echo "make demo        drive the split network over a bad link; DRIVE_FRAMES=1200, TRACE=file.csv"
-	@echo "make test        every test with g++, a handful with clang and sanitizers, fuzzing; up to 25 minutes on 2 cores"
+	@echo "make test        all but the slowest tests with g++, a handful with clang and sanitizers, fuzzing; up to 25 minutes on 2 cores"
 	@echo "make test-full   every test with both compilers, sanitizers, bare and AArch64; about an hour"
 	@echo "make soak        a million simulated frames for each kind of fault; SOAK_FRAMES=n"
 	@echo "make bench       all benchmarks, JSON in out/bench"

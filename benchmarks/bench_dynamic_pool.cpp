@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /// @file bench_dynamic_pool.cpp
 /// Dynamic pooling: bytes a level in every form, and the encoder's speed beside memcpy's.
+#include <examples/options/exit_status.hpp>
+#include <examples/options/numbers.hpp>
 #include <splitdsl/codec/dynamic_pool_stream.hpp>
 
 #include <CLI/CLI.hpp>
@@ -73,156 +75,145 @@ int main(int argc, char** argv) {
     app.add_option("--features", file, "Maps to pool: f32, channels x side x side, any number of them; made up if absent")
         ->option_text("FILE")
         ->check(CLI::ExistingFile);
-    app.add_option("--channels", shape.channels, "Channels")->check(CLI::Range(1, 4096))->capture_default_str();
-    app.add_option("--side", shape.height, "Height and width")->check(CLI::Range(2, max_pool_side))->capture_default_str();
-    app.add_option("--stride", shape.stride, "The paper's k")->check(CLI::Range(2, max_pool_side))->capture_default_str();
+    app.add_option("--channels", shape.channels, "Channels")->check(options::between(1, 4096))->capture_default_str();
+    app.add_option("--side", shape.height, "Height and width")->check(options::between(2, max_pool_side))->capture_default_str();
+    app.add_option("--stride", shape.stride, "The paper's k")->check(options::between(2, max_pool_side))->capture_default_str();
     app.add_option("--smallest", sizes.smallest, "Smallest size; 0: side / stride")
-        ->check(CLI::Range(0, max_pool_side))
+        ->check(options::between(0, max_pool_side))
         ->capture_default_str();
     app.add_option("--largest", sizes.largest, "Largest size; 0: 2 side / stride")
-        ->check(CLI::Range(0, max_pool_side))
+        ->check(options::between(0, max_pool_side))
         ->capture_default_str();
-    app.add_option("--step", sizes.step, "From size to size")->check(CLI::Range(1, max_pool_side))->capture_default_str();
+    app.add_option("--step", sizes.step, "From size to size")->check(options::between(1, max_pool_side))->capture_default_str();
     app.add_flag("!--no-speed", speed, "Bytes only");
     app.add_option("--json", json_file, "Also write the results to FILE")->option_text("FILE");
-    CLI11_PARSE(app, argc, argv);
-    shape.width = shape.height;
-    const auto [ladder, fault] = try_pool_ladder(shape, sizes);
-    if (fault != pool_fault::none) {
-        std::fprintf(stderr, "bench_dynamic_pool: %s\n", sentence(fault));
-        return 1;
-    }
-    const auto values =
-        static_cast<std::size_t>(shape.channels) * static_cast<std::size_t>(shape.height) * static_cast<std::size_t>(shape.width);
-    std::vector<float> maps = made_up(shape);
-    if (!file.empty()) {
-        std::ifstream in{file, std::ios::binary | std::ios::ate};
-        const auto size = static_cast<std::size_t>(in.tellg());
-        if (size == 0 || size % (4 * values) != 0) {
-            std::fprintf(stderr, "bench_dynamic_pool: %s has %zu bytes, expected a multiple of %zu (channels x side x side x 4)\n",
-                         file.c_str(), size, 4 * values);
-            return 1;
+    return options::exit_status("bench_dynamic_pool", app, argc, argv, [&] {
+        shape.width = shape.height;
+        const auto [ladder, fault] = try_pool_ladder(shape, sizes);
+        if (fault != pool_fault::none) throw option_error(sentence(fault));
+        const auto values =
+            static_cast<std::size_t>(shape.channels) * static_cast<std::size_t>(shape.height) * static_cast<std::size_t>(shape.width);
+        std::vector<float> maps = made_up(shape);
+        if (!file.empty()) {
+            std::ifstream in{file, std::ios::binary | std::ios::ate};
+            const auto size = static_cast<std::size_t>(in.tellg());
+            if (size == 0 || size % (4 * values) != 0)
+                throw option_error("--features " + file + ": expected a multiple of " + std::to_string(4 * values)
+                                   + " bytes (channels x side x side x 4), found " + std::to_string(size));
+            maps.resize(size / 4);
+            in.seekg(0);
+            in.read(reinterpret_cast<char*>(maps.data()), static_cast<std::streamsize>(size));
         }
-        maps.resize(size / 4);
-        in.seekg(0);
-        in.read(reinterpret_cast<char*>(maps.data()), static_cast<std::streamsize>(size));
-    }
-    const std::size_t count = maps.size() / values;
-    const pool_options ways[] = {{pool_form::means, pool_coding::packed},
-                                 {pool_form::means, pool_coding::rice},
-                                 {pool_form::lifted, pool_coding::packed},
-                                 {pool_form::lifted, pool_coding::rice}};
-    std::vector<dynamic_pool_encoder> encoders;
-    std::vector<dynamic_pool_decoder> decoders;
-    for (const pool_options& w : ways) encoders.emplace_back(ladder, w), decoders.emplace_back(ladder, w);
+        const std::size_t count = maps.size() / values;
+        const pool_options ways[] = {{pool_form::means, pool_coding::packed},
+                                     {pool_form::means, pool_coding::rice},
+                                     {pool_form::lifted, pool_coding::packed},
+                                     {pool_form::lifted, pool_coding::rice}};
+        std::vector<dynamic_pool_encoder> encoders;
+        std::vector<dynamic_pool_decoder> decoders;
+        for (const pool_options& w : ways) encoders.emplace_back(ladder, w), decoders.emplace_back(ladder, w);
 
-    std::vector<row> rows(static_cast<std::size_t>(ladder.levels));
-    for (std::size_t m = 0; m < count; ++m) {
-        const float* const map = maps.data() + m * values;
-        for (auto& e : encoders) e.pool(map);
-        for (auto& d : decoders) d.start();
-        for (int i = 0; i < ladder.levels; ++i) {
-            row& r = rows[static_cast<std::size_t>(i)];
-            for (std::size_t w = 0; w < 4; ++w) {
-                const auto bytes = encoders[w].encode(i);
-                (w == 0   ? r.means
-                 : w == 1 ? r.means_rice
-                 : w == 2 ? r.lifted
-                          : r.lifted_rice) += static_cast<double>(bytes.size()) / static_cast<double>(count);
-                decoders[w].take(i, bytes);
+        std::vector<row> rows(static_cast<std::size_t>(ladder.levels));
+        for (std::size_t m = 0; m < count; ++m) {
+            const float* const map = maps.data() + m * values;
+            for (auto& e : encoders) e.pool(map);
+            for (auto& d : decoders) d.start();
+            for (int i = 0; i < ladder.levels; ++i) {
+                row& r = rows[static_cast<std::size_t>(i)];
+                for (std::size_t w = 0; w < 4; ++w) {
+                    const auto bytes = encoders[w].encode(i);
+                    (w == 0   ? r.means
+                     : w == 1 ? r.means_rice
+                     : w == 2 ? r.lifted
+                              : r.lifted_rice) += static_cast<double>(bytes.size()) / static_cast<double>(count);
+                    decoders[w].take(i, bytes);
+                }
+                r.sums += static_cast<double>(1 + (i == 0 ? pool_preamble_bytes : 0)
+                                              + static_cast<std::size_t>((sum_bits(ladder, i) * shape.channels + 7) / 8))
+                          / static_cast<double>(count);
+                // Largest error against means in double precision, in half-steps.
+                const int rows_there = ladder.rows(i), o = ladder.octave_of(i), stride = shape.stride >> o,
+                          split = ladder.rows_split(ladder.steps(o, i));
+                const auto begin_of = [&](int at) { return at < 2 * split ? at * stride / 2 : (at - split) * stride; };
+                std::vector<std::uint8_t> out(static_cast<std::size_t>(ladder.values(i)));
+                for (const std::size_t w : {std::size_t{0}, std::size_t{2}})
+                    for (int c = 0; c < shape.channels; ++c) {
+                        decoders[w].rebuild(i, c, out.data());
+                        const float* const x = map + static_cast<std::ptrdiff_t>(c) * shape.height * shape.width;
+                        const affine_parameters q = encoders[w].parameters();
+                        for (int y = 0; y < rows_there; ++y)
+                            for (int z = 0; z < rows_there; ++z) {
+                                double sum = 0;
+                                for (int u = begin_of(y); u < begin_of(y + 1); ++u)
+                                    for (int v = begin_of(z); v < begin_of(z + 1); ++v) sum += static_cast<double>(x[u * shape.width + v]);
+                                const double mean = sum / ((begin_of(y + 1) - begin_of(y)) * (begin_of(z + 1) - begin_of(z)));
+                                double& worst = w == 0 ? r.means_error : r.lifted_error;
+                                worst = std::max(worst, 2
+                                                            * std::abs(mean / static_cast<double>(q.scale) + q.zero_point
+                                                                       - out[static_cast<std::size_t>(y * rows_there + z)]));
+                            }
+                    }
             }
-            r.sums += static_cast<double>(1 + (i == 0 ? pool_preamble_bytes : 0)
-                                          + static_cast<std::size_t>((sum_bits(ladder, i) * shape.channels + 7) / 8))
-                      / static_cast<double>(count);
-            // Largest error against means in double precision, in half-steps.
-            const int rows_there = ladder.rows(i), o = ladder.octave_of(i), stride = shape.stride >> o,
-                      split = ladder.rows_split(ladder.steps(o, i));
-            const auto begin_of = [&](int at) { return at < 2 * split ? at * stride / 2 : (at - split) * stride; };
-            std::vector<std::uint8_t> out(static_cast<std::size_t>(ladder.values(i)));
-            for (const std::size_t w : {std::size_t{0}, std::size_t{2}})
-                for (int c = 0; c < shape.channels; ++c) {
-                    decoders[w].rebuild(i, c, out.data());
-                    const float* const x = map + static_cast<std::ptrdiff_t>(c) * shape.height * shape.width;
-                    const affine_parameters q = encoders[w].parameters();
-                    for (int y = 0; y < rows_there; ++y)
-                        for (int z = 0; z < rows_there; ++z) {
-                            double sum = 0;
-                            for (int u = begin_of(y); u < begin_of(y + 1); ++u)
-                                for (int v = begin_of(z); v < begin_of(z + 1); ++v) sum += static_cast<double>(x[u * shape.width + v]);
-                            const double mean = sum / ((begin_of(y + 1) - begin_of(y)) * (begin_of(z + 1) - begin_of(z)));
-                            double& worst = w == 0 ? r.means_error : r.lifted_error;
-                            worst = std::max(worst, 2
-                                                        * std::abs(mean / static_cast<double>(q.scale) + q.zero_point
-                                                                   - out[static_cast<std::size_t>(y * rows_there + z)]));
-                        }
+        }
+
+        nlohmann::json report{{"label", "measured"},  {"tensors", count},       {"channels", shape.channels},
+                              {"side", shape.height}, {"stride", shape.stride}, {"levels", nlohmann::json::array()}};
+        std::printf("%zu tensor%s %d x %d x %d, stride %d; cumulative bytes when a size is complete (mean of the tensors), largest error in "
+                    "half-steps\n",
+                    count, count == 1 ? "" : "s", shape.channels, shape.height, shape.width, shape.stride);
+        std::printf("%5s %8s | %8s %8s | %8s | %8s %8s | %6s %6s\n", "size", "values", "means", "+rice", "sums", "lifted", "+rice", "means",
+                    "lifted");
+        row sum;
+        for (int i = 0; i < ladder.levels; ++i) {
+            const row& r = rows[static_cast<std::size_t>(i)];
+            sum.means += r.means, sum.means_rice += r.means_rice, sum.sums += r.sums, sum.lifted += r.lifted, sum.lifted_rice += r.lifted_rice;
+            std::printf("%5d %8d | %8.0f %8.0f | %8.0f | %8.0f %8.0f | %6.2f %6.2f\n", ladder.rows(i), ladder.values(i) * shape.channels,
+                        sum.means, sum.means_rice, sum.sums, sum.lifted, sum.lifted_rice, r.means_error, r.lifted_error);
+            report["levels"].push_back({{"size", ladder.rows(i)},
+                                        {"values", ladder.values(i) * shape.channels},
+                                        {"means", sum.means},
+                                        {"means_rice", sum.means_rice},
+                                        {"sums", sum.sums},
+                                        {"lifted", sum.lifted},
+                                        {"lifted_rice", sum.lifted_rice},
+                                        {"means_half_steps", r.means_error},
+                                        {"lifted_half_steps", r.lifted_error}});
+        }
+
+        if (speed) {
+            std::printf("\n%-34s %9s %9s %7s %9s %9s\n", "speed (processor time)", "pool us", "GB/s", "memcpy", "encode us", "ns/value");
+            const pool_shape shapes[] = {{16, 32, 32, 8},   {24, 56, 56, 4},    {24, 56, 56, 8}, {64, 56, 56, 4},
+                                         {64, 112, 112, 4}, {256, 112, 112, 4}, {64, 56, 56, 2}};
+            for (const pool_shape& s : shapes)
+                for (const pool_form form : {pool_form::means, pool_form::lifted}) {
+                    const pool_ladder l = pool_ladder_of(s, {.step = 2});
+                    const std::vector<float> map = made_up(s);
+                    std::vector<float> copy(map.size());
+                    dynamic_pool_encoder encoder{l, {.form = form}};
+                    const double pool = least_seconds([&] { encoder.pool(map.data()); });
+                    const double copied = least_seconds([&] {
+                        std::memcpy(copy.data(), map.data(), 4 * map.size());
+                        asm volatile("" ::"r"(copy.data()) : "memory");
+                    });
+                    const double both = least_seconds([&] {
+                        encoder.pool(map.data());
+                        for (int i = 0; i < l.levels; ++i) encoder.encode(i);
+                    });
+                    const double bytes = 4.0 * static_cast<double>(map.size()), sent = static_cast<double>(l.values(l.levels - 1)) * s.channels;
+                    std::printf("%4d x %3d x %3d, stride %d, %-7s %9.1f %9.2f %7.2f %9.1f %9.1f\n", s.channels, s.height, s.width, s.stride,
+                                form == pool_form::means ? "means" : "lifted", pool * 1e6, bytes / pool / 1e9, bytes / copied / 1e9,
+                                (both - pool) * 1e6, (both - pool) / sent * 1e9);
+                    report["speed"].push_back({{"channels", s.channels},
+                                               {"side", s.height},
+                                               {"stride", s.stride},
+                                               {"form", form == pool_form::means ? "means" : "lifted"},
+                                               {"pool_us", pool * 1e6},
+                                               {"pool_gb_s", bytes / pool / 1e9},
+                                               {"memcpy_gb_s", bytes / copied / 1e9},
+                                               {"encode_us", (both - pool) * 1e6}});
                 }
         }
-    }
-
-    nlohmann::json report{{"label", "measured"},  {"tensors", count},       {"channels", shape.channels},
-                          {"side", shape.height}, {"stride", shape.stride}, {"levels", nlohmann::json::array()}};
-    std::printf("%zu tensor%s %d x %d x %d, stride %d; cumulative bytes when a size is complete (mean of the tensors), largest error in "
-                "half-steps\n",
-                count, count == 1 ? "" : "s", shape.channels, shape.height, shape.width, shape.stride);
-    std::printf("%5s %8s | %8s %8s | %8s | %8s %8s | %6s %6s\n", "size", "values", "means", "+rice", "sums", "lifted", "+rice", "means",
-                "lifted");
-    row sum;
-    for (int i = 0; i < ladder.levels; ++i) {
-        const row& r = rows[static_cast<std::size_t>(i)];
-        sum.means += r.means, sum.means_rice += r.means_rice, sum.sums += r.sums, sum.lifted += r.lifted, sum.lifted_rice += r.lifted_rice;
-        std::printf("%5d %8d | %8.0f %8.0f | %8.0f | %8.0f %8.0f | %6.2f %6.2f\n", ladder.rows(i), ladder.values(i) * shape.channels,
-                    sum.means, sum.means_rice, sum.sums, sum.lifted, sum.lifted_rice, r.means_error, r.lifted_error);
-        report["levels"].push_back({{"size", ladder.rows(i)},
-                                    {"values", ladder.values(i) * shape.channels},
-                                    {"means", sum.means},
-                                    {"means_rice", sum.means_rice},
-                                    {"sums", sum.sums},
-                                    {"lifted", sum.lifted},
-                                    {"lifted_rice", sum.lifted_rice},
-                                    {"means_half_steps", r.means_error},
-                                    {"lifted_half_steps", r.lifted_error}});
-    }
-
-    if (speed) {
-        std::printf("\n%-34s %9s %9s %7s %9s %9s\n", "speed (processor time)", "pool us", "GB/s", "memcpy", "encode us", "ns/value");
-        const pool_shape shapes[] = {{16, 32, 32, 8},   {24, 56, 56, 4},    {24, 56, 56, 8}, {64, 56, 56, 4},
-                                     {64, 112, 112, 4}, {256, 112, 112, 4}, {64, 56, 56, 2}};
-        for (const pool_shape& s : shapes)
-            for (const pool_form form : {pool_form::means, pool_form::lifted}) {
-                const pool_ladder l = pool_ladder_of(s, {.step = 2});
-                const std::vector<float> map = made_up(s);
-                std::vector<float> copy(map.size());
-                dynamic_pool_encoder encoder{l, {.form = form}};
-                const double pool = least_seconds([&] { encoder.pool(map.data()); });
-                const double copied = least_seconds([&] {
-                    std::memcpy(copy.data(), map.data(), 4 * map.size());
-                    asm volatile("" ::"r"(copy.data()) : "memory");
-                });
-                const double both = least_seconds([&] {
-                    encoder.pool(map.data());
-                    for (int i = 0; i < l.levels; ++i) encoder.encode(i);
-                });
-                const double bytes = 4.0 * static_cast<double>(map.size()), sent = static_cast<double>(l.values(l.levels - 1)) * s.channels;
-                std::printf("%4d x %3d x %3d, stride %d, %-7s %9.1f %9.2f %7.2f %9.1f %9.1f\n", s.channels, s.height, s.width, s.stride,
-                            form == pool_form::means ? "means" : "lifted", pool * 1e6, bytes / pool / 1e9, bytes / copied / 1e9,
-                            (both - pool) * 1e6, (both - pool) / sent * 1e9);
-                report["speed"].push_back({{"channels", s.channels},
-                                           {"side", s.height},
-                                           {"stride", s.stride},
-                                           {"form", form == pool_form::means ? "means" : "lifted"},
-                                           {"pool_us", pool * 1e6},
-                                           {"pool_gb_s", bytes / pool / 1e9},
-                                           {"memcpy_gb_s", bytes / copied / 1e9},
-                                           {"encode_us", (both - pool) * 1e6}});
-            }
-    }
-    if (!json_file.empty()) {
-        std::ofstream out{json_file};
-        out << report.dump(2) << '\n';
-        if (!out) {
-            std::fprintf(stderr, "bench_dynamic_pool: cannot write %s\n", json_file.c_str());
-            return 1;
-        }
-    }
-    return 0;
+        if (!json_file.empty()) options::write("--json", json_file, report.dump(2) + "\n");
+        return 0;
+    });
 }

@@ -4,6 +4,8 @@
 /// Time of one policy decision. The promise: below one microsecond.
 #include "../tests/demo_deployment.hpp"
 
+#include <examples/options/exit_status.hpp>
+#include <examples/options/numbers.hpp>
 #include <splitdsl/policy/sage.hpp>
 #include <splitdsl/policy/weighted.hpp>
 
@@ -13,7 +15,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <fstream>
 #include <string>
 #include <vector>
 
@@ -48,34 +49,27 @@ int main(int argc, char** argv) {
     int batches = 1000;
     std::string json_file;
     CLI::App app{"Time of one policy decision, in nanoseconds (measured on this machine). Exit code 1 if a median reaches 1 microsecond."};
-    app.add_option("--batches", batches, "Batches of 1,000 decisions each")->check(CLI::Range(1, 1'000'000))->capture_default_str();
+    app.add_option("--batches", batches, "Batches of 1,000 decisions each")->check(options::between(1, 1'000'000))->capture_default_str();
     app.add_option("--json", json_file, "Also write the results to FILE")->option_text("FILE");
-    CLI11_PARSE(app, argc, argv);
-
-    nlohmann::json report{{"unit", "nanoseconds per decision"}, {"label", "measured"}, {"batches", batches}, {"decisions_per_batch", 1000}};
-    bool fine = true;
-    std::printf("%-24s %9s %9s %9s %9s   ns per decision, batches of 1000\n", "policy", "least", "median", "p99", "most");
-    const auto row = [&](const char* name, auto policy) {
-        long offloads = 0;
-        time_decisions(policy, std::max(1, batches / 10), offloads);    // warm up
-        offloads = 0;
-        const spread s = time_decisions(policy, batches, offloads);
-        const double share = static_cast<double>(offloads) / (1000.0 * batches);
-        std::printf("%-24s %9.1f %9.1f %9.1f %9.1f   (%.0f %% offloaded)\n", name, s.least, s.median, s.p99, s.most, 100 * share);
-        report["policies"][name] = {{"least", s.least}, {"median", s.median}, {"p99", s.p99}, {"most", s.most}, {"offloaded_share", share}};
-        fine = fine && s.median < 1000;
-    };
-    row("sage", policy::sage{demo(1)});
-    row("weighted, 1 cut", policy::weighted{demo(1)});
-    row("weighted, 16 cuts", policy::weighted{demo(max_cuts)});
-    if (!json_file.empty()) {
-        std::ofstream file(json_file);
-        file << report.dump(2) << '\n';
-        if (!file) {
-            std::fprintf(stderr, "bench_policy: cannot write %s\n", json_file.c_str());
-            return 2;
-        }
-    }
-    if (!fine) std::fprintf(stderr, "bench_policy: a median decision took 1 microsecond or more\n");
-    return fine ? 0 : 1;
+    return options::exit_status("bench_policy", app, argc, argv, [&] {
+        nlohmann::json report{{"unit", "nanoseconds per decision"}, {"label", "measured"}, {"batches", batches}, {"decisions_per_batch", 1000}};
+        bool fine = true;
+        std::printf("%-24s %9s %9s %9s %9s   ns per decision, batches of 1000\n", "policy", "least", "median", "p99", "most");
+        const auto row = [&](const char* name, auto policy) {
+            long offloads = 0;
+            time_decisions(policy, std::max(1, batches / 10), offloads);    // warm up
+            offloads = 0;
+            const spread s = time_decisions(policy, batches, offloads);
+            const double share = static_cast<double>(offloads) / (1000.0 * batches);
+            std::printf("%-24s %9.1f %9.1f %9.1f %9.1f   (%.0f %% offloaded)\n", name, s.least, s.median, s.p99, s.most, 100 * share);
+            report["policies"][name] = {{"least", s.least}, {"median", s.median}, {"p99", s.p99}, {"most", s.most}, {"offloaded_share", share}};
+            fine = fine && s.median < 1000;
+        };
+        row("sage", policy::sage{demo(1)});
+        row("weighted, 1 cut", policy::weighted{demo(1)});
+        row("weighted, 16 cuts", policy::weighted{demo(max_cuts)});
+        if (!json_file.empty()) options::write("--json", json_file, report.dump(2) + "\n");
+        if (!fine) std::fprintf(stderr, "bench_policy: a median decision took 1 microsecond or more\n");
+        return fine ? 0 : 1;
+    });
 }

@@ -9,6 +9,9 @@
 #include "roundtrip/grpc_call.hpp"
 #endif
 
+#include <examples/options/exit_status.hpp>
+#include <examples/options/numbers.hpp>
+
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
@@ -17,8 +20,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <exception>
-#include <fstream>
 #include <functional>
 #include <string>
 #include <utility>
@@ -150,46 +151,32 @@ int main(int argc, char** argv) {
     CLI::App app{"Round trips over loopback TCP, measured on this machine: our edge and cloud (payload ready on the edge to reply accepted; the network\n"
                  "computes nothing), a raw echo of the same bytes, a raw exchange with a reply as short as ours, and a gRPC unary call with a 12-byte\n"
                  "reply. All ends live in this process. Rounds of back-to-back calls alternate."};
-    app.add_option("--rounds", how.rounds, "Rounds of each contestant")->check(CLI::Range(1, 1'000'000))->capture_default_str();
-    app.add_option("--calls", how.calls, "Back-to-back calls in a round")->check(CLI::Range(1, 10'000))->capture_default_str();
+    app.add_option("--rounds", how.rounds, "Rounds of each contestant")->check(options::between(1, 1'000'000))->capture_default_str();
+    app.add_option("--calls", how.calls, "Back-to-back calls in a round")->check(options::between(1, 10'000))->capture_default_str();
     app.add_option("--processor", processor,
                    "Keep every thread on this processor: how much work a round trip is, without where the system puts threads")
-        ->check(CLI::Range(0, CPU_SETSIZE - 1));
+        ->check(options::between(0, CPU_SETSIZE - 1));
     app.add_option("--json", json_file, "Also write the results to FILE")->option_text("FILE");
     app.add_flag("--check", strict, "Exit with 1 if a promise is missed");
-    CLI11_PARSE(app, argc, argv);
-
-    if (processor >= 0 && !stay_on(processor)) {
-        std::fprintf(stderr, "bench_roundtrip: there is no processor %d to run on\n", processor);
-        return 2;
-    }
-    nlohmann::json report{{"unit", "microseconds"}, {"label", "measured"}, {"rounds", how.rounds}, {"calls_per_round", how.calls},
-                          {"promise", {{"splitdsl_over_raw_echo_at_most", echo_limit}, {"grpc_over_splitdsl_at_least", grpc_limit}}}};
-    report["processor"] = processor < 0 ? nlohmann::json{} : nlohmann::json(processor);
+    return options::exit_status("bench_roundtrip", app, argc, argv, [&] {
+        if (processor >= 0 && !stay_on(processor))
+            throw splitdsl::option_error("--processor " + std::to_string(processor) + ": there is none to run on");
+        nlohmann::json report{{"unit", "microseconds"}, {"label", "measured"}, {"rounds", how.rounds}, {"calls_per_round", how.calls},
+                              {"promise", {{"splitdsl_over_raw_echo_at_most", echo_limit}, {"grpc_over_splitdsl_at_least", grpc_limit}}}};
+        report["processor"] = processor < 0 ? nlohmann::json{} : nlohmann::json(processor);
 #if ROUNDTRIP_HAS_GRPC
-    report["grpc"] = roundtrip::grpc_call::version();
-    std::printf("gRPC %s\n", roundtrip::grpc_call::version().c_str());
+        report["grpc"] = roundtrip::grpc_call::version();
+        std::printf("gRPC %s\n", roundtrip::grpc_call::version().c_str());
 #else
-    report["grpc"] = nullptr;
-    std::printf("built without gRPC (Debian: libgrpc++-dev, protobuf-compiler-grpc): its side is left out\n");
+        report["grpc"] = nullptr;
+        std::printf("built without gRPC (Debian: libgrpc++-dev, protobuf-compiler-grpc): its side is left out\n");
 #endif
-    bool fine = true;
-    try {
+        bool fine = true;
         fine = compete<936>(how, report) && fine;
         fine = compete<10'000>(how, report) && fine;
         fine = compete<132'000>(how, report) && fine;
-    } catch (const std::exception& e) {
-        std::fprintf(stderr, "bench_roundtrip: %s\n", e.what());
-        return 2;
-    }
-    if (!json_file.empty()) {
-        std::ofstream file(json_file);
-        file << report.dump(2) << '\n';
-        if (!file) {
-            std::fprintf(stderr, "bench_roundtrip: cannot write %s\n", json_file.c_str());
-            return 2;
-        }
-    }
-    if (!fine) std::fprintf(stderr, "bench_roundtrip: a promise is missed, see MISSED above\n");
-    return fine || !strict ? 0 : 1;
+        if (!json_file.empty()) options::write("--json", json_file, report.dump(2) + "\n");
+        if (!fine) std::fprintf(stderr, "bench_roundtrip: a promise is missed, see MISSED above\n");
+        return fine || !strict ? 0 : 1;
+    });
 }

@@ -46,7 +46,9 @@ int main(int argc, char** argv) {
     int frames = 30;
     CLI::App app{"Runs a small split network on both sides of an in-process link and prints who answered"};
     app.add_option("--frames", frames, "frames at 20 Hz")->check(CLI::Range(1, 100'000))->capture_default_str();
-    CLI11_PARSE(app, argc, argv);
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& e) { return app.exit(e) == 0 ? 0 : 2; } // CLI11 has a number of its own for each mistake
     try {
         const auto weights = made_up_weights();
 
@@ -70,6 +72,6 @@ int main(int argc, char** argv) {
         }
     } catch (const error& e) {
         std::fprintf(stderr, "quick_start: %s\n", e.what());
-        return 2;
+        return 1;
     }
 }

@@ -56,24 +56,15 @@ def batch_norm(node, x, scale, shift, mean, variance):
     return [Tensor(op, x.dims)]
 
 
-@operator("Relu")
-def relu(node, x):
-    return node.same("relu", x)
+def same_word(name, word):
+    """An operator that is a word of the language as it stands, without attributes."""
+    @operator(name)
+    def layer(node, x):
+        return node.same(word, x)
 
 
-@operator("Sigmoid")
-def sigmoid(node, x):
-    return node.same("sigmoid", x)
-
-
-@operator("Tanh")
-def tanh(node, x):
-    return node.same("tanh", x)
-
-
-@operator("HardSwish")
-def hard_swish(node, x):
-    return node.same("hard_swish", x)
+for name, word in (("Relu", "relu"), ("Sigmoid", "sigmoid"), ("Tanh", "tanh"), ("HardSwish", "hard_swish")):
+    same_word(name, word)
 
 
 @operator("LeakyRelu")

@@ -4,6 +4,8 @@
 /// Single convolution layers: direct and Winograd side by side, against this machine's multiply-add peak and double precision.
 #include "layer_code.hpp"
 
+#include <examples/options/exit_status.hpp>
+#include <examples/options/numbers.hpp>
 #include <splitdsl/language.hpp>
 #include <splitdsl/runtime/aligned_buffer.hpp>
 
@@ -14,7 +16,6 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
-#include <fstream>
 #include <random>
 #include <string>
 #include <vector>
@@ -129,13 +130,11 @@ int main(int argc, char** argv) {
                  "direct kernel and, where its shape allows, both Winograd tiles; a star marks what a network takes (graph/winograd.hpp). The rows take\n"
                  "turns run by run. GFLOP/s counts the direct convolution's operations, so Winograd may pass the peak. Errors are against double, on a\n"
                  "sample of the outputs, in units of their range. SPLITDSL_ISA=baseline (or avx2_fma, avx512) chooses the instruction set."};
-    app.add_option("--runs", runs, "Timings of each row; each repeats the layer for about 5 ms")->check(CLI::Range(1, 100'000))->capture_default_str();
-    app.add_option("--samples", samples, "Outputs that are compared with double")->check(CLI::Range(1, 10'000'000))->capture_default_str();
+    app.add_option("--runs", runs, "Timings of each row; each repeats the layer for about 5 ms")->check(options::between(1, 100'000))->capture_default_str();
+    app.add_option("--samples", samples, "Outputs that are compared with double")->check(options::between(1, 10'000'000))->capture_default_str();
     app.add_option("--layer", only, "Only layers whose name contains TEXT")->option_text("TEXT");
     app.add_option("--json", json_file, "Also write the results to FILE")->option_text("FILE");
-    CLI11_PARSE(app, argc, argv);
-
-    try {
+    return options::exit_status("bench_kernels", app, argc, argv, [&] {
         const timed::layer_code& code = timed::chosen_code();
         std::vector<subject> subjects;
         std::mt19937 random{1};
@@ -203,13 +202,7 @@ int main(int argc, char** argv) {
                                           {"way", w.name}, {"chosen", w.chosen}, {"least_ms", least}, {"median_ms", median}, {"gflops_at_least", flops}, {"share_of_peak", flops / most},
                                           {"times_direct", ratio}, {"error_of_range", w.error}});
             }
-        if (json_file.empty()) return 0;
-        std::ofstream file(json_file);
-        file << report.dump(2) << '\n';
-        if (file) return 0;
-        std::fprintf(stderr, "bench_kernels: cannot write %s\n", json_file.c_str());
-    } catch (const std::exception& e) {
-        std::fprintf(stderr, "bench_kernels: %s\n", e.what());
-    }
-    return 2;
+        if (!json_file.empty()) options::write("--json", json_file, report.dump(2) + "\n");
+        return 0;
+    });
 }

@@ -4,6 +4,8 @@
 /// How long whole networks and their halves take on this processor, on one thread and on all.
 #include "networks.hpp"
 
+#include <examples/options/exit_status.hpp>
+#include <examples/options/numbers.hpp>
 #include <splitdsl/runtime/aligned_buffer.hpp>
 #include <splitdsl/runtime/parallel.hpp>
 #include <splitdsl/runtime/weights.hpp>
@@ -17,8 +19,6 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
-#include <exception>
-#include <fstream>
 #include <functional>
 #include <memory>
 #include <random>
@@ -39,7 +39,7 @@ std::vector<std::vector<float>> plausible_weights() {
         const bool is_scale = p.dims.size() == 1 && p.name.ends_with("weight");
         if (is_scale || p.name.ends_with("running_var")) std::fill(values.begin(), values.end(), 1.0F);
         else if (p.dims.size() > 1) {
-            const float most = std::sqrt(3.0F / static_cast<float>(p.size() / p.dims[0]));
+            const float most = std::sqrt(3.0F * static_cast<float>(p.dims[0]) / static_cast<float>(p.size()));
             std::uniform_real_distribution<float> draw{-most, most};
             for (float& v : values) v = draw(random);
         }
@@ -116,14 +116,12 @@ int main(int argc, char** argv) {
     CLI::App app{"Times of whole networks and their halves, measured on this machine. Weights are made up: times do not depend on them. The rows\n"
                  "take turns run by run, so that a slow phase of the machine meets all of them. SPLITDSL_ISA=baseline (or avx2_fma, avx512) chooses\n"
                  "the instruction set; without it the best one that runs here is taken."};
-    app.add_option("--runs", runs, "Runs of each row")->check(CLI::Range(1, 100'000))->capture_default_str();
-    app.add_option("--warm-up", warm_up, "Runs of each row before")->check(CLI::Range(0, 1000))->capture_default_str();
+    app.add_option("--runs", runs, "Runs of each row")->check(options::between(1, 100'000))->capture_default_str();
+    app.add_option("--warm-up", warm_up, "Runs of each row before")->check(options::between(0, 1000))->capture_default_str();
     app.add_option("--network", only, "resnet34 or driver; both if not given")->check(CLI::IsMember({"resnet34", "driver"}));
     app.add_option("--threads", threads, "one, all or both")->check(CLI::IsMember({"one", "all", "both"}))->capture_default_str();
     app.add_option("--json", json_file, "Also write the results to FILE")->option_text("FILE");
-    CLI11_PARSE(app, argc, argv);
-
-    try {
+    return options::exit_status("bench_networks", app, argc, argv, [&] {
         std::vector<std::unique_ptr<ready_network>> networks;
         std::vector<row> rows;
         const auto add = [&](const char* name, std::unique_ptr<ready_network> n, bool halves) {
@@ -161,13 +159,7 @@ int main(int argc, char** argv) {
                                       {"least", least}, {"median", median}, {"p90", p90}, {"gflops_at_least", flops}, {"all", r.milliseconds}});
         }
         std::printf("GFLOP/s: two operations a multiply-accumulate, over the least time\n");
-        if (json_file.empty()) return 0;
-        std::ofstream file(json_file);
-        file << report.dump(2) << '\n';
-        if (file) return 0;
-        std::fprintf(stderr, "bench_networks: cannot write %s\n", json_file.c_str());
-    } catch (const std::exception& e) {
-        std::fprintf(stderr, "bench_networks: %s\n", e.what());
-    }
-    return 2;
+        if (!json_file.empty()) options::write("--json", json_file, report.dump(2) + "\n");
+        return 0;
+    });
 }

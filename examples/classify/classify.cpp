@@ -8,6 +8,7 @@
 #include "archive.hpp"
 #include "classifier.hpp"
 
+#include <examples/options/exit_status.hpp>
 #include <splitdsl/image/decode.hpp>
 #include <splitdsl/link/host_port.hpp>
 #include <splitdsl/link/tcp_listener.hpp>
@@ -39,7 +40,6 @@ void print_cuts(const pipeline& p) {
 
 /// Until SIGINT or SIGTERM.
 int serve(const zoo_networks::network& which, const arguments& a) {
-    if (a.serve > 65535) throw option_error("--serve: a port of 0 (any free one) to 65535 was expected, found " + std::to_string(a.serve));
     const processes::interruption end;
     const zoo_networks::loaded_weights weights = which.load(a.weights);
     cloud_options options;
@@ -142,6 +142,7 @@ int run(const arguments& a) {
     if (a.weights.empty()) throw option_error("--weights FILE is missing");
     if (a.serve >= 0) return serve(which, a);
     if (a.pictures.empty()) throw option_error("a picture (JPEG, PNG) or a ZIP archive of pictures is missing");
+    options::require_writable("--json", a.json);
 
     classifier network{which, a.weights, a.codec};
     const pictures::label_list labels{names_of(which.meaning), network.classes(), a.labels};
@@ -168,19 +169,19 @@ int main(int argc, char** argv) {
     arguments a;
     CLI::App app{"Names what is on pictures with a classifier of the zoo; exit status 1: some pictures could not be read, 2: nothing was done"};
     pictures::add_options(app, a, " (tools/imagenet_labels.py); CIFAR-10's are built in");
-    app.add_option("pictures", a.pictures, "JPEG or PNG files, or ZIP archives of them")->type_name("PICTURE|ZIP");
-    app.add_option("--split", a.split, "run up to this cut here and the rest at --connect (see --cuts)")->type_name("CUT");
-    app.add_option("--connect", a.connect, "where `classify --serve` runs; an IPv6 address in brackets")->type_name("HOST:PORT");
+    auto* const files = app.add_option("pictures", a.pictures, "JPEG or PNG files, or ZIP archives of them")->type_name("PICTURE|ZIP");
+    auto* const split = app.add_option("--split", a.split, "run up to this cut here and the rest at --connect (see --cuts)")->type_name("CUT");
+    auto* const connect = app.add_option("--connect", a.connect, "where `classify --serve` runs; an IPv6 address in brackets")->type_name("HOST:PORT");
     app.add_option("--codec", a.codec, "how a cut's values travel, the same on both sides: 4 bytes each, or 1")->check(CLI::IsMember({"f32", "affine_u8"}))->capture_default_str();
-    app.add_option("--serve", a.serve, "serve the tails behind all cuts on this port (0: any free one) until interrupted")->type_name("PORT")->check(CLI::NonNegativeNumber);
-    app.add_option("--bind", a.bind, "address to serve on")->capture_default_str();
-    app.add_option("--top", a.top, "how many classes a picture")->check(CLI::Range(1, 1000))->capture_default_str();
-    app.add_option("--crop-offset", a.offset, "where the centre crop begins if the margin is odd: down, or as torchvision")->check(CLI::IsMember({"down", "torchvision"}))->capture_default_str();
-    app.add_option("--deadline", a.deadline_s, "seconds a split picture may take before it is finished here")->check(CLI::Range(0.01, 3600.0))->capture_default_str();
-    app.add_option("--patience", a.patience_s, "seconds to wait for the other side at the start")->check(CLI::Range(0.0, 3600.0))->capture_default_str();
-    app.add_flag("--cuts", a.cuts, "print the model's cuts");
-    try {
-        app.parse(argc, argv);
-    } catch (const CLI::ParseError& e) { return app.exit(e) == 0 ? 0 : 2; } // CLI11 has a number of its own for each mistake
-    return pictures::exit_status("classify", [&] { return run(a); });
+    auto* const serving = app.add_option("--serve", a.serve, "serve the tails behind all cuts on this port (0: any free one) until interrupted")->type_name("PORT")->check(options::between(0, 65535));
+    app.add_option("--bind", a.bind, "address to serve on")->transform(link::without_brackets)->capture_default_str()->needs(serving);
+    auto* const top = app.add_option("--top", a.top, "how many classes a picture")->check(options::between(1, 1000))->capture_default_str();
+    auto* const offset = app.add_option("--crop-offset", a.offset, "where the centre crop begins if the margin is odd: down, or as torchvision")->check(CLI::IsMember({"down", "torchvision"}))->capture_default_str();
+    app.add_option("--deadline", a.deadline_s, "seconds a split picture may take before it is finished here")->check(options::between(0.01, 3600.0))->capture_default_str()->needs(split);
+    app.add_option("--patience", a.patience_s, "seconds to wait for the other side at the start")->check(options::between(0.0, 3600.0))->capture_default_str()->needs(split);
+    auto* const cuts = app.add_flag("--cuts", a.cuts, "print the model's cuts");
+    for (auto* const other : {split, connect, top, offset, files, app.get_option("--json"), app.get_option("--labels"), app.get_option("--most-pixels")})
+        serving->excludes(other), cuts->excludes(other);
+    cuts->excludes(serving);
+    return options::exit_status("classify", app, argc, argv, [&] { return run(a); });
 }

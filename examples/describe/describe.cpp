@@ -6,6 +6,8 @@
 #include "close_names.hpp"
 #include "report.hpp"
 
+#include <examples/options/exit_status.hpp>
+#include <examples/options/numbers.hpp>
 #include <examples/zoo/networks.hpp>
 
 #include <CLI/CLI.hpp>
@@ -63,6 +65,7 @@ void run(const arguments& a) {
     if (a.list) return print_list();
     const zoo_networks::network& which = network_named(a.network);
     if (!a.weights.empty() && !a.time) throw option_error("--weights " + a.weights + " is for --time; nothing else depends on weights");
+    options::require_writable("--json", a.json);
     report r{.which = &which, .graph = which.description()};
     r.layers = layers_of(r.graph);
     r.input = sizes_of_input(which, a.picture, a.quality);
@@ -88,23 +91,18 @@ int main(int argc, char** argv) {
     CLI::App app{"A network of the zoo as text: layers, MACs, parameters, what crosses behind each layer against the size of the input, time per stage"};
     app.add_option("network", a.network, "its name (see --list)")->type_name("NETWORK");
     app.add_option("--format", a.format, "table (with the split report), or the graph alone as JSON or Graphviz")->check(CLI::IsMember({"table", "json", "dot"}))->capture_default_str();
-    app.add_option("--picture", a.picture, "a JPEG or PNG file, resized to the network's input: its sizes as PNG and as JPEG to compare with")->type_name("FILE");
-    app.add_option("--quality", a.quality, "of that JPEG")->check(CLI::Range(1, 100))->capture_default_str();
-    app.add_flag("--time", a.time, "measure each stage on this machine");
-    app.add_option("--runs", a.runs, "how many runs to measure")->check(CLI::Range(1, 100'000))->capture_default_str();
-    app.add_option("--threads", a.threads, "threads to measure with")->check(CLI::Range(1, 256))->capture_default_str();
-    app.add_option("--weights", a.weights, "a safetensors file to measure with, instead of random weights")->type_name("FILE");
-    app.add_option("--seed", a.seed, "of the random weights")->capture_default_str();
+    auto* const picture = app.add_option("--picture", a.picture, "a JPEG or PNG file, resized to the network's input: its sizes as PNG and as JPEG to compare with")->type_name("FILE");
+    app.add_option("--quality", a.quality, "of that JPEG")->check(options::between(1, 100))->capture_default_str()->needs(picture);
+    auto* const time = app.add_flag("--time", a.time, "measure each stage on this machine");
+    app.add_option("--runs", a.runs, "how many runs to measure")->check(options::between(1, 100'000))->capture_default_str()->needs(time);
+    app.add_option("--threads", a.threads, "threads to measure with")->check(options::between(1, 256))->capture_default_str()->needs(time);
+    auto* const weights = app.add_option("--weights", a.weights, "a safetensors file to measure with, instead of random weights")->type_name("FILE");
+    auto* const seed = app.add_option("--seed", a.seed, "of the random weights")->check(options::at_least(std::uint64_t{0}))->capture_default_str()->needs(time);
+    seed->excludes(weights);
     app.add_option("--json", a.json, "write everything here as one JSON document")->type_name("FILE");
     app.add_flag("--list", a.list, "print the networks and exit");
-    try {
-        app.parse(argc, argv);
-    } catch (const CLI::ParseError& e) { return app.exit(e) == 0 ? 0 : 2; } // CLI11 has a number of its own for each mistake
-    try {
+    return options::exit_status("splitdsl-describe", app, argc, argv, [&] {
         run(a);
-    } catch (const splitdsl::error& e) {
-        std::fprintf(stderr, "splitdsl-describe: %s\n", e.what());
-        return 2;
-    }
-    return 0;
+        return 0;
+    });
 }

@@ -8,7 +8,7 @@
 #include "../pictures/labels.hpp"
 #include "detector.hpp"
 
-#include <splitdsl/image/png.hpp>
+#include <examples/options/exit_status.hpp>
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
@@ -25,8 +25,7 @@ using splitdsl::detect::detection;
 
 namespace {
 
-struct arguments : picture_arguments {
-    std::string out;
+struct arguments : drawing_arguments {
     float threshold{0.5F};
 };
 
@@ -48,12 +47,8 @@ void draw(splitdsl::imaging::picture& on, std::span<const detection> found, cons
 }
 
 int run(const arguments& a) {
-    if (a.list) {
-        std::printf("%s\n", names_present(detector_names).c_str());
-        return 0;
-    }
+    if (a.list) return print_list(detector_names);
     require_complete(a, detector_names, "detector");
-    if (std::isnan(a.threshold)) throw splitdsl::option_error("--threshold: expected 0 to 1, found nan");
     const label_list labels{coco_classes, coco_classes.size(), a.labels};
     const drawings targets{"--out", a.out, a.pictures};
     detector network{a.model, a.weights};
@@ -73,11 +68,10 @@ int run(const arguments& a) {
         entry["detections"] = std::move(list);
         if (targets.wanted()) {
             draw(picture, found, labels);
-            splitdsl::imaging::write_png(targets[i], picture);
+            targets.write(i, picture);
         }
     });
-    if (!a.json.empty()) write_json(a.json, {{"model", a.model}, {"results", std::move(results)}});
-    return failures > 0 ? 1 : 0;
+    return finish(a, std::move(results), failures);
 }
 
 } // namespace
@@ -86,11 +80,7 @@ int main(int argc, char** argv) {
     arguments a;
     CLI::App app{"Finds what is on pictures with a detector of the zoo; exit status 1: some pictures could not be read or written, 2: nothing was done"};
     add_options(app, a, ", the background's first; COCO's 91 are built in");
-    app.add_option("pictures", a.pictures, "JPEG or PNG files")->type_name("PICTURE");
-    app.add_option("--threshold", a.threshold, "less sure detections are left out")->check(CLI::Range(0.0, 1.0))->capture_default_str();
-    app.add_option("--out", a.out, "the picture with its boxes goes here; for several pictures a folder")->type_name("PNG");
-    try {
-        app.parse(argc, argv);
-    } catch (const CLI::ParseError& e) { return app.exit(e) == 0 ? 0 : 2; } // CLI11 has a number of its own for each mistake
-    return exit_status("detect", [&] { return run(a); });
+    add_drawing_options(app, a, "boxes");
+    app.add_option("--threshold", a.threshold, "less sure detections are left out")->check(options::between(0.0, 1.0))->capture_default_str();
+    return options::exit_status("detect", app, argc, argv, [&] { return run(a); });
 }

@@ -7,13 +7,14 @@
 /// speed put in, each labelled with what the expert would do there. So the network also learns how to come back to its lane.
 #include "world.hpp"
 
+#include <examples/options/exit_status.hpp>
+#include <examples/options/numbers.hpp>
+
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
 #include <cstdint>
-#include <cstdio>
-#include <fstream>
-#include <stdexcept>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -60,13 +61,13 @@ void place_at_random(drive::world& world, drive::random_source& random, drive::c
 }
 
 template <class T>
-void write(std::ofstream& file, const std::vector<T>& values) {
-    file.write(reinterpret_cast<const char*>(values.data()), static_cast<std::streamsize>(values.size() * sizeof(T)));
+void write(options::output_file& file, const std::vector<T>& values) {
+    file.write({reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T)});
 }
 
 void make(const settings& chosen) {
-    std::ofstream file{chosen.path, std::ios::binary};
-    if (!file) throw std::runtime_error{"cannot write " + chosen.path};
+    options::require_writable("file", chosen.path + ".json");
+    options::output_file file{"file", chosen.path};
     labels all;
     std::vector<std::uint8_t> frame(drive::camera_geometry::bytes);
     int made = 0;
@@ -86,12 +87,13 @@ void make(const settings& chosen) {
     write(file, all.speed);
     write(file, all.controls);
     write(file, all.command);
-    std::ofstream json{chosen.path + ".json"};
+    file.finish();
+    std::ostringstream json;
     json << "{\n  \"count\": " << made << ",\n  \"frame\": {\"shape\": [3, 88, 200], \"dtype\": \"u8\"},\n"
          << "  \"layout\": [\"frames u8 (count, 3, 88, 200)\", \"speed f32 (count), m/s\","
          << " \"controls f32 (count, 3): steer, throttle, brake\", \"command u8 (count)\"],\n"
          << "  \"first_seed\": " << chosen.first_seed << ",\n  \"samples_per_seed\": " << chosen.per_seed << "\n}\n";
-    if (!file || !json) throw std::runtime_error{"writing " + chosen.path + " failed: is the disk full?"};
+    options::write("file", chosen.path + ".json", json.str());
 }
 
 } // namespace
@@ -100,17 +102,13 @@ int main(int argc, char** argv) {
     settings chosen;
     CLI::App app{"Writes frames of the drive's world with the expert's controls: FILE and FILE.json"};
     app.add_option("file", chosen.path, "file to write")->capture_default_str();
-    app.add_option("--frames", chosen.frames, "number of frames")->check(CLI::Range(1, 1'000'000))->capture_default_str();
-    app.add_option("--per-seed", chosen.per_seed, "frames from each world")->check(CLI::Range(1, 10'000))->capture_default_str();
-    app.add_option("--first-seed", chosen.first_seed, "seed of the first world; the next ones follow")->capture_default_str();
-    app.add_option("--lateral", chosen.lateral, "largest error of position, m")->check(CLI::Range(0.0, 1.4))->capture_default_str();
-    app.add_option("--heading", chosen.heading, "largest error of heading, rad")->check(CLI::Range(0.0, 0.5))->capture_default_str();
-    CLI11_PARSE(app, argc, argv);
-    try {
+    app.add_option("--frames", chosen.frames, "number of frames")->check(options::between(1, 1'000'000))->capture_default_str();
+    app.add_option("--per-seed", chosen.per_seed, "frames from each world")->check(options::between(1, 10'000))->capture_default_str();
+    app.add_option("--first-seed", chosen.first_seed, "seed of the first world; the next ones follow")->check(options::at_least(std::uint64_t{0}))->capture_default_str();
+    app.add_option("--lateral", chosen.lateral, "largest error of position, m")->check(options::between(0.0, 1.4))->capture_default_str();
+    app.add_option("--heading", chosen.heading, "largest error of heading, rad")->check(options::between(0.0, 0.5))->capture_default_str();
+    return options::exit_status("drive_dataset", app, argc, argv, [&] {
         make(chosen);
-    } catch (const std::exception& problem) {
-        std::fprintf(stderr, "drive_dataset: %s\n", problem.what());
-        return 1;
-    }
-    return 0;
+        return 0;
+    });
 }

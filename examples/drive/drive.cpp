@@ -7,6 +7,9 @@
 #include "simulated.hpp"
 #include "table.hpp"
 
+#include <examples/options/exit_status.hpp>
+#include <examples/options/numbers.hpp>
+#include <splitdsl/link/host_port.hpp>
 #include <splitdsl/policy/all_cloud.hpp>
 #include <splitdsl/policy/all_edge.hpp>
 #include <splitdsl/policy/sage.hpp>
@@ -29,7 +32,9 @@ namespace {
 using namespace drive;
 using namespace splitdsl;
 
-struct options {
+constexpr int few_frames = 300;
+
+struct arguments {
     std::string scenario_file, trace_file, out{"out/demo"}, json_file, frames_file;
     std::vector<std::string> wanted{"all_edge", "all_cloud", "sage"};
     std::vector<std::uint64_t> seeds;
@@ -101,7 +106,7 @@ std::size_t mean_input_bytes(const scenario& s, std::uint64_t seed) {
     return sum / 10;
 }
 
-drive_record run(const options& o, const scenario& terms, const network_weights<driver>& weights, std::uint64_t seed, const std::string& command) {
+drive_record run(const arguments& o, const scenario& terms, const network_weights<driver>& weights, std::uint64_t seed, const std::string& command) {
     drive_plan plan;
     plan.terms = terms;
     plan.program = std::filesystem::read_symlink("/proc/self/exe").string();
@@ -109,7 +114,8 @@ drive_record run(const options& o, const scenario& terms, const network_weights<
     plan.frames = o.frames;
     plan.real_time = o.real_time;
     link::lte_drive look = terms.lte;
-    look.length = std::max<duration>(from_seconds(plan.length_s() + 5), std::chrono::seconds{60});
+    // The longest drive there is takes the longest trace there is; one that is used up begins anew.
+    look.length = std::clamp<duration>(from_seconds(plan.length_s() + 5), std::chrono::seconds{60}, look.step * static_cast<std::int64_t>(link::link_trace::max_rows));
     plan.trace = o.trace_file.empty() ? link::generate(look, seed) : link::link_trace::load(o.trace_file);
     plan.device = find_device(read_device_profiles(terms.profiles), terms.device);
     plan.stage_times = stage_times(weights.net(), plan.device);
@@ -172,17 +178,15 @@ double saving(const drive_record& d, idle_scope scope) {
 void check_writable(const std::string& folder) {
     std::error_code failed;
     std::filesystem::create_directories(folder, failed);
-    const std::string probe = folder + "/.writable";
-    if (folder.empty() || failed || !(std::ofstream(probe) << "yes").flush()) throw option_error("--out \"" + folder + "\": a folder that can be written was expected");
-    std::filesystem::remove(probe, failed);
+    if (folder.empty() || failed) throw option_error("--out \"" + folder + "\": a folder that can be written was expected" + (failed ? ": " + failed.message() : ""));
+    options::require_writable("--out", folder + "/report.html");
 }
 
-void write_file(const std::string& path, const std::string& text) {
-    const auto folder = std::filesystem::path(path).parent_path();
-    if (!folder.empty()) std::filesystem::create_directories(folder);
-    std::ofstream f(path, std::ios::binary);
-    f << text;
-    if (!f.flush()) throw option_error("output " + path + ": a writable place was expected");
+/// The same of a file, whose folder is made.
+void check_writable(const char* option, const std::string& path) {
+    std::error_code failed; // then the file has no place, and that is what is said
+    if (const auto folder = std::filesystem::path(path).parent_path(); !folder.empty()) std::filesystem::create_directories(folder, failed);
+    options::require_writable(option, path);
 }
 
 /// One line a frame, for plots of one's own.
@@ -198,7 +202,7 @@ std::string frames_csv(const drive_record& d) {
     return s;
 }
 
-int main_of(const options& o, const std::string& command) {
+int main_of(const arguments& o, const std::string& command) {
     const scenario terms = read_scenario(o.scenario_file);
     if (o.serve_port >= 0) return serve(terms, static_cast<std::uint16_t>(o.serve_port), o.bind);
     const safetensors file = read_safetensors(terms.weights);
@@ -221,9 +225,10 @@ int main_of(const options& o, const std::string& command) {
         if (d.find("all_edge") && d.find("sage"))
             std::printf("energy of sage below all_edge (%s): %.1f %% with idle = transmit and wait, %.1f %% with idle = wait only\n", o.simulate ? "simulated" : "modelled",
                     saving(d, idle_scope::transmit_and_wait), saving(d, idle_scope::wait));
-        write_file(o.json_file.empty() ? o.out + "/report.json" : o.json_file, report_json_text(d));
-        write_file(o.out + "/report.html", report_html(d));
-        if (!o.frames_file.empty()) write_file(o.frames_file, frames_csv(d));
+        if (o.frames < few_frames) std::printf("note: below %d frames a policy, energy is dominated by the start: no estimate of the link yet, few blackouts\n", few_frames);
+        options::write(o.json_file.empty() ? "--out" : "--json", o.json_file.empty() ? o.out + "/report.json" : o.json_file, report_json_text(d));
+        options::write("--out", o.out + "/report.html", report_html(d));
+        if (!o.frames_file.empty()) options::write("--frames-csv", o.frames_file, frames_csv(d));
         std::cout << "report: " << o.out << "/report.html and " << (o.json_file.empty() ? o.out + "/report.json" : o.json_file) << "\n";
         return 0;
     }
@@ -239,44 +244,47 @@ int main_of(const options& o, const std::string& command) {
     }
     std::sort(savings.begin(), savings.end());
     std::printf("simulated, %zu seeds: median %.1f %%, worst %.1f %%\n", savings.size(), quantile(savings, 0.5), savings.front());
-    if (!o.json_file.empty()) write_file(o.json_file, nlohmann::json{{"label", "simulated"}, {"median", quantile(savings, 0.5)}, {"worst", savings.front()}, {"seeds", list}}.dump(2) + "\n");
+    if (!o.json_file.empty()) options::write("--json", o.json_file, nlohmann::json{{"label", "simulated"}, {"median", quantile(savings, 0.5)}, {"worst", savings.front()}, {"seeds", list}}.dump(2) + "\n");
     return 0;
 }
 
 } // namespace
 
 int main(int argc, char** argv) {
-    options o;
+    arguments o;
     CLI::App app{"Drives a car with a split network: head on the car, tail in a second process, a bad link between them.\n"
                  "Compares the policies all_edge, all_cloud (JPEG) and sage on the same drive."};
     app.add_option("--scenario", o.scenario_file, "terms of the drive")->default_val("examples/drive/scenario.json");
-    app.add_option("--frames", o.frames, "frames a policy drives, at 10 Hz")->check(CLI::Range(10, 1'000'000))->capture_default_str();
-    app.add_option("--seed", o.seed, "of road and generated trace")->capture_default_str();
-    app.add_option("--seeds", o.seeds, "simulate several seeds and print the energy saved by each (needs --simulate)");
+    app.add_option("--frames", o.frames, "frames a policy drives, at 10 Hz")->check(options::between(10, 1'000'000))->capture_default_str();
+    auto* const seed = app.add_option("--seed", o.seed, "of road and generated trace")->check(options::at_least(std::uint64_t{0}))->capture_default_str();
+    auto* const seeds = app.add_option("--seeds", o.seeds, "simulate several seeds and print the energy saved by each (needs --simulate)")->check(options::at_least(std::uint64_t{0}))->excludes(seed);
     app.add_option("--trace", o.trace_file, "replay this link trace (csv: time_s,up_kbps) instead of generating one");
     app.add_option("--policies", o.wanted, "which to drive, comma-separated")->delimiter(',')->check(CLI::IsMember({"all_edge", "all_cloud", "sage"}))->capture_default_str();
     app.add_option("--out", o.out, "folder of report.html and report.json")->capture_default_str();
-    app.add_option("--json", o.json_file, "write the report's JSON to this file instead");
-    app.add_option("--frames-csv", o.frames_file, "write one line a frame to this file");
-    app.add_flag("--simulate", o.simulate, "virtual time: no processes, no sockets, no waiting");
-    app.add_option("--real-time", o.real_time, "SCHED_FIFO priority of the edge's threads in a live drive, 1 to 99, if the system grants it; 0: none")->check(CLI::Range(0, 99))->capture_default_str();
-    app.add_flag("--no-road", o.no_road, "with --simulate: times and energy only");
-    app.add_flag("--profile", o.profile, "print the share of each stage (SAGE table 1) and stop");
-    app.add_flag("--self-test", o.self_test, "load the weights, compare with what PyTorch gave for the input they carry, and stop");
-    app.add_option("--serve", o.serve_port, "be the cloud on this port (0: any)")->check(CLI::Range(0, 65535));
-    app.add_option("--bind", o.bind, "with --serve: the address to listen on (0.0.0.0: every interface; the link is not encrypted)")->capture_default_str();
-    CLI11_PARSE(app, argc, argv);
+    auto* const json = app.add_option("--json", o.json_file, "write the report's JSON to this file instead");
+    auto* const csv = app.add_option("--frames-csv", o.frames_file, "write one line a frame to this file")->excludes(seeds);
+    auto* const simulate = app.add_flag("--simulate", o.simulate, "virtual time: no processes, no sockets, no waiting");
+    seeds->needs(simulate);
+    app.add_option("--real-time", o.real_time, "SCHED_FIFO priority of the edge's threads in a live drive, 1 to 99, if the system grants it; 0: none")->check(options::between(0, 99))->capture_default_str()->excludes(simulate);
+    app.add_flag("--no-road", o.no_road, "with --simulate: times and energy only")->needs(simulate);
+    auto* const profile = app.add_flag("--profile", o.profile, "print the share of each stage (SAGE table 1) and stop");
+    auto* const self_test = app.add_flag("--self-test", o.self_test, "load the weights, compare with what PyTorch gave for the input they carry, and stop");
+    auto* const serving = app.add_option("--serve", o.serve_port, "be the cloud on this port (0: any)")->check(options::between(0, 65535));
+    app.add_option("--bind", o.bind, "with --serve: the address to listen on (0.0.0.0: every interface; the link is not encrypted)")->transform(link::without_brackets)->capture_default_str()->needs(serving);
+    for (auto* const alone : {serving, profile, self_test})
+        for (auto* const other : {json, csv, simulate, seeds, serving, profile, self_test})
+            if (alone != other) alone->excludes(other);
     std::string command = "drive";
     for (int i = 1; i < argc; ++i) command += std::string(" ") + argv[i];
-    try {
-        if (!o.seeds.empty() && !o.simulate) throw option_error("--seeds needs --simulate");
+    return options::exit_status("drive", app, argc, argv, [&] {
         for (const char* needed : {"all_edge", "sage"})
             if (!o.seeds.empty() && std::find(o.wanted.begin(), o.wanted.end(), needed) == o.wanted.end()) throw option_error("--seeds compares all_edge and sage: --policies must have both");
-        if (o.serve_port < 0 && o.seeds.empty() && !o.self_test && !o.profile) check_writable(o.out);
+        if (o.serve_port < 0 && !o.self_test && !o.profile) {
+            if (o.seeds.empty()) check_writable(o.out);
+            check_writable("--json", o.json_file);
+            check_writable("--frames-csv", o.frames_file);
+        }
         o.scenario_file = locate(o.scenario_file, std::filesystem::read_symlink("/proc/self/exe").string());
         return main_of(o, command);
-    } catch (const std::exception& e) {
-        std::fprintf(stderr, "drive: %s\n", e.what());
-        return 2;
-    }
+    });
 }

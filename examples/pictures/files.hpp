@@ -4,15 +4,16 @@
 /// What programs that look at pictures do with files: one after another, a result or an error each, drawings beside them.
 #pragma once
 
+#include <examples/options/output_file.hpp>
 #include <splitdsl/error.hpp>
 #include <splitdsl/image/decode.hpp>
+#include <splitdsl/image/png.hpp>
 
 #include <nlohmann/json.hpp>
 
 #include <cstddef>
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
 #include <map>
 #include <set>
 #include <string>
@@ -25,8 +26,8 @@ namespace pictures {
 /// Where the drawing of each picture goes: to `target` itself for one picture; into the folder `target`, under the picture's name, for several.
 class drawings {
 public:
-    /// Throws `option_error` if two drawings would go to one file, or one over its picture. Makes the folder.
-    drawings(const std::string& option, const std::string& target, const std::vector<std::string>& pictures) {
+    /// Throws `option_error` for one file whose name does not end in .png, and if two drawings would go to one file, or one over its picture. Makes the folder.
+    drawings(const std::string& option_, const std::string& target, const std::vector<std::string>& pictures) : option{option_} {
         namespace fs = std::filesystem;
         if (target.empty()) return;
         const auto refuse = [&](const std::string& why) { throw splitdsl::option_error(option + " " + target + ": " + why); };
@@ -36,6 +37,10 @@ public:
             fs::create_directories(target, trouble);
             if (trouble || !fs::is_directory(target, trouble)) refuse("for several pictures a folder was expected, and it cannot be made");
         }
+        const std::string ending = fs::path{target}.extension().string();
+        const bool is_png = ending.size() == 4 && ending[0] == '.' && (ending[1] | 32) == 'p' && (ending[2] | 32) == 'n' && (ending[3] | 32) == 'g';
+        const bool is_device = fs::exists(target, trouble) && !fs::is_regular_file(target, trouble);
+        if (!folder && !is_png && !is_device) refuse("a name that ends in .png was expected, for that is what is written");
         std::map<fs::path, std::string> taken;
         for (const std::string& picture : pictures) {
             files.push_back(folder ? fs::path{target} / (fs::path{picture}.stem().string() + ".png") : fs::path{target});
@@ -49,8 +54,15 @@ public:
     }
     bool wanted() const { return !files.empty(); }
     const std::filesystem::path& operator[](std::size_t i) const { return files[i]; }
+    /// Throws `image_error`, which opens with the option.
+    void write(std::size_t i, splitdsl::imaging::picture_view drawing) const {
+        try {
+            splitdsl::imaging::write_png(files[i], drawing);
+        } catch (const splitdsl::image_error& e) { throw splitdsl::image_error(option + " " + e.what()); }
+    }
 
 private:
+    std::string option;
     std::vector<std::filesystem::path> files;
 };
 
@@ -75,13 +87,10 @@ int see_all(const char* program, const std::vector<std::string>& files, std::siz
     return failures;
 }
 
-/// Throws `option_error` if it cannot be written.
+/// As `options::write`.
 inline void write_json(const std::string& file, const nlohmann::ordered_json& document) {
-    std::ofstream out{file};
     // A file's name may hold any bytes; JSON is UTF-8.
-    out << document.dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) << '\n';
-    out.close();
-    if (!out) throw splitdsl::option_error("--json " + file + ": cannot be written");
+    options::write("--json", file, document.dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
 }
 
 } // namespace pictures

@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /// @file relay.cpp
 /// splitdsl-relay: a bad link on purpose, between an edge and a cloud that speak TCP.
+#include <examples/options/exit_status.hpp>
+#include <examples/options/numbers.hpp>
 #include <splitdsl/link/host_port.hpp>
 #include <splitdsl/link/relay.hpp>
 #include <splitdsl/radio/ble_options.hpp>
@@ -10,8 +12,6 @@
 #include <nlohmann/json.hpp>
 
 #include <csignal>
-#include <cstdio>
-#include <fstream>
 #include <iostream>
 
 namespace {
@@ -42,7 +42,12 @@ struct settings {
     bool quiet{};
 };
 
-splitdsl::link::fault blackout(const std::string& text) { return splitdsl::link::parse_fault("stall:" + text); }
+/// A script's line; what it is refused for opens with its option.
+splitdsl::link::fault fault_of(const char* option, const std::string& text) {
+    try {
+        return splitdsl::link::parse_fault(text);
+    } catch (const splitdsl::option_error& e) { throw splitdsl::option_error(option + (": " + std::string{e.what()})); }
+}
 
 /// Whether a connection to `host` reaches a port bound to `bind`, as far as the names tell.
 bool leads_here(const std::string& host, const std::string& bind) {
@@ -52,13 +57,11 @@ bool leads_here(const std::string& host, const std::string& bind) {
 }
 
 void require_valid(const settings& s, const splitdsl::link::host_port& to) {
-    const auto refuse = [](const std::string& text) { throw splitdsl::option_error(text); };
-    if (s.buffer < 1024 || s.buffer > (1 << 30)) refuse("--buffer: expected 1024 to 1073741824 bytes, found " + std::to_string(s.buffer));
-    if (!(s.seconds >= 0 && s.seconds <= 1e9)) refuse("--seconds: expected 0 to 1e9, found " + std::to_string(s.seconds));
     if (to.port == s.listen_port && leads_here(to.host, s.bind))
-        refuse("--to: expected another port than the relay's own, found " + s.target + " for both");
-    // Opened now already, so that nobody learns at the end of a long run that its report has nowhere to go.
-    if (!s.json.empty() && !std::ofstream{s.json, std::ios::app}) refuse("--json: expected a writable path, found " + s.json);
+        throw splitdsl::option_error("--to: expected another port than the relay's own, found " + s.target + " for both");
+    // Nobody is to learn at the end of a long run that its report has nowhere to go.
+    options::require_writable("--json", s.json);
+    options::require_writable("--port-file", s.port_file);
 }
 
 splitdsl::link::relay_options to_options(const settings& s) {
@@ -86,8 +89,8 @@ splitdsl::link::relay_options to_options(const settings& s) {
             o.ble = radio::parse_ble(s.ble);
         } catch (const option_error& e) { throw option_error(std::string{"--"} + e.what()); } // it begins with "ble: "
     }
-    for (const auto& b : s.blackouts) o.faults.push_back(blackout(b));
-    for (const auto& f : s.faults) o.faults.push_back(link::parse_fault(f));
+    for (const auto& b : s.blackouts) o.faults.push_back(fault_of("--blackout", "stall:" + b));
+    for (const auto& f : s.faults) o.faults.push_back(fault_of("--fault", f));
     o.start_on_first_connection = s.start == "first-connection";
     o.buffer_bytes = static_cast<std::size_t>(s.buffer);
     o.seed = s.seed;
@@ -121,13 +124,7 @@ nlohmann::json report(const splitdsl::link::relay& r, const settings& s) {
 int run(const settings& s) {
     splitdsl::link::relay r{to_options(s)};
     if (s.start == "now") r.start_clock();
-    if (!s.port_file.empty()) {
-        // Written beside and renamed, so that a reader never sees half a number.
-        const std::string part = s.port_file + ".part";
-        std::ofstream{part} << r.port() << '\n';
-        if (std::rename(part.c_str(), s.port_file.c_str()) != 0)
-            throw splitdsl::option_error("--port-file: expected a writable path, found " + s.port_file);
-    }
+    if (!s.port_file.empty()) options::write("--port-file", s.port_file, std::to_string(r.port()) + "\n");
     if (!s.quiet) std::cout << "listening on " << to_text(splitdsl::link::host_port{s.bind, r.port()}) << ", to " << s.target << std::endl;
 
     std::signal(SIGINT, on_stop);
@@ -139,8 +136,7 @@ int run(const settings& s) {
         std::this_thread::sleep_for(std::chrono::milliseconds{5});
     }
     const auto done = report(r, s);
-    if (!s.json.empty() && !(std::ofstream{s.json} << done.dump(2) << std::endl))
-        throw splitdsl::option_error("--json: expected a writable path, found " + s.json);
+    if (!s.json.empty()) options::write("--json", s.json, done.dump(2) + "\n");
     if (!s.quiet) std::cout << done.dump() << std::endl;
     return 0;
 }
@@ -152,24 +148,29 @@ int main(int argc, char** argv) {
     CLI::App app{
         "A bad link on purpose: relays TCP and slows, delays, stalls, corrupts or resets it. Times are in seconds since the start."};
     app.add_option("--to", s.target, "Where it leads; an IPv6 address in brackets")->type_name("HOST:PORT")->required();
-    app.add_option("--listen", s.listen_port, "Port to listen on; 0 lets the system choose")->capture_default_str();
-    app.add_option("--bind", s.bind, "Address to listen on")->capture_default_str();
-    app.add_option("--rate-up", s.rate_up_kbps, "Uplink rate in kbit/s; 0 is unlimited")->capture_default_str();
-    app.add_option("--rate-down", s.rate_down_kbps, "Downlink rate in kbit/s; 0 is unlimited")->capture_default_str();
-    app.add_option("--delay", s.delay_ms, "One-way delay in ms, each direction")->capture_default_str();
-    app.add_option("--jitter", s.jitter_ms, "Up to so many ms more, each direction")->capture_default_str();
-    app.add_option("--corrupt", s.corruption, "Probability that a chunk gets a flipped bit, each direction")->capture_default_str();
-    app.add_option("--drip", s.drip, "Bytes a second, one at a time, each direction; 0 is off")->capture_default_str();
+    app.add_option("--listen", s.listen_port, "Port to listen on; 0 lets the system choose")->check(options::between(0, 65535))->capture_default_str();
+    app.add_option("--bind", s.bind, "Address to listen on")->transform(splitdsl::link::without_brackets)->capture_default_str();
+    app.add_option("--rate-up", s.rate_up_kbps, "Uplink rate in kbit/s; 0 is unlimited")->check(options::between(0.0, 1e9))->capture_default_str();
+    app.add_option("--rate-down", s.rate_down_kbps, "Downlink rate in kbit/s; 0 is unlimited")->check(options::between(0.0, 1e9))->capture_default_str();
+    app.add_option("--delay", s.delay_ms, "One-way delay in ms, each direction")->check(options::between(0.0, 3.6e6))->capture_default_str();
+    app.add_option("--jitter", s.jitter_ms, "Up to so many ms more, each direction")->check(options::between(0.0, 3.6e6))->capture_default_str();
+    app.add_option("--corrupt", s.corruption, "Probability that a chunk gets a flipped bit, each direction")
+        ->check(options::between(0.0, 1.0))
+        ->capture_default_str();
+    app.add_option("--drip", s.drip, "Bytes a second, one at a time, each direction; 0 is off")->check(options::between(0.0, 1e9))->capture_default_str();
     app.add_option("--ble", s.ble,
                    "Connection events of Bluetooth Low Energy instead of rates, as key=value,...: phy (125k, 500k, 1M, 2M), interval (ms), "
                    "packets (data packets an event), bytes, loss, delivery (resending, reliable), latency (events), cap (airtime, count_only), "
                    "headers (bytes), encrypted, any_interval; for example phy=1M,interval=15,packets=4,bytes=251,loss=0.1");
     auto* trace = app.add_option("--trace", s.trace, "Uplink rate from a csv with time_s and a rate column in kbit/s");
-    app.add_option("--column", s.column, "The trace's rate column")->capture_default_str();
-    app.add_option("--generate", s.generate_seed, "Uplink rate with an LTE drive's look, from this seed")
-        ->excludes(trace)
-        ->check(CLI::NonNegativeNumber);
-    app.add_option("--generate-seconds", s.generate_seconds, "Length of the generated trace before it repeats")->capture_default_str();
+    app.add_option("--column", s.column, "The trace's rate column")->capture_default_str()->needs(trace);
+    auto* generate = app.add_option("--generate", s.generate_seed, "Uplink rate with an LTE drive's look, from this seed")
+                         ->excludes(trace)
+                         ->check(options::at_least(std::int64_t{0}));
+    app.add_option("--generate-seconds", s.generate_seconds, "Length of the generated trace before it repeats")
+        ->check(options::between(0.1, 1e5))
+        ->capture_default_str()
+        ->needs(generate);
     app.add_option("--blackout", s.blackouts, "START:LENGTH, nothing moves meanwhile; may be repeated")->take_all();
     app.add_option("--fault", s.faults,
                    "KIND:START:LENGTH[:PARAMETER[:up|down]]; kinds delay_step, jitter, rate_collapse, blackhole, stall, reset, half_open, "
@@ -178,19 +179,11 @@ int main(int argc, char** argv) {
     app.add_option("--start", s.start, "When the trace and the faults start: now, first-connection, or sigusr1")
         ->check(CLI::IsMember({"now", "first-connection", "sigusr1"}))
         ->capture_default_str();
-    app.add_option("--buffer", s.buffer, "Socket buffers in bytes")->capture_default_str();
-    app.add_option("--seed", s.seed, "Seed of jitter and corruption")->capture_default_str();
-    app.add_option("--seconds", s.seconds, "End after so long; 0 runs until SIGINT or SIGTERM")->capture_default_str();
+    app.add_option("--buffer", s.buffer, "Socket buffers in bytes")->check(options::between(std::int64_t{1024}, std::int64_t{1} << 30))->capture_default_str();
+    app.add_option("--seed", s.seed, "Seed of jitter and corruption")->check(options::at_least(std::uint64_t{0}))->capture_default_str();
+    app.add_option("--seconds", s.seconds, "End after so long; 0 runs until SIGINT or SIGTERM")->check(options::between(0.0, 1e9))->capture_default_str();
     app.add_option("--json", s.json, "Write the report to this file at the end");
     app.add_option("--port-file", s.port_file, "Write the port to this file once it listens");
     app.add_flag("--quiet", s.quiet, "Print nothing but errors");
-    try {
-        app.parse(argc, argv);
-    } catch (const CLI::ParseError& e) { return app.exit(e) == 0 ? 0 : 2; } // CLI11 has a number of its own for each mistake
-    try {
-        return run(s);
-    } catch (const splitdsl::error& e) {
-        std::cerr << "splitdsl-relay: " << e.what() << '\n';
-        return 2;
-    }
+    return options::exit_status("splitdsl-relay", app, argc, argv, [&] { return run(s); });
 }

@@ -8,7 +8,7 @@
 #include "../pictures/labels.hpp"
 #include "segmenter.hpp"
 
-#include <splitdsl/image/png.hpp>
+#include <examples/options/exit_status.hpp>
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
@@ -26,8 +26,8 @@ using splitdsl::imaging::picture;
 
 namespace {
 
-struct arguments : picture_arguments {
-    std::string out, mask;
+struct arguments : drawing_arguments {
+    std::string mask;
 };
 
 struct share { int label; std::size_t pixels; };
@@ -70,10 +70,7 @@ void draw(picture& on, const picture& mask, std::span<const share> shares, const
 }
 
 int run(const arguments& a) {
-    if (a.list) {
-        std::printf("%s\n", names_present(segmenter_names).c_str());
-        return 0;
-    }
+    if (a.list) return print_list(segmenter_names);
     require_complete(a, segmenter_names, "segmentation network");
     const label_list labels{voc_classes, voc_classes.size(), a.labels};
     const drawings targets{"--out", a.out, a.pictures}, masks{"--mask", a.mask, a.pictures};
@@ -92,14 +89,13 @@ int run(const arguments& a) {
             if (!a.quiet) std::printf("%8.2f %%  %s\n", 100 * static_cast<double>(s.pixels) / static_cast<double>(mask.size().pixels()), labels[s.label].c_str());
         }
         entry["classes"] = std::move(list);
-        if (masks.wanted()) splitdsl::imaging::write_png(masks[i], mask);
+        if (masks.wanted()) masks.write(i, mask);
         if (targets.wanted()) {
             draw(shot, mask, shares, labels);
-            splitdsl::imaging::write_png(targets[i], shot);
+            targets.write(i, shot);
         }
     });
-    if (!a.json.empty()) write_json(a.json, {{"model", a.model}, {"results", std::move(results)}});
-    return failures > 0 ? 1 : 0;
+    return finish(a, std::move(results), failures);
 }
 
 } // namespace
@@ -108,11 +104,7 @@ int main(int argc, char** argv) {
     arguments a;
     CLI::App app{"Tells which pixels of pictures belong to which class with a segmentation network of the zoo; exit status 1: some pictures could not be read or written, 2: nothing was done"};
     add_options(app, a, ", the background's first; Pascal VOC's 21 are built in");
-    app.add_option("pictures", a.pictures, "JPEG or PNG files")->type_name("PICTURE");
-    app.add_option("--out", a.out, "the picture with its classes in colours goes here; for several pictures a folder")->type_name("PNG");
+    add_drawing_options(app, a, "classes in colours");
     app.add_option("--mask", a.mask, "the number of each pixel's class as a grey value goes here; for several pictures a folder")->type_name("PNG");
-    try {
-        app.parse(argc, argv);
-    } catch (const CLI::ParseError& e) { return app.exit(e) == 0 ? 0 : 2; } // CLI11 has a number of its own for each mistake
-    return exit_status("segment", [&] { return run(a); });
+    return options::exit_status("segment", app, argc, argv, [&] { return run(a); });
 }

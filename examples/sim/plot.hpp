@@ -6,6 +6,8 @@
 
 #include "contest.hpp"
 
+#include <examples/drive/svg.hpp>
+
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -16,19 +18,6 @@
 namespace simulate {
 
 namespace parts {
-inline std::string escaped(std::string_view text) {
-    std::string out;
-    for (const char c : text) {
-        switch (c) {
-        case '&': out += "&amp;"; break;
-        case '<': out += "&lt;"; break;
-        case '>': out += "&gt;"; break;
-        case '"': out += "&quot;"; break;
-        default: out += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
-        }
-    }
-    return out;
-}
 inline std::string coordinate(double v) {
     char text[32]{};
     std::snprintf(text, sizeof text, "%.1f", std::isfinite(v) ? std::clamp(v, -1e6, 1e6) : 0.0);
@@ -45,7 +34,7 @@ inline std::string brief(double v) {
 /// Latency on a logarithmic axis, for policies differ by factors. The heading says that it is simulated, on what answers, and with which
 /// cap.
 inline std::string plot(const std::string& heading, const std::string& setting, const std::vector<outcome>& all) {
-    using parts::coordinate, parts::escaped, parts::brief;
+    using parts::coordinate, parts::brief;
     constexpr double left = 70, right = 560, top = 70, bottom = 400, width = 820, height = 460;
     double low = 1e9, high = 0, worst = 1, best = 0;
     for (const outcome& o : all) {
@@ -59,7 +48,7 @@ inline std::string plot(const std::string& heading, const std::string& setting, 
     const auto x = [&](double ms) { return left + (std::log10(std::max(ms, 1e-3)) - x0) / (x1 - x0) * (right - left); };
     const auto y = [&](double share) { return bottom - (share - y0) / (y1 - y0) * (bottom - top); };
     const auto text = [](double at_x, double at_y, const std::string& words, const char* anchor = "start") {
-        return "<text x=\"" + coordinate(at_x) + "\" y=\"" + coordinate(at_y) + "\" text-anchor=\"" + anchor + "\">" + escaped(words)
+        return "<text x=\"" + coordinate(at_x) + "\" y=\"" + coordinate(at_y) + "\" text-anchor=\"" + anchor + "\">" + drive::svg::escape(words)
                + "</text>\n";
     };
     const auto line = [](double ax, double ay, double bx, double by, const char* colour) {
@@ -67,7 +56,7 @@ inline std::string plot(const std::string& heading, const std::string& setting, 
                + "\" fill=\"none\"/>\n";
     };
     std::string svg = "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 " + coordinate(width) + " " + coordinate(height)
-                      + "\" font-family=\"sans-serif\" font-size=\"12\" fill=\"#222\" role=\"img\" aria-label=\"" + escaped(heading)
+                      + "\" font-family=\"sans-serif\" font-size=\"12\" fill=\"#222\" role=\"img\" aria-label=\"" + drive::svg::escape(heading)
                       + "\">\n" + "<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n" + text(left, 24, heading)
                       + text(left, 42, setting);
     for (int decade = static_cast<int>(std::floor(x0)); decade <= static_cast<int>(std::ceil(x1)); ++decade)

@@ -5,11 +5,12 @@
 #include "plot.hpp"
 #include "report.hpp"
 
+#include <examples/options/exit_status.hpp>
+#include <examples/options/numbers.hpp>
+
 #include <CLI/CLI.hpp>
 
-#include <cstdio>
 #include <ctime>
-#include <fstream>
 #include <iostream>
 
 namespace {
@@ -28,17 +29,6 @@ std::string answers_of(const simulate::scenario& s) {
 }
 void print_head(const simulate::scenario& s, const simulate::point& p) {
     std::cout << "simulated: " << s.name << ", " << setting_of(s, p) << ", " << answers_of(s) << '\n';
-}
-/// Written beside and renamed, so that nobody reads half of it.
-void write(const std::string& path, const std::string& content, const char* option) {
-    const std::string partial = path + ".part";
-    std::ofstream file{partial, std::ios::binary};
-    file << content;
-    file.close();
-    if (!file || std::rename(partial.c_str(), path.c_str()) != 0) {
-        std::remove(partial.c_str());
-        throw splitdsl::option_error(std::string{option} + ": expected a writable path, found " + path);
-    }
 }
 
 /// Frames a second of every policy, on this machine: a measurement of the simulator, not of the policies.
@@ -64,8 +54,13 @@ int run(const settings& o) {
     simulate::scenario s = simulate::read_scenario(o.scenario);
     if (o.seed >= 0) s.seed = static_cast<std::uint64_t>(o.seed);
     if (o.frames > 0) s.frames = o.frames;
+    for (const auto& [option, path] : {std::pair{"--json", &o.json}, {"--svg", &o.svg}, {"--save-answers", &o.save}}) options::require_writable(option, *path);
     const simulate::contest c{s};
-    if (!o.save.empty()) c.save_answers(o.save);
+    if (!o.save.empty()) {
+        try {
+            c.save_answers(o.save);
+        } catch (const splitdsl::weights_error& e) { throw options::not_written(std::string{"--save-answers "} + e.what()); }
+    }
     nlohmann::json document{{"scenario", scenario_json(s, c)}, {"label", "simulated"}};
     if (o.benchmark)
         document["benchmark"] = benchmark(s, c, o.quiet);
@@ -73,7 +68,7 @@ int run(const settings& o) {
         const auto own = c.run_all(c.own_point());
         document["policies"] = policies_json(own);
         if (!o.svg.empty())
-            write(o.svg, simulate::plot("Simulated: " + s.name + "; " + answers_of(s), setting_of(s, c.own_point()), own), "--svg");
+            options::write("--svg", o.svg, simulate::plot("Simulated: " + s.name + "; " + answers_of(s), setting_of(s, c.own_point()), own));
         if (!o.quiet) {
             print_head(s, c.own_point());
             std::cout << simulate::table(own);
@@ -102,7 +97,7 @@ int run(const settings& o) {
             }
         }
     }
-    if (!o.json.empty()) write(o.json, document.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n", "--json");
+    if (!o.json.empty()) options::write("--json", o.json, document.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
     return 0;
 }
 
@@ -113,23 +108,16 @@ int main(int argc, char** argv) {
     CLI::App app{"Offloading policies for networks with exits over a duty-cycled radio, simulated from a scenario file (docs/fleet.md)"};
     app.add_option("scenario", o.scenario, "a TOML file, such as examples/sim/m33_cifar.toml")->required()->type_name("FILE");
     app.add_option("--json", o.json, "write everything as one JSON document")->type_name("FILE");
-    app.add_option("--svg", o.svg, "draw accuracy over mean latency")->type_name("FILE");
+    auto* const svg = app.add_option("--svg", o.svg, "draw accuracy over mean latency")->type_name("FILE");
     app.add_option("--save-answers", o.save, "write the synthetic logits as a file of recorded ones would be")->type_name("FILE");
-    app.add_option("--seed", o.seed, "instead of the scenario's")->check(CLI::NonNegativeNumber);
+    app.add_option("--seed", o.seed, "instead of the scenario's")->check(options::at_least(std::int64_t{0}));
     app.add_option("--frames", o.frames, "instead of the scenario's, per policy")
-        ->check(CLI::Range(std::int64_t{1}, std::int64_t{100'000'000}));
-    app.add_flag("--benchmark", o.benchmark, "measure how many frames a second each policy is simulated at");
+        ->check(options::between(std::int64_t{1}, std::int64_t{100'000'000}));
+    app.add_flag("--benchmark", o.benchmark, "measure how many frames a second each policy is simulated at")->excludes(svg);
     app.add_flag("--quiet", o.quiet, "print nothing but errors");
-    try {
-        app.parse(argc, argv);
-    } catch (const CLI::ParseError& e) { return app.exit(e) == 0 ? 0 : 2; } // CLI11 has a number of its own for each mistake
-    try {
-        return run(o);
-    } catch (const splitdsl::error& e) {
-        std::cerr << "splitdsl-sim: " << e.what() << '\n';
-        return 2;
-    } catch (const std::bad_alloc&) {
-        std::cerr << "splitdsl-sim: expected a scenario that fits the memory, found one that does not\n";
-        return 2;
-    }
+    return options::exit_status("splitdsl-sim", app, argc, argv, [&] {
+        try {
+            return run(o);
+        } catch (const std::bad_alloc&) { throw splitdsl::option_error("expected a scenario that fits the memory, found one that does not"); }
+    });
 }

@@ -7,6 +7,8 @@
 
 #include "../drive/scenario.hpp"
 
+#include <examples/options/exit_status.hpp>
+#include <examples/options/numbers.hpp>
 #include <splitdsl/energy/device_profile.hpp>
 #include <splitdsl/link/host_port.hpp>
 #include <splitdsl/link/relay.hpp>
@@ -19,7 +21,6 @@
 
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <thread>
 
 using namespace three_cameras;
@@ -129,7 +130,7 @@ void drive_live(const arguments& a, const network_weights<driver>& weights, cons
 
 int run(const arguments& a) {
     if (a.serve_port >= 0) return serve(a.seed, static_cast<std::uint16_t>(a.serve_port), a.bind);
-    if (!a.json_file.empty() && !std::ofstream{a.json_file, std::ios::app}) throw option_error("--json " + a.json_file + ": cannot be written");
+    options::require_writable("--json", a.json_file);
     const auto weights = seeded_weights<driver>(a.seed);
     run_record r;
     r.instruction_set = weights.net().instruction_set;
@@ -147,11 +148,7 @@ int run(const arguments& a) {
     }
     compare(weights, r);
     print(r);
-    if (!a.json_file.empty()) {
-        std::ofstream out{a.json_file};
-        out << to_json(r).dump(1) << '\n';
-        if (!out.flush()) throw option_error("--json " + a.json_file + ": cannot be written");
-    }
+    if (!a.json_file.empty()) options::write("--json", a.json_file, to_json(r).dump(1) + "\n");
     return r.differing() == 0 ? 0 : 1;
 }
 
@@ -161,27 +158,21 @@ int main(int argc, char** argv) {
     arguments a;
     CLI::App app{"Drives past three cameras with SAGE's CarlaNet: three heads side by side, their bottlenecks in one request, the tail in a second process.\n"
                  "The weights are random and what is answered means nothing; times, counts and bytes do. Exit status 1: an answer differs from the\n"
-                 "network's in one piece, 2: nothing was done"};
-    app.add_option("--deadline", a.deadline_ms, "milliseconds for a frame, and from one to the next")->check(CLI::Range(10.0, 10000.0))->capture_default_str();
-    app.add_option("--frames", a.frames, "frames to drive")->check(CLI::Range(20, 1'000'000))->capture_default_str();
-    app.add_option("--seed", a.seed, "of road and weights; both sides need the same")->capture_default_str();
-    app.add_option("--rate", a.rate_mbps, "Mbps of the link, up and down")->check(CLI::Range(0.01, 100000.0))->capture_default_str();
-    app.add_option("--rtt", a.rtt_ms, "milliseconds the link adds to a round trip")->check(CLI::Range(0.0, 10000.0))->capture_default_str();
-    app.add_option("--blackout", a.blackout_s, "seconds in the middle of the drive in which nothing gets through; 0: none")->check(CLI::Range(0.0, 100000.0))->capture_default_str();
+                 "network's in one piece or the report could not be written, 2: nothing was done"};
+    app.add_option("--deadline", a.deadline_ms, "milliseconds for a frame, and from one to the next")->check(options::between(10.0, 10000.0))->capture_default_str();
+    app.add_option("--frames", a.frames, "frames to drive")->check(options::between(20, 1'000'000))->capture_default_str();
+    app.add_option("--seed", a.seed, "of road and weights; both sides need the same")->check(options::at_least(std::uint64_t{0}))->capture_default_str();
+    app.add_option("--rate", a.rate_mbps, "Mbps of the link, up and down")->check(options::between(0.01, 100000.0))->capture_default_str();
+    app.add_option("--rtt", a.rtt_ms, "milliseconds the link adds to a round trip")->check(options::between(0.0, 10000.0))->capture_default_str();
+    app.add_option("--blackout", a.blackout_s, "seconds in the middle of the drive in which nothing gets through; 0: none")->check(options::between(0.0, 100000.0))->capture_default_str();
     app.add_option("--device", a.device, "the edge's stages take at least as long as this device's; its power is what the policy weighs")->capture_default_str();
     app.add_option("--radio", a.radio_name, "whose energy the policy weighs: 3g, lte, wifi, ...")->capture_default_str();
-    app.add_option("--cloud-gmacs", a.cloud_gmacs, "speed of the cloud that the policy plans with, 10^9 multiplications a second; 0: as measured here")->check(CLI::Range(0.0, 1e9))->capture_default_str();
+    app.add_option("--cloud-gmacs", a.cloud_gmacs, "speed of the cloud that the policy plans with, 10^9 multiplications a second; 0: as measured here")->check(options::between(0.0, 1e9))->capture_default_str();
     app.add_option("--profiles", a.profiles, "table of devices")->capture_default_str();
     app.add_flag("--serial", a.serial, "one thread for the edge: the heads run one after another");
-    app.add_option("--json", a.json_file, "write the report here")->type_name("FILE");
-    app.add_option("--connect", a.connect, "a cloud that runs already (--serve, with the same seed) instead of one of its own; an IPv6 address in brackets")->type_name("HOST:PORT");
-    app.add_option("--serve", a.serve_port, "be the cloud on this port (0: any free one) until interrupted")->type_name("PORT")->check(CLI::Range(0, 65535));
-    app.add_option("--bind", a.bind, "with --serve: the address to listen on (the link is not encrypted)")->capture_default_str();
-    CLI11_PARSE(app, argc, argv);
-    try {
-        return run(a);
-    } catch (const std::exception& e) {
-        std::fprintf(stderr, "three_cameras: %s\n", e.what());
-        return 2;
-    }
+    auto* const json = app.add_option("--json", a.json_file, "write the report here")->type_name("FILE");
+    auto* const connect = app.add_option("--connect", a.connect, "a cloud that runs already (--serve, with the same seed) instead of one of its own; an IPv6 address in brackets")->type_name("HOST:PORT");
+    auto* const serving = app.add_option("--serve", a.serve_port, "be the cloud on this port (0: any free one) until interrupted")->type_name("PORT")->check(options::between(0, 65535))->excludes(json)->excludes(connect);
+    app.add_option("--bind", a.bind, "with --serve: the address to listen on (the link is not encrypted)")->transform(link::without_brackets)->capture_default_str()->needs(serving);
+    return options::exit_status("three_cameras", app, argc, argv, [&] { return run(a); });
 }

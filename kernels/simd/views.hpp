@@ -99,15 +99,22 @@ SPLITDSL_INLINE constexpr int row_tasks(const extent& out) {
     return blocks_of(out.channels) * divide_up(out.height, rows_per_task(out));
 }
 
-/// Calls visit(block, row) for every row that tasks [first, last) of `out` cover.
+/// Calls visit(block, begin, end) for the rows that each of the tasks [first, last) of `out` covers.
 template <class Visit>
-SPLITDSL_INLINE void for_each_row(const extent& out, int first, int last, Visit&& visit) {
+SPLITDSL_INLINE void for_each_rows(const extent& out, int first, int last, Visit&& visit) {
     const int rows = rows_per_task(out);
     const int chunks = larger(1, divide_up(out.height, rows));
     for (int task = first; task < last; ++task) {
-        const int block = task / chunks, begin = (task % chunks) * rows, end = smaller(out.height, begin + rows);
-        for (int r = begin; r < end; ++r) visit(block, r);
+        const int begin = (task % chunks) * rows;
+        visit(task / chunks, begin, smaller(out.height, begin + rows));
     }
+}
+/// Calls visit(block, row) for every row that tasks [first, last) of `out` cover.
+template <class Visit>
+SPLITDSL_INLINE void for_each_row(const extent& out, int first, int last, Visit&& visit) {
+    for_each_rows(out, first, last, [&](int block, int begin, int end) {
+        for (int r = begin; r < end; ++r) visit(block, r);
+    });
 }
 
 } // namespace simd

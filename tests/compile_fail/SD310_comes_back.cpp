@@ -15,3 +15,5 @@ struct network {
     }
 };
 static_assert(check<network>);
+// A question about a refused network adds no sentence of its own.
+static_assert(payload_bytes<network>("down") < 1'000'000);

@@ -28,6 +28,8 @@ import time
 import zipfile
 import zlib
 
+from full_disk import FULL_DISK
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DATA = pathlib.Path(os.environ.get("SPLITDSL_DATA") or ROOT.parent / "shared" / "data")
 MODELS = ["squeezenet1_1", "mobilenet_v2_tf"]
@@ -44,8 +46,8 @@ class Classify:
     def __init__(self, program):
         self.program = program
 
-    def run(self, *words, timeout=600):
-        done = subprocess.run([self.program, *map(str, words)], capture_output=True, text=True, timeout=timeout, check=False)
+    def run(self, *words, timeout=600, full=False):
+        done = subprocess.run([self.program, *map(str, words)], capture_output=True, text=True, timeout=timeout, check=False, **(FULL_DISK if full else {}))
         return done.returncode, done.stdout, done.stderr
 
     def results(self, model, *words):
@@ -104,7 +106,7 @@ def refusals(classify, _):
         classify.refuses(f"the address {address}", ["--model", "squeezenet1_1", "--weights", missing, "--split", "input", f"--connect={address}", "a.jpg"],
                          "--connect: expected ", "in brackets" if address.startswith("::") else "HOST:PORT with a port from 1 to 65535", address)
     classify.refuses("a codec without a split", ["--model", "squeezenet1_1", "--weights", missing, "--codec", "affine_u8", "a.jpg"], "--codec affine_u8", "--split")
-    classify.refuses("a port too high", ["--model", "squeezenet1_1", "--weights", missing, "--serve", "65536"], "--serve: a port of 0")
+    classify.refuses("a port too high", ["--model", "squeezenet1_1", "--weights", missing, "--serve", "65536"], "--serve: expected 0 to 65535, found 65536")
     with tempfile.TemporaryDirectory() as folder:
         junk = pathlib.Path(folder) / "junk.safetensors"
         junk.write_bytes(b"\xff" * 100)
@@ -319,6 +321,8 @@ def pictures(classify, _):
         with zipfile.ZipFile(folder / "nothing.zip", "w"):
             pass
         classify.refuses("an archive without entries", [*common, folder / "nothing.zip"], "nothing.zip: pictures were expected in the archive, found none", code=1)
+        code, _, said = classify.run(*common, "--quiet", "--json", folder / "full.json", folder / "jpeg_one_pixel.img", full=True)
+        check(code == 1 and f"--json {folder / 'full.json'}: cannot be written: File too large" in said and not (folder / "full.json").exists(), f"a full disk: status {code}: {said.strip()}")
         classify.refuses("a limit below one", [*common, "--most-pixels", "-1", folder / "empty.jpg"], "--most-pixels")
         archive = (folder / "mixed.zip").read_bytes()
         classify.refuses("a truncated archive", [*common, put("cut.zip", archive[:len(archive) * 2 // 3])], "cut.zip: not a readable ZIP archive", code=1)

@@ -18,6 +18,8 @@ import subprocess
 import sys
 import tempfile
 
+from full_disk import FULL_DISK
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tests" / "zoo")]
 try:
@@ -43,13 +45,13 @@ def check(right, what):
         problems.append(what)
 
 
-def run(program, *words):
-    done = subprocess.run([program, *map(str, words)], capture_output=True, text=True, timeout=600, check=False)
+def run(program, *words, full=False):
+    done = subprocess.run([program, *map(str, words)], capture_output=True, text=True, timeout=600, check=False, **(FULL_DISK if full else {}))
     return done.returncode, done.stdout, done.stderr
 
 
-def refuses(program, what, words, *parts, code=2):
-    got, _, said = run(program, *words)
+def refuses(program, what, words, *parts, code=2, full=False):
+    got, _, said = run(program, *words, full=full)
     check(got == code and all(part in said for part in parts) and said.count("\n") == 1, f"{what}: status {got}: {said.strip()[:300]}")
 
 
@@ -242,6 +244,11 @@ def refusals(options):
             check(got == 2 and "--colour" in said, f"{which}: an option that is none: status {got}: {said.strip()[:300]}")
             refuses(program, f"{which}: a PNG that cannot be written", [*common, "--out", folder / "no" / "out.png", file], "out.png: cannot be written", code=1)
             refuses(program, f"{which}: a JSON file that cannot be written", [*common, "--json", folder / "no" / "out.json", file], "out.json: cannot be written")
+            for option, target in [("--json", "full.json"), ("--out", "full.png")] + ([("--mask", "mask.png")] if program == options.segment else []):
+                refuses(program, f"{which}: {option} on a full disk", [*common, option, folder / target, pixel], f"{option} {folder / target}: cannot be written: File too large",
+                        code=1, full=True)
+                check(not (folder / target).exists(), f"{which}: nothing is left of the file")
+            refuses(program, f"{which}: a drawing that is to be a JPEG", [*common, "--out", folder / "out.jpg", file], "out.jpg: a name that ends in .png was expected")
             refuses(program, f"{which}: a drawing over its picture", [*common, "--out", file, file], "would write over the picture")
             refuses(program, f"{which}: two drawings in one file", [*common, "--out", folder / "both", file, jpeg], "would both be")
             (folder / "labels.txt").write_text("background\nthing\n", encoding="utf-8")

@@ -165,7 +165,7 @@ TEST_CASE("a recoded cut refuses what is no payload of it") {
 }
 
 TEST_CASE("random weights are one vector a parameter, the same for a seed, and keep a network's values in bounds") {
-    struct listed { std::string name; std::vector<int> dims; };
+    struct listed { std::string name; std::vector<std::uint64_t> dims; };
     std::vector<parameter> names;
     for (const listed& l : {listed{"c.weight", {8, 4, 3, 3}}, listed{"c.bias", {8}}, listed{"n.weight", {8}}, listed{"n.bias", {8}}, listed{"n.running_mean", {8}},
                             listed{"n.running_var", {8}}, listed{"g.gamma", {8, 8}}, listed{"g.beta", {8}}, listed{"scale", {8}}})

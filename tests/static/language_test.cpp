@@ -11,9 +11,17 @@ using namespace networks;
 static_assert(check<sage>);
 static_assert(cut_shape<sage>("uplink") == shape{3, 12, 26});
 static_assert(payload_bytes<sage>("uplink") == 3 * 12 * 26 + 8 + 4 + 1);
-static_assert(payload_bytes<sage>("downlink") == -1);
+static_assert(has_cut<sage>("uplink") && !has_cut<sage>("downlink") && has_place<sage>("car") && !has_place<sage>("cra"));
 static_assert(output_shape<sage>() == shape{3, 1, 1});
 static_assert(macs<sage>("car") + macs<sage>("cloud") == macs<sage>());
+
+// A question about a name that is not there has no answer, so no `<` can be true of it (the sentence: compile_fail/SD315).
+template <class Network> concept knows_payload = requires { typename std::bool_constant<(payload_bytes<Network>("car"), true)>; };
+template <class Network> concept knows_shape = requires { typename std::bool_constant<(cut_shape<Network>("downlink"), true)>; };
+template <class Network> concept knows_arena = requires { typename std::bool_constant<(arena_bytes<Network>("uplink"), true)>; };
+template <class Network> concept knows_macs = requires { typename std::bool_constant<(macs<Network>("cra"), true)>; };
+template <class Network> concept knows_car = requires { typename std::bool_constant<(macs<Network>("car"), true)>; };
+static_assert(!knows_payload<sage> && !knows_shape<sage> && !knows_arena<sage> && !knows_macs<sage> && knows_car<sage>);
 
 // A vector input, in every spelling.
 static_assert(input("speed", f32, 1).ops[0].size == shape{1, 1, 1});

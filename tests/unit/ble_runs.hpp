@@ -5,23 +5,14 @@
 #pragma once
 
 #include "catch.hpp"
+#include "refusals.hpp"
 
 #include <splitdsl/radio/ble_connection.hpp>
 
-#include <string>
 #include <vector>
 
 constexpr splitdsl::radio::ble_phy all_phys[]{splitdsl::radio::ble_phy::coded_125k, splitdsl::radio::ble_phy::coded_500k, splitdsl::radio::ble_phy::le_1m,
                                               splitdsl::radio::ble_phy::le_2m};
-
-template <class F>
-std::string refusal(F&& f) {
-    try {
-        f();
-    } catch (const splitdsl::option_error& e) { return e.what(); }
-    return "nothing was refused";
-}
-inline bool says(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 /// All reports of a connection run until `until`.
 inline std::vector<splitdsl::radio::ble_report> run_to(splitdsl::radio::ble_connection& c, splitdsl::instant until) {

@@ -20,6 +20,15 @@ constexpr pool_options ways[] = {{pool_form::means, pool_coding::packed},
                                  {pool_form::lifted, pool_coding::packed},
                                  {pool_form::lifted, pool_coding::rice}};
 
+/// A map of features, pooled by an encoder with the usual options.
+struct pooled_map {
+    pool_ladder ladder;
+    dynamic_pool_encoder encoder;
+    pooled_map(numbers& n, const pool_shape& shape, pool_sizes sizes = {}) : ladder{pool_ladder_of(shape, sizes)}, encoder{ladder} {
+        encoder.pool(features(n, ladder.shape).data());
+    }
+};
+
 std::vector<blob> all_packets(dynamic_pool_encoder& from, pool_packet_options how, std::uint16_t frame) {
     pool_packet_writer writer{from, how};
     writer.start(frame);
@@ -207,10 +216,8 @@ TEST_CASE("lost, reordered and repeated packets leave the largest complete prefi
 
 TEST_CASE("a packet of a newer frame drops the one before, an older one is stale, also across the wrap") {
     numbers n{24};
-    const pool_ladder l = pool_ladder_of({.channels = 2, .height = 8, .width = 8, .stride = 4});
-    dynamic_pool_encoder encoder{l};
-    const auto map = features(n, l.shape);
-    encoder.pool(map.data());
+    pooled_map pooled{n, {.channels = 2, .height = 8, .width = 8, .stride = 4}};
+    auto& [l, encoder] = pooled;
     const pool_packet_options how{.packet_bytes = 20};
     const auto before = all_packets(encoder, how, 65'535), after = all_packets(encoder, how, 0), later = all_packets(encoder, how, 1);
     pool_reassembler r{l, pool_form::lifted, how};
@@ -242,10 +249,8 @@ TEST_CASE("a packet of a newer frame drops the one before, an older one is stale
 
 TEST_CASE("a writer goes back to what was lost, stops before a level, and packets of different sizes fit together") {
     numbers n{25};
-    const pool_ladder l = pool_ladder_of({.channels = 4, .height = 16, .width = 16, .stride = 4});
-    dynamic_pool_encoder encoder{l};
-    const auto map = features(n, l.shape);
-    encoder.pool(map.data());
+    pooled_map pooled{n, {.channels = 4, .height = 16, .width = 16, .stride = 4}};
+    auto& [l, encoder] = pooled;
     pool_packet_writer wide{encoder, {.packet_bytes = 100}}, narrow{encoder, {.packet_bytes = 23}};
     blob packet(100);
     CHECK(wide.next(packet) == 0); // nothing before the first start
@@ -323,10 +328,8 @@ TEST_CASE("packets that lie are refused by name and change nothing") {
 
 TEST_CASE("with the checksum, no change of any bit is taken") {
     numbers n{26};
-    const pool_ladder l = pool_ladder_of({.channels = 2, .height = 8, .width = 8, .stride = 4});
-    dynamic_pool_encoder encoder{l};
-    const auto map = features(n, l.shape);
-    encoder.pool(map.data());
+    pooled_map pooled{n, {.channels = 2, .height = 8, .width = 8, .stride = 4}};
+    auto& [l, encoder] = pooled;
     const pool_packet_options how{.packet_bytes = 60, .checked = true};
     const auto packets = all_packets(encoder, how, 1);
     pool_reassembler r{l, pool_form::lifted, how};
@@ -342,10 +345,8 @@ TEST_CASE("with the checksum, no change of any bit is taken") {
 
 TEST_CASE("random and damaged packets never reach beyond the reassembler's memory") {
     numbers n{27};
-    const pool_ladder l = pool_ladder_of({.channels = 3, .height = 16, .width = 16, .stride = 8}, {.largest = 8});
-    dynamic_pool_encoder encoder{l};
-    const auto map = features(n, l.shape);
-    encoder.pool(map.data());
+    pooled_map pooled{n, {.channels = 3, .height = 16, .width = 16, .stride = 8}, {.largest = 8}};
+    auto& [l, encoder] = pooled;
     const auto packets = all_packets(encoder, {.packet_bytes = 40}, 1);
     pool_reassembler r{l, pool_form::lifted, {}};
     dynamic_pool_decoder decoder{l};

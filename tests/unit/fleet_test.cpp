@@ -1,8 +1,10 @@
 // SPDX-FileCopyrightText: The splitdsl authors
 // SPDX-License-Identifier: BSD-3-Clause
 /// @file fleet_test.cpp
-/// FLEET and its baselines as policies, and the simulator that compares them: decisions and times by hand, losses, seeds, recorded logits.
+/// The simulator that compares FLEET and its baselines: times by hand, losses, seeds, recorded logits. The policies: fleet_policies_test.cpp.
+#include "any_policy.hpp"
 #include "catch.hpp"
+#include "refusals.hpp"
 
 #include <splitdsl/policy/all_cloud.hpp>
 #include <splitdsl/policy/all_edge.hpp>
@@ -25,19 +27,6 @@ using namespace splitdsl;
 using namespace std::chrono_literals;
 
 namespace {
-
-constexpr link_view up{.up = true, .rate_up = megabits_per_second(1), .rate_down = megabits_per_second(1), .rtt = 15ms};
-constexpr link_view down{};
-constexpr budget plenty{.deadline = instant{4s}};
-
-template <class Error = option_error, class F>
-std::string refusal(F&& f) {
-    try {
-        f();
-    } catch (const Error& e) { return e.what(); }
-    return "nothing was refused";
-}
-bool says(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 /// Logits of ten classes that name `label` with nearly all the probability.
 void name_class(std::vector<float>& into, int label) {
@@ -92,8 +81,7 @@ bool same(const sim::fleet_frame& a, const sim::fleet_frame& b) {
            && a.label == b.label && a.latency == b.latency && a.computing == b.computing && a.bytes_up == b.bytes_up
            && a.energy().value == b.energy().value;
 }
-template <class Policy>
-std::vector<sim::fleet_frame> frames_of(Policy p, const sim::fleet_world& w, std::uint64_t seed, std::uint64_t frames = 300) {
+std::vector<sim::fleet_frame> frames_of(testing::any_policy p, const sim::fleet_world& w, std::uint64_t seed, std::uint64_t frames = 300) {
     std::vector<sim::fleet_frame> all;
     sim::simulate_fleet(std::move(p), w, large_answers(), {.frames = frames, .seed = seed},
                         [&](const sim::fleet_frame& f) { all.push_back(f); });
@@ -125,54 +113,6 @@ instant event_after(instant t, duration interval) { return instant{(t.time_since
 
 } // namespace
 
-TEST_CASE("a confidence is the largest probability, or one less the share of the largest entropy") {
-    using policy::confidence_kind;
-    const std::array even{0.0F, 0.0F};
-    CHECK(policy::predict(even).confidence == Approx(0.5));
-    CHECK(policy::predict(even, confidence_kind::entropy).confidence == Approx(0.0).margin(1e-7));
-    // Probabilities 3/4 and 1/4: H = 0.562335 nats of ln 2.
-    const std::array three{0.0F, std::log(3.0F)};
-    CHECK(policy::predict(three).label == 1);
-    CHECK(policy::predict(three).confidence == Approx(0.75));
-    CHECK(policy::predict(three, confidence_kind::entropy).confidence == Approx(1 - 0.562335 / std::log(2.0)).epsilon(1e-5));
-    CHECK(policy::confidence_of_entropy(0.5, 10) == Approx(0.78285).epsilon(1e-4));
-    // Nothing overflows, and what is no number names no class.
-    const std::array huge{1e30F, -1e30F};
-    CHECK(policy::predict(huge, confidence_kind::entropy) == policy::prediction{0, 1.0F});
-    const std::array nan{0.0F, std::numeric_limits<float>::quiet_NaN()};
-    CHECK(policy::predict(nan).label == -1);
-    CHECK(policy::predict({}).label == -1);
-}
-
-TEST_CASE("FLEET begins a stream behind each of its stages in all sizes, stops for sure answers, and sends nothing without a link") {
-    auto plan = policy::fleet_plan(3, 4, 0.7F);
-    plan.levels[1] = 2;
-    plan.levels[2] = 0;
-    plan.threshold[1] = 0.9F;
-    policy::fleet p{plan};
-    CHECK(p.on(frame_start{1}, up, plenty).what == action::kind::proceed);
-    action a = p.on(stage_done{.frame = 1, .stage = 0}, up, plenty);
-    CHECK((a.what == action::kind::stream && a.stream == 0 && a.level == 3));
-    a = p.on(stage_done{.frame = 1, .stage = 1}, up, plenty);
-    CHECK((a.what == action::kind::stream && a.stream == 1 && a.level == 1));
-    CHECK(p.on(stage_done{.frame = 1, .stage = 2}, up, plenty).what == action::kind::proceed); // no size of it is sent
-    CHECK(p.on(stage_done{.frame = 1, .stage = 3}, up, plenty).what == action::kind::proceed); // no stream behind it
-    CHECK(p.on(stage_done{.frame = 1, .stage = 0}, down, plenty).what == action::kind::proceed);
-    CHECK(p.on(reply_arrived{.frame = 1, .exit = 0, .confidence = 0.69F}, up, plenty) == verdict::keep_going);
-    CHECK(p.on(reply_arrived{.frame = 1, .exit = 0, .confidence = 0.7F}, up, plenty) == verdict::accept);
-    CHECK(p.on(reply_arrived{.frame = 1, .exit = 1, .confidence = 0.8F}, up, plenty) == verdict::keep_going);
-    CHECK(p.on(reply_arrived{.frame = 1, .exit = 3, .confidence = 1}, up, plenty) == verdict::keep_going); // no such exit
-    CHECK(p.on(link_event{link_event::kind::down}, down, plenty).what == action::kind::stop);
-    // An exit of the device only answers if asked for.
-    CHECK(p.on(stage_done{.stage = 3, .exit = 0, .confidence = 1}, up, plenty).what == action::kind::proceed);
-    plan.local_threshold = 0.8F;
-    CHECK(policy::fleet{plan}.on(stage_done{.stage = 3, .exit = 0, .confidence = 0.8F}, up, plenty).exit == 0);
-    plan.stream_behind[5] = 3;
-    CHECK(says(refusal([&] { policy::fleet{plan}; }), "expected streams -1 to 2 behind a stage, found 3"));
-    CHECK(says(refusal([] { policy::fleet{policy::fleet_plan(2, 3, -1)}; }), "a threshold of at least 0"));
-    CHECK(says(refusal([] { policy::fleet{policy::fleet_plan(33, 1, 0.5F)}; }), "0 to 32 streams, found 33"));
-}
-
 TEST_CASE("FLT-02: a stage's sizes by Eq. 1 as printed and as in its example, and at least the smallest") {
     sim::exit_network n{.name = "n", .stages = {{.macs = 1, .stream = {400, 502, 1000, 3012, 3013}}, {.macs = 1}}};
     const sim::stage_times t{.stage = {1ms, 25ms}, .exit = {0ms, 0ms}};
@@ -182,98 +122,6 @@ TEST_CASE("FLT-02: a stage's sizes by Eq. 1 as printed and as in its example, an
     CHECK(sim::sizes_by_rule(n, {.stage = {1ms, 1ms}, .exit = {}}, 0, s, radio::ble_size_rule::printed) == 1);
     CHECK(policy::levels_within(n.stages[0].stream, 502) == 2);
     CHECK(policy::levels_within(n.stages[0].stream, 399) == 0);
-}
-
-TEST_CASE("BranchyNet answers below an entropy, Shallow-Deep and ensembles above a confidence, and none of them sends") {
-    const std::array nats{0.5, 0.1};
-    auto b = policy::local_early_exit::branchynet(nats, 10);
-    const float half = policy::confidence_of_entropy(0.5, 10);
-    CHECK(b.on(stage_done{.stage = 0}, up, plenty).what == action::kind::proceed);
-    CHECK(b.on(stage_done{.stage = 1, .exit = 0, .confidence = half}, up, plenty).exit == 0);
-    CHECK(b.on(stage_done{.stage = 1, .exit = 0, .confidence = half - 0.001F}, up, plenty).what == action::kind::proceed);
-    CHECK(b.on(stage_done{.stage = 2, .exit = 1, .confidence = half}, up, plenty).what == action::kind::proceed);
-    CHECK(b.on(stage_done{.stage = 2, .exit = 2, .confidence = 1}, up, plenty).what == action::kind::proceed); // no such exit
-    auto s = policy::local_early_exit::shallow_deep(0.8F, 2);
-    CHECK(s.on(stage_done{.stage = 1, .exit = 1, .confidence = 0.8F}, up, plenty).exit == 1);
-    CHECK(s.on(stage_done{.stage = 1, .exit = 1, .confidence = 0.79F}, up, plenty).what == action::kind::proceed);
-    CHECK(says(refusal([] { policy::local_early_exit::branchynet(std::vector<double>{}, 10); }), "1 to 32 exits, found 0"));
-    CHECK(says(refusal([] { policy::local_early_exit::branchynet(std::array{std::nan("")}, 10); }), "an entropy of at least 0 nats"));
-    CHECK(says(refusal([] { policy::local_early_exit::ensemble(0.5F, 33); }), "1 to 32 exits"));
-}
-
-TEST_CASE("EDGE-06: the cascade answers itself if sure or alone, and pays up to 1 - T_small / (T_net + T_big)") {
-    policy::cascade p{0.5F, 1};
-    CHECK(p.on(stage_done{.stage = 0}, up, plenty).what == action::kind::proceed);
-    CHECK(p.on(stage_done{.stage = 1, .exit = 0, .confidence = 0.5F}, up, plenty).what == action::kind::answer);
-    const action a = p.on(stage_done{.stage = 1, .exit = 0, .confidence = 0.49F}, up, plenty);
-    CHECK((a.what == action::kind::offload && a.cut == -1 && a.codec == 1));
-    CHECK(p.on(stage_done{.stage = 1, .exit = 0, .confidence = 0.1F}, down, plenty).what == action::kind::answer);
-    // 2.28 ms against 4 + 6 ms: at most 77.2 percent may go on.
-    CHECK(policy::cascade_limit(2280us, 4ms, 6ms) == Approx(0.772));
-    CHECK(policy::cascade_pays(0.77, 2280us, 4ms, 6ms));
-    CHECK_FALSE(policy::cascade_pays(0.78, 2280us, 4ms, 6ms));
-    CHECK(policy::offload_input{2}.on(frame_start{}, up, plenty).codec == 2);
-    CHECK(policy::offload_input{}.on(frame_start{}, down, plenty).what == action::kind::proceed);
-    CHECK(says(refusal([] { policy::cascade{-0.1F}; }), "a confidence of at least 0"));
-}
-
-TEST_CASE("FLEET by benefit begins the new stream, goes on with the old one, or sends nothing, whichever makes the cloud surer") {
-    // Stages of 10 ms; streams of 1000 and 2000 bytes; 1 Mbit/s: 1250 bytes a stage.
-    policy::benefit_options o{.fleet = policy::fleet_plan(3, 2, 0.7F), .stages = 10};
-    o.stage_time.fill(10ms);
-    for (int k = 0; k < 3; ++k) o.size_bytes[static_cast<std::size_t>(k)] = {1000, 2000};
-    const auto sure = [&](std::size_t k, float one, float two) {
-        for (auto& row : o.sure[k]) row[1] = one, row[2] = two;
-    };
-    const auto acknowledged = [](policy::fleet_by_benefit& p, int stream, int level) {
-        return p.on(link_event{link_event::kind::acknowledged, 1, stream, level}, up, plenty);
-    };
-    const auto end_of = [](policy::fleet_by_benefit& p, int stage, const link_view& link = up) {
-        return p.on(stage_done{.frame = 1, .stage = stage}, link, plenty);
-    };
-    // The first stream's second size would make 40 percent more sure, the new stream's first one 20: the old one goes on.
-    sure(0, 0.3F, 0.7F);
-    sure(1, 0.5F, 0.9F);
-    sure(2, 0.9F, 0.95F);
-    policy::fleet_by_benefit p{o};
-    p.on(frame_start{1}, up, plenty);
-    action a = end_of(p, 0);
-    CHECK((a.what == action::kind::stream && a.stream == 0 && a.level == 1));
-    CHECK(acknowledged(p, 0, 0).what == action::kind::none);
-    CHECK(end_of(p, 1).what == action::kind::proceed);
-    acknowledged(p, 0, 1); // there: nothing is left of it to send
-    a = end_of(p, 2);
-    CHECK((a.what == action::kind::stream && a.stream == 2 && a.level == 1));
-    // With a better new stream it is dropped, as in FLEET; the next frame remembers nothing.
-    sure(1, 0.8F, 0.9F);
-    policy::fleet_by_benefit q{o};
-    q.on(frame_start{1}, up, plenty);
-    end_of(q, 0);
-    acknowledged(q, 0, 0);
-    CHECK(end_of(q, 1).stream == 1);
-    q.on(frame_start{2}, up, plenty);
-    CHECK(end_of(q, 0).stream == 0);
-    // The second size brings 0.1 for 1000 bytes: not enough for 2e-4 a byte; the first one's 0.8 for 1000 is.
-    o.least_gain_per_byte = 2e-4;
-    policy::fleet_by_benefit thrifty{o};
-    thrifty.on(frame_start{1}, up, plenty);
-    CHECK(end_of(thrifty, 1).level == 0);
-    o.least_gain_per_byte = 1;
-    policy::fleet_by_benefit silent{o};
-    silent.on(frame_start{1}, up, plenty);
-    CHECK(end_of(silent, 0).what == action::kind::proceed);
-    // 1000 bytes need 80 ms at 100 kbit/s: too late behind the second stage, and there is no use in sending behind the last.
-    link_view slow = up;
-    slow.rate_up = kilobits_per_second(100);
-    policy::fleet_by_benefit r{[&] {
-        o.least_gain_per_byte = 0;
-        return o;
-    }()};
-    r.on(frame_start{1}, slow, plenty);
-    CHECK(end_of(r, 0, slow).what == action::kind::stream);
-    CHECK(end_of(r, 2, slow).what == action::kind::proceed);
-    o.sure[0][0][1] = 1.5F;
-    CHECK(says(refusal([&] { policy::fleet_by_benefit{o}; }), "shares from 0 to 1"));
 }
 
 TEST_CASE("benefit tables count the validation pictures of which the cloud is sure") {
@@ -298,70 +146,6 @@ TEST_CASE("benefit tables count the validation pictures of which the cloud is su
     CHECK(sim::benefit_of(policy::fleet_plan(1, 2, 0.7F), n, t, f.read(), 2, 2).sure[0][0][1] == 0.5F);
     CHECK((o.size_bytes[0][1] == 300 && o.stage_time[1] == 5ms && o.stages == 2));
     CHECK(says(refusal([&] { sim::benefit_of(policy::fleet_plan(1, 2, 0.7F), n, t, f.read(), 2, 3); }), "pictures among 4"));
-}
-
-TEST_CASE("a payload in bursts takes half an interval, whole intervals and its last packets") {
-    constexpr policy::duty_cycle d{.interval = 10ms, .packet_bytes = 251, .packets = 2, .packet_time = 2468us};
-    static_assert(policy::upload_in_bursts({1004}, d) == 5ms + 10ms + 2 * 2468us);
-    static_assert(policy::upload_in_bursts({251}, d) == 5ms + 2468us);
-    static_assert(policy::upload_in_bursts({252}, d) == 5ms + 2 * 2468us);
-    static_assert(policy::upload_in_bursts({503}, d) == 5ms + 10ms + 2468us);
-    static_assert(policy::answer_in_bursts(5ms, d) == 10ms);
-    static_assert(policy::answer_in_bursts(12ms, d) == 20ms);
-    CHECK(policy::upload_in_bursts({1e300}, d) > 1h); // saturates
-}
-
-TEST_CASE("NeuroSurgeon takes the fastest cut in the largest size that keeps its target, or stays on the device") {
-    // Heads 10 and 30 ms, 100 ms in all; cloud 5 ms; 1 Mbit/s: 1250 bytes take 10 ms; way back 15 ms and a reply of 125 bytes, 1 ms.
-    deployment d{.cuts = 2, .edge_total = 100ms, .input = {25'000}, .cloud_total = 5ms, .reply = {125}, .deadline = 1s};
-    d.cut[0] = {.payload = {5000}, .edge_head = 10ms, .edge_tail = 90ms, .cloud_tail = 5ms};
-    d.cut[1] = {.payload = {1250}, .edge_head = 30ms, .edge_tail = 70ms, .cloud_tail = 5ms};
-    policy::partition_options o{.target = 60ms};
-    o.sizes[0] = 2, o.payload[0][0] = {1250}, o.payload[0][1] = {5000};
-    o.sizes[1] = 2, o.payload[1][0] = {625}, o.payload[1][1] = {1250};
-    // Cut 0: 10 + 10 + 21 = 41 ms, in its large size 71 ms; cut 1: 30 + 5 + 21 = 56 ms, in its large size 61 ms.
-    policy::partition_choice c = policy::neurosurgeon{d, o}.choose(up);
-    CHECK((c.cut == 0 && c.size == 0 && c.expected == 41ms));
-    o.target = 71ms; // now both large sizes keep it, and cut 1's is the faster
-    c = policy::neurosurgeon{d, o}.choose(up);
-    CHECK((c.cut == 1 && c.size == 1 && c.expected == 61ms));
-    o.sizes[1] = -1; // not a place to cut
-    c = policy::neurosurgeon{d, o}.choose(up);
-    CHECK((c.cut == 0 && c.size == 1 && c.expected == 71ms));
-    o.target = 0ms; // nothing keeps it: the smallest
-    CHECK(policy::neurosurgeon{d, o}.choose(up).size == 0);
-    o.inputs = true; // 200 + 21 ms: never
-    CHECK(policy::neurosurgeon{d, o}.choose(up).cut == 0);
-    link_view slow = up;
-    slow.rate_up = kilobits_per_second(100); // 10 + 100 + 21 ms: the device is faster
-    CHECK(policy::neurosurgeon{d, o}.choose(slow).cut == -2);
-    CHECK(policy::neurosurgeon{d, o}.choose(down).cut == -2);
-    // It acts at its cut, in the size that suits the link by then.
-    policy::neurosurgeon p{d, o};
-    CHECK(p.on(frame_start{1}, up, plenty).what == action::kind::proceed);
-    const action a = p.on(stage_done{.frame = 1, .stage = 0}, up, plenty);
-    CHECK((a.what == action::kind::offload && a.cut == 0 && a.codec == 0));
-    p.on(frame_start{2}, slow, plenty);
-    CHECK(p.on(stage_done{.frame = 2, .stage = 0}, up, plenty).what == action::kind::proceed);
-    // With bursts of 4 packets of 251 every 10 ms: 1250 bytes are 5 packets: 10 + (5 + 10 + 1 packet) + 10 ms.
-    o.radio = {.interval = 10ms, .packet_bytes = 251, .packets = 4, .packet_time = 1ms};
-    CHECK(policy::neurosurgeon{d, o}.choose(up).expected == 36ms);
-    o.payload[0][1] = {1000};
-    CHECK(says(refusal([&] { policy::neurosurgeon(d, o); }), "growing sizes above 0 at cut 0"));
-}
-
-TEST_CASE("CLIO offers all widths and takes the first sure answer, the widest, or any when its patience ends") {
-    policy::clio p{{.cut = 1, .widths = 3, .threshold = 0.8F, .patience = 50ms}};
-    CHECK(p.on(stage_done{.stage = 0}, up, plenty).what == action::kind::proceed);
-    const action a = p.on(stage_done{.stage = 1}, up, plenty);
-    CHECK((a.what == action::kind::offload && a.cut == 1 && a.level == 2));
-    CHECK(p.on(stage_done{.stage = 1}, down, plenty).what == action::kind::proceed);
-    CHECK(p.on(reply_arrived{.exit = 0, .confidence = 0.5F, .since_offload = 10ms}, up, plenty) == verdict::keep_going);
-    CHECK(p.on(reply_arrived{.exit = 1, .confidence = 0.8F, .since_offload = 10ms}, up, plenty) == verdict::accept);
-    CHECK(p.on(reply_arrived{.exit = 2, .confidence = 0.1F, .since_offload = 10ms}, up, plenty) == verdict::accept);
-    CHECK(p.on(reply_arrived{.exit = 0, .confidence = 0.1F, .since_offload = 50ms}, up, plenty) == verdict::accept);
-    CHECK(says(refusal([] { policy::clio{{.cut = 16}}; }), "a cut of 0 to 15"));
-    CHECK(says(refusal([] { policy::clio{{.widths = 17}}; }), "1 to 16 widths"));
 }
 
 TEST_CASE("one packet, one answer: every frame takes exactly what the connection events say") {
@@ -497,7 +281,7 @@ TEST_CASE("no policy that may fall back leaves a frame unanswered or late, whate
             CAPTURE(loss, std::string{to_text(delivery)});
             w.radio.loss = loss;
             w.radio.delivery = delivery;
-            const auto keeps = [&](auto p, bool exits) {
+            const auto keeps = [&](testing::any_policy p, bool exits) {
                 w.local_exits = exits;
                 const auto s = sim::simulate_fleet(p, w, large_answers(), {.frames = 200, .seed = 2}, [](const sim::fleet_frame&) {});
                 CHECK(s.unanswered == 0);
@@ -559,7 +343,7 @@ TEST_CASE("a policy that asks for nonsense is counted, and its frames are answer
     sim::fleet_world w = large_world(0.3);
     w.local_exits = true;
     w.deadline = 300ms;
-    const auto s = sim::simulate_fleet(nonsense{}, w, large_answers(), {.frames = 2000}, [](const sim::fleet_frame&) {});
+    const auto s = sim::simulate_fleet(testing::any_policy{nonsense{}}, w, large_answers(), {.frames = 2000}, [](const sim::fleet_frame&) {});
     CHECK(s.violations > 1000);
     CHECK(s.unanswered == 0);
     CHECK(s.late == 0);
@@ -580,10 +364,10 @@ TEST_CASE("levels may be sent one by one, as each is acknowledged") {
     };
     small_case c{{100, 300, 600}};
     c.world.times = {.stage = {20ms, 200ms}, .exit = {0ms, 0ms}};
-    sim::fleet_simulator run{paced{}, c.world, c.answers, 1};
+    sim::fleet_simulator run{testing::any_policy{paced{}}, c.world, c.answers, 1};
     CHECK(run.run_frame(0).bytes_up == 600); // 100 + 200 + 300
     c.world.times.stage[1] = 15ms;           // too short for more than one round
-    sim::fleet_simulator short_run{paced{}, c.world, c.answers, 1};
+    sim::fleet_simulator short_run{testing::any_policy{paced{}}, c.world, c.answers, 1};
     CHECK(short_run.run_frame(0).bytes_up < 600);
     CHECK(run.violations() == 0);
 }
@@ -633,7 +417,7 @@ TEST_CASE("recorded logits come back from a file as they were, and a file that c
     CHECK(says(why(bad), "or the device has no answer"));
     CHECK(says(refusal<weights_error>([&] { sim::read_exit_answers(f.file(), "h"); }), "found none of them"));
     // Answers of another network than the one that is simulated.
-    CHECK(says(refusal([&] { sim::fleet_simulator(policy::all_edge{}, large_world(), placed, 1); }), "as many sizes as the network has"));
+    CHECK(says(refusal([&] { sim::fleet_simulator(testing::any_policy{policy::all_edge{}}, large_world(), placed, 1); }), "as many sizes as the network has"));
 }
 
 TEST_CASE("a pair of sizes that was not recorded brings no answer") {

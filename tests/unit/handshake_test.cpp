@@ -4,6 +4,7 @@
 /// Handshakes and saved profiles: what becomes bytes and comes back; and bytes that lie.
 #include "blobs.hpp"
 #include "catch.hpp"
+#include "full_disk.hpp"
 
 #include <splitdsl/link/handshake.hpp>
 #include <splitdsl/runtime/profile_file.hpp>
@@ -117,18 +118,19 @@ TEST_CASE("comparing handshakes names every difference in one sentence") {
     const comparison found = compare(mine, theirs);
     CHECK_FALSE(found.fits());
     for (const char* part :
-         {"network \"lane_keeper\" here, \"other??[31m\" there", "graph fingerprint 0x0123456789abcdef here, 0x0000000000000001 there",
-          "weights digest 0x000000000000002a here", "cut 0 (\"uplink\"): codec \"affine_u8\" here, \"f16\" there",
-          "cut 0 (\"uplink\"): payload bytes 936 here, 1872 there", "cut 1 (\"late\"): name \"late\" here, \"early\" there"})
+         {"network \"lane_keeper\" on the edge, \"other??[31m\" in the cloud",
+          "graph fingerprint 0x0123456789abcdef on the edge, 0x0000000000000001 in the cloud",
+          "weights digest 0x000000000000002a on the edge", "cut 0 (\"uplink\"): codec \"affine_u8\" on the edge, \"f16\" in the cloud",
+          "cut 0 (\"uplink\"): payload bytes 936 on the edge, 1872 in the cloud", "cut 1 (\"late\"): name \"late\" on the edge, \"early\" in the cloud"})
         CHECK(has(found.refusal, part));
     CHECK_FALSE(has(found.refusal, "token"));
     CHECK_FALSE(has(found.refusal, "\n"));
     theirs = mine;
     theirs.cuts.pop_back();
-    CHECK(compare(mine, theirs).refusal == "the two sides do not fit: number of cuts 2 here, 1 there");
+    CHECK(compare(mine, theirs).refusal == "the two sides do not fit: number of cuts 2 on the edge, 1 in the cloud");
     theirs = mine;
     theirs.protocol = 2;
-    CHECK(has(compare(mine, theirs).refusal, "protocol version 1 here, 2 there"));
+    CHECK(has(compare(mine, theirs).refusal, "protocol version 1 on the edge, 2 in the cloud"));
 }
 
 TEST_CASE("another instruction set is noted, not refused, and the tenant is nobody's business here") {
@@ -137,7 +139,7 @@ TEST_CASE("another instruction set is noted, not refused, and the tenant is nobo
     theirs.tenant = "someone else";
     const comparison found = compare(sample(), theirs);
     CHECK(found.fits());
-    CHECK(found.note == "instruction set \"avx2\" here, \"neon\" there");
+    CHECK(found.note == "instruction set \"avx2\" on the edge, \"neon\" in the cloud");
 }
 
 // ---- profiles -------------------------------------------------------------------------------------------------------------
@@ -160,6 +162,9 @@ TEST_CASE("a saved profile comes back from its file") {
     CHECK_THROWS_AS(load_profile(path), option_error);
     CHECK_THROWS_WITH(load_profile("/tmp"), "profile /tmp: a file was expected, found a folder");
     CHECK_THROWS_AS(save_profile(path + "/no/such/folder", p), option_error);
+    CHECK(refusal_on_a_full_disk<option_error>([&] { save_profile(path, p); }) == "profile " + path + ": cannot be written: File too large");
+    CHECK_FALSE(std::filesystem::exists(path));
+    CHECK_FALSE(std::filesystem::exists(path + ".partial"));
 }
 
 TEST_CASE("a damaged profile is a wire error") {

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /// @file image_files_test.cpp
 /// Picture files: decoded as PIL does it, written and read back, and files that lie are refused by name.
+#include "full_disk.hpp"
 #include "pictures.hpp"
 
 #include <splitdsl/detail/xoshiro.hpp>
@@ -317,6 +318,9 @@ TEST_CASE("what is no picture, and where no file can be, is refused by name") {
     CHECK(imaging::decode_file(folder / "a.png") == good);      // the refused picture did not touch the file
     CHECK(says(refusal([&] { imaging::write_png(folder / "missing" / "b.png", good); }), "b.png: cannot be written: No such file or directory"));
     CHECK(says(refusal([&] { imaging::write_png(folder, good); }), ": cannot be written: Is a directory"));
-    if (fs::exists("/dev/full")) CHECK(says(refusal([&] { imaging::write_png("/dev/full", good); }), "/dev/full: cannot be written"));
+    CHECK(says(refusal_on_a_full_disk<image_error>([&] { imaging::write_png(folder / "c.png", good); }), "c.png: cannot be written: File too large"));
+    CHECK_FALSE(fs::exists(folder / "c.png"));
+    imaging::write_png(folder / "c.png", good); // the limit is gone
+    CHECK(imaging::decode_file(folder / "c.png") == good);
     fs::remove_all(folder);
 }

@@ -7,6 +7,7 @@
 #include <splitdsl/link/estimator.hpp>
 #include <splitdsl/link/host_port.hpp>
 
+#include <cmath>
 #include <numeric>
 
 TEST_CASE("a TCP link behaves as a stream over IPv4") {
@@ -59,6 +60,14 @@ TEST_CASE("HOST:PORT is read as it is printed, and what cannot be is refused by 
     for (const char* bare : {"::1:7447", "::1", "2001:db8::1:80", "a:b:1"})
         CHECK(message_of([=] { read(bare); })
               == "--connect: expected an IPv6 address in brackets and a port, as in [::1]:7447, found \"" + std::string{bare} + "\"");
+    CHECK(without_brackets("[::1]") == "::1");
+    for (const char* same : {"::1", "127.0.0.1", "[host]", "[]", "", "["}) CHECK(without_brackets(same) == same);
+}
+
+TEST_CASE("the relay refuses delays that nobody would wait for") {
+    for (const impairment& wrong : {impairment{.delay = 2h}, impairment{.jitter = duration::max()}, impairment{.delay = -1ns}, impairment{.corruption = std::nan("")}})
+        CHECK_THROWS_AS(require_valid(wrong), option_error);
+    CHECK_NOTHROW(require_valid(impairment{.delay = 1h, .jitter = 1h}));
 }
 
 TEST_CASE("a TCP link says what is wrong") {
@@ -126,13 +135,7 @@ TEST_CASE("the relay passes bytes whole and in order, both ways at once") {
     relayed r{{}};
     const auto up = pattern(2'000'000, 11);
     const auto down = pattern(1'500'000, 12);
-    auto writes_up = std::async(std::launch::async, [&] { return write_all(*r.edge, up); });
-    auto writes_down = std::async(std::launch::async, [&] { return write_all(*r.cloud, down); });
-    auto reads_up = std::async(std::launch::async, [&] { return read_up_to(*r.cloud, up.size()); });
-    CHECK(read_up_to(*r.edge, down.size()).bytes == down);
-    CHECK(reads_up.get().bytes == up);
-    CHECK(writes_up.get() == up.size());
-    CHECK(writes_down.get() == down.size());
+    exchange(r, up, down);
     r.eventually([&] { return r.between->counts().bytes_up == up.size() && r.between->counts().bytes_down == down.size(); });
 
     // An end passes through, in one direction after the other.

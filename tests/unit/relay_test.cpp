@@ -92,13 +92,7 @@ TEST_CASE("bytes pass whole and in order through connection events with loss, bo
     relayed r{{.ble = radio::ble_setting{.phy = radio::ble_phy::le_2m, .interval = 7500us, .delivery = ble_delivery::resending, .loss = 0.2}}};
     const auto up = pattern(40'000, 31);
     const auto down = pattern(20'000, 32);
-    auto writes_up = std::async(std::launch::async, [&] { return write_all(*r.edge, up); });
-    auto writes_down = std::async(std::launch::async, [&] { return write_all(*r.cloud, down); });
-    auto reads_up = std::async(std::launch::async, [&] { return read_up_to(*r.cloud, up.size()); });
-    CHECK(read_up_to(*r.edge, down.size()).bytes == down);
-    CHECK(reads_up.get().bytes == up);
-    CHECK(writes_up.get() == up.size());
-    CHECK(writes_down.get() == down.size());
+    exchange(r, up, down);
     const relay_counts c = r.between->counts();
     CHECK(c.packets_lost > 0);
     CHECK(c.bytes_up <= c.events * 4 * 251);

@@ -4,6 +4,7 @@
 /// Weights files: what is written is read again, and files that lie are refused by name.
 #include "blobs.hpp"
 #include "catch.hpp"
+#include "full_disk.hpp"
 
 #include <splitdsl/runtime/safetensors.hpp>
 #include <splitdsl/runtime/safetensors_writer.hpp>
@@ -197,7 +198,19 @@ TEST_CASE("the writer refuses what no reader should accept") {
     const std::vector<tensor_view> twice{{"w", tensor_type::float32, {2}, eight}, {"w", tensor_type::float64, {1}, eight}};
     CHECK_THROWS_WITH(to_safetensors(twice), "safetensors: tensor \"w\" should be given once, found twice");
     CHECK_THROWS_AS(to_safetensors({}, {{"k", "1"}, {"k", "2"}}), weights_error);
-    CHECK_THROWS_AS(write_safetensors(scratch("no/such/folder/x"), {}), weights_error);
+    CHECK_THROWS_WITH(write_safetensors(scratch("no/such/folder/x"), {}), scratch("no/such/folder/x") + ": cannot be written: No such file or directory");
+}
+
+TEST_CASE("a full disk leaves the file that was there") {
+    const std::string path = scratch("kept.safetensors");
+    const std::vector<std::byte> eight(8);
+    const tensor_view t{"w", tensor_type::float32, {2}, eight};
+    write_safetensors(path, {&t, 1});
+    const auto size = std::filesystem::file_size(path);
+    CHECK(refusal_on_a_full_disk<weights_error>([&] { write_safetensors(path, {}); }) == path + ": cannot be written: File too large");
+    CHECK(std::filesystem::file_size(path) == size);
+    CHECK_FALSE(std::filesystem::exists(path + ".partial"));
+    std::filesystem::remove(path);
 }
 
 TEST_CASE("the digest sees names, types, shapes and bytes, and nothing else") {

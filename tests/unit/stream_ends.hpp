@@ -173,3 +173,14 @@ inline std::string message_of(const std::function<void()>& what) {
     } catch (const error& e) { return e.what(); }
     return "nothing was refused";
 }
+
+/// Both ways at once, whole and in order.
+inline void exchange(relayed& r, const std::vector<std::byte>& up, const std::vector<std::byte>& down) {
+    auto writes_up = std::async(std::launch::async, [&] { return write_all(*r.edge, up); });
+    auto writes_down = std::async(std::launch::async, [&] { return write_all(*r.cloud, down); });
+    auto reads_up = std::async(std::launch::async, [&] { return read_up_to(*r.cloud, up.size()); });
+    CHECK(read_up_to(*r.edge, down.size()).bytes == down);
+    CHECK(reads_up.get().bytes == up);
+    CHECK(writes_up.get() == up.size());
+    CHECK(writes_down.get() == down.size());
+}

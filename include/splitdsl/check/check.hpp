@@ -7,6 +7,8 @@
 #include <splitdsl/graph/fingerprint.hpp>
 #include <splitdsl/graph/memory.hpp>
 
+#include <utility>
+
 namespace splitdsl {
 
 /// An upper limit a network declares for itself: `static constexpr auto limits() { return std::array{payload_at_most("uplink", 4'096)}; }`.
@@ -34,6 +36,29 @@ constexpr int place_index(text name) {
         if (resolved_of<Network>.places[static_cast<std::size_t>(k)] == name) return k;
     return -1;
 }
+
+/// What a question asks for by name.
+enum class named_thing : std::uint8_t { cut, place };
+
+template <class Network, named_thing What, int I>
+inline constexpr text known_name = What == named_thing::cut ? cuts_of<Network>.groups[static_cast<std::size_t>(I)].name : resolved_of<Network>.places[static_cast<std::size_t>(I)];
+
+template <class Network, named_thing What, int... I>
+constexpr void refuse_asked(text name, std::integer_sequence<int, I...>) {
+    refuse_name<spelled<known_name<Network, What, I>.size()>(known_name<Network, What, I>)...>(name, known_name<Network, What, I>.data()...);
+}
+/// Number of the cut or place a question names; a name there is not is refused (SD315). -1 if the network itself was refused.
+template <class Network, named_thing What>
+constexpr int asked(text name) {
+    constexpr diagnosis why = cuts_of<Network>.why;
+    static_assert(sizeof(diagnose<Network, why.what, at_op<why.op>, expected<why.expected>, found<why.found>>) > 0);
+    if constexpr (!declares_a_graph<Network> || why.what != code::fine) return -1;
+    constexpr int count = What == named_thing::cut ? cuts_of<Network>.count : resolved_of<Network>.place_count;
+    const int k = What == named_thing::cut ? cut_index<Network>(name) : place_index<Network>(name);
+    if (k < 0) refuse_asked<Network, What>(name, std::make_integer_sequence<int, count>());
+    return k;
+}
+
 template <class Network>
 constexpr std::int64_t macs_at(int place) {
     std::int64_t n = 0;
@@ -110,27 +135,34 @@ inline constexpr diagnosis diagnosis_of = detail::diagnosis_of<Network>;
 /// static_assert(splitdsl::check<lane_keeper>);
 /// ```
 template <class Network>
-inline constexpr bool check = detail::diagnose<Network, diagnosis_of<Network>.what, at_op<diagnosis_of<Network>.op>, expected<diagnosis_of<Network>.expected>,
-                                               found<diagnosis_of<Network>.found>>::ok;
+inline constexpr bool check = sizeof(detail::diagnose<Network, diagnosis_of<Network>.what, at_op<diagnosis_of<Network>.op>, expected<diagnosis_of<Network>.expected>,
+                                                      found<diagnosis_of<Network>.found>>) > 0;
 
-/// Bytes of a cut's payload group, without the 48-byte wire header; -1 if there is no such cut.
+/// Whether a network has a cut, or a place, of that name. The questions below are answered while compiling and refuse a name it does not
+/// have (SD315); names that are known at run time only are looked up in `pipeline::cuts`.
 template <class Network>
-constexpr std::int64_t payload_bytes(text cut_name) {
-    const int k = detail::cut_index<Network>(cut_name);
+constexpr bool has_cut(text name) { return detail::cut_index<Network>(name) >= 0; }
+template <class Network>
+constexpr bool has_place(text name) { return detail::place_index<Network>(name) >= 0; }
+
+/// Bytes of a cut's payload group, without the 48-byte wire header.
+template <class Network>
+consteval std::int64_t payload_bytes(text cut_name) {
+    const int k = detail::asked<Network, detail::named_thing::cut>(cut_name);
     return k < 0 ? -1 : cuts_of<Network>.groups[static_cast<std::size_t>(k)].payload;
 }
-/// Working memory at a place, the most over 4, 8 and 16 lanes (instruction sets); -1 if there is no such place.
+/// Working memory at a place, the most over 4, 8 and 16 lanes (instruction sets).
 template <class Network>
-constexpr std::int64_t arena_bytes(text place) {
-    const int k = detail::place_index<Network>(place);
+consteval std::int64_t arena_bytes(text place) {
+    const int k = detail::asked<Network, detail::named_thing::place>(place);
     return k < 0 ? -1 : detail::widest_arena_at<Network>(k);
 }
 /// Multiply-accumulates of the whole network, or of one place.
 template <class Network>
 constexpr std::int64_t macs() { return detail::macs_at<Network>(-1); }
 template <class Network>
-constexpr std::int64_t macs(text place) {
-    const int k = detail::place_index<Network>(place);
+consteval std::int64_t macs(text place) {
+    const int k = detail::asked<Network, detail::named_thing::place>(place);
     return k < 0 ? -1 : detail::macs_at<Network>(k);
 }
 /// Trained parameters, running statistics of batch norms not counted, shared weights counted once.
@@ -153,8 +185,8 @@ constexpr shape output_shape() {
 }
 /// Shape of what crosses at a cut (the cut's own tensor).
 template <class Network>
-constexpr shape cut_shape(text cut_name) {
-    const int k = detail::cut_index<Network>(cut_name);
+consteval shape cut_shape(text cut_name) {
+    const int k = detail::asked<Network, detail::named_thing::cut>(cut_name);
     return k < 0 ? shape{} : shaped_of<Network>.out[static_cast<std::size_t>(cuts_of<Network>.groups[static_cast<std::size_t>(k)].items[0].op)];
 }
 

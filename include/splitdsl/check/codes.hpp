@@ -4,7 +4,9 @@
 /// Every sentence the compiler can say about a network. docs/errors.md explains each with a wrong and a repaired example.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <string_view>
 
 namespace splitdsl {
 
@@ -12,7 +14,7 @@ enum class code : int {
     fine = 0,
     SD101 = 101, SD102, SD103, SD104, SD105,
     SD201 = 201, SD202, SD203, SD204, SD205, SD206, SD207, SD208, SD209, SD210, SD211, SD212, SD213, SD214, SD215, SD216, SD217,
-    SD301 = 301, SD302, SD303, SD304, SD305, SD306, SD307, SD308, SD309, SD310, SD311, SD312, SD313, SD314
+    SD301 = 301, SD302, SD303, SD304, SD305, SD306, SD307, SD308, SD309, SD310, SD311, SD312, SD313, SD314, SD315
 };
 
 /// What is wrong, at which op (an index into `describe<Net>()`'s table), with both numbers.
@@ -35,6 +37,7 @@ struct diagnose_graph {
     static_assert(Declared, "splitdsl SD105: a network has no graph(), or its graph() is not a constant expression; the compiler says why next to this. Make it `static constexpr auto graph()` out of the library's words.");
 };
 
+/// Only its size is asked for: true whatever C is, so that `static_assert(check<...>)` adds no error to the sentence.
 template <class Network, code C, class At, class Expected, class Found>
 struct diagnose {
     // clang-format off
@@ -74,8 +77,28 @@ struct diagnose {
     static_assert(C != code::SD313, "splitdsl SD313: a network exceeds a limit of the library: 16 cuts, 16 tensors a payload group, 8 places, 256 labels or 43 early exits; see at_op<>, expected<> (at most) and found<>. Split the network, or concat tensors before the cut.");
     static_assert(C != code::SD314, "splitdsl SD314: a layer's or an input's result is read by nobody; see at_op<>. Remove it, or join it: a second input belongs into concat(identity(), input(...)), several answers into task(...).");
     // clang-format on
-    static constexpr bool ok = C == code::fine;
 };
+
+/// A name as part of a type, so that g++ prints it.
+template <std::size_t Size>
+struct spelled {
+    char letters[Size + 1]{};
+    constexpr spelled(std::string_view t) {
+        for (std::size_t i = 0; i < Size; ++i) letters[i] = t[i];
+    }
+};
+/// Neither constexpr nor defined: constant evaluation that gets here ends, and the compiler prints the names.
+template <spelled... Names>
+void the_network_has_only();
+template <spelled... Names>
+constexpr void say_no_such_name(const char* sentence, auto...) {
+    if (sentence != nullptr) the_network_has_only<Names...>();
+}
+/// Of a question (`macs`, `payload_bytes` ...), not of a network. The names stand here twice: g++ prints types, clang the values of arguments.
+template <spelled... Names>
+constexpr void refuse_name(std::string_view asked, auto... names) {
+    say_no_such_name<Names...>("splitdsl SD315: a question names a cut or place that the network does not have; the names it has stand beside this. Check the spelling.", asked, names...);
+}
 
 } // namespace detail
 } // namespace splitdsl

@@ -189,7 +189,7 @@ inline std::vector<std::byte> encode_png(picture_view from) {
 #endif
 }
 
-/// `encode_png` into a file, which is replaced. Throws `image_error`, which opens with the file's name, also for a file that cannot be written; for what
+/// `encode_png` into a file, which is replaced. Throws `image_error`, which opens with the file's name, also for a file that cannot be written, and what is written of it is removed; for what
 /// `encode_png` refuses the file is left as it was.
 inline void write_png(const std::filesystem::path& file, picture_view from) {
     std::vector<std::byte> bytes;
@@ -198,9 +198,14 @@ inline void write_png(const std::filesystem::path& file, picture_view from) {
     } catch (const image_error& e) { throw image_error(file.string() + ": " + e.what()); }
     errno = 0;
     std::ofstream stream{file, std::ios::binary | std::ios::trunc};
+    const bool opened = stream.is_open();
     stream.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
     stream.close();
-    if (!stream) throw image_error(file.string() + ": cannot be written" + (errno != 0 ? ": " + std::generic_category().message(errno) : std::string{}));
+    if (stream) return;
+    const int why = errno;
+    std::error_code trouble;
+    if (opened && std::filesystem::is_regular_file(file, trouble)) std::filesystem::remove(file, trouble); // half a picture is none
+    throw image_error(file.string() + ": cannot be written" + (why != 0 ? ": " + std::generic_category().message(why) : std::string{}));
 }
 
 } // namespace splitdsl::imaging

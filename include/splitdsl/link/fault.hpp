@@ -107,8 +107,8 @@ inline fault parse_fault(std::string_view text) {
         const std::string_view cell = next(what);
         double value = 0;
         const auto [end, code] = std::from_chars(cell.data(), cell.data() + cell.size(), value);
-        if (code != std::errc{} || end != cell.data() + cell.size() || !std::isfinite(value))
-            throw option_error(shown + ": expected a number as " + what + ", found \"" + std::string{cell.substr(0, 40)} + "\"");
+        if (code != std::errc{} || end != cell.data() + cell.size() || !(std::abs(value) <= 1e9))
+            throw option_error(shown + ": expected a number of at most 1000000000 as " + what + ", found \"" + std::string{cell.substr(0, 40)} + "\"");
         return value;
     };
 

@@ -93,8 +93,9 @@ inline std::string hex(std::uint64_t v) {
     for (int shift = 60; shift >= 0; shift -= 4) s += "0123456789abcdef"[(v >> shift) & 15u];
     return s;
 }
-inline void differ(std::string& list, const std::string& what, const std::string& mine, const std::string& theirs) {
-    list += (list.empty() ? "" : "; ") + what + " " + mine + " here, " + theirs + " there";
+/// Whoever reads it, on whichever side it was written.
+inline void differ(std::string& list, const std::string& what, const std::string& edge, const std::string& cloud) {
+    list += (list.empty() ? "" : "; ") + what + " " + edge + " on the edge, " + cloud + " in the cloud";
 }
 
 } // namespace handshake_words
@@ -123,23 +124,22 @@ inline handshake decode_handshake(std::span<const std::byte> bytes) {
 /// Names every difference in one sentence. A differing instruction set is only noted: answers then agree within the kernels' tolerance,
 /// not bit for bit.
 /// ```cpp
-/// const auto verdict = compare(mine, decode_handshake(payload));
-/// if (!verdict.fits()) refuse(verdict.refusal);   // "graph fingerprint 0x... here, 0x... there; cut "uplink": codec "affine_u8" here,
-/// ..."
+/// const auto verdict = compare(mine, decode_handshake(payload));     // called on the edge
+/// if (!verdict.fits()) refuse(verdict.refusal);   // "... graph fingerprint 0x... on the edge, 0x... in the cloud; cut 0 ("uplink"): ..."
 /// ```
-inline comparison compare(const handshake& mine, const handshake& theirs) {
+inline comparison compare(const handshake& edge, const handshake& cloud) {
     using namespace handshake_words;
     comparison found;
     std::string& no = found.refusal;
-    if (mine.protocol != theirs.protocol) differ(no, "protocol version", std::to_string(mine.protocol), std::to_string(theirs.protocol));
-    if (mine.network != theirs.network) differ(no, "network", peer_text(mine.network), peer_text(theirs.network));
-    if (mine.fingerprint != theirs.fingerprint) differ(no, "graph fingerprint", hex(mine.fingerprint), hex(theirs.fingerprint));
-    if (mine.weights_digest != theirs.weights_digest) differ(no, "weights digest", hex(mine.weights_digest), hex(theirs.weights_digest));
-    if (mine.cuts.size() != theirs.cuts.size())
-        differ(no, "number of cuts", std::to_string(mine.cuts.size()), std::to_string(theirs.cuts.size()));
-    for (std::size_t i = 0; i < mine.cuts.size() && i < theirs.cuts.size(); ++i) {
-        const cut_terms& a = mine.cuts[i];
-        const cut_terms& b = theirs.cuts[i];
+    if (edge.protocol != cloud.protocol) differ(no, "protocol version", std::to_string(edge.protocol), std::to_string(cloud.protocol));
+    if (edge.network != cloud.network) differ(no, "network", peer_text(edge.network), peer_text(cloud.network));
+    if (edge.fingerprint != cloud.fingerprint) differ(no, "graph fingerprint", hex(edge.fingerprint), hex(cloud.fingerprint));
+    if (edge.weights_digest != cloud.weights_digest) differ(no, "weights digest", hex(edge.weights_digest), hex(cloud.weights_digest));
+    if (edge.cuts.size() != cloud.cuts.size())
+        differ(no, "number of cuts", std::to_string(edge.cuts.size()), std::to_string(cloud.cuts.size()));
+    for (std::size_t i = 0; i < edge.cuts.size() && i < cloud.cuts.size(); ++i) {
+        const cut_terms& a = edge.cuts[i];
+        const cut_terms& b = cloud.cuts[i];
         const std::string place = "cut " + std::to_string(i) + " (" + peer_text(a.name) + "): ";
         if (a.name != b.name) differ(no, place + "name", peer_text(a.name), peer_text(b.name));
         if (a.codec != b.codec) differ(no, place + "codec", peer_text(a.codec), peer_text(b.codec));
@@ -147,8 +147,8 @@ inline comparison compare(const handshake& mine, const handshake& theirs) {
             differ(no, place + "payload bytes", std::to_string(a.payload_bytes), std::to_string(b.payload_bytes));
     }
     if (!no.empty()) no = "the two sides do not fit: " + no;
-    if (mine.instruction_set != theirs.instruction_set)
-        differ(found.note, "instruction set", peer_text(mine.instruction_set), peer_text(theirs.instruction_set));
+    if (edge.instruction_set != cloud.instruction_set)
+        differ(found.note, "instruction set", peer_text(edge.instruction_set), peer_text(cloud.instruction_set));
     return found;
 }
 

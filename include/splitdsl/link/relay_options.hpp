@@ -65,7 +65,10 @@ struct relay_counts {
 inline void require_valid(const impairment& i) {
     if (!(i.rate.value >= 0 && i.rate.value <= 1e12))
         throw option_error("relay: expected a rate from 0 to 1e12 bit/s, found " + std::to_string(i.rate.value));
-    if (i.delay < duration{0} || i.jitter < duration{0}) throw option_error("relay: expected a delay and a jitter of 0 or more");
+    constexpr duration longest = std::chrono::hours{1};
+    if (i.delay < duration{0} || i.jitter < duration{0} || i.delay > longest || i.jitter > longest)
+        throw option_error("relay: expected a delay and a jitter from 0 to 3600 s, found " + std::to_string(to_seconds(i.delay)) + " s and "
+                           + std::to_string(to_seconds(i.jitter)) + " s");
     if (!(i.corruption >= 0 && i.corruption <= 1))
         throw option_error("relay: expected a corruption from 0 to 1, found " + std::to_string(i.corruption));
     if (!(i.drip >= 0 && i.drip <= 1e9))

@@ -67,23 +67,21 @@ inline constexpr ble_phase assumed_start{std::chrono::microseconds{40}, 3.0};
 inline constexpr ble_phase assumed_post_process{std::chrono::microseconds{400}, 3.0};
 inline constexpr double assumed_switch_ma = 1.0;
 inline constexpr double assumed_standby_ma = 0.002;
+
+/// A radio at 3 V of which a sheet prints what sending and receiving draw; the rest is assumed.
+constexpr ble_radio from_sheet(std::string_view name, double transmit_ma, double receive_ma, std::string_view source) {
+    return {name, 3.0, assumed_pre_process, assumed_ramp, assumed_start, assumed_post_process, transmit_ma, receive_ma,
+            assumed_switch_ma, assumed_standby_ma, provenance::modelled, source};
+}
 } // namespace detail
 
 /// Transmit and receive currents are read off the named source at 3 V with the DC/DC converter and 0 dBm; lengths of the fixed phases,
 /// their currents, switching and standby are assumptions of this project everywhere, so every row is labelled modelled.
 inline constexpr ble_radio known_ble_radios[] = {
-    {"nrf52840_0dbm", 3.0, detail::assumed_pre_process, detail::assumed_ramp, detail::assumed_start, detail::assumed_post_process, 6.40, 6.26,
-     detail::assumed_switch_ma, detail::assumed_standby_ma, provenance::modelled,
-     "nRF52840 product specification: TX 0 dBm 6.40 mA, RX 6.26 mA on 1M; the rest is assumed"},
-    {"nrf52840_8dbm", 3.0, detail::assumed_pre_process, detail::assumed_ramp, detail::assumed_start, detail::assumed_post_process, 16.4, 6.26,
-     detail::assumed_switch_ma, detail::assumed_standby_ma, provenance::modelled,
-     "nRF52840 product specification: TX 8 dBm 16.4 mA, RX 6.26 mA on 1M; the rest is assumed"},
-    {"nrf54l15_0dbm", 3.0, detail::assumed_pre_process, detail::assumed_ramp, detail::assumed_start, detail::assumed_post_process, 4.8, 3.4,
-     detail::assumed_switch_ma, detail::assumed_standby_ma, provenance::modelled,
-     "nRF54L15 datasheet: TX 0 dBm 4.8 mA, RX 3.4 mA on 1M (3.6 mA on 2M); the rest is assumed"},
-    {"cc2340_0dbm", 3.0, detail::assumed_pre_process, detail::assumed_ramp, detail::assumed_start, detail::assumed_post_process, 5.1, 5.3,
-     detail::assumed_switch_ma, detail::assumed_standby_ma, provenance::modelled,
-     "CC2340R2 datasheet SWRS282: TX 0 dBm 5.1 mA, RX 5.3 mA on 1M; the rest is assumed"},
+    detail::from_sheet("nrf52840_0dbm", 6.40, 6.26, "nRF52840 product specification: TX 0 dBm 6.40 mA, RX 6.26 mA on 1M; the rest is assumed"),
+    detail::from_sheet("nrf52840_8dbm", 16.4, 6.26, "nRF52840 product specification: TX 8 dBm 16.4 mA, RX 6.26 mA on 1M; the rest is assumed"),
+    detail::from_sheet("nrf54l15_0dbm", 4.8, 3.4, "nRF54L15 datasheet: TX 0 dBm 4.8 mA, RX 3.4 mA on 1M (3.6 mA on 2M); the rest is assumed"),
+    detail::from_sheet("cc2340_0dbm", 5.1, 5.3, "CC2340R2 datasheet SWRS282: TX 0 dBm 5.1 mA, RX 5.3 mA on 1M; the rest is assumed"),
     {"fleet_10mw", 1.0, {}, {}, {}, {}, 10.0, 10.0, 0, 0, provenance::modelled,
      "FLEET table 1: typical TX power 10 mW, taken as what the radio draws while it sends and, by assumption, receives; nothing else costs"},
 };

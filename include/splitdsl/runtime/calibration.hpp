@@ -7,6 +7,7 @@
 #include <splitdsl/runtime/aligned_buffer.hpp>
 #include <splitdsl/runtime/distribution.hpp>
 #include <splitdsl/runtime/edge_options.hpp>
+#include <splitdsl/runtime/fixed_array.hpp>
 #include <splitdsl/runtime/frame_rules.hpp>
 #include <splitdsl/runtime/session.hpp>
 
@@ -62,7 +63,8 @@ inline stage_profile calibrate(const pipeline& p, const std::byte* packed, std::
     std::size_t room{};
     for (const auto& t : p.inputs) room = std::max(room, t.bytes);
     const aligned_buffer nothing{room};
-    const std::vector<const void*> inputs(p.inputs.size(), nothing.data());
+    fixed_array<const void*> inputs{p.inputs.size()};
+    for (std::size_t i = 0; i < inputs.size(); ++i) inputs[i] = nothing.data();
     const frame_memory memory{arena, packed, inputs.data(), outputs, workers};
     const std::atomic<bool> never{};
     const auto seen = std::make_unique<distribution[]>(static_cast<std::size_t>(p.stages));

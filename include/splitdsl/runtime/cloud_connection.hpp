@@ -223,7 +223,7 @@ private:
     }
 
     bool welcome(const link::frame_header& h) {
-        const std::string why = refusal(me, reader.payload());
+        const std::string why = refusal(end_of_link::cloud, me, reader.payload());
         auto out = why.empty() ? introduction_of(me) : sentence_message(why);
         send(out,
              {.kind = why.empty() ? link::message_kind::hello_ack : link::message_kind::refuse, .epoch = h.epoch, .stamp_us = h.stamp_us});

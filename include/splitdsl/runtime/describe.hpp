@@ -1,10 +1,11 @@
 // SPDX-FileCopyrightText: The splitdsl authors
 // SPDX-License-Identifier: BSD-3-Clause
 /// @file describe.hpp
-/// A declared network as text: table, JSON (what the training tools read) and Graphviz; and the list of its parameters.
+/// A declared network as text: table, JSON (what the training tools read) and Graphviz.
 #pragma once
 
 #include <splitdsl/check/check.hpp>
+#include <splitdsl/runtime/parameters.hpp>
 
 #include <cstdio>
 #include <span>
@@ -12,18 +13,6 @@
 #include <vector>
 
 namespace splitdsl {
-
-/// One entry of a weights file that the network needs.
-struct parameter {
-    std::string name;           ///< PyTorch `state_dict` name
-    std::vector<int> dims;
-    int op{};                   ///< the op that owns it
-    constexpr std::int64_t size() const {
-        std::int64_t n = 1;
-        for (const int d : dims) n *= d;
-        return n;
-    }
-};
 
 enum class format : std::uint8_t { table, json, dot };
 
@@ -48,15 +37,7 @@ struct description {
     std::int64_t total_macs{}, total_parameters{};
 };
 
-inline std::string full_name(const description& d, std::size_t i) {
-    std::string n;
-    for (int s = d.name[i]; s >= 0; s = d.parent[static_cast<std::size_t>(s)]) {
-        const scope& c = d.scopes[static_cast<std::size_t>(s)];
-        const std::string part = c.index < 0 ? std::string(c.name) : std::to_string(c.index);
-        n = n.empty() ? part : part + "." + n;
-    }
-    return n;
-}
+inline std::string full_name(const description& d, std::size_t i) { return full_name(d.scopes.data(), d.parent.data(), d.name[i]); }
 
 constexpr text word_of(op_kind k) {
     constexpr std::array<text, op_kinds> words{"input", "normalise", "conv", "conv_transpose", "dense", "batch_norm", "relu", "relu6", "leaky_relu", "hard_swish",
@@ -66,27 +47,10 @@ constexpr text word_of(op_kind k) {
     return words[static_cast<std::size_t>(k)];
 }
 constexpr text word_of(codec_id c) { return codec_words[static_cast<std::size_t>(c)]; }
-/// What stands behind the layer's name in a parameter's name; nothing for l2_normalise.
-constexpr text parameter_word(op_kind k, int which) {
-    if (k == op_kind::l2_normalise) return {};
-    if (k == op_kind::gdn) return which == 0 ? "gamma" : "beta";
-    constexpr std::array<text, 4> words{"weight", "bias", "running_mean", "running_var"};
-    return k == op_kind::batch_norm || which < 2 ? words[static_cast<std::size_t>(which)] : text{};
+inline parameter_source source_of(const description& d) {
+    return {d.ops.data(), d.scopes.data(), d.out.data(), d.a.data(), d.name.data(), d.parent.data(), d.owner.data(), d.has_bias.data(), d.ops.size()};
 }
-
-inline std::vector<parameter> list_parameters(const description& d) {
-    std::vector<parameter> list;
-    for (std::size_t i = 0; i < d.ops.size(); ++i) {
-        if (d.owner[i] != static_cast<int>(i)) continue;
-        const op& o = d.ops[i];
-        for (int w = 0; w < parameters_in(o, d.has_bias[i]); ++w) {
-            const parameter_dims dims = dims_of(o, d.out[static_cast<std::size_t>(d.a[i])], w);
-            const text word = parameter_word(o.kind, w);
-            list.push_back({full_name(d, i) + (word.empty() ? "" : ".") + std::string(word), {dims.dims, dims.dims + dims.rank}, static_cast<int>(i)});
-        }
-    }
-    return list;
-}
+inline std::vector<parameter> list_parameters(const description& d) { return list_parameters(source_of(d)); }
 
 namespace writing {
 
@@ -284,9 +248,5 @@ std::string describe(format as = format::table) {
     const graph::description d = graph::description_of<Network>();
     return as == format::json ? graph::writing::json(d) : as == format::dot ? graph::writing::dot(d) : graph::writing::table(d);
 }
-
-/// The parameters a weights file must hold, in the order `pipeline::pack` takes them.
-template <class Network>
-std::vector<parameter> parameters() { return graph::list_parameters(graph::description_of<Network>()); }
 
 } // namespace splitdsl

@@ -7,6 +7,7 @@
 #include <splitdsl/runtime/answer_slot.hpp>
 #include <splitdsl/runtime/calibration.hpp>
 #include <splitdsl/runtime/canary.hpp>
+#include <splitdsl/runtime/fixed_array.hpp>
 #include <splitdsl/runtime/frame_machine.hpp>
 #include <splitdsl/runtime/input_mailbox.hpp>
 #include <splitdsl/runtime/report.hpp>
@@ -42,16 +43,16 @@ public:
         : network{net},
           packed{packed_weights.data()},
           options{detail::checked(o, net)},
-          stage_times(o.stage_times.begin(), o.stage_times.end()),
-          exits(o.exits.begin(), o.exits.end()),
+          stage_times{o.stage_times.data(), o.stage_times.size()},
+          exits{o.exits.data(), o.exits.size()},
           arena{net.arena_bytes},
           outputs(net.output_floats),
           cloud_values(net.output_floats),
           held_values(net.output_floats),
-          offered(net.inputs.size()),
+          offered{net.inputs.size()},
           mailbox{net.inputs},
           times{
-              detail::calibrate(net, packed, arena.data(), outputs.data(), o.workers, stage_times, o.calibration_runs, o.calibration_time)},
+              detail::calibrate(net, packed, arena.data(), outputs.data(), o.workers, o.stage_times, o.calibration_runs, o.calibration_time)},
           machine{std::move(policy), detail::rules_for(net, options, times)},
           watcher{std::clamp<duration>(host_reserve() / 16, std::chrono::microseconds{500}, std::chrono::milliseconds{5}), o.threads} {
         std::copy_n(o.preset.begin(), std::min(o.preset.size(), held_values.size()), held_values.begin());
@@ -252,7 +253,7 @@ private:
         drop_stale_replies();
         watch_link(taken_up);
         note = {.frame = l.frame, .queued = (taken_up - l.start).count()};
-        memory = {arena.data(), packed, l.inputs.data(), outputs.data(), options.workers};
+        memory = {arena.data(), packed, l.inputs, outputs.data(), options.workers};
         command c = machine.begin(l.frame, l.start, taken_up, view(taken_up));
         while (true) {
             switch (c.what) {
@@ -274,7 +275,7 @@ private:
         network.run(memory, stage, stage + 1, &never);
         const bool tail = machine.now_is() == decltype(machine)::state::falling_back;
         command reply{};
-        if (!stage_times.empty()) {
+        if (stage_times.size() > 0) {
             const instant until = begun + stage_times[static_cast<std::size_t>(stage)];
             auto heard = work.now();
             while (std::chrono::steady_clock::now() < until && !given_up()) {
@@ -311,9 +312,9 @@ private:
         if (c.cut >= 0)
             size = network.store_payload(memory, c.cut, room.data());
         else if (options.encode_input)
-            size = options.encode_input(frame_inputs{l.spans}, room);
+            size = options.encode_input(frame_inputs{l.spans, network.inputs.size()}, room);
         else
-            for (const auto s : l.spans) {
+            for (const auto s : frame_inputs{l.spans, network.inputs.size()}) {
                 std::memcpy(room.data() + size, s.data(), s.size());
                 size += s.size();
             }
@@ -397,12 +398,12 @@ private:
     const pipeline network;
     const std::byte* packed;
     const edge_options options;
-    const std::vector<duration> stage_times;
-    const std::vector<exit_place> exits;
+    const fixed_array<duration> stage_times;
+    const fixed_array<exit_place> exits;
     const aligned_buffer arena;
     std::vector<float> outputs, cloud_values; // compute thread's; read by the caller once claimed
     std::vector<float> held_values;           // caller's
-    std::vector<const void*> offered;         // caller's
+    fixed_array<const void*> offered;         // caller's
     input_mailbox mailbox;
     const stage_profile times;
     frame_machine<Policy> machine; // compute thread's

@@ -6,12 +6,12 @@
 
 #include <splitdsl/runtime/aligned_buffer.hpp>
 #include <splitdsl/runtime/edge_options.hpp>
+#include <splitdsl/runtime/fixed_array.hpp>
 
-#include <array>
 #include <atomic>
 #include <cstdint>
 #include <cstring>
-#include <vector>
+#include <span>
 
 namespace splitdsl {
 
@@ -23,20 +23,23 @@ public:
         std::uint32_t frame{};
         instant start{};
         aligned_buffer store{};
-        std::vector<const void*> inputs{}; // into `store`
-        std::vector<std::span<const std::byte>> spans{};
+        const void** inputs{};                 // into `store`, one an input
+        std::span<const std::byte>* spans{}; // the same with their sizes
     };
 
-    explicit input_mailbox(std::span<const tensor_info> shapes) {
+    explicit input_mailbox(std::span<const tensor_info> shapes) : pointers{3 * shapes.size()}, parts{3 * shapes.size()} {
         std::size_t size{};
         for (const auto& s : shapes) size += (s.bytes + 63) / 64 * 64;
-        for (auto& l : letters) {
+        for (std::size_t k = 0; k < 3; ++k) {
+            letter& l = letters[k];
             l.store = aligned_buffer{size};
+            l.inputs = pointers.data() + k * shapes.size();
+            l.spans = parts.data() + k * shapes.size();
             std::size_t at{};
-            for (const auto& s : shapes) {
-                l.inputs.push_back(l.store.data() + at);
-                l.spans.emplace_back(l.store.data() + at, s.bytes);
-                at += (s.bytes + 63) / 64 * 64;
+            for (std::size_t i = 0; i < shapes.size(); ++i) {
+                l.inputs[i] = l.store.data() + at;
+                l.spans[i] = {l.store.data() + at, shapes[i].bytes};
+                at += (shapes[i].bytes + 63) / 64 * 64;
             }
         }
     }
@@ -58,7 +61,9 @@ public:
 
 private:
     static constexpr std::uint32_t fresh = 4, index = 3;
-    std::array<letter, 3> letters{};
+    fixed_array<const void*> pointers;
+    fixed_array<std::span<const std::byte>> parts;
+    letter letters[3]{};
     std::uint32_t back{0};
     alignas(64) std::atomic<std::uint32_t> middle{1};
     alignas(64) std::uint32_t front{2};

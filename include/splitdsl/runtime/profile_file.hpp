@@ -9,6 +9,7 @@
 #include <splitdsl/detail/byte_order.hpp>
 #include <splitdsl/error.hpp>
 
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -91,13 +92,15 @@ inline saved_profile decode_profile(std::span<const std::byte> content) {
 inline void save_profile(const std::string& path, const saved_profile& profile) {
     const std::vector<std::byte> content = encode_profile(profile);
     const std::string partial = path + ".partial";
+    errno = 0;
     {
         std::ofstream file(partial, std::ios::binary | std::ios::trunc);
         file.write(static_cast<const char*>(static_cast<const void*>(content.data())), static_cast<std::streamsize>(content.size()));
         file.close();
         if (!file) {
+            const int why = errno;
             std::remove(partial.c_str());
-            throw option_error("profile " + path + ": cannot be written");
+            throw option_error("profile " + path + ": cannot be written" + (why != 0 ? ": " + std::generic_category().message(why) : std::string{}));
         }
     }
     std::error_code failed;

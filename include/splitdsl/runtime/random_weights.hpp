@@ -25,7 +25,7 @@ inline std::vector<std::vector<float>> random_weights(std::span<const parameter>
     for (const parameter& p : names) {
         std::vector<float>& values = all.emplace_back(static_cast<std::size_t>(p.size()));
         double fan = 1;
-        for (std::size_t k = 1; k < p.dims.size(); ++k) fan *= p.dims[k];
+        for (std::size_t k = 1; k < p.dims.size(); ++k) fan *= static_cast<double>(p.dims[k]);
         double low = -0.1, high = 0.1;                                                      // a bias, a running mean
         if (p.name.ends_with("running_var")) low = high = 1;
         else if (p.name.ends_with(".beta")) low = 0.5, high = 1.5;                          // of a gdn: it divides

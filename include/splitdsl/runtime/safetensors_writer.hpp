@@ -7,6 +7,7 @@
 #include <splitdsl/runtime/safetensors_header.hpp>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -126,6 +127,7 @@ inline void write_safetensors(const std::string& path, std::span<const tensor_vi
     const std::string prefix = detail::safetensors_prefix(order, metadata);
     const std::string partial = path + ".partial";
     std::error_code failed;
+    errno = 0;
     {
         std::ofstream file(partial, std::ios::binary | std::ios::trunc);
         file.write(prefix.data(), static_cast<std::streamsize>(prefix.size()));
@@ -135,7 +137,7 @@ inline void write_safetensors(const std::string& path, std::span<const tensor_vi
         if (file)
             std::filesystem::rename(partial, path, failed);
         else
-            failed = std::make_error_code(std::errc::io_error);
+            failed = errno != 0 ? std::error_code{errno, std::generic_category()} : std::make_error_code(std::errc::io_error);
     }
     if (failed) {
         std::remove(partial.c_str());

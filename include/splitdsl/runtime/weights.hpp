@@ -5,8 +5,9 @@
 #pragma once
 
 #include <splitdsl/runtime/aligned_buffer.hpp>
-#include <splitdsl/runtime/describe.hpp>
 #include <splitdsl/runtime/dispatch.hpp>
+#include <splitdsl/runtime/fixed_array.hpp>
+#include <splitdsl/runtime/parameters.hpp>
 #include <splitdsl/runtime/safetensors.hpp>
 
 #include <cmath>
@@ -46,7 +47,7 @@ inline bool is_dense_form(const std::vector<std::uint64_t>& found, const std::ve
 inline std::uint64_t digest_of(const std::vector<parameter>& names, const std::vector<std::vector<float>>& values) {
     std::vector<tensor_view> tensors;
     for (std::size_t i = 0; i < names.size(); ++i)
-        tensors.push_back({names[i].name, tensor_type::float32, {names[i].dims.begin(), names[i].dims.end()}, bytes_of_floats(values[i])});
+        tensors.push_back({names[i].name, tensor_type::float32, names[i].dims, bytes_of_floats(values[i])});
     return content_digest(tensors);
 }
 
@@ -62,11 +63,11 @@ public:
         const std::vector<parameter> names = parameters<Network>();
         if (values.size() != names.size())
             throw weights_error("weights of " + std::string(net.network) + ": " + std::to_string(names.size()) + " parameters were expected, found " + std::to_string(values.size()));
-        std::vector<const float*> pointers;
+        fixed_array<const float*> pointers{names.size()};
         for (std::size_t i = 0; i < names.size(); ++i) {
             if (values[i].size() != static_cast<std::size_t>(names[i].size()))
                 throw weights_error("weights of " + std::string(net.network) + ": " + names[i].name + " needs " + std::to_string(names[i].size()) + " values, found " + std::to_string(values[i].size()));
-            pointers.push_back(values[i].data());
+            pointers[i] = values[i].data();
         }
         content = detail::digest_of(names, values);
         net.pack(pointers.data(), packed->data());
@@ -96,16 +97,14 @@ std::vector<std::vector<float>> match_weights(const safetensors& file, const std
     const std::vector<parameter> names = parameters<Network>();
     std::vector<std::vector<float>> values;
     for (const parameter& p : names) {
-        const std::vector<std::uint64_t> wanted(p.dims.begin(), p.dims.end());
         values.emplace_back();
         const auto* t = file.find(p.name);
         if (!t) {
-            note(p.name + " " + detail::shape_words(wanted) + " is missing");
+            note(p.name + " " + detail::shape_words(p.dims) + " is missing");
             continue;
         }
-        const std::vector<std::uint64_t> found(t->shape.begin(), t->shape.end());
-        if (found != wanted && !detail::is_dense_form(found, wanted)) {
-            note(p.name + " should have shape " + detail::shape_words(wanted) + ", found " + detail::shape_words(found));
+        if (t->shape != p.dims && !detail::is_dense_form(t->shape, p.dims)) {
+            note(p.name + " should have shape " + detail::shape_words(p.dims) + ", found " + detail::shape_words(t->shape));
             continue;
         }
         try {

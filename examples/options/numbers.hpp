@@ -1,0 +1,63 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file numbers.hpp
+/// What numbers an option takes. CLI11's own ranges let nan through, and read -1 as the largest unsigned number there is.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include <charconv>
+#include <cmath>
+#include <cstdio>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <type_traits>
+
+namespace options {
+
+namespace detail {
+template <class Number>
+std::string shown(Number v) {
+    if constexpr (std::is_floating_point_v<Number>) {
+        char text[40]{};
+        std::snprintf(text, sizeof text, "%.10g", static_cast<double>(v));
+        return text;
+    } else {
+        return std::to_string(v);
+    }
+}
+template <class Number>
+bool reads(std::string_view text, Number& v) {
+    if (text.size() > 1 && text.front() == '+' && text[1] != '-') text.remove_prefix(1);
+    const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), v);
+    return code == std::errc{} && end == text.data() + text.size() && std::isfinite(static_cast<double>(v));
+}
+template <class Number, class Fits>
+CLI::Validator numbers(const std::string& kind, const std::string& range, Fits fits) {
+    const auto check = [=](std::string& text) {
+        Number v{};
+        return reads(text, v) && fits(v) ? std::string{} : "expected " + kind + range + ", found " + text.substr(0, 80);
+    };
+    return CLI::Validator{check, range}; // --help shows the range behind the option's type
+}
+} // namespace detail
+
+/// Finite numbers from `least` to `most`, both included; whole ones if the bounds are.
+///
+/// ```cpp
+/// app.add_option("--delay", delay_ms, "in ms")->check(options::between(0.0, 3.6e6));    // --delay: expected 0 to 3600000, found nan
+/// ```
+template <class Number>
+CLI::Validator between(Number least, Number most) {
+    return detail::numbers<Number>("", detail::shown(least) + " to " + detail::shown(most), [=](Number v) { return v >= least && v <= most; });
+}
+
+/// Whole numbers from `least` to the largest of their type.
+template <class Integer>
+CLI::Validator at_least(Integer least) {
+    static_assert(std::is_integral_v<Integer>);
+    return detail::numbers<Integer>("a whole number of ", "at least " + std::to_string(least), [=](Integer v) { return v >= least; });
+}
+
+} // namespace options

@@ -1,0 +1,117 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file output_file.hpp
+/// Files that programs write because an option says so: whole or not at all, and a failure names the option.
+#pragma once
+
+#include <splitdsl/error.hpp>
+
+#include <cerrno>
+#include <cstdio>
+#include <fcntl.h>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <unistd.h>
+#include <utility>
+
+namespace options {
+
+/// The run has come to something, but it cannot be kept: exit status 1, where other `option_error`s give 2.
+struct not_written : splitdsl::option_error {
+    using option_error::option_error;
+};
+
+/// "--json out.json: cannot be written: No space left on device"; `why` is an errno, 0 if unknown.
+inline std::string unwritable(const std::string& option, const std::string& path, int why) {
+    return option + " " + path + ": cannot be written" + (why != 0 ? ": " + std::generic_category().message(why) : std::string{});
+}
+
+/// A file that is being written. A regular file appears whole or not at all, for it is written beside (PATH.part) and renamed; what is no
+/// regular file (a FIFO, /dev/stdout) is written as it is. All failures are `not_written`.
+///
+/// ```cpp
+/// options::output_file file{"--out", "frames.bin"};
+/// for (const auto& frame : frames) file.write(frame);
+/// file.finish();
+/// ```
+class output_file {
+public:
+    output_file(std::string option_, std::string path_) : option{std::move(option_)}, path{std::move(path_)} {
+        namespace fs = std::filesystem;
+        std::error_code trouble;
+        const fs::file_type there = fs::symlink_status(path, trouble).type(); // a link is written through, not replaced
+        if (there == fs::file_type::not_found || there == fs::file_type::regular) {
+            open(path + ".part");
+            if (file >= 0) partial = path + ".part";
+        }
+        if (file < 0) open(path); // perhaps the folder takes no new files, but this one can be written
+        if (file < 0) give_up(errno);
+    }
+    output_file(const output_file&) = delete;
+    output_file& operator=(const output_file&) = delete;
+    ~output_file() { abandon(); }
+
+    void write(std::string_view bytes) {
+        while (!bytes.empty()) {
+            const ssize_t done = ::write(file, bytes.data(), bytes.size());
+            if (done < 0 && errno == EINTR) continue;
+            if (done <= 0) give_up(done < 0 ? errno : ENOSPC);
+            bytes.remove_prefix(static_cast<std::size_t>(done));
+        }
+    }
+    /// Nothing is there before this. Some file systems tell of a full disk only when a file is closed.
+    void finish() {
+        if (::close(std::exchange(file, -1)) != 0) give_up(errno);
+        if (!partial.empty() && std::rename(partial.c_str(), path.c_str()) != 0) give_up(errno);
+        partial.clear();
+    }
+
+private:
+    void open(const std::string& name) { file = ::open(name.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666); }
+    void abandon() {
+        if (file >= 0) ::close(std::exchange(file, -1));
+        if (!partial.empty()) ::unlink(partial.c_str());
+        partial.clear();
+    }
+    [[noreturn]] void give_up(int why) {
+        abandon();
+        throw not_written(unwritable(option, path, why));
+    }
+
+    std::string option, path, partial{};
+    int file{-1};
+};
+
+/// The whole file at once. Throws `not_written`, which names option, path and reason.
+///
+/// ```cpp
+/// options::write("--json", path, document.dump(2) + "\n");
+/// ```
+inline void write(const std::string& option, const std::string& path, std::string_view content) {
+    output_file file{option, path};
+    file.write(content);
+    file.finish();
+}
+
+/// Asks before the work whether its result has a place. An empty path is none. Throws `option_error`; changes no file and leaves none.
+inline void require_writable(const std::string& option, const std::string& path) {
+    namespace fs = std::filesystem;
+    if (path.empty()) return;
+    std::error_code trouble;
+    const fs::file_status there = fs::status(path, trouble);
+    int file = -1;
+    errno = 0;
+    if (fs::exists(there) && !fs::is_regular_file(there)) { // opening a FIFO would wait for its reader
+        if (fs::is_directory(there)) throw splitdsl::option_error(unwritable(option, path, EISDIR));
+        if (::access(path.c_str(), W_OK) == 0) return;
+    } else {
+        file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    }
+    if (file < 0) throw splitdsl::option_error(unwritable(option, path, errno));
+    ::close(file);
+    if (!fs::exists(there)) ::unlink(path.c_str());
+}
+
+} // namespace options

@@ -1,0 +1,176 @@
+#!/usr/bin/env python3
+# SPDX-FileCopyrightText: The splitdsl authors
+# SPDX-License-Identifier: BSD-3-Clause
+"""What every program does with its options: files on a full disk, numbers out of range, options that do not go together, exit statuses.
+
+    options.py NAME=PATH...      drive=build/release/examples/drive ...; detect and segment have theirs in detect_segment.py
+
+Nothing here takes longer than the cheapest run of a program.
+"""
+import json
+import os
+import pathlib
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+
+from full_disk import FULL_DISK
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+problems = []
+
+
+def check(right, what):
+    print(("ok      " if right else "WRONG   ") + what, flush=True)
+    if not right:
+        problems.append(what)
+
+
+def run(program, *words, full=False, timeout=120):
+    done = subprocess.run([program, *map(str, words)], capture_output=True, text=True, timeout=timeout, check=False, cwd=ROOT, stdin=subprocess.DEVNULL,
+                          **(FULL_DISK if full else {}))
+    return done.returncode, done.stdout, done.stderr
+
+
+def refuses(name, program, words, *parts, code=2, full=False):
+    got, _, said = run(program, *words, full=full)
+    said = "".join(line for line in said.splitlines(True) if not line.startswith(("three_cameras: this machine is too busy", "three_cameras: no cloud within")))
+    check(got == code and all(str(part) in said for part in parts) and said.count("\n") == 1, f"{name} {' '.join(map(str, words))[:120]}: status {got}: {said.strip()[:300]}")
+
+
+def full_disk(name, program, option, words, target, written=None):
+    """`option TARGET` behind `words`; `written`: the file that this means, if another."""
+    written = written or target
+    refuses(name, program, [*words, *([option] if option.startswith("-") else []), target], f"{option} {written}: cannot be written: File too large", code=1, full=True)
+    check(not written.exists() and not pathlib.Path(f"{written}.part").exists(), f"{name} {option}: nothing is left of the file")
+
+
+def files(programs, folder):
+    cifar = "examples/sim/m33_cifar.toml"
+    quick_drive = ["--simulate", "--no-road", "--frames", 10, "--policies", "all_edge"]
+    runs = {"splitdsl-relay": [("--json", ["--to", "127.0.0.1:9", "--seconds", 0.01, "--quiet"]), ("--port-file", ["--to", "127.0.0.1:9", "--quiet"])],
+            "splitdsl-sim": [(option, [cifar, "--frames", 5, "--quiet"]) for option in ("--json", "--svg", "--save-answers")],
+            "splitdsl-describe": [("--json", ["cifar10_resnet20"])],
+            "drive": [("--json", [*quick_drive, "--out", folder / "drive"])],
+            "drive_dataset": [("file", ["--frames", 1])],
+            "three_cameras": [("--json", ["--frames", 20, "--deadline", 100, "--blackout", 0])],
+            "bench_policy": [("--json", ["--batches", 1])],
+            "bench_dynamic_pool": [("--json", ["--no-speed"])]}
+    for name, cases in runs.items():
+        for option, words in cases if name in programs else []:
+            full_disk(name, programs[name], option, words, folder / f"{name}{option}.json")
+    if "drive" in programs:
+        full_disk("drive", programs["drive"], "--out", quick_drive, folder / "drive", folder / "drive" / "report.json")
+        for words, said in ((["--frames-csv", folder], f"--frames-csv {folder}: cannot be written: Is a directory"),
+                            (["--json", folder / "drive_is_a_file" / "x.json"], f"--json {folder / 'drive_is_a_file' / 'x.json'}: cannot be written: Not a directory"),
+                            (["--out", folder / "drive_is_a_file"], "--out")):
+            (folder / "drive_is_a_file").write_text("", encoding="utf-8")
+            refuses("drive", programs["drive"], [*quick_drive, "--out", folder / "drive", *words] if words[0] != "--out" else [*quick_drive, *words], said)
+    if "splitdsl-relay" in programs:
+        relay, words = programs["splitdsl-relay"], ["--to", "127.0.0.1:9", "--seconds", 0.01, "--quiet", "--json"]
+        kept = folder / "kept.json"
+        kept.write_text("as it was", encoding="utf-8")
+        refuses("splitdsl-relay", relay, [*words, kept], f"--json {kept}: cannot be written", code=1, full=True)
+        check(kept.read_text(encoding="utf-8") == "as it was", "a full disk leaves the file that was there")
+        code, out, said = run(relay, *words, "/dev/stdout", full=True)
+        check(code == 0 and json.loads(out)["label"] == "measured", f"a report to /dev/stdout, which is a pipe: {code} {said}")
+        os.mkfifo(folder / "fifo")
+        with subprocess.Popen(["cat", folder / "fifo"], stdout=subprocess.PIPE, text=True) as reader:
+            code, _, said = run(relay, *words, folder / "fifo")
+            check(code == 0 and json.loads(reader.communicate(timeout=60)[0])["label"] == "measured" and (folder / "fifo").is_fifo(), f"a report into a FIFO: {code} {said}")
+        (folder / "link.json").symlink_to(kept)
+        code, _, said = run(relay, *words, folder / "link.json")
+        check(code == 0 and (folder / "link.json").is_symlink() and json.loads(kept.read_text(encoding="utf-8"))["label"] == "measured", f"a link is written through: {code} {said}")
+
+
+def numbers(programs):
+    """Every option that takes a floating-point number says which, and takes no other."""
+    needed = {"splitdsl-relay": ["--to", "127.0.0.1:9"]}
+    found = 0
+    for name, program in programs.items():
+        code, text, _ = run(program, "--help")
+        check(code == 0 and "Usage" in text, f"{name} --help: status {code}")
+        refuses(name, program, ["--no-such-option"], name)
+        for option, least, most in re.findall(r"(--[a-z-]+) FLOAT(?::(\S+) to ([^\s=]+))?", text):
+            found += 1
+            for value in ("nan", "inf", "1e308", "-1e300", "x"):
+                refuses(name, program, [*needed.get(name, []), f"{option}={value}"], f"{option}: expected {least} to {most}, found {value}")
+            check(least and float(most) <= 1e10 and "e" not in most, f"{name} {option}: from {least} to {most}")
+        for option in re.findall(r"(--[a-z-]*seed) UINT", text):
+            refuses(name, program, [*needed.get(name, []), f"{option}=-1"], f"{option}: expected a whole number of at least 0, found -1")
+    for option, script in (("--fault", "delay_step:1:1e300:1"), ("--fault", "delay_step:1:2:1e300"), ("--blackout", "nan:3")):
+        if "splitdsl-relay" in programs:
+            refuses("splitdsl-relay", programs["splitdsl-relay"], [*needed["splitdsl-relay"], option, script], f"{option}: fault", "expected")
+    check(found >= 8 or "splitdsl-relay" not in programs, f"{found} options with floating-point numbers")
+
+
+def together(programs):
+    excluded = {"classify": [["--serve", 0, "--split", "features5"], ["--serve", 0, "--connect", "a:1"], ["--serve", 0, "--json", "x.json"], ["--serve", 0, "--cuts"], ["--cuts", "a.jpg"]],
+                "drive": [["--serve", 0, "--simulate"], ["--simulate", "--seeds", 1, "--seed", 2], ["--profile", "--self-test"], ["--simulate", "--seeds", 1, "--frames-csv", "x.csv"],
+                          ["--simulate", "--real-time", 5]],
+                "three_cameras": [["--serve", 0, "--connect", "a:1"], ["--serve", 0, "--json", "x.json"]],
+                "splitdsl-relay": [["--to", "a:1", "--trace", "x.csv", "--generate", 1]],
+                "splitdsl-sim": [["x.toml", "--benchmark", "--svg", "x.svg"]],
+                "splitdsl-describe": [["squeezenet1_1", "--time", "--seed", 1, "--weights", "x"]]}
+    needed = {"classify": [(["--deadline", 1], "--split"), (["--patience", 1], "--split"), (["--bind", "::1"], "--serve")],
+              "drive": [(["--seeds", 1], "--simulate"), (["--no-road"], "--simulate"), (["--bind", "::1"], "--serve")],
+              "three_cameras": [(["--bind", "::1"], "--serve")],
+              "splitdsl-relay": [(["--column", "x", "--to", "a:1"], "--trace"), (["--generate-seconds", 9, "--to", "a:1"], "--generate")],
+              "splitdsl-describe": [(["--quality", 5, "squeezenet1_1"], "--picture"), (["--runs", 5, "squeezenet1_1"], "--time")]}
+    for name, program in programs.items():
+        for words in excluded.get(name, []):
+            refuses(name, program, words, " excludes ")
+        for words, missing in needed.get(name, []):
+            refuses(name, program, words, f"{words[0]} requires {missing}")
+
+
+def scenarios(drive, folder):
+    good = json.loads((ROOT / "examples/drive/scenario.json").read_text(encoding="utf-8"))
+    texts = {"none.json": "{\"device\": ", "list.json": "[1, 2]", "few.json": "{\"device\": \"nano\"}", "number.json": json.dumps({**good, "weights": 5}),
+             "outage.json": json.dumps({**good, "trace": {**good["trace"], "outage_s": [1e300, 1e308]}}), "deadline.json": json.dumps({**good, "deadline_ms": "soon"})}
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    for path in [*(folder / name for name in texts), folder, folder / "missing.json", "x" * 5000, folder / "few.json" / "x"]:
+        refuses("drive", drive, ["--simulate", "--out", folder / "out", "--scenario", path], f"drive: --scenario {str(path)[:200]}")
+        code, _, said = run(drive, "--simulate", "--out", folder / "out", "--scenario", path)
+        check("exception" not in said and "filesystem error" not in said, f"drive --scenario: {said.strip()[:200]}")
+    code, out, said = run(drive, "--simulate", "--no-road", "--frames", 20, "--policies", "all_edge", "--out", folder / "out")
+    check(code == 0 and "note: below 300 frames" in out, f"a short drive says that it is one: {code} {said}")
+
+
+def addresses(programs):
+    try:
+        with socket.socket(socket.AF_INET6) as s:
+            s.bind(("::1", 0))
+    except OSError:
+        print("no IPv6 here: addresses in brackets are left out")
+        return
+    for name, words in (("splitdsl-relay", ["--to", "127.0.0.1:9"]), ("drive", ["--serve", "0"]), ("three_cameras", ["--serve", "0"])):
+        if name in programs:
+            with subprocess.Popen([programs[name], *words, "--bind", "[::1]"], stdout=subprocess.PIPE, text=True, cwd=ROOT) as server:
+                line = server.stdout.readline()
+                check(re.search(r"port [1-9]|listening on \[::1\]:[1-9]", line) is not None, f"{name} --bind [::1]: {line.strip()}")
+                server.kill()
+
+
+def main():
+    programs = dict(word.split("=", 1) for word in sys.argv[1:])
+    if "quick_start" in programs:       # on its own: it shows the library and nothing else
+        code, _, said = run(programs.pop("quick_start"), "--frames", "0")
+        check(code == 2 and "--frames" in said, f"quick_start --frames 0: status {code}: {said.strip()}")
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = pathlib.Path(scratch)
+        files(programs, folder)
+        numbers(programs)
+        together(programs)
+        if "drive" in programs:
+            scenarios(programs["drive"], folder)
+        addresses(programs)
+    print(f"{len(problems)} problems")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
