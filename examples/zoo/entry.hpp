@@ -5,6 +5,7 @@
 #pragma once
 
 #include <examples/zoo/network.hpp>
+#include <splitdsl/runtime/describe.hpp>
 #include <splitdsl/runtime/random_weights.hpp>
 #include <splitdsl/runtime/recoded.hpp>
 #include <splitdsl/runtime/weights.hpp>
