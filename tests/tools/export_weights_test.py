@@ -38,6 +38,7 @@ import torch_file  # noqa: E402
 FAULTS = []
 PROGRAM = r"""
 #include <splitdsl/language.hpp>
+#include <splitdsl/runtime/describe.hpp>
 #include <splitdsl/runtime/executor.hpp>
 #include <splitdsl/runtime/self_test.hpp>
 #include <iostream>
