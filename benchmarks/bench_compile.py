@@ -9,6 +9,11 @@ A file's opening comments say how to compile it and what is promised about it:
     // flags: -O0
     // limit: 8 s              or `0.5 s above empty`, or `60 s, 1500 MB`
 
+--zoo measures each network of the zoo alone instead, from the sources that a build with -DSPLITDSL_ZOO_ALL=ON writes, for AVX2 with g++ -O2:
+
+    cmake --preset release -DSPLITDSL_ZOO_ALL=ON
+    bench_compile.py --zoo build/release/cmake/examples/zoo/pipelines --runs 1
+
 Seconds are processor seconds (user and system) of the whole compiler, minimum over the runs; memory is the largest resident set of
 any of its processes. Specialisations are g++'s own count (-fstats), or clang's InstantiateClass and InstantiateFunction events
 (-ftime-trace): unlike seconds they do not depend on the machine, but they do on compiler and standard library versions.
@@ -27,6 +32,7 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 CASES = ROOT / "benchmarks" / "compile_cost"
+ZOO_FLAGS = "-O2 -DNDEBUG -mavx2 -mfma -ffp-contract=off -DSPLITDSL_PIPELINE_ISA=avx2_fma"
 Cost = collections.namedtuple("Cost", "seconds megabytes")
 
 
@@ -38,6 +44,11 @@ def comment(text, word):
 def command_for(compiler, source, flags, output):
     mode = [] if "-fsyntax-only" in flags else ["-c", "-o", str(output)]
     return [compiler, "-std=c++20", f"-I{ROOT / 'include'}", f"-I{ROOT}", *flags, *mode, str(source)]
+
+
+def zoo_limit(network):
+    """Two networks of hundreds of layers may take twice as long as a classifier."""
+    return "180 s, 3000 MB" if network.startswith("faster_rcnn") or "resnest269e" in network else "90 s, 2000 MB"
 
 
 def run_once(command):
@@ -83,6 +94,7 @@ def over_limit(limit, cost, empty):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("words", nargs="*", help="only files whose name contains one of these")
+    parser.add_argument("--zoo", metavar="FOLDER", type=pathlib.Path, help="the zoo's networks, whose sources lie there")
     parser.add_argument("--compilers", default="g++,clang++-14", help="separated by commas; missing ones are left out")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--json", metavar="FILE")
@@ -90,12 +102,14 @@ def main():
     arguments = parser.parse_args()
 
     compilers = [name for name in arguments.compilers.split(",") if shutil.which(name)]
-    files = [path for path in sorted(CASES.glob("*.cpp")) if not arguments.words or any(word in path.stem for word in arguments.words)]
+    if arguments.zoo:
+        compilers = [name for name in compilers if not is_clang(name)]
+    files = [path for path in sorted((arguments.zoo or CASES).glob("*.cpp")) if not arguments.words or any(word in path.stem for word in arguments.words)]
     if not compilers or not files:
         print("no compiler or no file to measure")
         return 1
     rows, failed, exceeded = [], 0, 0
-    print(f"{'file':<24}{'compiler':<13}{'seconds':>8}{'- empty':>9}{'MB':>7}{'specialisations':>17}  limit")
+    print(f"{'file':<40}{'compiler':<13}{'seconds':>8}{'- empty':>9}{'MB':>7}{'specialisations':>17}  limit")
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         empty_file = folder / "empty.cpp"
@@ -105,16 +119,18 @@ def main():
             for path in files:
                 text = path.read_text(encoding="utf-8")
                 flags, limit = comment(text, "flags").split(), comment(text, "limit")
+                if arguments.zoo:
+                    flags, limit = ZOO_FLAGS.split(), zoo_limit(path.stem)
                 try:
                     cost = measure(command_for(compiler, path, flags, folder / "out.o"), arguments.runs)
-                    count = specialisations(compiler, path, flags, folder)
+                    count = 0 if arguments.zoo else specialisations(compiler, path, flags, folder)
                 except (RuntimeError, subprocess.CalledProcessError) as problem:
                     failed += 1
-                    print(f"{path.stem:<24}{compiler:<13} does not compile: {problem}")
+                    print(f"{path.stem:<40}{compiler:<13} does not compile: {problem}")
                     continue
                 over = bool(limit) and over_limit(limit, cost, empty)
                 exceeded += over
-                print(f"{path.stem:<24}{compiler:<13}{cost.seconds:>8.2f}{cost.seconds - empty.seconds:>9.2f}{cost.megabytes:>7.0f}{count:>17}"
+                print(f"{path.stem:<40}{compiler:<13}{cost.seconds:>8.2f}{cost.seconds - empty.seconds:>9.2f}{cost.megabytes:>7.0f}{count:>17}"
                       f"  {limit}{'  EXCEEDED' if over else ''}")
                 rows.append({"file": path.stem, "title": comment(text, "title"), "flags": flags, "compiler": compiler,
                              "seconds": round(cost.seconds, 3), "seconds_above_empty": round(cost.seconds - empty.seconds, 3),
