@@ -9,11 +9,13 @@
 #include <splitdsl/lang/avg_pool.hpp>
 #include <splitdsl/lang/batch_norm.hpp>
 #include <splitdsl/lang/bottleneck.hpp>
+#include <splitdsl/lang/by_sizes.hpp>
 #include <splitdsl/lang/concat.hpp>
 #include <splitdsl/lang/conv.hpp>
 #include <splitdsl/lang/conv_transpose.hpp>
 #include <splitdsl/lang/cut.hpp>
 #include <splitdsl/lang/dense.hpp>
+#include <splitdsl/lang/dynamic_pool.hpp>
 #include <splitdsl/lang/early_exit.hpp>
 #include <splitdsl/lang/fan_in.hpp>
 #include <splitdsl/lang/fan_out.hpp>

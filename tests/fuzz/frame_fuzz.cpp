@@ -40,7 +40,8 @@ void mend(blob& b) {
 
 void connection(const blob& b, std::uint8_t how) {
     const frame_limits limits =
-        (how & 1u) != 0 ? frame_limits::of_edge(12) : frame_limits::of_cloud(cuts, {.input_bytes = 200, .probe_bytes = 128, .codecs = 2});
+        (how & 1u) != 0 ? frame_limits::of_edge(12, 3)
+                        : frame_limits::of_cloud(cuts, {.input_bytes = 200, .probe_bytes = 128, .codecs = 2, .stream_bytes = 64, .streams = 3});
     const std::size_t step = 1 + (how >> 1) % 64u;
     blob room((how & 128u) != 0 ? 50 : limits.largest()); // of exactly that size, so that the sanitizer sees one byte too many
     frame_reader reader{room, limits};

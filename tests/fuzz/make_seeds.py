@@ -103,6 +103,8 @@ SEEDS = {
         "cloud": bytes([0, 8]) + frame(0, handshake()) + frame(2, bytes(96)) + frame(9) + frame(11),
         "cloud_input": bytes([1, 6]) + frame(2, bytes(200), cut=255) + frame(5, bytes(100)) + frame(7),
         "edge": bytes([0, 127]) + frame(1, handshake()) + frame(3, bytes(12)) + frame(4) + frame(10) + frame(12, b"no"),
+        "streams_up": bytes([0, 16]) + frame(13, bytes(64), cut=2) + frame(13, b"\1\0\x40\x40\0\2ab", cut=0) + frame(7),
+        "streams_down": bytes([1, 17]) + frame(14, cut=1, codec=2) + frame(15, bytes(12), cut=2) + frame(8),
         "small_room": bytes([1, 128]) + frame(2, bytes(40), cut=1) + frame(2, bytes(96)),
         "handshake": bytes([2, 0]) + handshake(),
         "profile": bytes([3, 0]) + profile(),

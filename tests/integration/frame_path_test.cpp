@@ -17,11 +17,15 @@
 
 #include "fake_network.hpp"
 #include "fan_in_network.hpp"
+#include "stream_network.hpp"
 
 #include <splitdsl/link/in_process.hpp>
 #include <splitdsl/link/tcp_listener.hpp>
+#include <splitdsl/policy/fleet.hpp>
 #include <splitdsl/runtime/cloud_core.hpp>
+#include <splitdsl/runtime/cloud_streams.hpp>
 #include <splitdsl/runtime/edge_core.hpp>
+#include <splitdsl/runtime/edge_streams.hpp>
 #include <splitdsl/runtime/parallel.hpp>
 
 #include <array>
@@ -253,6 +257,52 @@ TEST_CASE("after warm-up three heads side by side allocate nothing and lock no m
     CHECK(counts[compute][allocations] == 0);
     CHECK(counts[compute][releases] == 0);
     CHECK(counts[compute][mutexes] == 0);
+}
+
+TEST_CASE("after warm-up a frame that streams over TCP allocates nothing and locks no mutex on the compute, link and sentinel threads") {
+    const streamed::subject s = streamed::network();
+    cloud_streams above{*s.net, s.packed};
+    edge_streams here{*s.net};
+    cloud_core cloud{*s.net, s.packed, {.weights_digest = s.digest, .streams = &above}, std::make_unique<link::tcp_listener>(std::uint16_t{0})};
+    const std::array<duration, 4> times{4ms, 4ms, 4ms, 4ms};
+    edge_options o{.deadline = 100ms, .reserve = 40ms, .stage_times = times, .calibration_runs = 0, .weights_digest = s.digest, .streams = &here};
+    o.link.ping_interval = 20ms;
+    auto plan = policy::fleet_plan(streamed::streams, streamed::sizes, policy::never_sure); // some frames to the trunk's end
+    plan.threshold[1] = 0.115F;                                                             // an untrained exit is hardly sure of one class of ten
+    edge_core<policy::fleet> edge{*s.net, s.packed, policy::fleet{plan}, o, std::make_unique<link::tcp>("127.0.0.1", cloud.port())};
+    for (int i = 0; i < 2000 && !edge.link_now().up; ++i) std::this_thread::sleep_for(1ms);
+    REQUIRE(edge.link_now().up);
+    const auto frames = [&](std::uint32_t n) {
+        for (std::uint32_t i = 0; i < n; ++i) {
+            const streamed::picture in{i};
+            std::array<float, streamed::classes> out{};
+            edge.infer(in.spans, out);
+        }
+    };
+    frames(20);
+    const auto before = edge.counters();
+    const auto sent = here.counted();
+    for (auto& thread : counts)
+        for (auto& c : thread) c = 0;
+    counting = true;
+    frames(100);
+    counting = false;
+    const auto after = edge.counters();
+    std::printf("streams    over 100 frames: %llu by the cloud, %llu streams, %llu packets\n", static_cast<unsigned long long>(after.answer.offloaded - before.answer.offloaded),
+                static_cast<unsigned long long>(after.frame.streams - before.frame.streams), static_cast<unsigned long long>(here.counted().packets - sent.packets));
+    CHECK(after.frame.streams > before.frame.streams);
+    CHECK(after.frame.kept_going > before.frame.kept_going);
+    CHECK(here.counted().packets > sent.packets);
+    CHECK(here.counted().acknowledgements > sent.acknowledgements);
+    CHECK(after.link.connects == before.link.connects);
+    for (int t = 0; t < others; ++t) {
+        INFO(names[static_cast<std::size_t>(t)]);
+        std::printf("streams    %-12s over 100 frames: %ld allocations, %ld releases, %ld mutexes\n", names[static_cast<std::size_t>(t)], counts[t][allocations].load(), counts[t][releases].load(),
+                    counts[t][mutexes].load());
+        CHECK(counts[t][allocations] == 0);
+        CHECK(counts[t][releases] == 0);
+        CHECK(counts[t][mutexes] == 0);
+    }
 }
 
 #endif

@@ -10,6 +10,7 @@
 #include <splitdsl/runtime/parallel.hpp>
 #include <splitdsl/runtime/pipeline.hpp>
 #include <splitdsl/runtime/reference_run.hpp>
+#include <splitdsl/runtime/whole_run.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -131,7 +132,7 @@ struct loaded {
         side s(p, packed, garbage);
         s.memory.inputs = f.pointers.data();
         s.memory.workers = workers;
-        if (!p.run(s.memory, 0, p.stages, nullptr)) return {};
+        run_whole(p, s.memory);
         return s.outputs;
     }
     std::vector<float> reference(const frame& f) const { return run_reference(d, weights, f.named); }

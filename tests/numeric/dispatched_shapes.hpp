@@ -17,7 +17,9 @@ SPLITDSL_DISPATCHED(networks::three_cameras)
 SPLITDSL_DISPATCHED(networks::three_tasks)
 SPLITDSL_DISPATCHED(networks::unet)
 SPLITDSL_DISPATCHED(networks::many_cuts)
+SPLITDSL_DISPATCHED(networks::fleet_pairs)
 
 namespace numeric {
-using shapes = std::tuple<networks::sage, networks::fleet, networks::three_tier, networks::three_cameras, networks::three_tasks, networks::unet, networks::many_cuts>;
+using shapes = std::tuple<networks::sage, networks::fleet, networks::three_tier, networks::three_cameras, networks::three_tasks, networks::unet, networks::many_cuts,
+                         networks::fleet_pairs>;
 } // namespace numeric

@@ -134,7 +134,7 @@ TEST_CASE("a frame leaves nothing behind: the next one gives the bits it gives a
         side s(p, n.packed, 0);
         for (const frame* f : {&one, &two, &one}) {
             s.memory.inputs = f->pointers.data();
-            REQUIRE(p.run(s.memory, 0, p.stages, nullptr));
+            run_whole(p, s.memory);
             INFO(p.network << ", " << p.instruction_set);
             CHECK(same_bits(s.outputs, n.whole(*f)));
         }

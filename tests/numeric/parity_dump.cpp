@@ -42,6 +42,7 @@ void dump_tier(const std::filesystem::path& at, const std::string& tier, const l
 void dump_networks(const std::filesystem::path& folder, std::span<const graph::description> described, const std::vector<compiled_row>& rows, unsigned frames) {
     for (std::size_t i = 0; i < described.size(); ++i) {
         const graph::description& d = described[i];
+        if (rows[0].first[i]->stream_count > 0) continue; // PyTorch has no dynamic pooling to compare with
         std::string name = d.network;
         std::replace(name.begin(), name.end(), ':', '.');
         const auto at = folder / name;

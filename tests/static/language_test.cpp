@@ -33,6 +33,18 @@ static_assert(check<fleet>);
 static_assert(resolved_of<fleet>.place_count == 2);
 static_assert(parameters_of<fleet>.count == 4 * 1 + 4 * 4 + 4 * 2 + 3 * 2 + 2, "stage convs, their norms, encoders, fusions, and ONE shared classifier");
 
+// The same with streams that grow: the trunk's stages end at each stream, the exits' follow, one each.
+static_assert(check<fleet_live>);
+static_assert(steps_of<fleet_live>.trunk_stages == 4 && steps_of<fleet_live>.stages == 6 && steps_of<fleet_live>.stream_count == 3);
+static_assert(steps_of<fleet_live>.exits[0].reads == 3 && steps_of<fleet_live>.exits[1].reads == 6);
+static_assert(steps_of<fleet_live>.output_floats == 3 * 10);
+static_assert(cuts_of<fleet_live>.count == 0);
+static_assert(fingerprint<fleet_live> != fingerprint<fleet>);
+
+static_assert(check<fleet_pairs>);
+static_assert(steps_of<fleet_pairs>.exit_count == 1 && steps_of<fleet_pairs>.exits[0].before == 3 && steps_of<fleet_pairs>.exits[0].here == 2);
+static_assert(parameters_of<fleet_pairs>.count == 2 * (1 + 4) + 2 * 2 + 6 * 2 + 2, "stage convs and norms, encoders, six fusions, one classifier");
+
 static_assert(check<three_tier>);
 static_assert(payload_bytes<three_tier>("radio") == 4 * 24 * 20 + 8);
 static_assert(payload_bytes<three_tier>("backhaul") == 2 * 6 * 12 * 10);

@@ -61,6 +61,29 @@ struct fleet {
     }
 };
 
+/// FLEET's shape with streams in three sizes.
+struct fleet_live {
+    static constexpr auto send(text name) { return stream(name, named(name, conv(8, {.kernel = 1})), dynamic_pool(4, {.smallest = 4, .largest = 8, .step = 2})); }
+    static constexpr auto graph() {
+        return input("picture", u8, {.channels = 3, .height = 32, .width = 32}) | normalise(imagenet)
+             | fleet::trunk(0, 16, 2) | send("s0") | fleet::trunk(1, 16, 1) | send("s1") | fleet::cloud_exit("exit1", "s0", "s1")
+             | fleet::trunk(2, 24, 1) | send("s2") | fleet::cloud_exit("exit2", "s1", "s2")
+             | head("device", global_pool() | named("fc", dense(10)) | softmax());
+    }
+};
+/// A fusion of its own for each pair of sizes (Eq. 7), two sizes here and three of the stream before.
+struct fleet_pairs {
+    static constexpr auto send(text name, pool_choice how) { return stream(name, named(name, conv(4, {.kernel = 1})), how); }
+    static constexpr auto graph() {
+        return input("picture", u8, {.channels = 3, .height = 32, .width = 32}) | normalise(imagenet)
+             | fleet::trunk(0, 8, 2) | send("s0", dynamic_pool(4, {.smallest = 4, .largest = 8, .step = 2})) | fleet::trunk(1, 8, 1)
+             | send("s1", dynamic_pool(4, {.smallest = 4, .largest = 8, .step = 4}))
+             | beside("cloud", early_exit("exit", fuse("s0", "s1") | by_sizes<3, 2>([](int before, int here) { return named("pair", named(before, named(here, conv(8, {.kernel = 1})))); })
+                                                      | relu() | global_pool() | named("fc", dense(10)) | softmax()))
+             | head("device", global_pool() | named("fc", dense(10)) | softmax());
+    }
+};
+
 /// Device, edge and cloud.
 struct three_tier {
     static constexpr auto graph() {

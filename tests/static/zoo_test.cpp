@@ -99,6 +99,11 @@ static_assert(zoo::fleet_parts::sent_size(fleet_choice{}, 112) == 28 && zoo::fle
 static_assert(arena_bytes<fleet_small>("device") <= 512 * 1'024);
 static_assert(arena_bytes<fleet_middle>("device") > 512 * 1'024 && arena_bytes<fleet_large>("device") > 512 * 1'024);
 static_assert(output_shape<fleet_small>() == shape{100, 1, 1} && output_shape<fleet_middle>() == shape{200, 1, 1});
+// Streams that grow, in the paper's sizes: 3 to 8 of 16 x 16 values.
+using fleet_growing = zoo::fleet_mobilenet_v3<fleet_choice{.pictures = fleet_pictures::cifar, .codec = codec_id::pooled}>;
+static_assert(check<fleet_growing> && steps_of<fleet_growing>.stream_count == 8 && steps_of<fleet_growing>.exit_count == 8);
+static_assert(zoo::fleet_parts::sizes_of(fleet_choice{}, 56) == 10 && zoo::fleet_parts::growing(fleet_choice{}, 56).sizes.smallest == 10);
+static_assert(zoo::fleet_parts::sizes_of(fleet_choice{fleet_pictures::cifar}, 16) == 6 && zoo::fleet_parts::sizes_of(fleet_choice{fleet_pictures::tiny_imagenet}, 32) == 6);
 using fleet_resnet_small = zoo::fleet_resnet34<fleet_choice{fleet_pictures::cifar}>;
 using fleet_wide = zoo::fleet_resnet34<fleet_choice{.pictures = fleet_pictures::cifar, .depth = {4, 8, 16, 16, 16}}, 32, 10>;
 static_assert(check<fleet_resnet_small> && check<fleet_wide> && output_shape<fleet_wide>() == shape{10, 1, 1});

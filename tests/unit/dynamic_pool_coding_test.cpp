@@ -129,6 +129,26 @@ TEST_CASE("any prefix of any level gives its first channels, exactly") {
         }
 }
 
+TEST_CASE("a map from its first levels alone is the same whatever else has arrived") {
+    const pool_ladder l = pool_ladder_of({.channels = 5, .height = 16, .width = 16, .stride = 4}, {.smallest = 4, .largest = 16, .step = 3});
+    REQUIRE(l.levels == 5);
+    std::vector<float> map(5 * 16 * 16);
+    for (std::size_t i = 0; i < map.size(); ++i) map[i] = static_cast<float>((i * 7919) % 251);
+    dynamic_pool_encoder encoder{l};
+    encoder.pool(map.data());
+    dynamic_pool_decoder all{l};
+    for (int i = 0; i < l.levels; ++i) REQUIRE(all.take(i, encoder.encode(i)) == level_fault::none);
+    const auto most = static_cast<std::size_t>(5 * l.values(l.levels - 1));
+    std::vector<float> a(most), b(most);
+    for (int known = -1; known < l.levels; ++known) {
+        dynamic_pool_decoder part{l};
+        for (int i = 0; i <= known; ++i) REQUIRE(part.take(i, encoder.encode(i)) == level_fault::none);
+        CHECK(part.rebuild(l.levels - 1, a.data()) == (known + 1 == l.levels ? 5 : 0));
+        CHECK(all.rebuild_from(known, l.levels - 1, b.data()) == (known < 0 ? 0 : 5));
+        CHECK(a == b);
+    }
+}
+
 TEST_CASE("what has not arrived repeats the smaller size, and a channel of which nothing came is zero") {
     const pool_ladder l = pool_ladder_of({.channels = 2, .height = 4, .width = 4, .stride = 2}, {.step = 2});
     std::vector<float> map(32);

@@ -22,6 +22,8 @@ constexpr std::uint32_t cut_sizes[] = {936, 40};
 const frame_limits cloud = frame_limits::of_cloud(cut_sizes, {.probe_bytes = 4096});
 const frame_limits cloud_with_input = frame_limits::of_cloud(cut_sizes, {.input_bytes = 5000, .probe_bytes = 4096});
 const frame_limits edge = frame_limits::of_edge(12);
+const frame_limits streaming_cloud = frame_limits::of_cloud(cut_sizes, {.probe_bytes = 4096, .stream_bytes = 196, .streams = 3});
+const frame_limits streaming_edge = frame_limits::of_edge(40, 3);
 
 blob frame_of(frame_header h, std::size_t payload_size) {
     blob m(header_bytes + payload_size);
@@ -171,6 +173,10 @@ TEST_CASE("every kind a side takes passes with its proper size") {
                                                                                       {message_kind::refuse, 0}})
         CHECK(read_all(frame_of(kind, size), edge, 1000).frames == 1);
     CHECK(read_all(frame_of(message_kind::payload, 4321, whole_input), cloud_with_input, 1000).frames == 1);
+    CHECK(read_all(frame_of(message_kind::stream, 196, 2), streaming_cloud, 1000).frames == 1);
+    CHECK(read_all(frame_of(message_kind::stream, 5, 0), streaming_cloud, 1000).frames == 1);
+    CHECK(read_all(frame_of(message_kind::stream_ack, 0, 2, 3), streaming_edge, 1000).frames == 1);
+    CHECK(read_all(frame_of(message_kind::exit_reply, 40, 1), streaming_edge, 1000).frames == 1);
 }
 
 TEST_CASE("frames come out whole however the bytes are cut") {
@@ -384,6 +390,21 @@ TEST_CASE("hostile frames get the name of what is wrong with them, and nothing i
         {"stop_ack with a payload", frame_of(k::stop_ack, 1), f::wrong_size, &edge},
         {"pong with a payload", frame_of(k::pong, 24), f::wrong_size, &edge},
         {"a refusal that is a novel", header_claiming(k::refuse, 1025), f::too_large, &edge},
+        {"stream at a cloud without streams", frame_of(k::stream, 20), f::unexpected_kind},
+        {"stream at an edge", frame_of(k::stream, 20), f::unexpected_kind, &streaming_edge},
+        {"stream_ack at an edge without streams", frame_of(k::stream_ack, 0), f::unexpected_kind, &edge},
+        {"exit_reply at an edge without streams", frame_of(k::exit_reply, 12), f::unexpected_kind, &edge},
+        {"stream_ack at a cloud", frame_of(k::stream_ack, 0), f::unexpected_kind, &streaming_cloud},
+        {"exit_reply at a cloud", frame_of(k::exit_reply, 12), f::unexpected_kind, &streaming_cloud},
+        {"the first stream that does not exist", frame_of(k::stream, 20, 3), f::unknown_cut, &streaming_cloud},
+        {"an acknowledged stream that does not exist", frame_of(k::stream_ack, 0, 255), f::unknown_cut, &streaming_edge},
+        {"an answered stream that does not exist", frame_of(k::exit_reply, 12, 3), f::unknown_cut, &streaming_edge},
+        {"stream of nothing", frame_of(k::stream, 0), f::wrong_size, &streaming_cloud},
+        {"stream packet one byte too long", header_claiming(k::stream, 197), f::too_large, &streaming_cloud},
+        {"stream packet of 4 GiB", header_claiming(k::stream, 0xFFFFFFFFu), f::too_large, &streaming_cloud},
+        {"stream_ack with a payload", frame_of(k::stream_ack, 1), f::wrong_size, &streaming_edge},
+        {"exit_reply of nothing", frame_of(k::exit_reply, 0), f::wrong_size, &streaming_edge},
+        {"exit_reply one byte too long", frame_of(k::exit_reply, 41), f::too_large, &streaming_edge},
         {"payload: first byte changed", with_byte(good, 48, 1), f::bad_payload_crc},
         {"payload: last byte changed", with_byte(good, good.size() - 1, 128), f::bad_payload_crc},
         {"payload: reversed", reversed_payload, f::bad_payload_crc},

@@ -41,6 +41,19 @@ struct exit_lover : always_offload {
     }
     using always_offload::on;
 };
+/// Begins stream k behind stage k in two sizes, pulls the next one when one is acknowledged, stops at size 3.
+struct streamer : stay_local {
+    static constexpr bool streams = true;
+    action on(stage_done s, const link_view& l, const budget&) noexcept {
+        return l.up ? action{.what = action::kind::stream, .stream = s.stage, .level = 1} : action::go_on();
+    }
+    action on(link_event e, const link_view&, const budget&) noexcept {
+        if (e.what != link_event::kind::acknowledged) return action::nothing();
+        return e.level < 3 ? action{.what = action::kind::send_next, .stream = e.stream, .level = e.level + 1} : action{.what = action::kind::stop};
+    }
+    using stay_local::on;
+};
+static_assert(streams_v<streamer> && !streams_v<stay_local> && scheduler_policy<streamer>);
 static_assert(
     scheduler_policy<always_offload> && scheduler_policy<stay_local> && scheduler_policy<no_fallback> && scheduler_policy<exit_lover>);
 
@@ -410,6 +423,59 @@ TEST_CASE("a half-open breaker lets one frame through, not two") {
     b.succeeded();
     CHECK(b.allows(at(452ms)));
     CHECK(b.times_opened() == 3);
+}
+
+TEST_CASE("a frame that streams computes on, and a sure answer of this frame and connection ends it") {
+    frame_machine m{streamer{}, rules()};
+    auto c = m.begin(1, t0, t0, good);
+    REQUIRE((c.what == kind::run && c.stream == -1));
+    // An answer before anything was sent is nobody's.
+    CHECK(m.reply({.sequence = 1, .epoch = 7, .exit = 0}, at(1ms), good).what == kind::nothing);
+    CHECK(m.counters().late == 1);
+    c = m.stage_done(at(10ms), good);
+    REQUIRE((c.what == kind::run && c.stage == 1 && c.stream == 0 && c.first == 0 && c.last == 1));
+    m.stream_began(at(10ms), 7);
+    // Replies that are not this frame's, not this connection's, broken or not finite change nothing, however often they come.
+    CHECK(m.reply({.sequence = 0, .epoch = 7, .exit = 0}, at(11ms), good).what == kind::nothing);
+    CHECK(m.reply({.sequence = 1, .epoch = 6, .exit = 0}, at(11ms), good).what == kind::nothing);
+    CHECK(m.reply({.sequence = 1, .epoch = 7, .size_ok = false, .exit = 0}, at(11ms), good).what == kind::nothing);
+    CHECK(m.reply({.sequence = 1, .epoch = 7, .finite = false, .exit = 0}, at(11ms), good).what == kind::nothing);
+    CHECK((m.counters().late == 2 && m.counters().wrong_epoch == 1 && m.counters().wrong_size == 1 && m.counters().not_finite == 1));
+    // Acknowledgements pull the next size, or stop; of another frame they do nothing.
+    c = m.acknowledged({link_event::kind::acknowledged, 1, 0, 1}, at(12ms), good);
+    CHECK((c.what == kind::nothing && c.stream == 0 && c.first == 2 && c.last == 2 && !c.drop));
+    CHECK(m.acknowledged({link_event::kind::acknowledged, 1, 0, 3}, at(12ms), good).drop);
+    c = m.acknowledged({link_event::kind::acknowledged, 2, 0, 1}, at(12ms), good);
+    CHECK((c.stream == -1 && !c.drop));
+    c = m.reply({.sequence = 1, .epoch = 7, .exit = 0, .confidence = 0.9F}, at(15ms), good);
+    REQUIRE((c.what == kind::publish && c.source == answer_source::cloud && c.exit == 0));
+    m.published(true, at(15ms));
+    CHECK(m.counters().streams == 1);
+    CHECK(m.counters().accepted == 1);
+    CHECK(m.counters().covered_misses == 0);
+    // The next frame knows nothing of it.
+    m.begin(2, at(50ms), at(50ms), good);
+    CHECK(m.reply({.sequence = 1, .epoch = 7, .exit = 0}, at(51ms), good).what == kind::nothing);
+    CHECK(m.counters().late == 3);
+}
+
+TEST_CASE("a frame that streams and hears nothing sure is answered by its trunk, and without a link it does not stream") {
+    streamer p{};
+    p.opinion = verdict::keep_going;
+    frame_machine m{p, rules()};
+    auto c = m.begin(1, t0, t0, good);
+    for (int stage = 0; stage < 3; ++stage) {
+        REQUIRE((c.what == kind::run && c.stage == stage));
+        if (c.stream >= 0) m.stream_began(at(10ms * stage), 7);
+        CHECK(m.reply({.sequence = 1, .epoch = 7, .exit = 0}, at(10ms * stage + 1ms), good).what == kind::nothing);
+        c = m.stage_done(at(10ms * (stage + 1)), good);
+    }
+    CHECK((c.what == kind::publish && c.source == answer_source::edge));
+    CHECK(c.stream == -1); // nothing follows that the stream could be of use to
+    m.published(true, at(30ms));
+    CHECK((m.counters().streams == 2 && m.counters().kept_going == 2));
+    m.begin(2, at(100ms), at(100ms), {});
+    CHECK(m.stage_done(at(110ms), {}).stream == -1);
 }
 
 TEST_CASE("a frame can be claimed once, and only while it is the open one") {

@@ -138,12 +138,12 @@ public:
         std::byte* const last = to.data() + how.packet_bytes - (how.checked ? detail::packet_check : 0);
         bool any = false;
         while (level < end) {
-            const std::span<const std::byte> bytes = source->encode(level);
-            if (offset >= bytes.size()) {
+            const std::span<const std::byte> coded = source->encode(level);
+            if (offset >= coded.size()) {
                 ++level, offset = 0;
                 continue;
             }
-            const std::size_t left = bytes.size() - offset, room = static_cast<std::size_t>(last - at),
+            const std::size_t left = coded.size() - offset, room = static_cast<std::size_t>(last - at),
                               head = 1 + detail::number_bytes(offset);
             std::size_t length = room > head + 1 ? room - head - 1 : 0;
             if (length >= 128) length = room - head - detail::number_bytes(length);
@@ -152,7 +152,7 @@ public:
             *at++ = static_cast<std::byte>(level | (length == left ? 64 : 0));
             at = detail::put_number(at, offset);
             at = detail::put_number(at, length);
-            std::memcpy(at, bytes.data() + offset, length);
+            std::memcpy(at, coded.data() + offset, length);
             at += length;
             offset += length;
             any = true;

@@ -400,17 +400,19 @@ public:
         return x != nullptr;
     }
     /// The whole tensor, channels x rows x columns floats; returns how many channels are exact at this level.
-    int rebuild(int level, float* out) noexcept {
+    int rebuild(int level, float* out) noexcept { return rebuild_from(level, level, out); }
+    /// The same of nothing but the levels up to `known` (-1: none): `known`'s map, its values repeated to `level`'s size.
+    int rebuild_from(int known, int level, float* out) noexcept {
         const auto n = static_cast<std::size_t>(planes.shape.values(level));
         for (std::size_t i = 0; i < planes.channels.size(); ++i) {
             float* const to = out + planes.channels[i] * n;
-            const std::int16_t* const x = open(level, i);
+            const std::int16_t* const x = open(level, i, known);
             if (x == nullptr)
                 std::fill_n(to, n, 0.0f);
             else
                 for (std::size_t k = 0; k < n; ++k) to[k] = static_cast<float>(x[k] - quantiser.zero_point) * quantiser.scale;
         }
-        return channels_at(level);
+        return known < 0 ? 0 : channels_at(std::min(level, known));
     }
 
     affine_parameters parameters() const noexcept { return quantiser; }
@@ -424,10 +426,11 @@ private:
         return i;
     }
     /// A channel's values at a level, or null. They stand in the scratch memory until the next call.
-    const std::int16_t* open(int level, std::size_t i) noexcept {
+    const std::int16_t* open(int level, std::size_t i) noexcept { return open(level, i, level); }
+    const std::int16_t* open(int level, std::size_t i, int known) noexcept {
         const pool_ladder& l = planes.shape;
         int have = -1;
-        while (have < level && static_cast<int>(i) < channels_at(have + 1)) ++have;
+        while (have < std::min(level, known) && static_cast<int>(i) < channels_at(have + 1)) ++have;
         if (have < 0) return nullptr;
         const int last = l.octave_of(level);
         std::int16_t *to = scratch.data(), *other = scratch.data() + scratch.size() / 2;

@@ -52,6 +52,7 @@ SPLITDSL_CODEC_INLINE void decode_affine(const std::byte* from, std::size_t coun
 /// Writes `encoded_bytes(kind, count)` bytes. Never fails: values that are not finite clamp (affine) or travel as they are (f32, f16).
 SPLITDSL_CODEC_INLINE void encode(codec_id kind, const float* values, std::size_t count, std::byte* to) {
     switch (kind) {
+    case codec_id::pooled: // as it stands in working memory; the wire has dynamic_pool_stream.hpp
     case codec_id::float32:
         for (std::size_t i = 0; i < count; ++i) detail::put_little(to + 4 * i, std::bit_cast<std::uint32_t>(values[i]));
         break;
@@ -66,6 +67,7 @@ SPLITDSL_CODEC_INLINE void encode(codec_id kind, const float* values, std::size_
 /// Whether bytes can be an encoded tensor: usable scale and zero point, finite values.
 SPLITDSL_CODEC_INLINE bool decodes(codec_id kind, const std::byte* from, std::size_t size) {
     switch (kind) {
+    case codec_id::pooled:
     case codec_id::float32:
         if (size % 4 != 0) return false;
         for (std::size_t i = 0; i < size; i += 4)
@@ -86,6 +88,7 @@ SPLITDSL_CODEC_INLINE bool decodes(codec_id kind, const std::byte* from, std::si
 SPLITDSL_CODEC_INLINE bool decode(codec_id kind, const std::byte* from, std::size_t size, float* values, std::size_t count) {
     if (size != encoded_bytes(kind, count) || !decodes(kind, from, size)) return false;
     switch (kind) {
+    case codec_id::pooled:
     case codec_id::float32:
         for (std::size_t i = 0; i < count; ++i) values[i] = std::bit_cast<float>(detail::get_little<std::uint32_t>(from + 4 * i));
         break;

@@ -4,6 +4,7 @@
 /// Third pass: candidate cuts, what crosses at each (its payload group), and what crosses without leave.
 #pragma once
 
+#include <splitdsl/graph/limits.hpp>
 #include <splitdsl/graph/shapes.hpp>
 
 namespace splitdsl {
@@ -11,11 +12,12 @@ namespace splitdsl {
 /// Most candidate cuts of one network, and most tensors of one payload group.
 inline constexpr int max_network_cuts = 16;
 inline constexpr int max_group_tensors = 16;
+inline constexpr int max_network_streams = 32; ///< that `dynamic_pool` declares
 
 namespace graph {
 
 /// Names of the codecs, by `codec_id`.
-inline constexpr const char* codec_words[]{"f32", "f16", "affine_u8", "affine_u16"};
+inline constexpr const char* codec_words[]{"f32", "f16", "affine_u8", "affine_u16", "dynamic_pool"};
 
 /// One thing that crosses: a cut's own tensor, a carried tap, or an input.
 struct crossing {
@@ -39,6 +41,71 @@ struct cut_table {
 };
 
 constexpr std::int64_t input_bytes(const op& o) { return o.size.size() * (o.element == element_type::u8 ? 1 : 4); }
+
+/// Where a network's dynamic_pool streams are computed, or -1 if it has none.
+template <std::size_t N, std::size_t S>
+constexpr int place_of_streams(const body<N, S>& g, const resolved<N, S>& r) {
+    const op* const ops = g.ops.data();
+    for (std::size_t i = 0; i < N; ++i)
+        if (ops[i].kind == op_kind::quantise && ops[i].codec == codec_id::pooled && r.used[i]) return r.place[i];
+    return -1;
+}
+
+/// Networks with dynamic_pool streams: one place computes the trunk, the other only exits, each from streams alone (SD317).
+template <std::size_t N, std::size_t S, class Fail>
+constexpr void check_streams(const body<N, S>& g, const resolved<N, S>& r, const shaped<N>& p, const cut_table& t, Fail fail) {
+    const int trunk = place_of_streams(g, r);
+    const op* const ops = g.ops.data();
+    for (std::size_t i = 0; i < N; ++i) // elsewhere nobody knows of sizes
+        if (ops[i].kind == op_kind::sizes && r.used[i] && (trunk < 0 || r.place[i] == trunk)) fail(code::SD318, static_cast<int>(i), 0, ops[i].out);
+    if (trunk < 0) return;
+    if (t.count > 0) fail(code::SD317, t.groups[0].boundary, 0, t.count);
+    int of_exit[N]{};                   // a cloud op's exit
+    int exit = -1, streams = 0, exits = 0;
+    for (std::size_t i = N; i-- > 0;) {
+        const bool ends = ops[i].kind == op_kind::output && has(ops[i].flags, op_flag::is_exit);
+        exits += ends;
+        streams += is_pooled(ops[i]) && r.used[i];
+        if (r.place[i] != trunk && ends) exit = static_cast<int>(i);
+        of_exit[i] = exit;
+    }
+    if (streams > max_network_streams) fail(code::SD313, -1, max_network_streams, streams);
+    if (streams + exits + 2 > max_stages) fail(code::SD313, -1, max_stages - 2, streams + exits);
+    if (r.tasks == 0 && r.place[static_cast<std::size_t>(r.result)] != trunk) fail(code::SD317, r.result, trunk, r.place[static_cast<std::size_t>(r.result)]);
+    for (std::size_t i = 0; i < N; ++i) {
+        const op& o = ops[i];
+        const int here = static_cast<int>(i);
+        const bool output = o.kind == op_kind::output;
+        if (is_alias(o.kind) || r.target[i] != here || !(r.used[i] || output)) continue;
+        if (r.place[i] == trunk) continue;
+        if ((o.kind == op_kind::select && r.b[i] >= 0 && ops[static_cast<std::size_t>(r.b[i])].kind != op_kind::sizes) || is_pooled(o) || (output && !has(o.flags, op_flag::is_exit)) || r.place_count > 2) fail(code::SD317, here, trunk, r.place[i]);
+        for (const int from : {r.a[i], r.b[i]}) {
+            if (from < 0) continue;
+            const std::size_t k = static_cast<std::size_t>(from);
+            if (is_pooled(ops[k])) continue;
+            if (r.place[k] == trunk || of_exit[k] != of_exit[i]) fail(code::SD317, here, from, r.place[k]);
+        }
+        if (o.kind != op_kind::sizes) continue;
+        int newest = -1, before = -1, others = 0; // the streams its exit reads
+        for (std::size_t s = 0; s < N; ++s) {
+            if (!is_pooled(ops[s]) || !r.used[s]) continue;
+            bool read = false;
+            for (std::size_t k = 0; k < N; ++k)
+                read = read || ((r.a[k] == static_cast<int>(s) || r.b[k] == static_cast<int>(s)) && r.place[k] != trunk && of_exit[k] == of_exit[i]);
+            if (!read) continue;
+            if (newest >= 0) ++others, before = newest;
+            newest = static_cast<int>(s);
+        }
+        const auto levels = [&](int s) { return s < 0 ? 1 : pooled_sizes(ops[static_cast<std::size_t>(s)], p.out[static_cast<std::size_t>(r.a[static_cast<std::size_t>(s)])]).ladder.levels; };
+        if (newest < 0 || others > 1) fail(code::SD318, here, 2, others + 1);
+        else if (levels(newest) != o.out) fail(code::SD318, here, levels(newest), o.out);
+        else if (levels(before) != o.groups) fail(code::SD318, here, levels(before), o.groups);
+    }
+    for (std::size_t i = 0; i < N; ++i)
+        if (is_pooled(ops[i]) && r.used[i])
+            for (std::size_t k = 0; k < N; ++k)
+                if ((r.a[k] == static_cast<int>(i) || r.b[k] == static_cast<int>(i)) && !is_alias(ops[k].kind) && r.place[k] == trunk) fail(code::SD317, static_cast<int>(k), static_cast<int>(i), trunk);
+}
 
 template <std::size_t N, std::size_t S>
 constexpr cut_table find_cuts(const body<N, S>& g, const resolved<N, S>& r, const shaped<N>& p, const diagnosis& earlier) {
@@ -145,6 +212,7 @@ constexpr cut_table find_cuts(const body<N, S>& g, const resolved<N, S>& r, cons
             edge(r.b[i], here);
         }
     }
+    check_streams(g, r, p, t, fail);
     int exits = 0;
     for (std::size_t i = 0; i < N; ++i)
         if (ops[i].kind == op_kind::output && has(ops[i].flags, op_flag::is_exit) && ++exits == 44) fail(code::SD313, static_cast<int>(i), 43, exits);

@@ -211,7 +211,7 @@ constexpr resolved<N, S> resolve(const body<N, S>& g) {
             fail(code::SD104, here, 0, 0);
         }
         if (o.kind == op_kind::input) r.place[i] = source;
-        else if (r.a[i] < 0) fail(code::SD301, here, 0, 0);
+        else if (r.a[i] < 0 && o.kind != op_kind::sizes) fail(code::SD301, here, 0, 0);
         if (is_alias(o.kind)) r.target[i] = r.a[i] < 0 ? here : r.a[i];
         if (has_weights(o.kind) && r.name[i] < 0) fail(code::SD101, here, 0, 0);
         if (o.kind == op_kind::output && !has(o.flags, op_flag::is_exit)) ++r.tasks;

@@ -4,6 +4,7 @@
 /// Second pass: the shape and the cost of every op, and what does not fit.
 #pragma once
 
+#include <splitdsl/graph/pool_ladder.hpp>
 #include <splitdsl/graph/resolve.hpp>
 
 namespace splitdsl::graph {
@@ -24,6 +25,13 @@ constexpr int windowed(int size, int before, int after, int kernel, int stride, 
     return n;
 }
 
+/// The sizes of a stream that `dynamic_pool` declared, of a map of this shape.
+constexpr pool_ladder_result pooled_sizes(const op& o, shape s) {
+    return try_pool_ladder(pool_shape{s.channels, s.height, s.width, o.stride.height},
+                           pool_sizes{o.kernel.height, o.kernel.width, o.dilation.height});
+}
+constexpr bool is_pooled(const op& o) { return o.kind == op_kind::quantise && o.codec == codec_id::pooled; }
+
 template <std::size_t N, std::size_t S>
 constexpr shaped<N> infer(const body<N, S>& g, const resolved<N, S>& r) {
     shaped<N> p{};
@@ -38,6 +46,10 @@ constexpr shaped<N> infer(const body<N, S>& g, const resolved<N, S>& r) {
         if (o.kind == op_kind::input) {
             if (o.size.channels < 1 || o.size.height < 1 || o.size.width < 1) fail(code::SD209, i, 1, o.size.size());
             p.out[i] = o.size;
+            continue;
+        }
+        if (o.kind == op_kind::sizes) {
+            p.out[i] = {1, 1, 1};
             continue;
         }
         const std::size_t ia = static_cast<std::size_t>(r.a[i]);
@@ -175,6 +187,16 @@ constexpr shaped<N> infer(const body<N, S>& g, const resolved<N, S>& r) {
             }
             break;
         }
+        case op_kind::quantise:
+            if (is_pooled(o)) {
+                const pool_ladder_result sizes = pooled_sizes(o, s);
+                if (sizes.fault != pool_fault::none) {
+                    fail(code::SD316, i, static_cast<int>(sizes.fault), s.height > s.width ? s.height : s.width);
+                    return p;
+                }
+                t = {s.channels, sizes.ladder.rows(sizes.ladder.levels - 1), sizes.ladder.columns(sizes.ladder.levels - 1)};
+            }
+            break;
         default: break;
         }
         if (t.size() > 0x7FFFFFFF || t.channels < 0) fail(code::SD210, i, 0x7FFFFFFF, t.size());

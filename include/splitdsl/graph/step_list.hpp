@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The splitdsl authors
 // SPDX-License-Identifier: BSD-3-Clause
 /// @file step_list.hpp
-/// What the fourth pass makes and the executor runs: steps, and the buffers they work on.
+/// What the fourth pass makes: steps, the buffers they work in, stages, and where streams and exits stand.
 #pragma once
 
 #include <splitdsl/graph/cuts.hpp>
@@ -46,7 +46,8 @@ struct step {
     int stage{};
     int part{-1};           ///< number of the independent part it belongs to, or -1
     int fan{-1};            ///< number of the fan that part belongs to, or -1
-    bool defines{};         ///< the first step that writes `out`
+    bool defines{};         ///< the first step that writes `out`, on one of a cut's two sides
+    bool passes{};          ///< encodes or decodes floats as they are: needless where both sides of the cut run as one
 };
 
 /// A tensor, or a run of bytes (an encoded payload tensor, an input's slot), in a place's working memory.
@@ -57,6 +58,21 @@ struct buffer {
     std::int64_t bytes{};
     int first{}, last{};                            ///< steps between which it is alive
     std::int64_t offset{};
+};
+
+/// A dynamic_pool stream: the trunk leaves its map, as planar floats, and who reads it finds its largest size, as planar floats.
+struct stream_steps {
+    int op{-1};
+    int stage{};            ///< of the trunk, ends with it
+    int map{-1};            ///< buffers
+    int pooled{-1};
+};
+struct stream_exit_steps {
+    int op{-1};             ///< its output
+    int stage{};
+    std::uint32_t reads{};  ///< streams, a bit each
+    int sizes{-1};          ///< buffer of the byte that a by_sizes reads
+    int before{}, here{};   ///< its numbers
 };
 
 template <std::size_t Ops, std::size_t Scopes>
@@ -73,6 +89,11 @@ struct step_list {
     int item_buffer[max_network_cuts][max_group_tensors]{}; ///< where each crossing item's bytes stand
     int slot[Ops]{};                        ///< of an input: its bytes buffer, or -1
     std::int64_t output_floats{};
+    int trunk_stages{};                     ///< `stages`; with dynamic_pool streams those of the streams' place, the exits' follow
+    int stream_count{};                     ///< of dynamic_pool streams
+    int exit_count{};                       ///< that read them
+    stream_steps streams[max_network_streams]{};
+    stream_exit_steps exits[max_stages]{};
 };
 
 } // namespace splitdsl::graph

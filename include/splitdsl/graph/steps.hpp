@@ -20,11 +20,13 @@ public:
     step_list<N, S> to{};
     int value[N]{};     // buffer of an op's tensor, or -1
     int region[N]{};    // buffer of an encoded tensor, or -1
+    int encoded[N]{};   // and of the tensor it was made of
     bool fused[N]{};
     int part[N]{}, fan[N]{};
     int stage = 0;
     bool may_winograd = true;
     int scratch_buffer = -1, scratch_part = -1, scratch_fan = -1;
+    int trunk = -1; // the place of dynamic_pool streams
 
     constexpr int new_buffer(shape s) {
         buffer& b = to.buffers[static_cast<std::size_t>(to.buffer_count)];
@@ -73,7 +75,27 @@ public:
             touch_slot(i);
             value[k] = b;
         }
+        if (value[k] < 0 && is_pooled(at(i))) read_stream(i);
         return value[k];
+    }
+    constexpr int stream_number(int i) const {
+        int s = 0;
+        while (to.streams[s].op != i) ++s;
+        return s;
+    }
+    /// For the exit that is being lowered: each runs alone, so each decodes what it reads.
+    constexpr void read_stream(int i) {
+        const int s = stream_number(i), out = new_buffer(out_of(i));
+        emit({.kind = step_kind::decode, .op = i, .in = to.streams[s].pooled, .out = out, .scratch = scratch_for(i, 4 * out_of(i).size()), .defines = true});
+        value[static_cast<std::size_t>(i)] = out;
+        to.exits[to.exit_count].reads |= std::uint32_t{1} << s;
+    }
+    constexpr void leave_stream(int i) {
+        const shape map = out_of(r.a[static_cast<std::size_t>(i)]);
+        const int from = tensor_of(r.a[static_cast<std::size_t>(i)]), bytes = new_bytes(4 * map.size());
+        emit({.kind = step_kind::encode, .op = i, .in = from, .out = bytes, .scratch = scratch_for(i, 4 * map.size())});
+        to.streams[to.stream_count++] = {i, stage, bytes, -1};
+        end_stage();
     }
     constexpr void touch_slot(int input) { touch(to.slot[static_cast<std::size_t>(input)]); }
 
@@ -191,15 +213,19 @@ public:
         value[k] = out;
     }
 
-    constexpr void decode_item(int i) {
-        const int out = new_buffer(out_of(i));
-        emit({.kind = step_kind::decode, .op = i, .in = region[static_cast<std::size_t>(i)], .out = out, .scratch = scratch_for(i, 4 * out_of(i).size()), .defines = true});
+    /// `passes`: into the tensor that was encoded, whose values they are.
+    constexpr void decode_item(int i, bool passes) {
+        const int out = passes ? encoded[static_cast<std::size_t>(i)] : new_buffer(out_of(i));
+        emit({.kind = step_kind::decode, .op = i, .in = region[static_cast<std::size_t>(i)], .out = out, .scratch = scratch_for(i, 4 * out_of(i).size()), .defines = true, .passes = passes});
         value[static_cast<std::size_t>(i)] = out;
     }
-    constexpr void encode_item(int i, int from, codec_id codec) {
+    constexpr void encode_item(int i, int from, codec_id codec, bool passes) {
+        encoded[static_cast<std::size_t>(i)] = from;
         region[static_cast<std::size_t>(i)] = new_bytes(encoded_size(codec, out_of(i).size()));
-        emit({.kind = step_kind::encode, .op = i, .in = from, .out = region[static_cast<std::size_t>(i)], .scratch = scratch_for(i, 4 * out_of(i).size())});
+        emit({.kind = step_kind::encode, .op = i, .in = from, .out = region[static_cast<std::size_t>(i)], .scratch = scratch_for(i, 4 * out_of(i).size()), .passes = passes});
     }
+    /// Whether a cut's tensor crosses it with every bit it has.
+    constexpr bool passes_as_it_is(int i) const { return at(i).kind != op_kind::quantise || at(i).codec == codec_id::float32; }
 
     constexpr void end_stage() {
         ++stage;
@@ -210,7 +236,7 @@ public:
         const cut_group& c = cuts.groups[static_cast<std::size_t>(k)];
         for (int q = 0; q < c.count; ++q) {
             const crossing& x = c.items[static_cast<std::size_t>(q)];
-            if (!x.is_input && at(x.op).kind != op_kind::quantise) encode_item(x.op, tensor_of(x.op), codec_id::float32);
+            if (!x.is_input && at(x.op).kind != op_kind::quantise) encode_item(x.op, tensor_of(x.op), codec_id::float32, true);
             to.item_buffer[static_cast<std::size_t>(k)][static_cast<std::size_t>(q)] =
                 x.is_input ? to.slot[static_cast<std::size_t>(x.op)] : region[static_cast<std::size_t>(x.op)];
         }
@@ -219,7 +245,7 @@ public:
         for (int q = 0; q < c.count; ++q) {
             const crossing& x = c.items[static_cast<std::size_t>(q)];
             if (x.is_input) value[static_cast<std::size_t>(x.op)] = -1;
-            else decode_item(x.op);
+            else decode_item(x.op, passes_as_it_is(x.op));
         }
     }
 
@@ -266,6 +292,7 @@ public:
         for (std::size_t k = 0; k < N; ++k) {
             const int i = static_cast<int>(k);
             const op& o = ops[k];
+            if (trunk >= 0 && r.place[k] != trunk) continue; // what reads streams follows the trunk
             if (select_of_begin[k] != 0) begin_branch(i);
             if (o.kind == op_kind::output) {
                 if (!has(o.flags, op_flag::is_exit)) {
@@ -284,7 +311,17 @@ public:
             emit({.kind = step_kind::output, .op = r.result, .in = b, .offset = 0}).part = -1;
             outputs = out_of(r.result).size();
         }
+        to.trunk_stages = stage + 1;
+        if (trunk >= 0) exits_from_streams(trunk);
         // Exits stand behind the main outputs.
+        for (std::size_t k = 0; trunk >= 0 && k < N; ++k) // in the order of the declaration, not in that of the places
+            if (ops[k].kind == op_kind::output && has(ops[k].flags, op_flag::is_exit))
+                for (int s = 0; s < to.count; ++s)
+                    if (step& e = to.steps[static_cast<std::size_t>(s)]; e.kind == step_kind::output && e.skip == -2 && e.op == static_cast<int>(k)) {
+                        e.offset = static_cast<int>(outputs);
+                        outputs += out_of(r.a[k]).size();
+                        e.skip = -1;
+                    }
         for (int s = 0; s < to.count; ++s) {
             step& e = to.steps[static_cast<std::size_t>(s)];
             if (e.kind == step_kind::output && e.skip == -2) {
@@ -294,9 +331,9 @@ public:
             }
         }
         to.output_floats = outputs;
-        to.stages = stage + 1;
+        to.stages = trunk < 0 ? stage + 1 : stage;
         for (std::size_t i = 0; i < N; ++i)
-            if (to.slot[i] >= 0) {
+            if (to.slot[i] >= 0 && ops[i].kind == op_kind::input) {
                 to.buffers[static_cast<std::size_t>(to.slot[i])].first = 0;
                 to.buffers[static_cast<std::size_t>(to.slot[i])].last = to.count;
             }
@@ -304,6 +341,48 @@ public:
         return to;
     }
 
+    constexpr void exits_from_streams(int trunk_place) {
+        end_stage();
+        for (int s = 0; s < to.stream_count; ++s) to.streams[s].pooled = new_bytes(4 * out_of(to.streams[s].op).size());
+        for (std::size_t k = 0; k < N; ++k)
+            if (ops[k].kind == op_kind::sizes && r.used[k]) to.slot[k] = new_bytes(1);
+        bool begins = true;
+        for (std::size_t k = 0; k < N; ++k) {
+            const int i = static_cast<int>(k);
+            if (r.place[k] == trunk_place) continue;
+            for (std::size_t j = k; begins && j < N; ++j) { // all it reads, now: a branch may not run
+                if (r.place[j] == trunk_place) continue;
+                for (const int from : {r.a[j], r.b[j]})
+                    if (from >= 0 && r.used[j] && !is_alias(ops[j].kind) && is_pooled(at(from))) tensor_of(from);
+                if (ops[j].kind == op_kind::output) {
+                    if (r.a[j] >= 0 && is_pooled(at(r.a[j]))) tensor_of(r.a[j]);
+                    break;
+                }
+            }
+            begins = false;
+            if (select_of_begin[k] != 0) begin_branch(i);
+            if (ops[k].kind == op_kind::sizes && r.used[k]) {
+                stream_exit_steps& e = to.exits[to.exit_count];
+                e.sizes = to.slot[k];
+                e.before = ops[k].groups;
+                e.here = ops[k].out;
+            }
+            if (ops[k].kind == op_kind::output) {
+                emit({.kind = step_kind::output, .op = i, .in = tensor_of(r.a[k]), .skip = -2});
+                to.exits[to.exit_count].op = i;
+                to.exits[to.exit_count++].stage = stage;
+                for (int s = 0; s < to.stream_count; ++s) value[static_cast<std::size_t>(to.streams[s].op)] = -1;
+                end_stage();
+                begins = true;
+            } else if (r.used[k] && r.target[k] == i && !fused[k] && !is_alias(ops[k].kind)) {
+                one(i);
+            }
+            if (r.branch_begin[k + 1] >= 0) end_branch(i, r.branch_begin[k + 1]);
+        }
+        for (int s = 0; s < to.exit_count; ++s)
+            if (to.exits[s].sizes >= 0) to.buffers[static_cast<std::size_t>(to.exits[s].sizes)].last = to.count;
+        for (int s = 0; s < to.stream_count; ++s) to.buffers[static_cast<std::size_t>(to.streams[s].pooled)].last = to.count;
+    }
     constexpr void end_exit(int i) {
         emit({.kind = step_kind::output, .op = i, .in = tensor_of(r.a[static_cast<std::size_t>(i)]), .skip = -2});
         if (stage + 1 < max_stages) end_stage();
@@ -331,7 +410,8 @@ public:
         const std::size_t k = static_cast<std::size_t>(i);
         step s{};
         switch (o.kind) {
-        case op_kind::input: break;
+        case op_kind::input:
+        case op_kind::sizes: break;
         case op_kind::normalise:
             if (at(r.a[k]).kind == op_kind::input) {
                 const int b = new_buffer(out_of(i));
@@ -363,8 +443,12 @@ public:
         case op_kind::concat: concatenate(i); break;
         case op_kind::select: select_end(i); break;
         case op_kind::quantise:
-            encode_item(i, tensor_of(r.a[k]), o.codec);
-            if (!has(o.flags, op_flag::is_cut)) decode_item(i);
+            if (is_pooled(o)) {
+                leave_stream(i);
+                break;
+            }
+            encode_item(i, tensor_of(r.a[k]), o.codec, has(o.flags, op_flag::is_cut) && passes_as_it_is(i));
+            if (!has(o.flags, op_flag::is_cut)) decode_item(i, false);
             break;
         case op_kind::softmax: s.kind = step_kind::softmax; simple(i, s); break;
         case op_kind::max_pool: s.kind = step_kind::max_pool; simple(i, s); break;
@@ -429,6 +513,7 @@ constexpr step_list<N, S> lower(const body<N, S>& g, const resolved<N, S>& r, co
     if (cuts.why.what != code::fine) return {};
     lowering<N, S> l(g, r, p, cuts);
     l.may_winograd = may_winograd;
+    l.trunk = place_of_streams(g, r);
     return l.run();
 }
 

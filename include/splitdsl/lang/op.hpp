@@ -71,7 +71,7 @@ struct padding {
 };
 
 /// How a tensor becomes bytes where it leaves a place. Part of the network: a cut's codec is applied also when nothing is sent.
-enum class codec_id : std::uint8_t { float32, float16, affine8, affine16 };
+enum class codec_id : std::uint8_t { float32, float16, affine8, affine16, pooled };
 struct codec_choice { codec_id id{}; };
 constexpr codec_choice lossless_f32() { return {codec_id::float32}; }     ///< 4 bytes a value, exact
 constexpr codec_choice half_f16() { return {codec_id::float16}; }         ///< 2 bytes a value
@@ -84,6 +84,7 @@ constexpr std::int64_t encoded_size(codec_id c, std::int64_t values) {
     case codec_id::float16: return 2 * values;
     case codec_id::affine8: return values + 8;
     case codec_id::affine16: return 2 * values + 8;
+    case codec_id::pooled: return 4 * values;           // in working memory; on the wire its levels (codec/dynamic_pool_stream.hpp)
     }
     return 0;
 }
@@ -94,9 +95,10 @@ enum class op_kind : std::uint8_t {
     max_pool, avg_pool, global_pool, upsample, pad, subsample, flatten, identity,
     add, multiply, concat, select, quantise, from, output,
     pad_channels,                       // later kinds go to the end: their numbers are part of fingerprints
-    l2_normalise, slice_channels, radix_softmax, gdn
+    l2_normalise, slice_channels, radix_softmax, gdn,
+    sizes                               // which sizes of an exit's streams are complete, as the command of a select
 };
-inline constexpr int op_kinds = static_cast<int>(op_kind::gdn) + 1;
+inline constexpr int op_kinds = static_cast<int>(op_kind::sizes) + 1;
 
 /// Whether a layer has a bias. `automatic`: yes, unless a batch_norm is its only reader (PyTorch's usual `bias=False`).
 enum class bias : std::uint8_t { automatic, yes, no };

@@ -15,6 +15,20 @@ constexpr auto branch(const body<N, S>& of) {
     op end = detail::reading(op_kind::identity);
     return enclose(of | single(end), scope_kind::branch, {});
 }
+/// Runs the branch that `command` names.
+template <std::size_t... N, std::size_t... S>
+constexpr auto select_by(const op& command, const body<N, S>&... b) {
+    constexpr std::size_t ops = 1 + (N + ...), scopes = (S + ...);
+    body<ops + 1, scopes> r;
+    r.ops[0] = command;
+    std::size_t at = 1, scopes_at = 0;
+    (..., (append(r, at, scopes_at, b, -1), at += N, scopes_at += S));
+    op& o = r.ops[ops] = reading(op_kind::select);
+    o.b = static_cast<int>(ops);
+    o.out = static_cast<int>(sizeof...(N));
+    r.result = static_cast<int>(ops);
+    return r;
+}
 } // namespace detail
 
 /// Declares the input `command` (u8, one value) and runs only the branch of that index; results must agree in shape (SD215).
@@ -22,20 +36,10 @@ constexpr auto branch(const body<N, S>& of) {
 template <class... Branches>
 constexpr auto select(text command, const Branches&... branches) {
     static_assert(sizeof...(Branches) >= 2, "splitdsl: select needs at least two branches.");
-    return []<std::size_t... N, std::size_t... S>(text name, const body<N, S>&... b) {
-        constexpr std::size_t ops = 1 + (N + ...), scopes = (S + ...);
-        body<ops + 1, scopes> r;
-        op& input_op = r.ops[0] = detail::beginning(op_kind::input, name);
-        input_op.element = u8;
-        input_op.size = {1, 1, 1};
-        std::size_t at = 1, scopes_at = 0;
-        (..., (detail::append(r, at, scopes_at, b, -1), at += N, scopes_at += S));
-        op& o = r.ops[ops] = detail::reading(op_kind::select);
-        o.b = static_cast<int>(ops);
-        o.out = static_cast<int>(sizeof...(N));
-        r.result = static_cast<int>(ops);
-        return r;
-    }(command, detail::branch(branches)...);
+    op input_op = detail::beginning(op_kind::input, command);
+    input_op.element = u8;
+    input_op.size = {1, 1, 1};
+    return detail::select_by(input_op, detail::branch(branches)...);
 }
 
 } // namespace splitdsl

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <splitdsl/lang/bottleneck.hpp>
+#include <splitdsl/lang/dynamic_pool.hpp>
 
 namespace splitdsl {
 
@@ -14,6 +15,19 @@ template <std::size_t N, std::size_t S>
 constexpr auto stream(text name, const body<N, S>& encoder, codec_choice codec) {
     auto r = encoder | detail::single(detail::cut_op(name, codec, op_flag::is_stream));
     auto enclosed = detail::enclose(r, scope_kind::bottleneck, name);
+    enclosed.result = -1;
+    return enclosed;
+}
+
+/// Sent in nested sizes, smallest first: who reads it gets the largest size there is (`dynamic_pool`).
+/// Networks with such streams have two places: one computes the trunk and streams, the other only exits that read streams (SD317).
+template <std::size_t N, std::size_t S>
+constexpr auto stream(text name, const body<N, S>& encoder, pool_choice how) {
+    op o = detail::cut_op(name, {codec_id::pooled}, op_flag::is_stream);
+    o.stride = extent{how.stride};
+    o.kernel = extent{how.sizes.smallest, how.sizes.largest};
+    o.dilation = extent{how.sizes.step, 1};
+    auto enclosed = detail::enclose(encoder | detail::single(o), scope_kind::bottleneck, name);
     enclosed.result = -1;
     return enclosed;
 }

@@ -10,7 +10,7 @@
 /// |  0 | 2     | magic 's' 'D'                                                                     |
 /// |  2 | 1     | version of the wire, 1                                                            |
 /// |  3 | 1     | kind (`message_kind`)                                                             |
-/// |  4 | 1     | cut, 255 = the network's whole input                                              |
+/// |  4 | 1     | cut, 255 = the network's whole input; a stream's messages: its index              |
 /// |  5 | 1     | codec, an index among those the cut's type allows                                 |
 /// |  6 | 2     | flags, all 0 in this version                                                      |
 /// |  8 | 4     | epoch: which connection of this edge; replies of an earlier one are dropped       |
@@ -56,13 +56,17 @@ enum class message_kind : std::uint8_t {
     ping,
     pong,
     goodbye, ///< orderly end
-    refuse   ///< the other side's request is refused; payload: a sentence
+    refuse,  ///< the other side's request is refused; payload: a sentence
+    stream,     ///< a packet of a frame's stream (codec/dynamic_pool_packets.hpp); its stream in place of the cut
+    stream_ack, ///< which stream, how many sizes of it are complete (codec), all stream bytes of this connection so far (first bytes)
+    exit_reply  ///< an exit's answer to a stream, in place of the cut; whoever takes it sends `stop`
 };
-inline constexpr int message_kinds = 13;
+inline constexpr int message_kinds = 16;
 
 constexpr const char* name_of(message_kind kind) noexcept {
     constexpr const char* names[message_kinds] = {"hello", "hello_ack", "payload", "reply", "shed",    "probe", "probe_ack",
-                                                  "stop",  "stop_ack",  "ping",    "pong",  "goodbye", "refuse"};
+                                                  "stop",  "stop_ack",  "ping",    "pong",  "goodbye", "refuse",
+                                                  "stream", "stream_ack", "exit_reply"};
     return static_cast<int>(kind) < message_kinds ? names[static_cast<int>(kind)] : "unknown kind";
 }
 
@@ -119,7 +123,7 @@ constexpr const char* sentence(frame_fault fault) noexcept {
     case frame_fault::bad_header_crc: return "the header's checksum does not match: bytes were changed on the way";
     case frame_fault::unknown_kind: return "the message kind does not exist in this version";
     case frame_fault::unknown_flags: return "a flag is set that this version does not know";
-    case frame_fault::unknown_cut: return "the cut's index is beyond the network's cuts";
+    case frame_fault::unknown_cut: return "the index of the cut or stream is beyond the network's";
     case frame_fault::unknown_codec: return "the codec's index is beyond the codecs of a cut";
     case frame_fault::unexpected_kind: return "this side does not take messages of that kind";
     case frame_fault::wrong_size: return "the payload does not have the size its kind and cut prescribe";
@@ -144,6 +148,8 @@ struct frame_limits {
     std::uint32_t input_bytes{};                ///< maximum for cut `whole_input`; 0: not taken
     std::uint32_t reply_bytes{};                ///< maximum of a reply
     std::uint32_t probe_bytes{};                ///< maximum of a probe's filler
+    std::uint32_t stream_bytes{};               ///< maximum of a stream's packet
+    int streams{};                              ///< 0: nothing of streams is taken
     std::uint32_t handshake_bytes{16 * 1024};   ///< maximum of hello and hello_ack
     std::uint32_t sentence_bytes{1024};         ///< maximum of a refusal's text
     bool is_cloud{};                            ///< which kinds arrive here: an edge's or a cloud's
@@ -153,18 +159,24 @@ struct frame_limits {
         std::uint32_t probe_bytes{64 * 1024};
         int codecs{1};
         bool exact_cuts{true};
+        std::uint32_t stream_bytes{};
+        int streams{};
     };
-    /// What a cloud takes: hello, payload, probe, stop, ping, goodbye.
+    /// What a cloud takes: hello, payload, probe, stop, ping, goodbye; stream if there are some.
     static constexpr frame_limits of_cloud(std::span<const std::uint32_t> cut_sizes, extras more) noexcept {
         return {.cut_bytes = cut_sizes,
                 .exact_cuts = more.exact_cuts,
                 .codecs = more.codecs,
                 .input_bytes = more.input_bytes,
                 .probe_bytes = more.probe_bytes,
+                .stream_bytes = more.stream_bytes,
+                .streams = more.streams,
                 .is_cloud = true};
     }
-    /// What an edge takes: hello_ack, reply, shed, probe_ack, stop_ack, pong, goodbye, refuse.
-    static constexpr frame_limits of_edge(std::uint32_t reply_size) noexcept { return {.reply_bytes = reply_size}; }
+    /// What an edge takes: hello_ack, reply, shed, probe_ack, stop_ack, pong, goodbye, refuse; stream_ack and exit_reply with streams.
+    static constexpr frame_limits of_edge(std::uint32_t reply_size, int stream_count = 0) noexcept {
+        return {.reply_bytes = reply_size, .streams = stream_count};
+    }
 
     /// The largest payload of any kind: how much room a receiver needs.
     constexpr std::uint32_t largest() const noexcept {
@@ -173,6 +185,7 @@ struct frame_limits {
         if (is_cloud) {
             raise(input_bytes);
             raise(probe_bytes);
+            raise(stream_bytes);
             for (const std::uint32_t n : cut_bytes) raise(n);
         } else {
             raise(reply_bytes);
@@ -192,8 +205,12 @@ constexpr frame_fault frame_limits::check(const frame_header& h) const noexcept 
     };
     const auto nothing = [n] { return n == 0 ? frame_fault::none : frame_fault::wrong_size; };
     const bool for_cloud = h.kind == message_kind::hello || h.kind == message_kind::payload || h.kind == message_kind::probe
-                           || h.kind == message_kind::stop || h.kind == message_kind::ping;
+                           || h.kind == message_kind::stop || h.kind == message_kind::ping || h.kind == message_kind::stream;
     if (h.kind != message_kind::goodbye && for_cloud != is_cloud) return frame_fault::unexpected_kind;
+    if (h.kind == message_kind::stream || h.kind == message_kind::stream_ack || h.kind == message_kind::exit_reply) {
+        if (streams == 0) return frame_fault::unexpected_kind;
+        if (h.cut >= streams) return frame_fault::unknown_cut;
+    }
     switch (h.kind) {
     case message_kind::hello:
     case message_kind::hello_ack: return some(handshake_bytes);
@@ -207,11 +224,14 @@ constexpr frame_fault frame_limits::check(const frame_header& h) const noexcept 
     }
     case message_kind::reply: return some(reply_bytes);
     case message_kind::probe: return some(probe_bytes);
+    case message_kind::stream: return some(stream_bytes);
+    case message_kind::exit_reply: return some(reply_bytes);
     case message_kind::refuse: return n > sentence_bytes ? frame_fault::too_large : frame_fault::none;
     case message_kind::shed:
     case message_kind::probe_ack:
     case message_kind::stop:
     case message_kind::stop_ack:
+    case message_kind::stream_ack:
     case message_kind::ping:
     case message_kind::pong:
     case message_kind::goodbye: return nothing();

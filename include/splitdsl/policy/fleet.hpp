@@ -65,6 +65,8 @@ constexpr int levels_within(std::span<const std::int64_t> level_bytes, std::int6
 /// ```
 class fleet {
 public:
+    static constexpr bool streams = true; ///< the live runtime has code for streams only where a policy says so
+
     explicit fleet(const fleet_options& o) : options(o) {
         const auto refuse = [](const std::string& expected, const std::string& found) {
             throw option_error("policy fleet: expected " + expected + ", found " + found);

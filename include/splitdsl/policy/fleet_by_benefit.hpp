@@ -37,6 +37,8 @@ struct benefit_options {
 /// more than 16 streams or sizes, shares outside 0 to 1, stages out of range.
 class fleet_by_benefit {
 public:
+    static constexpr bool streams = true;
+
     explicit fleet_by_benefit(const benefit_options& o) : plain(o.fleet), options(o) {
         const auto refuse = [](const std::string& expected, const std::string& found) {
             throw option_error("policy fleet_by_benefit: expected " + expected + ", found " + found);

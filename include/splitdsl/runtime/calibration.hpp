@@ -117,11 +117,14 @@ inline session_setup setup_for(const pipeline& p, const edge_options& o) {
     for (const auto& t : p.inputs) whole += t.bytes;
     std::size_t largest = o.encode_input ? (o.encoded_input_max ? o.encoded_input_max : whole + 1024) : whole;
     for (const auto& c : p.cuts) largest = std::max(largest, c.payload_bytes);
-    return {.identity = introduction_for(p, o.weights_digest),
-            .payload_max = largest,
-            .output_floats = p.output_floats,
-            .options = o.link,
-            .threads = o.threads};
+    session_setup s{.identity = introduction_for(p, o.weights_digest),
+                    .payload_max = largest,
+                    .output_floats = p.output_floats,
+                    .options = o.link,
+                    .threads = o.threads,
+                    .streams = o.streams};
+    if (o.streams != nullptr) o.streams->introduce(s.identity);
+    return s;
 }
 
 } // namespace detail

@@ -9,6 +9,7 @@
 #include <splitdsl/runtime/cloud_options.hpp>
 #include <splitdsl/runtime/introduction.hpp>
 #include <splitdsl/runtime/message_reader.hpp>
+#include <splitdsl/runtime/stream_hooks.hpp>
 
 #include <pthread.h>
 
@@ -30,8 +31,10 @@ struct message_sizes {
     std::uint32_t input{};             ///< of a whole input, as it may travel
     std::size_t request{};             ///< the largest of them
     std::size_t reply{};               ///< a whole reply, header included
+    std::uint32_t stream_packet{};     ///< the largest packet of a stream
+    int streams{};                     ///< 0: none are taken
     link::frame_limits taken() const {
-        return link::frame_limits::of_cloud(cuts, {.input_bytes = input, .codecs = 255, .exact_cuts = false});
+        return link::frame_limits::of_cloud(cuts, {.input_bytes = input, .codecs = 255, .exact_cuts = false, .stream_bytes = stream_packet, .streams = streams});
     }
 };
 
@@ -66,21 +69,24 @@ protected:
 class cloud_connection {
 public:
     cloud_connection(std::unique_ptr<link::stream> s, link::handshake own, const message_sizes& m, duration handshake_time,
-                     request_sink& to)
+                     request_sink& to, cloud_stream_hooks* with_streams = nullptr)
         : stream{std::move(s)},
           me{std::move(own)},
           sizes{m},
           patience{handshake_time},
           sink{to},
-          reader{sizes.taken()} {
+          reader{sizes.taken()},
+          streams{with_streams} {
         for (auto& p : places) p.store = aligned_buffer{reader.largest()};
         unsent.reserve(unsent_max());
+        if (streams != nullptr) guest = streams->open();
     }
     cloud_connection(const cloud_connection&) = delete;
     cloud_connection& operator=(const cloud_connection&) = delete;
     ~cloud_connection() {
         stop();
         join();
+        if (streams != nullptr) streams->close(guest);
     }
     /// Waits for the connection's thread. A request keeps its connection alive, so the last owner may be that very thread: then it has
     /// nothing left to do and is let go.
@@ -178,7 +184,15 @@ private:
     bool read_all(const std::weak_ptr<cloud_connection>& self) {
         while (reason.load(std::memory_order_relaxed) < 0) {
             const auto got = reader.next(*stream);
-            if (got == message_reader::state::more) return true;
+            if (got == message_reader::state::more) {
+                if (guest == nullptr) return true;
+                const auto burst = guest->read_out(*this);
+                if (burst == cloud_stream_guest::burst::over) return true;
+                if (burst == cloud_stream_guest::burst::lied) return end(ending::bad_payload), false;
+                if (stream->wait(true, false, guest->gap())) continue;
+                guest->burst_over(*this);
+                return true;
+            }
             if (got == message_reader::state::closed) return end(ending::peer_left), false;
             bytes_in += reader.bytes();
             const link::frame_header& h = reader.header();
@@ -187,6 +201,7 @@ private:
                 sink.payload_damaged();
                 if (!known) return end(ending::malformed), false;
                 if (h.kind == link::message_kind::payload) shed(h); // the edge need not wait in vain
+                if (h.kind == link::message_kind::stream) guest->damaged(h, reader.bytes());
             } else if (!take(h, self))
                 return false;
         }
@@ -199,7 +214,10 @@ private:
         case link::message_kind::hello: return known ? (end(ending::unexpected), false) : welcome(h);
         case link::message_kind::ping: return answer_at_once(h, link::message_kind::pong);
         case link::message_kind::probe: return answer_at_once(h, link::message_kind::probe_ack);
-        case link::message_kind::stop: return answer_at_once(h, link::message_kind::stop_ack);
+        case link::message_kind::stop:
+            if (guest != nullptr) guest->stop(h.sequence);
+            return answer_at_once(h, link::message_kind::stop_ack);
+        case link::message_kind::stream: return guest->packet(h, reader.payload(), reader.first()) || (end(ending::bad_payload), false);
         case link::message_kind::goodbye: return end(ending::peer_left), false;
         case link::message_kind::payload: break;
         default: return end(ending::unexpected), false;
@@ -261,6 +279,8 @@ private:
     request_sink& sink;
     message_reader reader;
     std::array<payload_place, 3> places{};
+    cloud_stream_hooks* const streams; // null: none
+    cloud_stream_guest* guest{};
     bool known{}; // the handshake is done
     std::uint64_t bytes_in{}, pings{};
     std::atomic<int> reason{-1}; // an `ending` once over

@@ -107,6 +107,10 @@ private:
             m.cuts.push_back(static_cast<std::uint32_t>(c.payload_bytes));
             m.request = std::max(m.request, c.payload_bytes);
         }
+        if (o.streams != nullptr) {
+            m.streams = o.streams->streams();
+            m.stream_packet = o.streams->packet_bytes();
+        }
         if (m.cuts.size() > static_cast<std::size_t>(max_cuts) || m.request > max_payload)
             throw option_error("cloud: at most " + std::to_string(max_cuts) + " cuts of at most " + std::to_string(max_payload)
                                + " bytes were expected");
@@ -146,9 +150,10 @@ private:
                     continue;
                 }
             }
-            const link::handshake me = introduction_for(network, options.weights_digest);
+            link::handshake me = introduction_for(network, options.weights_digest);
+            if (options.streams != nullptr) options.streams->introduce(me);
             guests.push_back(
-                std::make_shared<cloud_connection>(std::move(s), me, limits, options.handshake_timeout, static_cast<request_sink&>(*this)));
+                std::make_shared<cloud_connection>(std::move(s), me, limits, options.handshake_timeout, static_cast<request_sink&>(*this), options.streams));
             guests.back()->start(guests.back());
         }
     }

@@ -16,6 +16,8 @@
 
 namespace splitdsl {
 
+struct cloud_stream_hooks;
+
 struct cloud_options {
     int parallel{1};                ///< requests computed at once
     int connections_max{64};        ///< further ones are closed at once
@@ -26,6 +28,7 @@ struct cloud_options {
     /// Turns an encoded whole input (cut -1) into the network's inputs, one span each of the exact size. False: not decodable.
     /// Empty: the payload is the inputs' bytes one after another.
     std::function<bool(std::span<const std::byte>, std::span<const std::span<std::byte>>)> decode_input{};
+    cloud_stream_hooks* streams{}; ///< of a network with dynamic_pool streams (runtime/cloud_streams.hpp); outlives the cloud
     std::size_t encoded_input_max{}; ///< largest encoded input accepted; 0: the inputs' size and 1 kB
 };
 

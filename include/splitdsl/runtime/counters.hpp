@@ -36,6 +36,7 @@ struct frame_counters {
     std::uint64_t uncovered{};      ///< head + tail with reserve did not fit, or a stage overran its reserve
     std::uint64_t covered_misses{}; ///< no answer of its own by the deadline although the frame was covered
     std::uint64_t breaker_openings{};
+    std::uint64_t streams{};        ///< begun beside the trunk
 };
 
 /// How frames ended, as the caller got them.

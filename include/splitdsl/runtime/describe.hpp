@@ -43,7 +43,7 @@ constexpr text word_of(op_kind k) {
     constexpr std::array<text, op_kinds> words{"input", "normalise", "conv", "conv_transpose", "dense", "batch_norm", "relu", "relu6", "leaky_relu", "hard_swish",
                                          "hard_sigmoid", "sigmoid", "tanh", "softmax", "max_pool", "avg_pool", "global_pool", "upsample", "pad", "subsample",
                                          "flatten", "identity", "add", "multiply", "concat", "select", "quantise", "from", "output", "pad_channels",
-                                         "l2_normalise", "slice_channels", "radix_softmax", "gdn"};
+                                         "l2_normalise", "slice_channels", "radix_softmax", "gdn", "sizes"};
     return words[static_cast<std::size_t>(k)];
 }
 constexpr text word_of(codec_id c) { return codec_words[static_cast<std::size_t>(c)]; }

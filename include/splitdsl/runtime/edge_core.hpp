@@ -156,6 +156,8 @@ private:
         a.source = taken.source;
         a.exit = taken.source == answer_source::exit ? taken.detail : -1;
         a.cut = mine ? static_cast<int>(told.cut) : -2;
+        if constexpr (streams_v<Policy>)
+            if (taken.source == answer_source::cloud && a.cut == -2) a.exit = taken.detail; // the stream that was answered
         a.bytes_up = mine ? told.bytes_up : 0;
         a.timings = mine ? told.timings() : frame_timings{};
         const instant at = claimed_at();
@@ -257,7 +259,10 @@ private:
         command c = machine.begin(l.frame, l.start, taken_up, view(taken_up));
         while (true) {
             switch (c.what) {
-            case command::kind::run: c = run_stage(c.stage); break;
+            case command::kind::run:
+                if constexpr (streams_v<Policy>) begin_stream(c);
+                c = run_stage(c.stage);
+                break;
             case command::kind::offload: c = hand_over(c, l); break;
             case command::kind::wait: c = await(c.until); break;
             case command::kind::publish: answer_with(c.source, c.exit, l); return;
@@ -273,7 +278,8 @@ private:
     command run_stage(int stage) {
         const instant begun = std::chrono::steady_clock::now();
         network.run(memory, stage, stage + 1, &never);
-        const bool tail = machine.now_is() == decltype(machine)::state::falling_back;
+        bool tail = machine.now_is() == decltype(machine)::state::falling_back;
+        if constexpr (streams_v<Policy>) tail = tail || streaming; // an answer may come at any time
         command reply{};
         if (stage_times.size() > 0) {
             const instant until = begun + stage_times[static_cast<std::size_t>(stage)];
@@ -284,7 +290,7 @@ private:
             }
         }
         const instant ended = std::chrono::steady_clock::now();
-        (tail ? note.tail : note.head) += (ended - begun).count();
+        (machine.now_is() == decltype(machine)::state::falling_back ? note.tail : note.head) += (ended - begun).count();
         notes.store(note);
         if (reply.what != command::kind::nothing) return reply;
         if (given_up()) return {};
@@ -303,6 +309,42 @@ private:
             return {static_cast<int>(i), c};
         }
         return {-1, 0.0F};
+    }
+
+    // ---- streams: only for policies that have some ---------------------------------------------------------------------------
+    void begin_stream(const command& c) {
+        if (c.stream < 0 || !line || options.streams == nullptr) return;
+        const instant now = std::chrono::steady_clock::now();
+        const std::uint32_t epoch = line->connection();
+        // A command to run the next stage comes right behind the one before it; at other times no stage's map is sure to be there any more.
+        const int ended = c.what == command::kind::run ? c.stage - 1 : -1;
+        if (epoch == 0
+            || !options.streams->start({.frame = machine.running_frame(), .epoch = epoch, .stream = c.stream, .first = c.first, .last = c.last, .stage = ended, .due = machine.due()},
+                                       arena.data(), now))
+            return;
+        machine.stream_began(now, epoch);
+        streaming = true;
+        line->streams_changed();
+    }
+    /// What came of the frame's streams: answers as any reply, acknowledgements to the policy.
+    void hear_streams() {
+        for (link_event e{}; options.streams != nullptr && options.streams->next_event(e);) {
+            const instant now = std::chrono::steady_clock::now();
+            const command c = machine.acknowledged(e, now, view(now));
+            begin_stream(c);
+            if (c.drop) {
+                options.streams->drop(machine.running_frame(), line->connection(), false);
+                line->streams_changed();
+            }
+        }
+    }
+    void end_streams() {
+        if (!streaming) return;
+        streaming = false;
+        note.bytes_up = options.streams->bytes_sent();
+        notes.store(note);
+        options.streams->drop(machine.running_frame(), line->connection(), true);
+        line->streams_changed();
     }
 
     command hand_over(const command& c, const input_mailbox::letter& l) {
@@ -353,9 +395,13 @@ private:
     /// Feeds every reply that came to the machine; stops at the first that changes what to do.
     command take_replies() {
         if (!line) return {};
+        if constexpr (streams_v<Policy>) hear_streams();
         while (const incoming_reply* r = line->oldest_reply()) {
             const instant now = std::chrono::steady_clock::now();
-            const command c = machine.reply(r->facts, now, view(now));
+            reply_facts facts = r->facts;
+            if constexpr (streams_v<Policy>)
+                if (facts.exit >= 0) facts.confidence = options.streams->confidence(facts.exit, std::span{r->values}.first(options.streams->answer_floats(facts.exit)));
+            const command c = machine.reply(facts, now, view(now));
             if (c.what == command::kind::publish) std::copy(r->values.begin(), r->values.end(), cloud_values.begin());
             line->pop_reply();
             if (c.what != command::kind::nothing) return c;
@@ -383,6 +429,8 @@ private:
     link_view view(instant now) const { return line ? line->view(now) : link_view{}; }
 
     void answer_with(answer_source source, int exit, const input_mailbox::letter& l) {
+        if constexpr (streams_v<Policy>)
+            if (streaming) note.bytes_up = options.streams->bytes_sent();
         notes.store(note);
         const instant now = std::chrono::steady_clock::now();
         const bool own =
@@ -391,6 +439,7 @@ private:
         finish(own && source != answer_source::held, now, l);
     }
     void finish(bool own, instant at, const input_mailbox::letter& l) {
+        if constexpr (streams_v<Policy>) end_streams();
         machine.published(own, at, watcher.stalled(l.start, at, host_reserve()));
         machine_counts.store(machine.counters());
     }
@@ -424,6 +473,7 @@ private:
     frame_note note{};
     instant handed{};
     link_status known_status{};
+    bool streaming{};
 
     std::uint32_t last_frame{}, open_frame{}; // caller's from here
     instant started{}, value_from{};

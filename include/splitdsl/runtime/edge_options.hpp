@@ -42,6 +42,8 @@ struct session_options {
     duration longest_retry{std::chrono::seconds{1}};
 };
 
+struct edge_stream_hooks;
+
 struct edge_options {
     duration deadline{std::chrono::milliseconds{100}}; ///< from `submit` on
     /// Time kept for the local tail behind the first cut. Never less than twice the p99 measured at construction, if it is measured.
@@ -61,6 +63,7 @@ struct edge_options {
     /// Encodes the whole input for a policy that offloads it (cut -1); returns the bytes written. Empty: the inputs' bytes one after
     /// another.
     std::function<std::size_t(frame_inputs, std::span<std::byte>)> encode_input{};
+    edge_stream_hooks* streams{}; ///< of a network with dynamic_pool streams (runtime/edge_streams.hpp); outlives the edge
     std::size_t encoded_input_max{}; ///< room for `encode_input`; 0: the inputs' size and 1 kB
 };
 

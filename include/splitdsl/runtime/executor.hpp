@@ -86,7 +86,11 @@ struct engine {
         }, &shared);
     }
 
-    static void run_range(const frame_memory& m, int begin, int end) {
+    /// Which sides of a stage's cuts belong to the same run: floats that cross them as they are need no encoding.
+    struct joined { bool before, behind; };
+    static bool needless(const instruction& c, joined with) { return c.passes && (c.kind == step_kind::encode ? with.behind : with.before); }
+
+    static void run_range(const frame_memory& m, int begin, int end, joined with) {
         const float* packed = reinterpret_cast<const float*>(m.packed_weights);
         for (int i = begin; i < end;) {
             const instruction& c = at(i);
@@ -95,20 +99,20 @@ struct engine {
                 i = *from == c.offset ? i + 1 : c.skip;
                 continue;
             }
-            run_step({c, m, packed + table().packed_at[i], reinterpret_cast<float*>(m.arena + c.scratch)});
+            if (!needless(c, with)) run_step({c, m, packed + table().packed_at[i], reinterpret_cast<float*>(m.arena + c.scratch)});
             ++i;
         }
     }
 
     /// Steps of a fan's independent parts run side by side; everything else in order.
-    static void run_stage(const frame_memory& m, int stage) {
+    static void run_stage(const frame_memory& m, int stage, joined with) {
         const program<Network>& p = program_of<Network>;
         const int end = p.stage_first[static_cast<std::size_t>(stage) + 1];
         for (int i = p.stage_first[static_cast<std::size_t>(stage)]; i < end;) {
             int next = i + 1;
             if (m.workers && at(i).part >= 0 && fits_side_by_side(i, end)) {
                 while (next < end && at(next).part >= 0 && at(next).fan == at(i).fan) ++next;
-                struct fan_run { const frame_memory* m; int begin, end; } shared{&m, i, next};
+                struct fan_run { const frame_memory* m; int begin, end; joined with; } shared{&m, i, next, with};
                 int parts = 1;
                 for (int k = i + 1; k < next; ++k) parts += at(k).part != at(k - 1).part;
                 m.workers->run(parts, [](void* context, int first, int last) {
@@ -116,7 +120,7 @@ struct engine {
                     int part = 0, begin = f->begin;
                     for (int k = f->begin + 1; k <= f->end; ++k) {
                         if (k < f->end && at(k).part == at(k - 1).part) continue;
-                        if (part >= first && part < last) run_range(*f->m, begin, k);
+                        if (part >= first && part < last) run_range(*f->m, begin, k, f->with);
                         ++part;
                         begin = k;
                     }
@@ -124,7 +128,7 @@ struct engine {
             } else {
                 while (next < end && at(next).part < 0) ++next;
                 if (at(i).kind == step_kind::branch && at(i).skip > next) next = at(i).skip;
-                run_range(m, i, next);
+                run_range(m, i, next, with);
             }
             i = next;
         }
@@ -140,17 +144,27 @@ struct engine {
         return several;
     }
 
+    /// What run_stage left out because the next stage would follow: a stopped run can be taken up again, here or by the cloud.
+    static void encode_what_passes(const frame_memory& m, int stage) {
+        const program<Network>& p = program_of<Network>;
+        for (int i = p.stage_first[static_cast<std::size_t>(stage)]; i < p.stage_first[static_cast<std::size_t>(stage) + 1]; ++i)
+            if (at(i).passes && at(i).kind == step_kind::encode) run_range(m, i, i + 1, {});
+    }
+
     static bool run(const frame_memory& m, int first, int last, const std::atomic<bool>* stop) {
         for (int s = first; s < last; ++s) {
-            if (stop && stop->load(std::memory_order_acquire)) return false;
-            run_stage(m, s);
+            if (stop && stop->load(std::memory_order_acquire)) {
+                if (s > first) encode_what_passes(m, s - 1);
+                return false;
+            }
+            run_stage(m, s, {s > first, s + 1 < last});
         }
         return true;
     }
 
     static int bad_input(const frame_memory& m) {
         for (int i = 0; i < count; ++i)
-            if (const instruction& c = at(i); c.kind == step_kind::branch && m.inputs && m.inputs[c.input] &&
+            if (const instruction& c = at(i); c.kind == step_kind::branch && c.input >= 0 && m.inputs && m.inputs[c.input] &&
                                               *static_cast<const unsigned char*>(m.inputs[c.input]) >= commands_of(c.input))
                 return c.input;
         return -1;
@@ -200,6 +214,28 @@ inline void copy_text(char* to, std::size_t room, const char* from, std::size_t 
     to[n] = 0;
 }
 
+/// Of networks with dynamic_pool streams only.
+template <class Network>
+struct stream_tables {
+    char names[max_network_streams + max_stages][64]{};
+    stream_info streams[max_network_streams]{};
+    stream_exit_info exits[max_stages]{};
+    stream_tables() noexcept {
+        static constexpr auto d = describe_streams<Network>();
+        for (int s = 0; s < steps_of<Network>.stream_count; ++s) {
+            copy_text(names[s], sizeof names[s], d.stream_names[s].data(), d.stream_names[s].size());
+            streams[s] = d.streams[s];
+            streams[s].name = names[s];
+        }
+        for (int e = 0; e < steps_of<Network>.exit_count; ++e) {
+            char (&name)[64] = names[max_network_streams + e];
+            copy_text(name, sizeof name, d.exit_names[e].data(), d.exit_names[e].size());
+            exits[e] = d.exits[e];
+            exits[e].name = name;
+        }
+    }
+};
+
 template <class Network>
 engine<Network>::tables::tables() noexcept {
     const program<Network>& p = program_of<Network>;
@@ -217,7 +253,7 @@ engine<Network>::tables::tables() noexcept {
     all.arena_bytes = p.arena;
     all.packed_bytes = floats * 4;
     all.output_floats = p.outputs;
-    all.stages = p.stages;
+    all.stages = steps_of<Network>.trunk_stages;
     all.stage_macs = p.stage_macs.data();
     static constexpr auto described = describe_interface<Network>();
     for (int k = 0; k < cuts_of_network; ++k) {
@@ -242,6 +278,13 @@ engine<Network>::tables::tables() noexcept {
     all.bad_input = &engine::bad_input;
     all.store_payload = &engine::store_payload;
     all.load_payload = &engine::load_payload;
+    if constexpr (steps_of<Network>.stream_count > 0) {
+        static stream_tables<Network> s;
+        all.streams = s.streams;
+        all.stream_count = steps_of<Network>.stream_count;
+        all.stream_exits = s.exits;
+        all.stream_exit_count = steps_of<Network>.exit_count;
+    }
 }
 
 /// The pipeline of this file's instruction set.

@@ -6,6 +6,7 @@
 
 #include <splitdsl/runtime/counters.hpp>
 #include <splitdsl/runtime/frame_rules.hpp>
+#include <splitdsl/runtime/stream_hooks.hpp>
 
 #include <algorithm>
 #include <array>
@@ -42,6 +43,7 @@ public:
         newest_exit = -1;
         offloaded_cut = -2;
         offloaded = false;
+        streamed = false;
         fits = false;
         tail_in_time = true;
         remembered[frame % memory] = {.sequence = frame};
@@ -79,6 +81,8 @@ public:
 
     /// A reply came in, whatever it is: counted, and accepted only if it is this frame's, whole, finite and the first.
     command reply(const reply_facts& r, instant now, const link_view& link) {
+        if constexpr (streams_v<Policy>)
+            if (r.exit >= 0) return reply_to_stream(r, now, link);
         const fate f = judge(r);
         if (f == fate::stale) return {};
         if (f == fate::useless) return is == state::waiting ? fall_back(now) : command{};
@@ -90,6 +94,21 @@ public:
         ++counts.accepted;
         breaker.succeeded();
         return publish(answer_source::cloud, r.exit);
+    }
+
+    /// A stream that a command named was handed to the link of `epoch`.
+    void stream_began(instant now, std::uint32_t epoch) {
+        ++counts.streams;
+        if (!streamed) handed_at = now;
+        streamed = true;
+        remembered[sequence % memory] = {.sequence = sequence, .epoch = epoch, .asked = true};
+    }
+    /// Something was acknowledged: the policy may send more, or stop. The trunk runs on whatever it says.
+    command acknowledged(const link_event& e, instant now, const link_view& link) {
+        if (!streamed || e.frame != sequence || (is != state::running && is != state::falling_back)) return {};
+        const action a = policy.on(e, seen(link, now), left(now));
+        if (a.what == action::kind::send_next && a.stream >= 0) return {.stream = a.stream, .first = a.level, .last = a.level};
+        return {.drop = a.what == action::kind::stop};
     }
 
     /// Time passed, or a wait ended early: falls back if it is time to.
@@ -164,6 +183,13 @@ private:
             ++counts.blocked;
             if constexpr (!falls_back_v<Policy>) return last_resort(); // a baseline that cannot send has nothing to say
         }
+        if constexpr (streams_v<Policy>)
+            if (a.what == action::kind::stream && a.stream >= 0 && seen(link, now).up)
+                if (command c = go_on(now); c.what == command::kind::run) {
+                    c.stream = a.stream;
+                    c.last = std::max(a.level, 0);
+                    return c;
+                }
         return go_on(now);
     }
     bool legal(int cut) const { return cut >= -1 && cut < rules.cuts && rules.stage_behind(cut) == next_stage; }
@@ -209,6 +235,19 @@ private:
         tail_over = false;
     }
 
+    /// An exit's answer to a stream: a frame may get several, each surer than the one before.
+    command reply_to_stream(const reply_facts& r, instant now, const link_view& link) {
+        if (!r.size_ok) return ++counts.wrong_size, command{};
+        if (!r.crc_ok) return ++counts.corrupt, command{};
+        if (!streamed || r.sequence != sequence || (is != state::running && is != state::falling_back)) return ++counts.late, command{};
+        if (Conduct::checks_epoch && r.epoch != remembered[sequence % memory].epoch) return ++counts.wrong_epoch, command{};
+        if (Conduct::checks_values && !r.finite) return ++counts.not_finite, command{};
+        if (policy.on(reply_arrived{sequence, r.exit, r.confidence, now - handed_at}, seen(link, now), left(now)) == verdict::keep_going)
+            return ++counts.kept_going, command{};
+        ++counts.accepted;
+        return publish(answer_source::cloud, r.exit);
+    }
+
     fate judge(const reply_facts& r) {
         const bool awaited = is == state::waiting || is == state::falling_back;
         const auto behind = static_cast<std::int32_t>(sequence - r.sequence);
@@ -238,7 +277,7 @@ private:
     std::uint32_t sequence{};
     instant deadline{}, handed_at{}, tail_from{};
     int next_stage{}, newest_exit{-1}, offloaded_cut{-2}, tail_stage{};
-    bool offloaded{}, fits{}, tail_in_time{true}, tail_over{};
+    bool offloaded{}, streamed{}, fits{}, tail_in_time{true}, tail_over{};
     std::array<memo, memory> remembered{};
 };
 

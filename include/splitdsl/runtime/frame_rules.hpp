@@ -58,6 +58,9 @@ struct command {
     int codec{-1};
     int exit{-1};
     instant until{};
+    int stream{-1};      ///< run, nothing: hand over this stream first (policies with `streams` only)
+    int first{}, last{}; ///< its sizes
+    bool drop{};         ///< nothing: drop what is unsent
 };
 
 /// How the machine behaves. Tests break one rule at a time to prove that the suites notice; nobody else replaces this.

@@ -6,6 +6,7 @@
 
 #include <splitdsl/link/stream.hpp>
 #include <splitdsl/runtime/aligned_buffer.hpp>
+#include <splitdsl/runtime/stream_hooks.hpp>
 
 #include <atomic>
 #include <cstddef>
@@ -19,7 +20,8 @@ namespace splitdsl {
 /// when it lets go; what the socket does not take, the link thread flushes later. `busy` until the last byte is handed over.
 class outbox {
 public:
-    outbox(std::size_t message_max, std::size_t control_max) : store{message_max}, control{control_max} {}
+    outbox(std::size_t message_max, std::size_t control_max, edge_stream_hooks* stream_packets = nullptr)
+        : store{message_max}, control{control_max}, side{stream_packets} {}
 
     // ---- compute thread ---------------------------------------------------------------------------------------------------
     bool busy() const noexcept { return length.load(std::memory_order_acquire) != 0; }
@@ -45,6 +47,7 @@ public:
         target = s;
         drop();
         control_length = control_sent = 0;
+        if (side != nullptr) side->restart(s != nullptr);
         blocked_flag.store(false, std::memory_order_relaxed);
         unlock();
     }
@@ -93,12 +96,16 @@ private:
         while (!try_lock()) std::this_thread::yield(); // the other side never waits while it holds it
     }
     void unlock() noexcept { writing.store(false, std::memory_order_seq_cst); }
-    bool pending() const noexcept { return length.load(std::memory_order_seq_cst) != 0 || control_waiting.load(std::memory_order_relaxed); }
+    bool pending() const noexcept {
+        return length.load(std::memory_order_seq_cst) != 0 || control_waiting.load(std::memory_order_relaxed) || (side != nullptr && side->wants());
+    }
 
     // Holding the token: false if the stream ended.
     bool write_pending() noexcept {
         bool room = true;
-        if (!write_some(control.bytes(), control_sent, control_length, room)) return false;
+        std::size_t of_streams = 0;
+        if (side != nullptr && !side->write(*target, true, room, of_streams)) return false;
+        if (room && !write_some(control.bytes(), control_sent, control_length, room)) return false;
         if (control_sent == control_length) control_sent = control_length = 0;
         control_waiting.store(control_length != 0, std::memory_order_relaxed);
         const std::size_t n = length.load(std::memory_order_acquire); // the message was written before its length
@@ -106,6 +113,8 @@ private:
             if (!write_some(store.bytes(), sent, n, room)) return false;
             if (sent == n) drop();
         }
+        if (side != nullptr && room && !side->write(*target, false, room, of_streams)) return false;
+        if (of_streams != 0) written.fetch_add(of_streams, std::memory_order_relaxed);
         blocked_flag.store(!room, std::memory_order_relaxed);
         return true;
     }
@@ -128,6 +137,7 @@ private:
     }
 
     aligned_buffer store, control;
+    edge_stream_hooks* side{}; // their packets go when nothing else waits
     std::atomic<std::size_t> length{}; // of the message to be sent; 0: free for the next
     std::atomic<bool> writing{}, blocked_flag{}, control_waiting{};
     std::atomic<std::int64_t> posted_ns{};

@@ -28,6 +28,26 @@ struct tensor_info {
     std::size_t bytes{};            ///< as the caller hands it over (u8 or f32)
 };
 
+/// A stream that `dynamic_pool` declared: after `stage` its map lies in the arena, planar floats; what reads it finds there the largest size.
+struct stream_info {
+    const char* name{};
+    int channels{}, height{}, width{};          ///< of the map
+    int stride{}, smallest{}, largest{}, step{}; ///< as declared (`pool_ladder_of`)
+    int rows{}, columns{};                      ///< of the largest size
+    int stage{};
+    std::size_t map{};                          ///< bytes from the arena, valid until the next stage runs
+    std::size_t pooled{};                       ///< bytes from the arena, for the exits alone: the trunk works there too
+};
+/// An exit that reads such streams and nothing else. Its stage runs alone: `run(memory, stage, stage + 1)`.
+struct stream_exit_info {
+    const char* name{};
+    int stage{};
+    std::size_t first_float{}, floats{};        ///< among `pipeline::output_floats`
+    std::uint32_t reads{};                      ///< a bit each stream
+    std::size_t sizes{};                        ///< bytes from the arena to the byte that `by_sizes` reads: (before - 1) * here_sizes + here - 1
+    int before_sizes{}, here_sizes{};           ///< 0: the exit has no `by_sizes`
+};
+
 /// Splits the tasks of one step over threads. Plain function pointers, so that kernels built for an instruction set never
 /// instantiate a threading library. `body(context, first, last)` must be called for disjoint ranges that cover [0, tasks).
 struct task_runner {
@@ -51,7 +71,7 @@ struct pipeline {
     std::size_t arena_bytes{};
     std::size_t packed_bytes{};
     std::size_t output_floats{};
-    int stages{};
+    int stages{};                           ///< with streams: of the trunk; the exits' stages follow
     const std::uint64_t* stage_macs{};      ///< `stages` values
     std::span<const cut_info> cuts{};
     std::span<const tensor_info> inputs{};
@@ -67,6 +87,11 @@ struct pipeline {
     std::size_t (*store_payload)(const frame_memory& memory, int cut, std::byte* payload){};
     /// Puts a received payload into the arena, so that `run(cut's stage + 1, stages)` goes on. False if the bytes are not a payload of this cut.
     bool (*load_payload)(const frame_memory& memory, int cut, std::span<const std::byte> payload){};
+
+    const stream_info* streams{};           ///< plain pointers: networks without streams pay nothing for them
+    int stream_count{};
+    const stream_exit_info* stream_exits{};
+    int stream_exit_count{};
 };
 
 } // namespace splitdsl

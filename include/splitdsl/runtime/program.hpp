@@ -6,6 +6,7 @@
 
 #include <kernels/simd/winograd_cut.hpp>
 #include <splitdsl/check/check.hpp>
+#include <splitdsl/runtime/pipeline.hpp>
 
 namespace splitdsl::inline SPLITDSL_ARCH {
 
@@ -25,7 +26,7 @@ struct instruction {
     graph::step_kind kind{};
     simd::activation activation{};
     codec_id codec{};
-    bool defines{}, flag_a{}, flag_b{};  ///< ceil/bilinear/hwc/squared and count_include_pad/align_corners/inverse, by kind
+    bool defines{}, passes{}, flag_a{}, flag_b{};  ///< ceil/bilinear/hwc/squared and count_include_pad/align_corners/inverse, by kind
     bool from_slot{}, is_u8{}, normalises{};
     float slope{};
     std::array<float, 8> values{};
@@ -111,6 +112,7 @@ constexpr program<Network> write_program() {
         c.activation = static_cast<simd::activation>(s.activation);
         c.codec = o.codec;
         c.defines = s.defines;
+        c.passes = s.passes;
         c.slope = s.slope;
         c.values = o.values;
         c.in = place_buffer<Network>(s.in);
@@ -146,7 +148,7 @@ constexpr program<Network> write_program() {
         if (s.kind == graph::step_kind::branch) from_input = r.b[static_cast<std::size_t>(s.op)];
         if (from_input >= 0) {
             const op& source = g.ops[static_cast<std::size_t>(from_input)];
-            c.input = input_index<Network>(from_input);
+            c.input = source.kind == op_kind::sizes ? -1 : input_index<Network>(from_input);
             c.is_u8 = source.element == element_type::u8;
             c.flag_a = has(source.flags, op_flag::is_hwc);
             c.normalises = s.kind == graph::step_kind::load_input && o.kind == op_kind::normalise;
@@ -156,7 +158,7 @@ constexpr program<Network> write_program() {
         if (s.kind == graph::step_kind::encode || s.kind == graph::step_kind::decode) {
             const int bytes_buffer = s.kind == graph::step_kind::encode ? s.out : s.in;
             c.encoded = l.buffers[static_cast<std::size_t>(bytes_buffer)].bytes;
-            if (o.kind != op_kind::quantise) c.codec = codec_id::float32;       // a carried tap
+            if (o.kind != op_kind::quantise || o.codec == codec_id::pooled) c.codec = codec_id::float32;       // a carried tap, or a stream's map
         }
     }
     for (int k = 0; k < l.stages; ++k) {
@@ -216,6 +218,41 @@ constexpr described_interface describe_interface() {
     for (const bool exits : {false, true})
         for (std::size_t i = 0; i < g.ops.size(); ++i)
             if (g.ops[i].kind == op_kind::output && has(g.ops[i].flags, op_flag::is_exit) == exits) output(g.ops[i].label, r.a[i]);
+    return d;
+}
+
+/// What `pipeline::streams` and `pipeline::stream_exits` say; only for networks that have some.
+struct described_streams {
+    stream_info streams[max_network_streams]{};
+    stream_exit_info exits[max_stages]{};
+    text_ref stream_names[max_network_streams]{}, exit_names[max_stages]{};
+};
+template <class Network>
+constexpr described_streams describe_streams() {
+    constexpr const auto& l = steps_of<Network>;
+    constexpr const auto& g = graph_of<Network>;
+    constexpr const auto& r = resolved_of<Network>;
+    constexpr const auto& shapes = shaped_of<Network>;
+    described_streams d;
+    for (int s = 0; s < l.stream_count; ++s) {
+        const graph::stream_steps& from = l.streams[s];
+        const op& o = g.ops[static_cast<std::size_t>(from.op)];
+        const shape map = shapes.out[r.a[static_cast<std::size_t>(from.op)]], pooled = shapes.out[from.op];
+        const pool_ladder ladder = graph::pooled_sizes(o, map).ladder;
+        d.streams[s] = {.channels = map.channels, .height = map.height, .width = map.width, .stride = o.stride.height, .smallest = ladder.sizes[0],
+                        .largest = ladder.sizes[static_cast<std::size_t>(ladder.levels - 1)], .step = o.dilation.height, .rows = pooled.height, .columns = pooled.width,
+                        .stage = from.stage, .map = static_cast<std::size_t>(place_buffer<Network>(from.map).start),
+                        .pooled = static_cast<std::size_t>(place_buffer<Network>(from.pooled).start)};
+        d.stream_names[s] = o.label;
+    }
+    for (int e = 0; e < l.exit_count; ++e) {
+        const graph::stream_exit_steps& from = l.exits[e];
+        d.exits[e] = {.stage = from.stage, .floats = static_cast<std::size_t>(shapes.out[r.a[static_cast<std::size_t>(from.op)]].size()), .reads = from.reads,
+                      .sizes = from.sizes < 0 ? 0 : static_cast<std::size_t>(place_buffer<Network>(from.sizes).start), .before_sizes = from.before, .here_sizes = from.here};
+        for (int s = 0; s < l.count; ++s)
+            if (l.steps[s].kind == graph::step_kind::output && l.steps[s].op == from.op) d.exits[e].first_float = static_cast<std::size_t>(l.steps[s].offset);
+        d.exit_names[e] = g.ops[static_cast<std::size_t>(from.op)].label;
+    }
     return d;
 }
 

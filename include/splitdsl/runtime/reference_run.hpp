@@ -5,6 +5,7 @@
 #pragma once
 
 #include <kernels/reference/reference.hpp>
+#include <splitdsl/codec/dynamic_pool_stream.hpp>
 #include <splitdsl/codec/tensor_codec.hpp>
 #include <splitdsl/error.hpp>
 #include <splitdsl/runtime/describe.hpp>
@@ -61,10 +62,27 @@ private:
         return x;
     }
 
+    /// A stream at its largest size: what the cloud sees when all of it has arrived.
+    static planar pooled(const op& o, const planar& in) {
+        const pool_ladder ladder = graph::pooled_sizes(o, {in.channels, in.height, in.width}).ladder;
+        dynamic_pool_encoder from{ladder};
+        from.pool(in.data.data());
+        dynamic_pool_decoder to{ladder};
+        for (int l = 0; l < ladder.levels; ++l) (void)to.take(l, from.encode(l));
+        planar out(in.channels, ladder.rows(ladder.levels - 1), ladder.columns(ladder.levels - 1));
+        to.rebuild(ladder.levels - 1, out.data.data());
+        return out;
+    }
+
     planar one(std::size_t i, const std::map<std::string, const void*>& inputs) {
         namespace k = kernels::reference;
         const op& o = d.ops[i];
         if (o.kind == op_kind::input) return load(i, inputs);
+        if (o.kind == op_kind::sizes) { // everything has arrived
+            planar all(1, 1, 1);
+            all.data[0] = static_cast<float>(o.groups * o.out - 1);
+            return all;
+        }
         const planar& in = values[static_cast<std::size_t>(d.a[i])];
         const shape s = d.out[i];
         const k::window w{o.kernel.height, o.kernel.width, o.stride.height, o.stride.width, o.pad.top, o.pad.left, o.dilation.height, o.dilation.width, o.groups};
@@ -122,6 +140,7 @@ private:
             return values[static_cast<std::size_t>(from[static_cast<std::size_t>(command) + 1])];
         }
         case op_kind::quantise: {
+            if (graph::is_pooled(o)) return pooled(o, in);
             std::vector<std::byte> coded(encoded_bytes(o.codec, in.data.size()));
             planar out = in;
             encode(o.codec, in.data.data(), in.data.size(), coded.data());

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <splitdsl/runtime/weights.hpp>
+#include <splitdsl/runtime/whole_run.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -37,7 +38,7 @@ self_test_result run_self_test(const safetensors& file, const network_weights<Ne
     const aligned_buffer arena{net.arena_bytes};
     std::vector<float> outputs(net.output_floats);
     const frame_memory memory{arena.data(), weights.bytes().data(), inputs.data(), outputs.data()};
-    net.run(memory, 0, net.stages, nullptr);
+    run_whole(net, memory);
     self_test_result r{.present = true};
     std::size_t at = 0;
     for (const tensor_info& t : net.outputs) {

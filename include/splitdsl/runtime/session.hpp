@@ -15,6 +15,7 @@
 #include <splitdsl/runtime/message_reader.hpp>
 #include <splitdsl/runtime/outbox.hpp>
 #include <splitdsl/runtime/reply_ring.hpp>
+#include <splitdsl/runtime/stream_hooks.hpp>
 #include <splitdsl/runtime/threads.hpp>
 
 #include <algorithm>
@@ -34,6 +35,7 @@ struct session_setup {
     std::size_t output_floats{};
     session_options options{};
     thread_options threads{};
+    edge_stream_hooks* streams{}; ///< null: none
 };
 
 /// Up or down, and how often it came up: a change of either is news for the frame machine.
@@ -59,9 +61,9 @@ public:
         : connector{std::move(where)},
           setup{std::move(s)},
           work{compute},
-          box{link::header_bytes + setup.payload_max, link::header_bytes + setup.options.probe_bytes},
+          box{link::header_bytes + setup.payload_max, link::header_bytes + setup.options.probe_bytes, setup.streams},
           replies{setup.output_floats},
-          reader{link::frame_limits::of_edge(static_cast<std::uint32_t>(setup.output_floats * sizeof(float)))},
+          reader{link::frame_limits::of_edge(static_cast<std::uint32_t>(setup.output_floats * sizeof(float)), setup.streams ? setup.streams->streams() : 0)},
           epoch_base{static_cast<std::uint32_t>(std::chrono::steady_clock::now().time_since_epoch().count() >> 10) | 1U} {
         runner = detail::start_thread<&session::run>(this);
     }
@@ -84,7 +86,7 @@ public:
         const shared_view v = picture_words.load();
         link_view l{};
         l.up = status().up;
-        l.busy = box.busy();
+        l.busy = box.busy() || (setup.streams != nullptr && setup.streams->wants());
         l.rate_up = {std::bit_cast<double>(v.rate_up)};
         l.rate_down = {std::bit_cast<double>(v.rate_down)};
         l.rtt = duration{v.rtt};
@@ -165,6 +167,13 @@ public:
     void leave() noexcept {
         if (unanswered() || box.busy() || pong_awaited) pause.ring();
         pong_awaited = false;
+    }
+    /// Which connection this is; 0: none.
+    std::uint32_t connection() const noexcept { return epoch.load(std::memory_order_acquire); }
+    /// Packets of a stream are there, or what was unsent is dropped: the link thread writes.
+    void streams_changed() noexcept {
+        pause.ring();
+        wake();
     }
     const incoming_reply* oldest_reply() const noexcept { return replies.oldest(); }
     void pop_reply() noexcept { replies.pop(); }
@@ -287,7 +296,7 @@ private:
             if (over || !read(64) || !keep_alive(clock()) || !box.flush()) return;
             publish();
             const duration quiet = nap();
-            if (ping_open || unanswered() || box.blocked()) {
+            if (ping_open || unanswered() || box.blocked() || (setup.streams != nullptr && setup.streams->active())) {
                 stream->wait(true, box.blocked(), quiet);
                 continue;
             }
@@ -359,7 +368,17 @@ private:
             hand_on({.shed = h.kind == link::message_kind::shed}, reader.payload());
             return true;
         }
-        case link::message_kind::stop_ack: return true;
+        case link::message_kind::exit_reply:
+            if (reader.payload().size() != setup.streams->answer_floats(h.cut) * sizeof(float)) return false;
+            hand_on({.exit = h.cut}, reader.payload());
+            return true;
+        case link::message_kind::stream_ack: // these come only where streams are taken
+        case link::message_kind::stop_ack:
+            if (setup.streams != nullptr) {
+                picture.estimator().up.observe(now, setup.streams->heard(h, now)); // not of 0
+                work.ring();
+            }
+            return true;
         default: return false;
         }
     }
@@ -379,8 +398,12 @@ private:
             ++counts.stuck_resets;
             return false;
         }
-        const bool asked = asked_sequence.load(std::memory_order_acquire) != answered_sequence.load(std::memory_order_relaxed);
-        const instant asked_when{duration{asked_at.load(std::memory_order_relaxed)}};
+        bool asked = asked_sequence.load(std::memory_order_acquire) != answered_sequence.load(std::memory_order_relaxed);
+        instant asked_when{duration{asked_at.load(std::memory_order_relaxed)}};
+        if (setup.streams != nullptr) {
+            asked = asked || setup.streams->unacknowledged();
+            asked_when = std::max(asked_when, setup.streams->last_written()); // a link that streams needs no rate probes
+        }
         const instant question = std::max(heard_at, ping_open ? pinged_at : asked ? asked_when : now);
         if ((ping_open || asked) && now - question > setup.options.silence && (state.load(std::memory_order_relaxed) & 1U) != 0) {
             ++counts.silences;

@@ -28,7 +28,9 @@ enum class fleet_exits : std::uint8_t { cloud, local, both };
 struct fleet_choice {
     fleet_pictures pictures{fleet_pictures::imagenet};
     fleet_exits exits{fleet_exits::cloud};
-    codec_id codec{codec_id::affine8};
+    codec_id codec{codec_id::affine8};      ///< `pooled`: streams grow from about 10/28 of their size to all of it, as the paper's (docs/fleet.md). Not
+                                            ///< fleet_inception_v3's, whose unpadded layers have odd sizes (SD316)
+    bool pairs{};                           ///< with `pooled`: a fusion of its own for each pair of sizes (Eq. 7)
     int depth[8]{4, 4, 4, 4, 4, 4, 4, 4};   ///< channels sent behind each layer; the paper chooses them by the next layer's time (Eq. 1)
 };
 /// The data set's own, for a family's parameters.
@@ -61,10 +63,24 @@ constexpr text local_name(int number) {
     return names[number - 1];
 }
 
+/// Section 3.2's sizes for a layer of this size: 10 to 28 in steps of two on ImageNet, 6 to 16, and 3 to 8 in steps of one on CIFAR.
+constexpr pool_choice growing(fleet_choice f, int size) {
+    const int largest = sent_size(f, size), smallest = (largest * 10 + 27) / 28;
+    const int base = largest % 4 == 0 && smallest < largest / 2 ? largest / 4 : largest / 2;
+    const int step = f.pictures == fleet_pictures::cifar ? 1 : 2;
+    const int first = smallest < base ? base : smallest;
+    return {size / base, {first + (largest - first) % step, largest, step}};
+}
+constexpr int sizes_of(fleet_choice f, int size) {
+    const pool_sizes s = growing(f, size).sizes;
+    return (s.largest - s.smallest) / s.step + 1;
+}
+
 /// Section 3.2 at its largest size: the first channels, averaged. No weights: what is worth sending, training moves there.
 template <fleet_choice F, int Layer, int Size>
 constexpr auto send() {
-    return stream(stream_name(Layer), slice_channels(0, F.depth[Layer - 1]) | avg_pool({.kernel = divisor(F, Size)}), codec_choice{F.codec});
+    if constexpr (F.codec == codec_id::pooled) return stream(stream_name(Layer), slice_channels(0, F.depth[Layer - 1]), growing(F, Size));
+    else return stream(stream_name(Layer), slice_channels(0, F.depth[Layer - 1]) | avg_pool({.kernel = divisor(F, Size)}), codec_choice{F.codec});
 }
 /// Heights behind the first layer, the one before and this one.
 struct sizes { int first, before, here; };
@@ -81,13 +97,21 @@ constexpr auto together() {
     if constexpr (Layer == 1) return from(stream_name(1));
     else return concat(received<F, Layer - 1, S.before, S.first>(), received<F, Layer, S.here, S.first>());
 }
+/// Eq. 7's convolution, or one for each pair of sizes.
+template <fleet_choice F, int Layer, sizes S>
+constexpr auto fused(int channels) {
+    if constexpr (F.codec == codec_id::pooled && F.pairs)
+        return by_sizes<Layer == 1 ? 1 : sizes_of(F, S.before), sizes_of(F, S.here)>(
+            [channels](int before, int here) { return named(before, named(here, conv_bn(0, channels, {.kernel = 3}))); });
+    else return conv_bn(0, channels, {.kernel = 3});
+}
 /// Sends a layer's values, of which the cloud makes an answer (Eq. 8): f is the exit's own, g is the part that all exits share.
 template <fleet_choice F, int Layer, sizes S>
 constexpr auto cloud_exit(int channels, const auto& active, const auto& g) {
     if constexpr (!has_cloud(F)) return identity();
     else
         return send<F, Layer, S.here>()
-             | beside("cloud", early_exit(cloud_name(Layer), together<F, Layer, S>() | named("fusion", named(Layer, conv_bn(0, channels, {.kernel = 3})))
+             | beside("cloud", early_exit(cloud_name(Layer), together<F, Layer, S>() | named("fusion", named(Layer, fused<F, Layer, S>(channels)))
                                                                  | active | named("cloud", g) | softmax()));
 }
 /// A baseline's exit: the layer pooled to Pooled x Pooled values a channel, one dense layer.

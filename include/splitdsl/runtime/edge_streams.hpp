@@ -1,0 +1,299 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file edge_streams.hpp
+/// The device's side of streams: a stage's map becomes packets on the compute thread, and whoever writes sends them as the air allows.
+#pragma once
+
+#include <splitdsl/link/stream.hpp>
+#include <splitdsl/runtime/aligned_buffer.hpp>
+#include <splitdsl/runtime/stream_hooks.hpp>
+#include <splitdsl/runtime/stream_terms.hpp>
+
+#include <array>
+#include <atomic>
+#include <memory>
+#include <vector>
+
+namespace splitdsl {
+
+struct edge_stream_options {
+    /// Of a packet, in a message of 48 bytes more: 32 to 65,535. 196 make one BLE packet of 244.
+    std::size_t packet_bytes{196};
+    /// What may be on its way unacknowledged, in bytes with headers; the rest can still be dropped. About three events of a radio: less
+    /// leaves events empty, more queues old streams in the way of new ones. 0: no limit.
+    std::size_t window_bytes{4096};
+    pool_options coding{}; ///< as the cloud's
+    exit_confidence confidence{};
+};
+
+/// Pools, quantises and cuts into packets what `policy::fleet` and its kin begin, in memory taken at construction.
+///
+/// The compute thread fills one of three stores and exchanges it for the newest; the writer takes the newest when a message is over. So a
+/// stream's unsent rest is dropped by the one that follows, and neither thread waits. Cost of `start`: docs/dynamic_pooling.md.
+/// Belongs to one edge and outlives it. Refused (option_error): a network without such streams, packets out of range.
+///
+/// ```cpp
+/// edge_streams streams{pipeline_of<wake_word>()};
+/// edge<wake_word, policy::fleet> device{weights, policy::fleet{plan}, {.deadline = 4s, .streams = &streams}, link::tcp{"gateway", 7447}};
+/// ```
+/// Source: FLEET, sections 3.1 and 3.2.
+class edge_streams final : public edge_stream_hooks {
+public:
+    explicit edge_streams(const pipeline& net, edge_stream_options chosen = {}) : options{chosen}, terms{net, chosen.coding} {
+        if (options.packet_bytes < 32 || options.packet_bytes > largest_pool_packet)
+            throw option_error("edge streams: expected packets of 32 to 65535 bytes, found " + std::to_string(options.packet_bytes));
+        std::size_t most = 0, packets = 0;
+        for (int s = 0; s < terms.count(); ++s) {
+            const pool_ladder& l = terms.ladders[static_cast<std::size_t>(s)];
+            encoders.push_back(std::make_unique<dynamic_pool_encoder>(l, options.coding));
+            writers.emplace_back(*encoders.back(), pool_packet_options{.packet_bytes = options.packet_bytes, .stream = s});
+            // A packet leaves at most 16 bytes to headers and to what is too short for a chunk of its own.
+            packets = std::max(packets, max_pool_bytes(l, options.coding.form) / (options.packet_bytes - 16)
+                                            + static_cast<std::size_t>(l.levels) + 1);
+        }
+        most = packets * (link::header_bytes + options.packet_bytes);
+        for (store& s : stores) {
+            s.memory = aligned_buffer{most};
+            s.ends.resize(packets);
+        }
+        pooled_for.resize(encoders.size());
+    }
+    edge_streams(const edge_streams&) = delete;
+    edge_streams& operator=(const edge_streams&) = delete;
+
+    struct counts {
+        std::uint64_t streams{}, packets{}, bytes{};
+        std::uint64_t dropped{}; ///< packets that were never sent
+        std::uint64_t acknowledgements{}, stops_acknowledged{};
+        std::uint64_t refused{}; ///< streams or sizes that do not exist, or not behind the stage that ended: the policy's plan is wrong
+    };
+    /// Any thread; each number is recent.
+    counts counted() const noexcept {
+        return {tally[0].load(std::memory_order_relaxed), tally[1].load(std::memory_order_relaxed),
+                tally[2].load(std::memory_order_relaxed), tally[3].load(std::memory_order_relaxed),
+                tally[4].load(std::memory_order_relaxed), tally[5].load(std::memory_order_relaxed),
+                tally[6].load(std::memory_order_relaxed)};
+    }
+
+    void introduce(link::handshake& me) const override { terms.introduce(me); }
+    int streams() const noexcept override { return terms.count(); }
+    std::size_t answer_floats(int stream) const noexcept override {
+        const stream_exit_info* const e = terms.answering(stream);
+        return e == nullptr ? 0 : e->floats;
+    }
+    float confidence(int, std::span<const float> values) const noexcept override { return options.confidence.of(values); }
+
+    // ---- compute thread ---------------------------------------------------------------------------------------------------
+    bool start(const order& o, const std::byte* arena, instant now) noexcept override {
+        if (o.stream < 0 || o.stream >= terms.count()) return refuse();
+        const auto s = static_cast<std::size_t>(o.stream);
+        const int levels = terms.ladders[s].levels;
+        if (o.first < 0 || o.last < o.first || o.first >= levels) return refuse();
+        if (pooled_for[s] != o.frame) {
+            if (o.stage != terms.info[s].stage) return refuse(); // its map is there only right behind its stage
+            encoders[s]->pool(reinterpret_cast<const float*>(arena + terms.info[s].map));
+            pooled_for[s] = o.frame;
+        }
+        if (frame != o.frame) {
+            frame = o.frame;
+            sent_before = sent_bytes.load(std::memory_order_relaxed);
+        }
+        store& to = stores[mine];
+        to.count = 0;
+        to.is_stream = true;
+        pool_packet_writer& from = writers[s];
+        // Of the same stream's smaller sizes, those not acknowledged may be what this call drops: they go first.
+        const int first = o.stream == newest && newest_frame == o.frame ? std::min(o.first, complete) : o.first;
+        if (o.stream != newest || newest_frame != o.frame) complete = o.first;
+        newest = o.stream;
+        newest_frame = o.frame;
+        from.start(static_cast<std::uint16_t>(o.frame), first);
+        std::size_t at = 0;
+        while (to.count < to.ends.size()) {
+            const auto room = to.memory.bytes().subspan(at);
+            if (room.size() < link::header_bytes + options.packet_bytes) break;
+            const std::size_t size = from.next(room.subspan(link::header_bytes), std::min(o.last + 1, levels));
+            if (size == 0) break;
+            at += link::seal({.kind = link::message_kind::stream,
+                              .cut = static_cast<std::uint8_t>(o.stream),
+                              .epoch = o.epoch,
+                              .sequence = o.frame,
+                              .budget_us = link::wire_microseconds(o.due - now),
+                              .stamp_us = static_cast<std::uint32_t>(now.time_since_epoch().count() / 1000)},
+                             room.first(link::header_bytes + size));
+            to.ends[to.count++] = at;
+        }
+        streaming.store(true, std::memory_order_relaxed);
+        add(0, 1);
+        publish();
+        return true;
+    }
+    void drop(std::uint32_t of, std::uint32_t epoch, bool tell) noexcept override {
+        store& to = stores[mine];
+        to.count = 0;
+        to.is_stream = false;
+        if (tell) {
+            streaming.store(false, std::memory_order_relaxed);
+            to.ends[to.count++] =
+                link::seal({.kind = link::message_kind::stop, .epoch = epoch, .sequence = of}, to.memory.bytes().first(link::header_bytes));
+        }
+        publish();
+    }
+    std::size_t bytes_sent() const noexcept override {
+        return static_cast<std::size_t>(sent_bytes.load(std::memory_order_relaxed) - sent_before);
+    }
+    bool next_event(link_event& e) noexcept override {
+        const std::size_t at = taken.load(std::memory_order_relaxed);
+        if (put.load(std::memory_order_acquire) == at) return false;
+        e = events[at % events.size()];
+        taken.store(at + 1, std::memory_order_release);
+        if (e.frame == newest_frame && e.stream == newest) complete = std::max(complete, e.level + 1);
+        return true;
+    }
+
+    // ---- whoever holds the outbox ---------------------------------------------------------------------------------------------
+    void restart(bool is_connected) noexcept override {
+        store& from = stores[theirs];
+        if (next_message < from.count && from.is_stream) add(3, from.count - next_message);
+        next_message = from.count = 0;
+        begun = 0;
+        messages_left.store(0, std::memory_order_relaxed);
+        flowing = false; // whoever opens or closes a connection holds the reading side
+        written_total.store(0, std::memory_order_relaxed);
+        acknowledged_total.store(0, std::memory_order_relaxed);
+        take_newest(); // made for the connection before
+        next_message = stores[theirs].count = 0;
+        messages_left.store(0, std::memory_order_relaxed);
+        connected.store(is_connected, std::memory_order_release);
+    }
+    bool write(link::stream& to, bool begun_only, bool& room, std::size_t& written) noexcept override {
+        while (true) {
+            if (begun == 0) {
+                if (begun_only) return true;
+                take_newest();
+                const store& from = stores[theirs];
+                if (next_message == from.count || (from.is_stream && !window_open())) return true;
+            }
+            const store& from = stores[theirs];
+            const std::size_t start = next_message == 0 ? 0 : from.ends[next_message - 1], end = from.ends[next_message];
+            while (start + begun < end) {
+                const link::io done = to.write(from.memory.bytes().subspan(start + begun, end - start - begun));
+                if (done.what == link::io_result::closed) return false;
+                if (done.what == link::io_result::would_block) {
+                    room = false;
+                    return true;
+                }
+                begun += done.bytes;
+                written += done.bytes;
+            }
+            if (from.is_stream) {
+                written_total.fetch_add(static_cast<std::uint32_t>(end - start), std::memory_order_relaxed);
+                sent_bytes.fetch_add(end - start, std::memory_order_relaxed);
+                written_at.store(std::chrono::steady_clock::now().time_since_epoch().count(), std::memory_order_relaxed);
+                add(1, 1);
+                add(2, end - start);
+            }
+            begun = 0;
+            ++next_message;
+            messages_left.store(from.count - next_message, std::memory_order_relaxed);
+            if (begun_only) return true;
+        }
+    }
+
+    // ---- any thread -----------------------------------------------------------------------------------------------------------
+    bool wants() const noexcept override {
+        if (!connected.load(std::memory_order_acquire)) return false;
+        return (ready.load(std::memory_order_seq_cst) & is_new) != 0
+               || (messages_left.load(std::memory_order_relaxed) != 0 && (at_once.load(std::memory_order_relaxed) || window_open()));
+    }
+    bool active() const noexcept override { return streaming.load(std::memory_order_relaxed) || unacknowledged() || wants(); }
+    bool unacknowledged() const noexcept override { return connected.load(std::memory_order_relaxed) && in_flight() != 0; }
+    instant last_written() const noexcept override { return instant{duration{written_at.load(std::memory_order_relaxed)}}; }
+
+    // ---- reading side -----------------------------------------------------------------------------------------------------
+    bits_per_second heard(const link::frame_header& h, instant now) noexcept override {
+        if (h.kind == link::message_kind::stop_ack) {
+            add(5, 1);
+            return {};
+        }
+        // A peer that claims more than was sent gains nothing: the window is then as if all had arrived.
+        const std::uint32_t sent = written_total.load(std::memory_order_relaxed),
+                            before = acknowledged_total.load(std::memory_order_relaxed);
+        const std::uint32_t told = sent - h.first_bytes <= sent - before ? h.first_bytes : sent;
+        acknowledged_total.store(told, std::memory_order_relaxed);
+        add(4, 1);
+        bits_per_second rate{};
+        if (flowing && told != before && now - acknowledged_at >= std::chrono::milliseconds{1})
+            rate = {8 * static_cast<double>(told - before) / to_seconds(now - acknowledged_at)};
+        if (told != before) acknowledged_at = now;
+        flowing = told != sent || wants();
+        const std::size_t at = put.load(std::memory_order_relaxed);
+        if (h.codec == 0 || h.codec > terms.ladders[h.cut].levels || at - taken.load(std::memory_order_acquire) == events.size())
+            return rate; // a later one says all of it
+        events[at % events.size()] = {link_event::kind::acknowledged, h.sequence, h.cut, h.codec - 1};
+        put.store(at + 1, std::memory_order_release);
+        return rate;
+    }
+
+private:
+    static constexpr unsigned is_new = 4;
+    /// Messages ready to be written.
+    struct store {
+        aligned_buffer memory{};
+        std::vector<std::size_t> ends{};
+        std::size_t count{};
+        bool is_stream{};
+    };
+
+    void publish() noexcept { mine = ready.exchange(mine | is_new, std::memory_order_seq_cst) & 3U; }
+    void take_newest() noexcept {
+        if ((ready.load(std::memory_order_acquire) & is_new) == 0) return;
+        const store& old = stores[theirs];
+        if (old.is_stream) add(3, old.count - next_message);
+        theirs = ready.exchange(theirs, std::memory_order_seq_cst) & 3U;
+        next_message = 0;
+        at_once.store(!stores[theirs].is_stream, std::memory_order_relaxed);
+        messages_left.store(stores[theirs].count, std::memory_order_relaxed);
+    }
+    std::uint32_t in_flight() const noexcept {
+        return written_total.load(std::memory_order_relaxed) - acknowledged_total.load(std::memory_order_relaxed);
+    }
+    bool window_open() const noexcept {
+        const std::size_t flying = in_flight();
+        return options.window_bytes == 0 || flying == 0 || flying + link::header_bytes + options.packet_bytes <= options.window_bytes;
+    }
+    bool refuse() noexcept {
+        add(6, 1);
+        return false;
+    }
+    void add(std::size_t which, std::uint64_t n) noexcept { tally[which].fetch_add(n, std::memory_order_relaxed); }
+
+    const edge_stream_options options;
+    const stream_terms terms;
+    std::array<store, 3> stores{};
+    std::atomic<unsigned> ready{1};
+    std::atomic<bool> connected{}, streaming{}, at_once{}; // at_once: what is left does not wait for the window
+    std::atomic<std::size_t> messages_left{};
+    std::atomic<std::uint32_t> written_total{}, acknowledged_total{}; // of streams, on this connection
+    std::atomic<std::uint64_t> sent_bytes{};
+    std::atomic<std::int64_t> written_at{};
+    std::array<std::atomic<std::uint64_t>, 7> tally{};
+
+    std::vector<std::unique_ptr<dynamic_pool_encoder>> encoders; // compute thread's from here
+    std::vector<pool_packet_writer> writers;
+    std::vector<std::uint32_t> pooled_for;
+    unsigned mine{0};
+    std::uint32_t frame{}, newest_frame{};
+    int newest{-1}, complete{};
+    std::uint64_t sent_before{};
+
+    unsigned theirs{2}; // the outbox holder's from here
+    std::size_t next_message{}, begun{};
+
+    instant acknowledged_at{};           // reading side's
+    bool flowing{};                      // something was on its way or waiting ever since
+    std::array<link_event, 16> events{}; // reading side to compute thread
+    std::atomic<std::size_t> put{}, taken{};
+};
+
+} // namespace splitdsl
