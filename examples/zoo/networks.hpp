@@ -76,6 +76,7 @@
     X(bottlefit_densenet201_6, imagenet, 256, bottlefit_densenet201<splitdsl::zoo::bottleneck_choice{6, 1, splitdsl::codec_id::float32}>) \
     X(bottlefit_densenet201_9_sp2, imagenet, 256, bottlefit_densenet201<splitdsl::zoo::bottleneck_choice{9, 2, splitdsl::codec_id::float32}>) \
     X(fleet_inception_v3_tiny, none, 0, fleet_inception_v3<splitdsl::zoo::fleet_choice{splitdsl::zoo::fleet_pictures::tiny_imagenet, splitdsl::zoo::fleet_exits::both, splitdsl::codec_id::float32}>) \
+    X(fleet_cifar_resnet14, none, 0, fleet_cifar_resnet<2, splitdsl::zoo::fleet_choice{splitdsl::zoo::fleet_pictures::cifar, splitdsl::zoo::fleet_exits::both, splitdsl::codec_id::float32}>) \
     X(fleet_mobilenet_v3_tiny, none, 0, fleet_mobilenet_v3<splitdsl::zoo::fleet_choice{splitdsl::zoo::fleet_pictures::tiny_imagenet, splitdsl::zoo::fleet_exits::both, splitdsl::codec_id::float32}>) \
     X(fleet_mobilenet_v3_cifar, none, 0, fleet_mobilenet_v3<splitdsl::zoo::fleet_choice{splitdsl::zoo::fleet_pictures::cifar, splitdsl::zoo::fleet_exits::both, splitdsl::codec_id::float32}>) \
     X(fleet_resnet34, none, 0, fleet_resnet34<splitdsl::zoo::fleet_choice{splitdsl::zoo::fleet_pictures::imagenet, splitdsl::zoo::fleet_exits::both, splitdsl::codec_id::float32}>) \

@@ -6,11 +6,16 @@ Each gives its answers side by side: the trunk's own first, then the exits as th
 """
 import copy
 import functools
+import pathlib
+import sys
 
 import torch
 import torchvision
 from torch import nn
 from torch.nn import functional
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tools"))
+from train_fleet_network import FleetCifarResNet  # noqa: E402
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
@@ -142,3 +147,4 @@ MODELS = {}
 for family, make, statistics in (("fleet_mobilenet_v3", FleetMobileNetV3, IMAGENET), ("fleet_resnet34", FleetResNet34, IMAGENET), ("fleet_inception_v3", FleetInceptionV3, HALF)):
     for kind in PICTURES:
         MODELS[family if kind == "imagenet" else f"{family}_{kind}"] = (functools.partial(make, kind), statistics, None, ())
+MODELS["fleet_cifar_resnet14"] = (functools.partial(FleetCifarResNet, 2), IMAGENET, None, ())

@@ -1,0 +1,171 @@
+#!/usr/bin/env python3
+# SPDX-FileCopyrightText: The splitdsl authors
+# SPDX-License-Identifier: BSD-3-Clause
+"""Training of FLEET's network: its pooling is the codec's bit for bit, a resumed run ends where an unbroken one does, and what is recorded fits.
+
+    train_fleet_test.py --compiler g++ [--sim PATH/splitdsl-sim]     needs python3-torch; on invented pictures, a few steps a recipe
+"""
+import argparse
+import contextlib
+import io
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tools"))
+try:
+    import numpy
+    import torch
+    from PIL import Image  # noqa: F401
+except ImportError as problem:
+    print(f"SKIPPED: training needs python3-torch and python3-pil ({problem})")
+    sys.exit(0)
+import safetensors_io  # noqa: E402
+import train_fleet  # noqa: E402
+from train_fleet_pooling import Ladder, pool_to, to_steps  # noqa: E402
+
+FAULTS = []
+CHANNELS = 3
+# Reads maps (f32), writes what the decoder rebuilds at the largest size when all levels up to one are there, for every level (f32).
+PROGRAM = r"""
+#include <splitdsl/codec/dynamic_pool_stream.hpp>
+#include <cstdio>
+#include <cstdlib>
+#include <vector>
+int main(int argc, char** argv) {
+    const int side = std::atoi(argv[1]), stride = std::atoi(argv[2]);
+    std::vector<int> sizes;
+    for (int i = 3; i < argc; ++i) sizes.push_back(std::atoi(argv[i]));
+    const auto made = splitdsl::try_pool_ladder({.channels = CHANNELS, .height = side, .width = side, .stride = stride}, sizes);
+    if (made.fault != splitdsl::pool_fault::none) { std::fputs(splitdsl::sentence(made.fault), stderr); return 1; }
+    splitdsl::dynamic_pool_encoder encoder{made.ladder};
+    splitdsl::dynamic_pool_decoder decoder{made.ladder};
+    const int last = made.ladder.levels - 1;
+    std::vector<float> map(static_cast<std::size_t>(CHANNELS * side * side)), out(static_cast<std::size_t>(CHANNELS * made.ladder.values(last)));
+    while (std::fread(map.data(), 4, map.size(), stdin) == map.size()) {
+        encoder.pool(map.data());
+        decoder.start();
+        for (int level = 0; level <= last; ++level) {
+            if (decoder.take(level, encoder.encode(level)) != splitdsl::level_fault::none) return 1;
+            decoder.rebuild(last, out.data());
+            std::fwrite(out.data(), 4, out.size(), stdout);
+        }
+    }
+}
+"""
+
+
+def check(what, holds):
+    if not holds:
+        FAULTS.append(what)
+        print(f"FAULT: {what}")
+
+
+def pooling_is_the_codecs(compiler, folder):
+    source, program = folder / "pool.cpp", folder / "pool"
+    source.write_text(PROGRAM.replace("CHANNELS", str(CHANNELS)))
+    subprocess.run([compiler, "-std=c++20", "-O0", "-I", str(ROOT / "include"), str(source), "-o", str(program)], check=True)
+    torch.manual_seed(5)
+    for side, sizes in ((16, (3, 4, 5, 6, 7, 8)), (8, (3, 4, 6, 8)), (32, (4, 6, 8)), (16, (2, 3, 8, 9, 12, 16))):
+        ladder = Ladder(sizes[-1], sizes)
+        maps = torch.randn(20, CHANNELS, side, side)
+        maps[:8] = maps[:8].relu()                                # without values below zero, another quantiser
+        maps[0] = 0
+        found = subprocess.run([str(program), str(side), str(side // ladder.base), *map(str, sizes)], input=maps.numpy().tobytes(), check=True, capture_output=True)
+        found = torch.from_numpy(numpy.frombuffer(found.stdout, numpy.float32).copy()).reshape(20, len(sizes), CHANNELS, sizes[-1], sizes[-1])
+        patches = pool_to(maps, sizes[-1])
+        steps, scale, _ = to_steps(patches)
+        want = torch.stack(ladder.received(patches), 1)
+        # Means of patches may round a value to the next step: their sums are taken in another order.
+        off = ((found - want).abs() / scale[:, None]).amax((2, 3, 4))
+        check(f"pooling of {side} x {side} to {sizes}: {int((off > 0.01).sum())} of {off.numel()} tensors differ from the codec's", float((off > 0.01).float().mean()) < 0.02)
+        check(f"pooling of {side} x {side} to {sizes}: values differ from the codec's by more than a step's rounding allows", float(off.max()) < 2.01)
+        # For training: means, to within the integer form's two roundings an octave.
+        level = torch.arange(len(sizes)).repeat(20)
+        plain = ladder.means(patches.repeat_interleave(len(sizes), 0), level).reshape(want.shape)
+        worst = float(((plain - want).abs() / scale[:, None]).max())
+        check(f"pooling of {side} x {side} to {sizes}: means for training differ by {worst} steps", worst < 2.6)
+        check("a size of which nothing came is zeros", float(ladder.means(patches[:1], torch.tensor([-1])).abs().max()) == 0)
+
+
+def run(*arguments):
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        sys.argv = ["train_fleet.py", *map(str, arguments)]
+        train_fleet.main()
+    return out.getvalue()
+
+
+def refused(*arguments):
+    try:
+        run(*arguments)
+    except SystemExit as end:
+        return str(end)
+    return ""
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--compiler", required=True)
+    parser.add_argument("--sim")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        pooling_is_the_codecs(options.compiler, folder)
+
+        few = ("--synthetic", 128, "--threads", 1, "--device", "cpu")
+        start = ("--batch", 32, "--work", folder / "whole", *few)
+        cut = ("--batch", 32, "--work", folder / "cut", *few)
+        check("a phase without what it starts from says which to run first", "run train --recipe trunk first" in refused("train", "--recipe", "fleet", *start))
+        for work in (start, cut):
+            run("train", "--recipe", "trunk", "--epochs", 2, *work)
+        run("train", "--recipe", "fleet", "--epochs", 2, *start)
+        run("train", "--recipe", "fleet", "--epochs", 2, "--stop-after", 6, *cut)
+        check("an interrupted phase is not recorded", "run train --recipe fleet again" in refused("record", "--work", folder / "cut", *few))
+        check("a resumed phase says where it goes on", "going on behind epoch 1" in run("train", "--recipe", "fleet", "--epochs", 2, *cut))
+        unbroken, resumed = (torch.load(folder / w / "fleet.pt")["model"] for w in ("whole", "cut"))
+        differing = [n for n in unbroken if not torch.equal(unbroken[n], resumed[n])]
+        check(f"a resumed run ends as an unbroken one: {differing[:4]} differ", not differing)
+        trunk = torch.load(folder / "whole" / "trunk.pt")["model"]
+        check("joint training moves the trunk", not torch.equal(trunk["model.conv1.weight"], unbroken["model.conv1.weight"]))
+
+        check("time that is up ends a phase, and it can be recorded",
+              "0 of 4 steps" in run("train", "--recipe", "branchynet", "--epochs", 1, "--minutes", 1e-9, *start))
+        for recipe in ("shallow_deep", "ensemble", "whole", "partition"):
+            run("train", "--recipe", recipe, "--epochs", 1, *start)
+        run("record", "--pictures", 40, "--work", folder / "whole", *few)
+        tensors, _ = safetensors_io.load(folder / "whole" / "answers.safetensors")
+        want = {"labels": (40,), "fleet.trunk": (40, 10), "fleet.local": (40, 6, 10), "fleet.cloud": (40, 4, 7, 6, 10), "fleet.offload": (40, 3, 10),
+                "branchynet.trunk": (40, 10), "branchynet.local": (40, 6, 10), "branchynet.offload": (40, 3, 10), "shallow_deep.trunk": (40, 10),
+                "shallow_deep.local": (40, 6, 10), "shallow_deep.offload": (40, 3, 10), "ensemble.trunk": (40, 10), "ensemble.local": (40, 3, 10),
+                "cascade.trunk": (40, 10), "cascade.local": (40, 1, 10), "cascade.offload": (40, 3, 10),
+                "whole.trunk": (40, 10), "whole.offload": (40, 3, 10), "neurosurgeon.trunk": (40, 10), "neurosurgeon.offload": (40, 9, 10),
+                "clio.trunk": (40, 10), "clio.offload": (40, 7, 10)}
+        found = {n: a.shape for n, a in tensors.items()}
+        check(f"recorded tensors: expected {want}, found {found}", found == want)
+        cloud = tensors["fleet.cloud"]
+        check("only a first stream with one before it is not recorded", numpy.isnan(cloud[:, 0, 1:]).all() and not numpy.isnan(cloud[:, 0, 0]).any() and not numpy.isnan(cloud[:, 1:]).any())
+        check("logits are of half precision", all(a.dtype == numpy.float16 for n, a in tensors.items() if n != "labels"))
+        check("the size of either stream changes the answer", (cloud[:, 1, 0] != cloud[:, 1, 3]).any() and (cloud[:, 1, 2, 0] != cloud[:, 1, 2, 5]).any())
+
+        run("export", "--weights", folder / "weights.safetensors", "--work", folder / "whole", *few)
+        weights, about = safetensors_io.load(folder / "weights.safetensors")
+        check("weights have the zoo's names", {"conv1.weight", "layer2.0.bn1.running_var", "exits.6.bias", "fusion.4.0.weight", "cloud.layer3.1.conv2.weight"} <= weights.keys())
+        check("a family's weights stay below 1 MB", (folder / "weights.safetensors").stat().st_size < 1_000_000 and about["network"] == "fleet_cifar_resnet<2>")
+
+        if options.sim:                                           # the scenario reads what the tool records
+            text = (ROOT / "examples" / "sim" / "cifar_recorded.toml").read_text()
+            text = re.sub(r'(?m)^file = ".*"', f'file = "{folder / "whole" / "answers.safetensors"}"', text)
+            text = re.sub(r'(?m)^profiles = "(.*)"', lambda m: f'profiles = "{(ROOT / "examples" / "sim" / m[1]).resolve()}"', text)
+            text = text[:text.index("[sweep]")]
+            (folder / "scenario.toml").write_text(text)
+            done = subprocess.run([options.sim, str(folder / "scenario.toml"), "--frames", "200"], capture_output=True, text=True)
+            check(f"the scenario runs on recorded logits: {done.stderr}", done.returncode == 0 and "synthetic" not in done.stdout.lower())
+    print(f"{len(FAULTS)} faults")
+    sys.exit(1 if FAULTS else 0)
+
+
+if __name__ == "__main__":
+    main()
