@@ -38,7 +38,7 @@ constexpr std::int64_t winograd_cost(int in, shape out, int tile, const winograd
 }
 } // namespace detail
 
-/// The cheapest way by the costs. F(4x4) keeps within 6e-5 of a layer's range up to 1,024 input channels (the worst of 75 random draws without FMA: 4.9e-5), its error
+/// The cheapest way by the costs. F(4x4) keeps within 6e-5 of a layer's range up to 1,024 input channels (seen without FMA: up to 4.9e-5), its error
 /// budget; above, F(2x2), which is as exact as the direct sum.
 constexpr winograd_plan plan_winograd(const op& o, shape in, shape out) {
     const bool fits = o.kind == op_kind::conv && o.groups == 1 && o.kernel.height == 3 && o.kernel.width == 3 && o.stride.height == 1 && o.stride.width == 1
