@@ -6,11 +6,30 @@
 set(SPLITDSL_WARNINGS "" CACHE STRING "Warning flags of the project's own targets; the presets set them")
 set(SPLITDSL_SANITIZE "" CACHE STRING "Sanitizers of the project's own targets, as -fsanitize= takes them; the presets set them")
 
+# Parsing CLI11 and nlohmann-json takes longer than most of our own files do.
+option(SPLITDSL_PRECOMPILED_HEADERS "Parse what our programs and tests all include (CLI11, nlohmann-json, Catch2) once, not in each of them" OFF)
+
 find_program(SPLITDSL_CCACHE ccache)
 mark_as_advanced(SPLITDSL_CCACHE)
 if(SPLITDSL_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
     set(CMAKE_CXX_COMPILER_LAUNCHER ${SPLITDSL_CCACHE})
+    if(SPLITDSL_PRECOMPILED_HEADERS)        # else it takes no file that includes them
+        set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros ${SPLITDSL_CCACHE})
+    endif()
 endif()
+
+# splitdsl_parse_once(NAME LIBRARIES... HEADERS...): the target NAME whose precompiled headers others reuse, if that is asked for.
+function(splitdsl_parse_once name)
+    cmake_parse_arguments(PARSE_ARGV 1 once "" "" "LIBRARIES;HEADERS")
+    if(NOT SPLITDSL_PRECOMPILED_HEADERS OR TARGET ${name})
+        return()
+    endif()
+    file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/cmake/${name}.cpp CONTENT "// Carries precompiled headers.\n")
+    add_library(${name} OBJECT ${PROJECT_BINARY_DIR}/cmake/${name}.cpp)
+    target_link_libraries(${name} PRIVATE ${once_LIBRARIES})
+    target_compile_options(${name} PRIVATE $<$<CONFIG:Release>:-O1> -fpch-preprocess)
+    target_precompile_headers(${name} PRIVATE ${once_HEADERS})
+endfunction()
 
 separate_arguments(splitdsl_own_flags NATIVE_COMMAND "${SPLITDSL_WARNINGS}")
 if(SPLITDSL_SANITIZE)
@@ -69,11 +88,17 @@ function(splitdsl_program name)
         return()
     endif()
     add_executable(${name} ${ARGN})
-    target_link_libraries(${name} PRIVATE splitdsl::splitdsl splitdsl_dependency::cli11 splitdsl_dependency::nlohmann_json)
+    set(libraries splitdsl::splitdsl splitdsl_dependency::cli11 splitdsl_dependency::nlohmann_json)
+    target_link_libraries(${name} PRIVATE ${libraries})
     # Kernels and networks are in objects of their own, at the preset's level: what is left of a program compiles in two thirds of the
     # time with -O1. A benchmark is measured as users compile.
     if(NOT name MATCHES "^bench_")
         target_compile_options(${name} PRIVATE $<$<CONFIG:Release>:-O1>)
+        splitdsl_parse_once(program_headers LIBRARIES ${libraries} HEADERS <CLI/CLI.hpp> <nlohmann/json.hpp>)
+        if(TARGET program_headers)
+            target_compile_options(${name} PRIVATE -fpch-preprocess)
+            target_precompile_headers(${name} REUSE_FROM program_headers)
+        endif()
     endif()
 endfunction()
 

@@ -168,7 +168,7 @@ def check(browser, html, folder, quiet=False):
         raise Failure(f"expected no request but the page's own, found {asked[:5]}")
     for name, width, height, flags in VIEWS:
         png = folder / f"{name}.png"
-        run(browser, folder, html.resolve().as_uri(), [f"--screenshot={png}", f"--window-size={width},{height}", *flags])
+        run(browser, folder, html.resolve().as_uri(), [f"--screenshot={png}", f"--window-size={width},{height}", "--force-device-scale-factor=0.5", *flags])
         if not png.exists():
             raise Failure(f"{browser} wrote no picture for the {name} view")
         colours, busy, rows = check_picture(png, name == "dark")

@@ -5,6 +5,7 @@
 #include "../catch.hpp"
 
 #include "fake_network.hpp"
+#include "raw_peer.hpp"
 
 #include <splitdsl/link/in_process.hpp>
 #include <splitdsl/runtime/cloud_core.hpp>
@@ -47,21 +48,10 @@ struct served {
 };
 
 /// An edge made of bytes.
-struct raw_edge {
-    explicit raw_edge(served& s) : stream{s.door->connect(1s)} { REQUIRE(stream); }
-    void write(std::span<const std::byte> m) const {
-        for (std::size_t done = 0; done < m.size();) {
-            const auto io = stream->write(m.subspan(done));
-            if (io.what == link::io_result::closed) return;
-            done += io.bytes;
-            if (io.what == link::io_result::would_block) stream->wait(false, true, 10ms);
-        }
-    }
-    void send(link::frame_header h, std::size_t payload = 0, std::byte fill = {}) const {
-        std::vector<std::byte> m(link::header_bytes + payload, fill);
-        link::seal(h, m);
-        write(m);
-    }
+struct raw_edge : raw_peer {
+    explicit raw_edge(served& s) : raw_peer{s.door->connect(1s), link::frame_limits::of_edge(fake::outputs * sizeof(float))} {}
+    using raw_peer::send;
+    void send(link::frame_header h, std::size_t payload = 0, std::byte fill = {}) const { send(h, std::vector<std::byte>(payload, fill)); }
     void hello(std::uint64_t weights = 0) const {
         auto m = introduction_of(introduction_for(fake::network<fake::edge_behaviour>(), weights));
         link::seal({.kind = message_kind::hello, .epoch = 9}, m);
@@ -71,18 +61,6 @@ struct raw_edge {
         send({.kind = message_kind::payload, .cut = cut, .epoch = 9, .sequence = sequence, .budget_us = link::wire_microseconds(budget)},
              size);
     }
-    /// The next message's kind, or nothing if the connection ended or two seconds passed.
-    std::optional<message_kind> next() {
-        for (const auto end = std::chrono::steady_clock::now() + 2s; std::chrono::steady_clock::now() < end;) {
-            const auto got = reader.next(*stream);
-            if (got == message_reader::state::message) return reader.header().kind;
-            if (got != message_reader::state::more) return {};
-            stream->wait(true, false, 50ms);
-        }
-        return {};
-    }
-    std::unique_ptr<link::stream> stream;
-    message_reader reader{link::frame_limits::of_edge(fake::outputs * sizeof(float))};
 };
 
 } // namespace

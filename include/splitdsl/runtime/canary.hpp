@@ -18,7 +18,8 @@ namespace splitdsl {
 
 /// Sleeps `period` at a time at the priority and on the processors of the compute thread, and notes each oversleep.
 ///
-/// It under-counts: a stall is seen from the wake-up it delays on, so up to one `period` of it is missed. A frame is a host
+/// It under-counts: a stall is seen from the wake-up it delays on, so up to one `period` of it is missed. The next wake-up is due one
+/// `period` behind the one before, however late the thread gets to sleep again: no moment lies between two looks. A frame is a host
 /// stall only if `stalled` says that the canary overslept, within that frame, for longer than half the frame's reserve.
 class canary {
 public:
@@ -58,11 +59,11 @@ private:
     void run() {
         detail::enter_thread("sd-canary", threads);
         std::size_t next{};
-        while (stop.load(std::memory_order_acquire) == 0) {
-            const instant due = std::chrono::steady_clock::now() + period;
+        instant due = std::chrono::steady_clock::now() + period;
+        for (instant woke = due; stop.load(std::memory_order_acquire) == 0; due = woke + period) {
             due_ns.store(due.time_since_epoch().count(), std::memory_order_release);
             futex::wait_until(stop, 0, due);
-            const instant woke = std::chrono::steady_clock::now();
+            woke = std::chrono::steady_clock::now();
             if (woke - due <= worth_noting) continue;
             auto& s = stalls[next++ % stalls.size()];
             s.end.store(0, std::memory_order_release); // a reader in between sees an empty stall, not a false one

@@ -211,7 +211,7 @@ private:
 
     // ---- sentinel's thread ------------------------------------------------------------------------------------------------
     void watch_deadline() {
-        prepared.fetch_and(detail::enter_thread("sd-sentinel", options.threads) ? 1 : 0, std::memory_order_relaxed);
+        prepared.fetch_and(detail::enter_thread("sd-sentinel", options.threads, 1) ? 1 : 0, std::memory_order_relaxed);
         const duration ahead = options.last_resort_lead / 2;
         auto heard = alarm.now();
         while (!stopping.load(std::memory_order_acquire)) {

@@ -9,6 +9,7 @@
 #include <splitdsl/runtime/stream_hooks.hpp>
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -82,18 +83,25 @@ public:
         return free;
     }
 
-    /// Any thread: calls `f` with the stream if there is one.
-    template <class F>
-    void with_stream(F f) noexcept {
+    /// Any thread: ends a wait at the stream that runs now, or else the next one. Waits for the token, so not for the frame path.
+    void wake() noexcept {
         lock();
-        if (target) f(*target);
+        if (target) target->wake();
+        unlock();
+    }
+    /// Compute thread: `side` has something new. Never waits: if the token is taken, its holder looks again after letting go.
+    void nudge() noexcept {
+        if (!try_lock()) return;
+        if (target) target->wake();
         unlock();
     }
 
 private:
     bool try_lock() noexcept { return !writing.exchange(true, std::memory_order_seq_cst); }
+    // The holder never waits while it has the token, but it has to be let run: a real-time thread that only yielded would keep an
+    // ordinary one from its processor, and wait for it in vain.
     void lock() noexcept {
-        while (!try_lock()) std::this_thread::yield(); // the other side never waits while it holds it
+        while (!try_lock()) std::this_thread::sleep_for(std::chrono::microseconds{20});
     }
     void unlock() noexcept { writing.store(false, std::memory_order_seq_cst); }
     bool pending() const noexcept {

@@ -173,16 +173,14 @@ public:
     /// Packets of a stream are there, or what was unsent is dropped: the link thread writes.
     void streams_changed() noexcept {
         pause.ring();
-        wake();
+        box.nudge();
     }
     const incoming_reply* oldest_reply() const noexcept { return replies.oldest(); }
     void pop_reply() noexcept { replies.pop(); }
 
     // ---- any thread -------------------------------------------------------------------------------------------------------
-    /// Ends a wait at the connection that runs now, or else the next one.
-    void wake() noexcept {
-        box.with_stream([](link::stream& s) { s.wake(); });
-    }
+    /// Ends a wait at the connection that runs now, or else the next one. Not for the frame path: may wait for whoever writes.
+    void wake() noexcept { box.wake(); }
     /// How often `listen` waited.
     std::uint64_t times_listened() const noexcept { return listened.load(std::memory_order_relaxed); }
     link_counters counters() const noexcept { return shared_counts.load(); }

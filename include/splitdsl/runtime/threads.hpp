@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <sys/prctl.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <thread>
@@ -15,7 +16,7 @@
 namespace splitdsl {
 
 struct thread_options {
-    /// 1..99: SCHED_FIFO at this priority for compute, sentinel and canary (needs the right to); 0: leave as it is.
+    /// 1..99: SCHED_FIFO at this priority for compute and canary, one above for the sentinel (needs the right to); 0: leave as it is.
     int real_time_priority{};
     /// Bit n: the threads may run on processor n; 0: leave as it is.
     std::uint64_t processors{};
@@ -31,7 +32,8 @@ namespace detail {
 }
 
 /// Prepares the calling thread; true if everything asked for was granted.
-inline bool enter_thread(const char* name, const thread_options& o) {
+/// `above`: added to the priority, if one is asked for.
+inline bool enter_thread(const char* name, const thread_options& o, int above = 0) {
     ::pthread_setname_np(::pthread_self(), name);
     ::prctl(PR_SET_TIMERSLACK, 1000UL, 0UL, 0UL, 0UL); // 1 us: timed waits end when asked, not 50 us later
     bool granted = true;
@@ -44,7 +46,7 @@ inline bool enter_thread(const char* name, const thread_options& o) {
     }
     if (o.real_time_priority > 0) {
         sched_param p{};
-        p.sched_priority = o.real_time_priority;
+        p.sched_priority = std::min(o.real_time_priority + above, ::sched_get_priority_max(SCHED_FIFO));
         granted = ::pthread_setschedparam(::pthread_self(), SCHED_FIFO, &p) == 0 && granted;
     }
     touch_stack();
