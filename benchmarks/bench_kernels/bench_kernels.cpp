@@ -26,6 +26,9 @@ using splitdsl::graph::winograd_plan;
 
 constexpr layer layers[]{
     {"ResNet stem", 3, 224, 224, 64, 7, 2},
+    {"camera stem 88x200", 3, 88, 200, 64, 7, 2},
+    {"camera stem 720x1280", 3, 720, 1280, 64, 7, 2},
+    {"CarlaNet stem", 3, 88, 200, 32, 5, 2},
     {"VGG first", 3, 224, 224, 64, 3},
     {"SSD300 first", 3, 300, 300, 64, 3},
     {"MobileNet stem", 3, 224, 224, 32, 3, 2},
@@ -156,11 +159,12 @@ int main(int argc, char** argv) {
                 s.ways.push_back({"F(2x2)", plan_with(l, 2), chosen.tile == 2});
                 s.ways.push_back({"F(4x4)", plan_with(l, 4), chosen.tile == 4});
             }
+            if (chosen.strided) s.ways.push_back({chosen.tile == 3 ? "F(3x3)" : "F(4x4)", chosen, true});
             std::size_t scratch = 0;
             for (way& w : s.ways) {
                 auto& packed = s.packed[&w - s.ways.data()];
-                packed = splitdsl::aligned_buffer{code.packed_floats(l, w.plan.tile) * sizeof(float)};
-                code.pack(l, w.plan.tile, s.weight.data(), floats(packed));
+                packed = splitdsl::aligned_buffer{code.packed_floats(l, w.plan) * sizeof(float)};
+                code.pack(l, w.plan, s.weight.data(), floats(packed));
                 scratch = std::max(scratch, code.scratch_floats(l, w.plan));
             }
             s.scratch = splitdsl::aligned_buffer{scratch * sizeof(float)};

@@ -28,9 +28,9 @@ struct layer_code {
     const char* instruction_set{};
     std::size_t (*in_floats)(const layer&){};
     std::size_t (*out_floats)(const layer&){};
-    std::size_t (*packed_floats)(const layer&, int tile){};
+    std::size_t (*packed_floats)(const layer&, const winograd_plan&){};
     std::size_t (*scratch_floats)(const layer&, const winograd_plan&){};
-    void (*pack)(const layer&, int tile, const float* weight, float* packed){};   ///< weight (out, in / groups, kernel, kernel)
+    void (*pack)(const layer&, const winograd_plan&, const float* weight, float* packed){};   ///< weight (out, in / groups, kernel, kernel)
     void (*fill)(const layer&, const float* planar, float* in){};                 ///< planar (in, height, width)
     void (*run)(const layer&, const winograd_plan&, const float* in, const float* packed, float* scratch, float* out){};
     float (*at)(const layer&, const float* out, int channel, int y, int x){};

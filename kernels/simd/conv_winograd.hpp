@@ -1,13 +1,17 @@
 // SPDX-FileCopyrightText: The splitdsl authors
 // SPDX-License-Identifier: BSD-3-Clause
 /// @file conv_winograd.hpp
-/// Winograd's minimal filtering F(2x2, 3x3) and F(4x4, 3x3) for a convolution of kernel 3, stride 1, dilation 1, one group.
+/// Winograd's minimal filtering F(2x2, 3x3) and F(4x4, 3x3) for a convolution of kernel 3, stride 1, dilation 1, one group; and of stride 2,
+/// kernels 5 to 8 and up to four input channels (a picture's first layer), as a convolution of stride 1 over the input's four phases.
 ///
 /// An output tile of m x m values needs (m + 2)^2 multiplications a channel pair instead of 9 m^2: 2.25 times fewer at m = 2, four times
 /// at m = 4 (Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, 2016). Inputs are transformed per channel, one 1x1
 /// convolution runs for each of the (m + 2)^2 positions of a tile with the direct kernel's registers, and the products are transformed
 /// back. Weights are transformed in double and rounded once, batch norm included. Against double: F(2x2) as good as the direct sum,
 /// F(4x4) within 6e-5 of the output's range up to 1,024 input channels (tests/unit).
+///
+/// With stride 2, out(y) = sum over k of w[k] in[2 y + k] = sum over q in {0, 1} and j of w[2 j + q] in_q[y + j], where in_q[t] = in[2 t + q]: four times
+/// the channels, and kernels half as long. Kernels 5 and 6 become F(4x4, 3x3), 7 and 8 F(3x3, 4x4): both have six positions a side.
 ///
 /// Every output value is summed in one fixed order, whatever the tasks, threads or chunks.
 #pragma once
@@ -18,79 +22,94 @@
 namespace splitdsl::kernels::inline SPLITDSL_ARCH {
 namespace simd {
 
+/// Outputs of a tile's side, taps of a (phase's) kernel's side, stride.
+template <int Tile, int Taps = 3, int Stride = 1>
+struct winograd_form {
+    static constexpr int tile = Tile, taps = Taps, stride = Stride, side = Tile + Taps - 1, positions = side * side;
+    SPLITDSL_INLINE static constexpr int channels(const conv_shape& s) { return s.in_channels * Stride * Stride; }
+};
+using winograd_2x2 = winograd_form<2>;
+using winograd_4x4 = winograd_form<4>;
+using winograd_4x4_strided = winograd_form<4, 3, 2>;        ///< kernels 5 and 6
+using winograd_3x3_strided = winograd_form<3, 4, 2>;        ///< kernels 7 and 8
+
+/// With stride 2: tiles whose products are held in registers together.
+inline constexpr int product_tiles = 6;
+
 /// A cut with everything that follows from the shape.
-template <int Tile>
+template <class Form>
 struct winograd_frame {
-    static constexpr int side = Tile + 2, positions = side * side;
     int across, tiles, in_blocks, out_blocks;
     SPLITDSL_INLINE constexpr explicit winograd_frame(const conv_shape& s)
-        : across(divide_up(s.out_width, Tile)), tiles(across * divide_up(s.out_height, Tile)), in_blocks(blocks_of(s.in_channels)), out_blocks(blocks_of(s.out_channels)) {}
+        : across(divide_up(s.out_width, Form::tile)), tiles(across * divide_up(s.out_height, Form::tile)), in_blocks(blocks_of(Form::channels(s))),
+          out_blocks(blocks_of(s.out_channels)) {}
     /// Floats of one task's scratch.
-    SPLITDSL_INLINE constexpr std::ptrdiff_t scratch(int chunk) const { return std::ptrdiff_t{positions} * chunk * (in_blocks + out_blocks) * lanes; }
+    SPLITDSL_INLINE constexpr std::ptrdiff_t scratch(int chunk) const {
+        if constexpr (Form::stride == 2) return std::ptrdiff_t{Form::positions} * divide_up(chunk, product_tiles) * product_tiles * (in_blocks + smaller(out_blocks, widest_tile)) * lanes;
+        else return std::ptrdiff_t{Form::positions} * chunk * (in_blocks + out_blocks) * lanes;
+    }
 };
 
 /// The biases, then per position what pack_direct_conv writes for a 1x1 convolution.
-template <int Tile>
+template <class Form>
 inline std::size_t winograd_conv_packed_floats(const conv_shape& s) {
     const auto outs = static_cast<std::size_t>(blocks_of(s.out_channels)) * lanes;
-    return outs + outs * static_cast<std::size_t>(s.in_channels) * static_cast<std::size_t>(winograd_frame<Tile>::positions);
+    return outs + outs * static_cast<std::size_t>(Form::channels(s)) * static_cast<std::size_t>(Form::positions);
 }
 
 /// The 1x1 convolution of one position over a chunk: pixels are tiles.
-SPLITDSL_INLINE constexpr conv_shape winograd_product(const conv_shape& s, int chunk) { return {s.in_channels, 1, chunk, s.out_channels, 1, chunk}; }
+template <class Form>
+SPLITDSL_INLINE constexpr conv_shape winograd_product(const conv_shape& s, int chunk) { return {Form::channels(s), 1, chunk, s.out_channels, 1, chunk}; }
 
-/// Row i of G, the transform of a kernel's row or column.
-template <int Tile>
-SPLITDSL_INLINE double winograd_weight(int i, double a, double b, double c) {
-    if constexpr (Tile == 2) {
-        if (i == 0) return a;
-        if (i == 3) return c;
-        return i == 1 ? (a + b + c) / 2 : (a - b + c) / 2;
-    } else {
-        switch (i) {
-        case 0: return a / 4;
-        case 1: return -(a + b + c) / 6;
-        case 2: return -(a - b + c) / 6;
-        case 3: return (a + 2 * b + 4 * c) / 24;
-        case 4: return (a - 2 * b + 4 * c) / 24;
-        default: return c;
-        }
-    }
+/// Row i of G, the transform of a kernel's row or column: its polynomial's value at 0, 1, -1 (2, -2) and infinity, over the points' differences.
+template <class Form>
+SPLITDSL_INLINE double winograd_weight(int i, const double (&w)[Form::taps]) {
+    if (i == Form::side - 1) return w[Form::taps - 1];
+    constexpr double points[] = {0, 1, -1, 2, -2}, by_4[] = {1, 0.5, 0.5}, by_6[] = {1 / 4.0, -1 / 6.0, -1 / 6.0, 1 / 24.0, 1 / 24.0};
+    double value = 0;
+    for (int k = Form::taps; k-- > 0;) value = value * points[i] + w[k];
+    if constexpr (Form::side == 4) return value * by_4[i];
+    else return value * by_6[i];
 }
 
-/// weight: (out, in, 3, 3); scale, shift: (out) or null.
-template <int Tile>
+/// weight: (out, in, kernel_h, kernel_w); scale, shift: (out) or null.
+template <class Form>
 inline void pack_winograd_conv(const conv_shape& s, const float* weight, const float* scale, const float* shift, float* packed) {
-    constexpr int side = Tile + 2;
+    constexpr int side = Form::side, taps = Form::taps, stride = Form::stride;
     pack_bias(s.out_channels, shift, packed);
-    const conv_cut cut = cut_of(winograd_product(s, 1));
-    const std::ptrdiff_t floats = std::ptrdiff_t{cut.blocks} * lanes * s.in_channels;
+    const conv_cut cut = cut_of(winograd_product<Form>(s, 1));
+    const int channels = Form::channels(s);
+    const std::ptrdiff_t floats = std::ptrdiff_t{cut.blocks} * lanes * channels;
     float* const first = packed + cut.blocks * lanes;
     for (int o = 0; o < cut.blocks * lanes; ++o) {
         int group = 0;
         while (group + 1 < cut.groups && group_begin(cut, group + 1) * lanes <= o) ++group;
         const int outs = group_blocks(cut, group) * lanes, out0 = group_begin(cut, group) * lanes;
-        float* const to = first + std::ptrdiff_t{out0} * s.in_channels + (o - out0);
-        for (int i = 0; i < s.in_channels; ++i) {
-            double rows[side][3]{};
+        float* const to = first + std::ptrdiff_t{out0} * channels + (o - out0);
+        for (int i = 0; i < channels; ++i) {
+            const int phase = i / s.in_channels, down = phase / stride, right = phase % stride; // of stride 1 there is one
+            double rows[side][taps]{};
             if (o < s.out_channels) {
-                const float* w = weight + (std::ptrdiff_t{o} * s.in_channels + i) * 9;
+                const float* const w = weight + (std::ptrdiff_t{o} * s.in_channels + i % s.in_channels) * s.kernel_h * s.kernel_w;
                 const double by = scale ? static_cast<double>(scale[o]) : 1.0;
-                for (int r = 0; r < side; ++r)
-                    for (int c = 0; c < 3; ++c)
-                        rows[r][c] = by * winograd_weight<Tile>(r, static_cast<double>(w[c]), static_cast<double>(w[3 + c]), static_cast<double>(w[6 + c]));
+                for (int c = 0; c < taps; ++c) {
+                    double column[taps]{};
+                    const int x = c * stride + right;
+                    for (int r = 0; r < taps; ++r)
+                        if (const int y = r * stride + down; y < s.kernel_h && x < s.kernel_w) column[r] = static_cast<double>(w[y * s.kernel_w + x]);
+                    for (int r = 0; r < side; ++r) rows[r][c] = by * winograd_weight<Form>(r, column);
+                }
             }
             for (int r = 0; r < side; ++r)
-                for (int c = 0; c < side; ++c)
-                    to[(r * side + c) * floats + std::ptrdiff_t{i} * outs] = static_cast<float>(winograd_weight<Tile>(c, rows[r][0], rows[r][1], rows[r][2]));
+                for (int c = 0; c < side; ++c) to[(r * side + c) * floats + std::ptrdiff_t{i} * outs] = static_cast<float>(winograd_weight<Form>(c, rows[r]));
         }
     }
 }
 
 /// B^T d, for a row or a column of a tile's input.
-template <int Tile>
-SPLITDSL_INLINE void winograd_in(const vec (&d)[Tile + 2], vec (&to)[Tile + 2]) {
-    if constexpr (Tile == 2) {
+template <int Side>
+SPLITDSL_INLINE void winograd_in(const vec (&d)[Side], vec (&to)[Side]) {
+    if constexpr (Side == 4) {
         to[0] = d[0] - d[2];
         to[1] = d[1] + d[2];
         to[2] = d[2] - d[1];
@@ -108,9 +127,9 @@ SPLITDSL_INLINE void winograd_in(const vec (&d)[Tile + 2], vec (&to)[Tile + 2]) 
 }
 
 /// A^T m, for a row or a column of a tile's products.
-template <int Tile>
-SPLITDSL_INLINE void winograd_out(const vec (&m)[Tile + 2], vec (&to)[Tile]) {
-    if constexpr (Tile == 2) {
+template <class Form>
+SPLITDSL_INLINE void winograd_out(const vec (&m)[Form::side], vec (&to)[Form::tile]) {
+    if constexpr (Form::side == 4) {
         to[0] = m[0] + m[1] + m[2];
         to[1] = m[1] - m[2] - m[3];
     } else {
@@ -118,18 +137,74 @@ SPLITDSL_INLINE void winograd_out(const vec (&m)[Tile + 2], vec (&to)[Tile]) {
         to[0] = m[0] + a + c;
         to[1] = multiply_add(broadcast(2.0F), e, b);
         to[2] = multiply_add(broadcast(4.0F), c, a);
-        to[3] = multiply_add(broadcast(8.0F), e, b) + m[5];
+        if constexpr (Form::tile == 4) to[3] = multiply_add(broadcast(8.0F), e, b) + m[5];
+        else to[2] = to[2] + m[5];
+    }
+}
+
+/// Both sides of a tile's transform, stored position by position.
+template <int Side>
+SPLITDSL_INLINE void winograd_rows(const vec (&half)[Side][Side], float* out, std::ptrdiff_t position) {
+    for (int i = 0; i < Side; ++i) {
+        vec r[Side];
+        winograd_in<Side>(half[i], r);
+#pragma GCC unroll 6
+        for (int c = 0; c < Side; ++c) store(out + (i * Side + c) * position, r[c]);
+    }
+}
+
+/// A picture's phases instead, each tile's first: in has up to four channels, in the first lanes of its one block.
+/// `pitch`: tiles there is room for in scratch.
+template <class Form>
+inline void winograd_phases(const conv_shape& s, const winograd_frame<Form>& cut, const const_view& in, float* to, int begin, int count, int pitch) {
+    constexpr int side = Form::side, quad = 4, widest = 16; // a pixel's lanes that are copied; its phases' channels at most
+    const std::ptrdiff_t position = std::ptrdiff_t{cut.in_blocks} * pitch * lanes;
+    const float nothing[quad]{};
+    alignas(64) float pixels[side][side][widest + quad]{};
+    const int channels = s.in_channels;
+    for (int t = 0; t < count; ++t) {
+        const int y = (begin + t) / cut.across * Form::tile * 2 - s.pad_top, x = (begin + t) % cut.across * Form::tile * 2 - s.pad_left;
+        const float* from = in.at + y * in.row + std::ptrdiff_t{x} * lanes;
+        const bool inside = y >= 0 && x >= 0 && y + 2 * side <= s.in_height && x + 2 * side <= s.in_width;
+        for (int down = 0; down < 2 * side; ++down, from += in.row) {
+            float* const row = pixels[down / 2][0] + down % 2 * 2 * channels;
+            if (inside) { // of three channels, a copy's fourth lane is overwritten by the next phase's first
+#pragma GCC unroll 6
+                for (int c = 0; c < side; ++c) {
+                    __builtin_memcpy(row + c * (widest + quad), from + 2 * c * lanes, sizeof nothing);
+                    __builtin_memcpy(row + c * (widest + quad) + channels, from + (2 * c + 1) * lanes, sizeof nothing);
+                }
+                continue;
+            }
+            const bool line = y + down >= 0 && y + down < s.in_height;
+            for (int right = 0; right < 2 * side; ++right) {
+                const bool there = line && x + right >= 0 && x + right < s.in_width;
+                __builtin_memcpy(row + right / 2 * (widest + quad) + right % 2 * channels, there ? from + right * lanes : nothing, sizeof nothing);
+            }
+        }
+        for (int b = 0; b < cut.in_blocks; ++b) {
+            vec half[side][side];
+            for (int c = 0; c < side; ++c) {
+                vec d[side], r[side];
+#pragma GCC unroll 6
+                for (int i = 0; i < side; ++i) d[i] = load(pixels[i][c] + b * lanes);
+                winograd_in<side>(d, r);
+#pragma GCC unroll 6
+                for (int i = 0; i < side; ++i) half[i][c] = r[i];
+            }
+            winograd_rows<side>(half, to + (std::ptrdiff_t{b} * pitch + t) * lanes, position);
+        }
     }
 }
 
 /// Transforms the tiles [begin, begin + count) into scratch [position][block][tile][lanes].
-template <int Tile>
-inline void winograd_inputs(const conv_shape& s, const winograd_frame<Tile>& cut, const const_view& in, float* to, int begin, int count) {
-    constexpr int side = Tile + 2;
+template <class Form>
+inline void winograd_inputs(const conv_shape& s, const winograd_frame<Form>& cut, const const_view& in, float* to, int begin, int count) {
+    constexpr int side = Form::side;
     const std::ptrdiff_t position = std::ptrdiff_t{cut.in_blocks} * count * lanes;
     for (int b = 0; b < cut.in_blocks; ++b)
         for (int t = 0; t < count; ++t) {
-            const int y = (begin + t) / cut.across * Tile - s.pad_top, x = (begin + t) % cut.across * Tile - s.pad_left;
+            const int y = (begin + t) / cut.across * Form::tile - s.pad_top, x = (begin + t) % cut.across * Form::tile - s.pad_left;
             const float* const from = in.at + b * in.block + y * in.row + std::ptrdiff_t{x} * lanes;
             vec half[side][side];
             const bool inside = y >= 0 && x >= 0 && y + side <= s.in_height && x + side <= s.in_width;
@@ -142,50 +217,46 @@ inline void winograd_inputs(const conv_shape& s, const winograd_frame<Tile>& cut
                     const bool column = x + c >= 0 && x + c < s.in_width;
                     for (int i = 0; i < side; ++i) d[i] = column && y + i >= 0 && y + i < s.in_height ? load(from + i * in.row + c * lanes) : zero();
                 }
-                winograd_in<Tile>(d, r);
+                winograd_in<side>(d, r);
 #pragma GCC unroll 6
                 for (int i = 0; i < side; ++i) half[i][c] = r[i];
             }
-            float* const out = to + (std::ptrdiff_t{b} * count + t) * lanes;
-            for (int i = 0; i < side; ++i) {
-                vec r[side];
-                winograd_in<Tile>(half[i], r);
-#pragma GCC unroll 6
-                for (int c = 0; c < side; ++c) store(out + (i * side + c) * position, r[c]);
-            }
+            winograd_rows<side>(half, to + (std::ptrdiff_t{b} * count + t) * lanes, position);
         }
 }
 
-/// Transforms the products of the tiles [begin, begin + count) back, adds bias and addend, and applies the activation.
-template <int Tile>
-inline void winograd_outputs(const conv_shape& s, const winograd_frame<Tile>& cut, const float* from, const float* bias, const view& out, const epilogue& then, int begin, int count) {
-    constexpr int side = Tile + 2;
-    const std::ptrdiff_t position = std::ptrdiff_t{cut.out_blocks} * count * lanes;
+/// Transforms the products [position][block][tile][lanes] of the tiles [begin, begin + count) back, for `blocks` channel blocks from `first_block` on,
+/// adds bias and addend, and applies the activation. `pitch`: tiles there is room for.
+template <class Form>
+inline void winograd_outputs(const conv_shape& s, const winograd_frame<Form>& cut, const float* from, const float* bias, const view& out, const epilogue& then,
+                             int first_block, int blocks, int begin, int count, int pitch) {
+    constexpr int side = Form::side, tile = Form::tile;
+    const std::ptrdiff_t position = std::ptrdiff_t{blocks} * pitch * lanes;
     float least, most;
     const bool bounds_do = clamps(then.act, least, most);
     const vec low = broadcast(least), high = broadcast(most);
-    for (int b = 0; b < cut.out_blocks; ++b) {
+    for (int b = first_block; b < first_block + blocks; ++b) {
         const vec shift = load(bias + b * lanes);
         for (int t = 0; t < count; ++t) {
-            const int y = (begin + t) / cut.across * Tile, x = (begin + t) % cut.across * Tile;
-            const float* const products = from + (std::ptrdiff_t{b} * count + t) * lanes;
-            vec half[Tile][side];
+            const int y = (begin + t) / cut.across * tile, x = (begin + t) % cut.across * tile;
+            const float* const products = from + (std::ptrdiff_t{b - first_block} * pitch + t) * lanes;
+            vec half[tile][side];
             for (int c = 0; c < side; ++c) {
-                vec m[side], r[Tile];
+                vec m[side], r[tile];
 #pragma GCC unroll 6
                 for (int i = 0; i < side; ++i) m[i] = load(products + (i * side + c) * position);
-                winograd_out<Tile>(m, r);
+                winograd_out<Form>(m, r);
 #pragma GCC unroll 4
-                for (int i = 0; i < Tile; ++i) half[i][c] = r[i];
+                for (int i = 0; i < tile; ++i) half[i][c] = r[i];
             }
-            const int rows = smaller(Tile, s.out_height - y), columns = smaller(Tile, s.out_width - x);
+            const int rows = smaller(tile, s.out_height - y), columns = smaller(tile, s.out_width - x);
             for (int i = 0; i < rows; ++i) {
-                vec r[Tile];
-                winograd_out<Tile>(half[i], r);
+                vec r[tile];
+                winograd_out<Form>(half[i], r);
                 float* const to = out.at + b * out.block + (y + i) * out.row + std::ptrdiff_t{x} * lanes;
                 const float* const add = then.addend.at ? then.addend.at + b * then.addend.block + (y + i) * then.addend.row + std::ptrdiff_t{x} * lanes : nullptr;
 #pragma GCC unroll 4
-                for (int c = 0; c < Tile; ++c) {
+                for (int c = 0; c < tile; ++c) {
                     if (c >= columns) break;
                     vec value = r[c] + shift;
                     if (add) value = value + load(add + c * lanes);
@@ -197,30 +268,98 @@ inline void winograd_outputs(const conv_shape& s, const winograd_frame<Tile>& cu
     }
 }
 
+/// One position's products of product_tiles tiles by Outs blocks: of few channels, a multiple of four, whatever is beyond the last tile.
+template <int Outs>
+SPLITDSL_INLINE void winograd_few(int channels, const float* in, std::ptrdiff_t in_block, const float* weights, float* out, std::ptrdiff_t out_block) {
+    vec sum[Outs][product_tiles];
+#pragma GCC unroll 4
+    for (int o = 0; o < Outs; ++o)
+#pragma GCC unroll 6
+        for (int p = 0; p < product_tiles; ++p) sum[o][p] = zero();
+    for (int c = 0; c < channels; c += 4) {
+        const float* x = in + c / lanes * in_block + c % lanes;
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; ++i) {
+            pin(x, weights);
+            vec k[Outs];
+#pragma GCC unroll 4
+            for (int o = 0; o < Outs; ++o) k[o] = load(weights + (i * Outs + o) * lanes);
+#pragma GCC unroll 6
+            for (int p = 0; p < product_tiles; ++p) {
+                const vec v = broadcast(x[p * lanes + i]);
+#pragma GCC unroll 4
+                for (int o = 0; o < Outs; ++o) sum[o][p] = multiply_add(v, k[o], sum[o][p]);
+            }
+        }
+        weights += 4 * Outs * lanes;
+    }
+#pragma GCC unroll 4
+    for (int o = 0; o < Outs; ++o)
+#pragma GCC unroll 6
+        for (int p = 0; p < product_tiles; ++p) store(out + o * out_block + p * lanes, sum[o][p]);
+}
+
+/// All positions' products of a chunk for a group of Outs blocks, and their way back.
+template <class Form, int Outs>
+inline void winograd_group(const conv_shape& s, const winograd_frame<Form>& cut, const float* transformed, const float* weights, std::ptrdiff_t position, float* products,
+                           const float* bias, const view& out, const epilogue& then, int block, int begin, int count, int pitch) {
+    const std::ptrdiff_t tiles = std::ptrdiff_t{pitch} * lanes;
+    for (int p = 0; p < Form::positions; ++p)
+        for (int t = 0; t < count; t += product_tiles)
+            winograd_few<Outs>(Form::channels(s), transformed + p * cut.in_blocks * tiles + std::ptrdiff_t{t} * lanes, tiles, weights + p * position,
+                               products + p * Outs * tiles + std::ptrdiff_t{t} * lanes, tiles);
+    winograd_outputs<Form>(s, cut, products, bias, out, then, block, Outs, begin, count, pitch);
+}
+
 /// in (in_channels, in_height, in_width) → out (out_channels, out_height, out_width). `out` overlaps nothing else.
 /// Reads no halo. scratch: `tasks` times winograd_frame::scratch(chunk) floats, of which every task uses its own part.
-template <int Tile>
+template <class Form>
 inline void winograd_conv(const conv_shape& s, const winograd_cut& how, const const_view& in, const view& out, const float* packed, float* scratch, const epilogue& then, int first, int last) {
-    const winograd_frame<Tile> cut{s};
+    const winograd_frame<Form> cut{s};
+    const int channels = Form::channels(s);
+    const std::ptrdiff_t weights = std::ptrdiff_t{cut.out_blocks} * lanes * channels;
+    if constexpr (Form::stride == 2) { // few channels: a group's products stay in the first-level cache until they are transformed back
+        const int pitch = divide_up(how.chunk, product_tiles) * product_tiles;
+        const conv_cut groups = cut_of(winograd_product<Form>(s, 1));
+        for (int task = first; task < last; ++task) {
+            float* const transformed = scratch + task * cut.scratch(how.chunk);
+            float* const products = transformed + std::ptrdiff_t{Form::positions} * pitch * cut.in_blocks * lanes;
+            for (int begin = task * how.chunk; begin < cut.tiles; begin += how.tasks * how.chunk) {
+                const int count = smaller(how.chunk, cut.tiles - begin);
+                winograd_phases<Form>(s, cut, in, transformed, begin, count, pitch);
+                for (int g = 0; g < groups.groups; ++g) {
+                    const int outs = group_blocks(groups, g), block = group_begin(groups, g);
+                    const float* const w = packed + (cut.out_blocks + std::ptrdiff_t{block} * channels) * lanes;
+                    if constexpr (widest_tile == 4) {
+                        if (outs == 4) winograd_group<Form, 4>(s, cut, transformed, w, weights, products, packed, out, then, block, begin, count, pitch);
+                    }
+                    if constexpr (widest_tile >= 2) {
+                        if (outs == 2) winograd_group<Form, 2>(s, cut, transformed, w, weights, products, packed, out, then, block, begin, count, pitch);
+                    }
+                    if (outs == 1) winograd_group<Form, 1>(s, cut, transformed, w, weights, products, packed, out, then, block, begin, count, pitch);
+                }
+            }
+        }
+        return;
+    }
     const float no_bias[widest_tile * lanes]{};
-    const std::ptrdiff_t weights = std::ptrdiff_t{cut.out_blocks} * lanes * s.in_channels;
     for (int task = first; task < last; ++task) {
         float* const transformed = scratch + task * cut.scratch(how.chunk);
-        float* const products = transformed + std::ptrdiff_t{cut.positions} * how.chunk * cut.in_blocks * lanes;
+        float* const products = transformed + std::ptrdiff_t{Form::positions} * how.chunk * cut.in_blocks * lanes;
         for (int begin = task * how.chunk; begin < cut.tiles; begin += how.tasks * how.chunk) {
             const int count = smaller(how.chunk, cut.tiles - begin);
-            winograd_inputs<Tile>(s, cut, in, transformed, begin, count);
-            const conv_shape product = winograd_product(s, count);
+            winograd_inputs<Form>(s, cut, in, transformed, begin, count);
+            const conv_shape product = winograd_product<Form>(s, count);
             const conv_cut groups = cut_of(product);
             tile_work t;
             t.in_block = t.out_block = std::ptrdiff_t{count} * lanes;
-            t.begin = 0, t.end = s.in_channels;
+            t.begin = 0, t.end = channels;
             t.over = {1, 1, 0, 0, 0, 1, 1};
             t.bias = no_bias;
             t.addend = nullptr, t.addend_block = 0;
             t.low = -__builtin_inff(), t.high = __builtin_inff();
             t.act = activation::none, t.slope = 0;
-            for (int p = 0; p < cut.positions; ++p) {
+            for (int p = 0; p < Form::positions; ++p) {
                 t.in = transformed + p * cut.in_blocks * t.in_block;
                 const view to{products + p * cut.out_blocks * t.out_block, t.out_block, t.out_block};
                 const const_view from{t.in, t.in_block, t.in_block};
@@ -228,9 +367,9 @@ inline void winograd_conv(const conv_shape& s, const winograd_cut& how, const co
                 for (int g = 0; g < groups.groups; ++g) {
                     const int outs = group_blocks(groups, g), block = group_begin(groups, g);
                     t.out = to.at + block * t.out_block;
-                    t.weights = position + std::ptrdiff_t{block} * lanes * s.in_channels;
-                    const std::ptrdiff_t lines = std::ptrdiff_t{outs} * lanes * s.in_channels / 16;
-                    const coming next{t.weights + lines * 16, g + 1 < groups.groups || p + 1 < cut.positions ? lines : 0};
+                    t.weights = position + std::ptrdiff_t{block} * lanes * channels;
+                    const std::ptrdiff_t lines = std::ptrdiff_t{outs} * lanes * channels / 16;
+                    const coming next{t.weights + lines * 16, g + 1 < groups.groups || p + 1 < Form::positions ? lines : 0};
                     if constexpr (widest_tile == 4) {
                         if (outs == 4) conv_pixels<4>(product, t, from, to, {}, 0, 1, next);
                     }
@@ -240,7 +379,7 @@ inline void winograd_conv(const conv_shape& s, const winograd_cut& how, const co
                     if (outs == 1) conv_pixels<1>(product, t, from, to, {}, 0, 1, next);
                 }
             }
-            winograd_outputs<Tile>(s, cut, products, packed, out, then, begin, count);
+            winograd_outputs<Form>(s, cut, products, packed, out, then, 0, cut.out_blocks, begin, count, count);
         }
     }
 }

@@ -96,6 +96,11 @@ static_assert(winograd_tile(3, 64, 224) == 0 && winograd_tile(3, 64, 300) == 0 &
 static_assert(winograd_tile(64, 3, 56) == 4 && winograd_tile(24, 24, 28) == 4 && winograd_tile(8, 8, 112) == 0 && winograd_tile(16, 16, 14) == 0, "as measured");
 static_assert(winograd_tile(64, 64, 56, {.kernel = 5}) == 0 && winograd_tile(64, 64, 56, {.kernel = 3, .stride = 2}) == 0);
 static_assert(winograd_tile(64, 64, 56, {.kernel = 3, .dilation = 2}) == 0 && winograd_tile(64, 64, 56, {.kernel = 3, .groups = 2}) == 0);
+constexpr graph::winograd_plan first_layer(int in, int out, int size, int kernel) {
+    return graph::plan_winograd(conv(out, {.kernel = kernel, .stride = 2}).ops[0], {in, size, size}, {out, size / 2, size / 2});
+}
+static_assert(first_layer(3, 64, 224, 7).tile == 3 && first_layer(3, 64, 224, 7).strided && first_layer(3, 32, 128, 5).tile == 4 && first_layer(3, 32, 128, 5).strided);
+static_assert(first_layer(3, 32, 224, 3).tile == 0 && first_layer(8, 64, 224, 7).tile == 0 && first_layer(3, 64, 224, 9).tile == 0, "measured for pictures only");
 static_assert(winograd_tile(2048, 64, 56) == 2, "F(4x4) keeps its error budget up to 1,024 channels");
 
 // Its tasks cover every tile, and its scratch is as large as they need with any number of lanes.

@@ -133,7 +133,18 @@ planar activated(planar p, simd::activation a) {
     return p;
 }
 
-enum class family { direct, grouped, depthwise, transposed, winograd_2x2, winograd_4x4 };
+enum class family { direct, grouped, depthwise, transposed, winograd_2x2, winograd_4x4, strided_4x4, strided_3x3 };
+
+/// Calls `f` with a Winograd family's form.
+template <class F>
+auto with_form(family kind, F f) {
+    switch (kind) {
+    case family::winograd_2x2: return f(simd::winograd_2x2{});
+    case family::strided_4x4: return f(simd::winograd_4x4_strided{});
+    case family::strided_3x3: return f(simd::winograd_3x3_strided{});
+    default: return f(simd::winograd_4x4{});
+    }
+}
 
 /// One convolution with random weights, scale, shift, addend and activation. Checks values, frame and that a second split agrees.
 void check_convolution(simd::conv_shape s, family kind, double budget = 0) {
@@ -178,19 +189,18 @@ void check_convolution(simd::conv_shape s, family kind, double budget = 0) {
     case family::grouped: size = simd::grouped_conv_packed_floats(s), tasks = simd::grouped_conv_tasks(s); break;
     case family::depthwise: size = simd::depthwise_conv_packed_floats(s), tasks = simd::depthwise_conv_tasks(s); break;
     case family::transposed: size = simd::conv_transpose_packed_floats(s), tasks = simd::conv_transpose_tasks(s); break;
-    case family::winograd_2x2: size = simd::winograd_conv_packed_floats<2>(s), tasks = whole(1, 5); break;
-    case family::winograd_4x4: size = simd::winograd_conv_packed_floats<4>(s), tasks = whole(1, 5); break;
+    default: size = with_form(kind, [&]<class Form>(Form) { return simd::winograd_conv_packed_floats<Form>(s); }), tasks = whole(1, 5); break;
     }
     std::vector<float> packed(size + 1, mark);
     blocked once = result(extent_of(want)), twice = once;
     // any cut gives the same bits: `once` runs in one, `twice` in another
     const simd::winograd_cut cut{whole(1, 40), tasks}, other{whole(1, 40), tasks};
     std::vector<float> scratch;
-    const auto winograd = [&]<int Tile>(blocked& out, int first, int last) {
+    const auto winograd = [&]<class Form>(Form, blocked& out, int first, int last) {
         const simd::winograd_cut& how = &out == &once ? cut : other;
-        const auto floats = static_cast<std::size_t>(simd::winograd_frame<Tile>{s}.scratch(how.chunk) * how.tasks);
+        const auto floats = static_cast<std::size_t>(simd::winograd_frame<Form>{s}.scratch(how.chunk) * how.tasks);
         scratch.assign(floats + 1, mark);
-        simd::winograd_conv<Tile>(s, how, from.read(), out.view(), packed.data(), scratch.data(), then, first, last);
+        simd::winograd_conv<Form>(s, how, from.read(), out.view(), packed.data(), scratch.data(), then, first, last);
         REQUIRE(scratch[floats] == mark);
     };
     const auto run = [&](blocked& out, int first, int last) {
@@ -199,8 +209,7 @@ void check_convolution(simd::conv_shape s, family kind, double budget = 0) {
         case family::grouped: return simd::grouped_conv(s, from.read(), out.view(), packed.data(), then, first, last);
         case family::depthwise: return simd::depthwise_conv(s, from.read(), out.view(), packed.data(), then, first, last);
         case family::transposed: return simd::conv_transpose(s, from.read(), out.view(), packed.data(), then, first, last);
-        case family::winograd_2x2: return winograd.template operator()<2>(out, first, last);
-        case family::winograd_4x4: return winograd.template operator()<4>(out, first, last);
+        default: return with_form(kind, [&](auto form) { winograd(form, out, first, last); });
         }
     };
     switch (kind) {
@@ -208,8 +217,7 @@ void check_convolution(simd::conv_shape s, family kind, double budget = 0) {
     case family::grouped: simd::pack_grouped_conv(s, weight.data(), sc, sh, packed.data()); break;
     case family::depthwise: simd::pack_depthwise_conv(s, weight.data(), sc, sh, packed.data()); break;
     case family::transposed: simd::pack_conv_transpose(s, weight.data(), sc, sh, packed.data()); break;
-    case family::winograd_2x2: simd::pack_winograd_conv<2>(s, weight.data(), sc, sh, packed.data()); break;
-    case family::winograd_4x4: simd::pack_winograd_conv<4>(s, weight.data(), sc, sh, packed.data()); break;
+    default: with_form(kind, [&]<class Form>(Form) { simd::pack_winograd_conv<Form>(s, weight.data(), sc, sh, packed.data()); }); break;
     }
     INFO("kind " << static_cast<int>(kind) << " in " << s.in_channels << "x" << s.in_height << "x" << s.in_width << " out " << s.out_channels << "x" << s.out_height << "x"
                  << s.out_width << " kernel " << s.kernel_h << "x" << s.kernel_w << " stride " << s.stride_h << "," << s.stride_w << " pad " << s.pad_top << ","
@@ -218,7 +226,7 @@ void check_convolution(simd::conv_shape s, family kind, double budget = 0) {
     run_tasks(tasks, [&](int first, int last) { run(twice, first, last); });
     REQUIRE(packed[size] == mark);
     // f32 sums against double ones; Winograd's transforms lose a few bits more
-    const double loss = kind == family::winograd_4x4 ? 12 : kind == family::winograd_2x2 ? 2 : 1;
+    const double loss = kind < family::winograd_2x2 ? 1 : kind == family::winograd_2x2 ? 2 : 12;
     REQUIRE(difference(once, want) < (budget > 0 ? budget : loss * (2e-6 + 6e-8 * std::sqrt(per_group * s.kernel_h * s.kernel_w))));
     REQUIRE(once.frame_is(mark));
     bool same = true;

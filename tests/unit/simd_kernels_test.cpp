@@ -76,6 +76,17 @@ TEST_CASE("a Winograd convolution equals plain loops at every size from 1 to 17,
             }
 }
 
+TEST_CASE("a picture's first layer equals plain loops as a Winograd convolution of its phases, " SPLITDSL_ARCH_NAME) {
+    for (int i = 0; i < 60; ++i) {
+        simd::conv_shape s;
+        s.in_channels = whole(1, 4), s.in_height = whole(5, 40), s.in_width = whole(5, 60), s.out_channels = i % 3 == 0 ? whole(1, 70) : whole(1, 20);
+        s.kernel_h = s.kernel_w = 5 + i % 4;
+        s.stride_h = s.stride_w = 2;
+        s.pad_top = whole(0, 3), s.pad_left = whole(0, 3);
+        if (complete(s)) check_convolution(s, s.kernel_h <= 6 ? family::strided_4x4 : family::strided_3x3);
+    }
+}
+
 TEST_CASE("a Winograd convolution keeps its error budget up to the most channels it is chosen for, " SPLITDSL_ARCH_NAME) {
     for (const family kind : {family::winograd_2x2, family::winograd_4x4})
         for (const int channels : {64, 130, 512, 1024, 1024, 1024}) { // the largest error differs from draw to draw

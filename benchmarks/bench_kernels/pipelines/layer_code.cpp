@@ -28,21 +28,28 @@ std::ptrdiff_t origin(const layer& l) { return l.kernel / 2 * (in_row(l) + simd:
 
 std::size_t in_floats(const layer& l) { return static_cast<std::size_t>(in_block(l) * simd::blocks_of(l.in) + simd::lanes); }
 std::size_t out_floats(const layer& l) { return static_cast<std::size_t>(out_block(l) * simd::blocks_of(l.out)); }
-std::size_t packed_floats(const layer& l, int tile) {
+/// Calls `f` with the form of a plan that is not direct.
+template <class F>
+auto with_form(const winograd_plan& p, F f) {
+    if (p.tile == 2) return f(simd::winograd_2x2{});
+    if (p.tile == 3) return f(simd::winograd_3x3_strided{});
+    return p.strided ? f(simd::winograd_4x4_strided{}) : f(simd::winograd_4x4{});
+}
+std::size_t packed_floats(const layer& l, const winograd_plan& p) {
     if (l.groups > 1) return simd::depthwise_conv_packed_floats(shape_of(l));
-    return tile == 0 ? simd::direct_conv_packed_floats(shape_of(l)) : tile == 2 ? simd::winograd_conv_packed_floats<2>(shape_of(l)) : simd::winograd_conv_packed_floats<4>(shape_of(l));
+    if (p.tile == 0) return simd::direct_conv_packed_floats(shape_of(l));
+    return with_form(p, [&]<class Form>(Form) { return simd::winograd_conv_packed_floats<Form>(shape_of(l)); });
 }
 std::size_t scratch_floats(const layer& l, const winograd_plan& p) {
     if (p.tile == 0) return 0;
     const auto s = shape_of(l);
-    return static_cast<std::size_t>((p.tile == 2 ? simd::winograd_frame<2>{s}.scratch(p.chunk) : simd::winograd_frame<4>{s}.scratch(p.chunk)) * p.tasks);
+    return static_cast<std::size_t>(with_form(p, [&]<class Form>(Form) { return simd::winograd_frame<Form>{s}.scratch(p.chunk); }) * p.tasks);
 }
-void pack(const layer& l, int tile, const float* weight, float* packed) {
+void pack(const layer& l, const winograd_plan& p, const float* weight, float* packed) {
     const auto s = shape_of(l);
     if (l.groups > 1) simd::pack_depthwise_conv(s, weight, nullptr, nullptr, packed);
-    else if (tile == 0) simd::pack_direct_conv(s, weight, nullptr, nullptr, packed);
-    else if (tile == 2) simd::pack_winograd_conv<2>(s, weight, nullptr, nullptr, packed);
-    else simd::pack_winograd_conv<4>(s, weight, nullptr, nullptr, packed);
+    else if (p.tile == 0) simd::pack_direct_conv(s, weight, nullptr, nullptr, packed);
+    else with_form(p, [&]<class Form>(Form) { simd::pack_winograd_conv<Form>(s, weight, nullptr, nullptr, packed); });
 }
 void fill(const layer& l, const float* planar, float* in) {
     for (std::size_t i = 0; i < in_floats(l); ++i) in[i] = 0;
@@ -59,8 +66,7 @@ void run(const layer& l, const winograd_plan& p, const float* in, const float* p
     const simd::winograd_cut cut{p.chunk, p.tasks};
     if (l.groups > 1) simd::depthwise_conv(s, from, to, packed, then, 0, simd::depthwise_conv_tasks(s));
     else if (p.tile == 0) simd::direct_conv(s, from, to, packed, then, 0, simd::direct_conv_tasks(s));
-    else if (p.tile == 2) simd::winograd_conv<2>(s, cut, from, to, packed, scratch, then, 0, p.tasks);
-    else simd::winograd_conv<4>(s, cut, from, to, packed, scratch, then, 0, p.tasks);
+    else with_form(p, [&]<class Form>(Form) { simd::winograd_conv<Form>(s, cut, from, to, packed, scratch, then, 0, p.tasks); });
 }
 float at(const layer& l, const float* out, int c, int y, int x) {
     return out[c / simd::lanes * out_block(l) + y * out_row(l) + std::ptrdiff_t{x} * simd::lanes + c % simd::lanes];

@@ -160,7 +160,10 @@ public:
                : o.groups == in.channels && o.out == in.channels ? step_kind::depthwise
                                                                 : step_kind::grouped_conv;
         if (const winograd_plan plan = may_winograd ? plan_winograd(o, in, out_of(i)) : winograd_plan{}; plan.tile != 0) {
-            s.kind = plan.tile == 2 ? step_kind::winograd_2x2 : step_kind::winograd_4x4;
+            s.kind = plan.tile == 2   ? step_kind::winograd_2x2
+                   : plan.tile == 3 ? step_kind::winograd_3x3_strided
+                   : plan.strided   ? step_kind::winograd_4x4_strided
+                                    : step_kind::winograd_4x4;
             s.chunk = plan.chunk;
             s.tasks = plan.tasks;
             s.scratch = scratch_for(i, plan.scratch * 4);

@@ -104,17 +104,21 @@ struct kernel_of<step_kind::conv_transpose> {
     static void run(const step_run& s, int first, int last) { simd::conv_transpose(s.c.conv, s.in(), s.out(), s.packed, s.end(), first, last); }
     static void pack(const instruction& c, const parameters_of_step& p, float* packed) { simd::pack_conv_transpose(c.conv, p.weight, p.scale, p.bias, packed); }
 };
-template <int Tile>
+template <class Form>
 struct winograd_kernel {
-    static std::size_t packed_floats(const instruction& c) { return simd::winograd_conv_packed_floats<Tile>(c.conv); }
+    static std::size_t packed_floats(const instruction& c) { return simd::winograd_conv_packed_floats<Form>(c.conv); }
     static int tasks(const instruction& c) { return c.winograd.tasks; }
-    static void run(const step_run& s, int first, int last) { simd::winograd_conv<Tile>(s.c.conv, s.c.winograd, s.in(), s.out(), s.packed, s.scratch, s.end(), first, last); }
-    static void pack(const instruction& c, const parameters_of_step& p, float* packed) { simd::pack_winograd_conv<Tile>(c.conv, p.weight, p.scale, p.bias, packed); }
+    static void run(const step_run& s, int first, int last) { simd::winograd_conv<Form>(s.c.conv, s.c.winograd, s.in(), s.out(), s.packed, s.scratch, s.end(), first, last); }
+    static void pack(const instruction& c, const parameters_of_step& p, float* packed) { simd::pack_winograd_conv<Form>(c.conv, p.weight, p.scale, p.bias, packed); }
 };
 template <>
-struct kernel_of<step_kind::winograd_2x2> : winograd_kernel<2> {};
+struct kernel_of<step_kind::winograd_2x2> : winograd_kernel<simd::winograd_2x2> {};
 template <>
-struct kernel_of<step_kind::winograd_4x4> : winograd_kernel<4> {};
+struct kernel_of<step_kind::winograd_4x4> : winograd_kernel<simd::winograd_4x4> {};
+template <>
+struct kernel_of<step_kind::winograd_4x4_strided> : winograd_kernel<simd::winograd_4x4_strided> {};
+template <>
+struct kernel_of<step_kind::winograd_3x3_strided> : winograd_kernel<simd::winograd_3x3_strided> {};
 template <>
 struct kernel_of<step_kind::dense> {
     static std::size_t packed_floats(const instruction& c) { return simd::dense_packed_floats(dense_of(c)); }
