@@ -19,6 +19,8 @@
 #include "conv.hpp"
 #include "winograd_cut.hpp"
 
+#include <type_traits>
+
 namespace splitdsl::kernels::inline SPLITDSL_ARCH {
 namespace simd {
 
@@ -41,7 +43,7 @@ template <class Form>
 struct winograd_frame {
     int across, tiles, in_blocks, out_blocks;
     SPLITDSL_INLINE constexpr explicit winograd_frame(const conv_shape& s)
-        : across(divide_up(s.out_width, Form::tile)), tiles(across * divide_up(s.out_height, Form::tile)), in_blocks(blocks_of(Form::channels(s))),
+        : across(divide_up(s.out_width, Form::tile)), tiles(across * divide_up(s.out_height, Form::tile)), in_blocks(Form::stride == 2 ? 16 / lanes : blocks_of(s.in_channels)),
           out_blocks(blocks_of(s.out_channels)) {}
     /// Floats of one task's scratch.
     SPLITDSL_INLINE constexpr std::ptrdiff_t scratch(int chunk) const {
@@ -153,47 +155,41 @@ SPLITDSL_INLINE void winograd_rows(const vec (&half)[Side][Side], float* out, st
     }
 }
 
-/// A picture's phases instead, each tile's first: in has up to four channels, in the first lanes of its one block.
+/// A picture's phases instead: in has up to four channels, in the first lanes of its one block; a phase takes four lanes.
 /// `pitch`: tiles there is room for in scratch.
 template <class Form>
 inline void winograd_phases(const conv_shape& s, const winograd_frame<Form>& cut, const const_view& in, float* to, int begin, int count, int pitch) {
-    constexpr int side = Form::side, quad = 4, widest = 16; // a pixel's lanes that are copied; its phases' channels at most
+    constexpr int side = Form::side, quads = lanes / 4;
     const std::ptrdiff_t position = std::ptrdiff_t{cut.in_blocks} * pitch * lanes;
-    const float nothing[quad]{};
-    alignas(64) float pixels[side][side][widest + quad]{};
-    const int channels = s.in_channels;
-    for (int t = 0; t < count; ++t) {
-        const int y = (begin + t) / cut.across * Form::tile * 2 - s.pad_top, x = (begin + t) % cut.across * Form::tile * 2 - s.pad_left;
-        const float* from = in.at + y * in.row + std::ptrdiff_t{x} * lanes;
-        const bool inside = y >= 0 && x >= 0 && y + 2 * side <= s.in_height && x + 2 * side <= s.in_width;
-        for (int down = 0; down < 2 * side; ++down, from += in.row) {
-            float* const row = pixels[down / 2][0] + down % 2 * 2 * channels;
-            if (inside) { // of three channels, a copy's fourth lane is overwritten by the next phase's first
-#pragma GCC unroll 6
-                for (int c = 0; c < side; ++c) {
-                    __builtin_memcpy(row + c * (widest + quad), from + 2 * c * lanes, sizeof nothing);
-                    __builtin_memcpy(row + c * (widest + quad) + channels, from + (2 * c + 1) * lanes, sizeof nothing);
-                }
-                continue;
-            }
-            const bool line = y + down >= 0 && y + down < s.in_height;
-            for (int right = 0; right < 2 * side; ++right) {
-                const bool there = line && x + right >= 0 && x + right < s.in_width;
-                __builtin_memcpy(row + right / 2 * (widest + quad) + right % 2 * channels, there ? from + right * lanes : nothing, sizeof nothing);
-            }
-        }
+    const float nothing[4]{};
+    const auto transform = [&]<bool Inside>(std::bool_constant<Inside>, int t, int y, int x) {
+        const float* const from = in.at + y * in.row + std::ptrdiff_t{x} * lanes;
         for (int b = 0; b < cut.in_blocks; ++b) {
             vec half[side][side];
             for (int c = 0; c < side; ++c) {
                 vec d[side], r[side];
 #pragma GCC unroll 6
-                for (int i = 0; i < side; ++i) d[i] = load(pixels[i][c] + b * lanes);
+                for (int i = 0; i < side; ++i) {
+                    const float* at[quads];
+#pragma GCC unroll 4
+                    for (int q = 0; q < quads; ++q) {
+                        const int phase = b * quads + q, down = 2 * i + phase / 2, right = 2 * c + phase % 2;
+                        const bool there = Inside || (y + down >= 0 && x + right >= 0 && y + down < s.in_height && x + right < s.in_width);
+                        at[q] = there ? from + down * in.row + right * lanes : nothing;
+                    }
+                    d[i] = load_quads(at);
+                }
                 winograd_in<side>(d, r);
 #pragma GCC unroll 6
                 for (int i = 0; i < side; ++i) half[i][c] = r[i];
             }
             winograd_rows<side>(half, to + (std::ptrdiff_t{b} * pitch + t) * lanes, position);
         }
+    };
+    for (int t = 0; t < count; ++t) {
+        const int y = (begin + t) / cut.across * Form::tile * 2 - s.pad_top, x = (begin + t) % cut.across * Form::tile * 2 - s.pad_left;
+        if (y >= 0 && x >= 0 && y + 2 * side <= s.in_height && x + 2 * side <= s.in_width) transform(std::true_type{}, t, y, x);
+        else transform(std::false_type{}, t, y, x);
     }
 }
 
@@ -268,7 +264,7 @@ inline void winograd_outputs(const conv_shape& s, const winograd_frame<Form>& cu
     }
 }
 
-/// One position's products of product_tiles tiles by Outs blocks: of few channels, a multiple of four, whatever is beyond the last tile.
+/// One position's products of product_tiles tiles by Outs blocks, whatever is beyond the last tile: four phases of up to four channels.
 template <int Outs>
 SPLITDSL_INLINE void winograd_few(int channels, const float* in, std::ptrdiff_t in_block, const float* weights, float* out, std::ptrdiff_t out_block) {
     vec sum[Outs][product_tiles];
@@ -276,10 +272,11 @@ SPLITDSL_INLINE void winograd_few(int channels, const float* in, std::ptrdiff_t 
     for (int o = 0; o < Outs; ++o)
 #pragma GCC unroll 6
         for (int p = 0; p < product_tiles; ++p) sum[o][p] = zero();
-    for (int c = 0; c < channels; c += 4) {
-        const float* x = in + c / lanes * in_block + c % lanes;
+    for (int phase = 0; phase < 4; ++phase) {
+        const float* x = in + phase * 4 / lanes * in_block + phase * 4 % lanes;
 #pragma GCC unroll 4
         for (int i = 0; i < 4; ++i) {
+            if (i == channels) break;
             pin(x, weights);
             vec k[Outs];
 #pragma GCC unroll 4
@@ -291,7 +288,7 @@ SPLITDSL_INLINE void winograd_few(int channels, const float* in, std::ptrdiff_t 
                 for (int o = 0; o < Outs; ++o) sum[o][p] = multiply_add(v, k[o], sum[o][p]);
             }
         }
-        weights += 4 * Outs * lanes;
+        weights += channels * Outs * lanes;
     }
 #pragma GCC unroll 4
     for (int o = 0; o < Outs; ++o)
@@ -306,7 +303,7 @@ inline void winograd_group(const conv_shape& s, const winograd_frame<Form>& cut,
     const std::ptrdiff_t tiles = std::ptrdiff_t{pitch} * lanes;
     for (int p = 0; p < Form::positions; ++p)
         for (int t = 0; t < count; t += product_tiles)
-            winograd_few<Outs>(Form::channels(s), transformed + p * cut.in_blocks * tiles + std::ptrdiff_t{t} * lanes, tiles, weights + p * position,
+            winograd_few<Outs>(s.in_channels, transformed + p * cut.in_blocks * tiles + std::ptrdiff_t{t} * lanes, tiles, weights + p * position,
                                products + p * Outs * tiles + std::ptrdiff_t{t} * lanes, tiles);
     winograd_outputs<Form>(s, cut, products, bias, out, then, block, Outs, begin, count, pitch);
 }

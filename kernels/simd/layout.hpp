@@ -55,6 +55,20 @@ inline void blocked_to_planar(const extent& e, const const_view& in, float* plan
 
 enum class byte_order : std::uint8_t { planar, interleaved }; ///< (channels, height, width) or (height, width, channels)
 
+/// One row's pixels of Count channels, by their tables.
+template <int Count>
+inline void bytes_to_pixels(const std::uint8_t* __restrict from, std::ptrdiff_t pixel_step, std::ptrdiff_t channel_step, const float (*__restrict table)[256], float* __restrict to,
+                            int width) {
+    for (int x = 0; x < width; ++x, from += pixel_step, to += lanes) {
+        float value[Count];
+#pragma GCC unroll 4
+        for (int l = 0; l < Count; ++l) value[l] = table[l][from[l * channel_step]];
+        store(to, zero());
+#pragma GCC unroll 4
+        for (int l = 0; l < Count; ++l) to[l] = value[l];
+    }
+}
+
 /// u8 image → blocked floats: (value / 255 - mean) / deviation per channel, in this order of operations; the plain value if `mean` is
 /// null. A table of the 256 results per channel replaces the divisions. Tasks: row_tasks(e).
 inline void bytes_to_blocked(const extent& e, const std::uint8_t* bytes, byte_order order, const float* mean, const float* deviation,
@@ -75,6 +89,7 @@ inline void bytes_to_blocked(const extent& e, const std::uint8_t* bytes, byte_or
         }
         const std::uint8_t* from = bytes + block * lanes * channel_step + std::ptrdiff_t{y} * e.width * pixel_step;
         float* to = out.at + block * out.block + y * out.row;
+        if (count == 3) return bytes_to_pixels<3>(from, pixel_step, channel_step, table, to, e.width); // colour
         for (int x = 0; x < e.width; ++x, from += pixel_step, to += lanes) {
             if (count < lanes) store(to, zero());
             for (int l = 0; l < count; ++l) to[l] = table[l][from[l * channel_step]];

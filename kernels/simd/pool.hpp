@@ -15,13 +15,32 @@ SPLITDSL_INLINE constexpr extent result_of(const pool_shape& s) { return {s.chan
 inline int max_pool_tasks(const pool_shape& s) { return row_tasks(result_of(s)); }
 inline int avg_pool_tasks(const pool_shape& s) { return row_tasks(result_of(s)); }
 
+/// Outputs [x, end) of a row under whole windows of three by three, stride 2: a column's maximum serves both windows that it lies in.
+SPLITDSL_INLINE void max_pool_3x3_row(const float* from, std::ptrdiff_t row, float* to, int x, int end) {
+    const auto column = [&](const float* at) { return maximum(maximum(load(at), load(at + row)), load(at + 2 * row)); };
+    if (x >= end) return;
+    for (vec left = column(from); x < end; ++x, from += 2 * lanes, to += lanes) {
+        const vec right = column(from + 2 * lanes);
+        store(to, maximum(maximum(left, column(from + lanes)), right));
+        left = right;
+    }
+}
+
 /// Windows are cut to the interior: the halo's zeros must not win against negative values.
 inline void max_pool(const pool_shape& s, const const_view& in, const view& out, int first, int last) {
     for_each_row(result_of(s), first, last, [&](int block, int y) {
         const int top = y * s.stride_h - s.pad_top, y0 = larger(0, top), y1 = smaller(s.in_height, top + s.kernel_h);
         float* to = out.at + block * out.block + y * out.row;
         const float* rows = in.at + block * in.block;
+        const bool by_columns = s.kernel_h == 3 && s.kernel_w == 3 && s.stride_w == 2 && s.in_width >= 3 && y1 - top == 3 && y0 == top;
+        const int inside = (s.pad_left + 1) / 2, outside = (s.in_width - 3 + s.pad_left) / 2 + 1; // whole windows lie between
         for (int x = 0; x < s.out_width; ++x, to += lanes) {
+            if (by_columns && x == inside && outside > inside) {
+                const int end = smaller(outside, s.out_width);
+                max_pool_3x3_row(rows + top * in.row + std::ptrdiff_t{2 * x - s.pad_left} * lanes, in.row, to, x, end);
+                to += std::ptrdiff_t{end - x} * lanes, x = end;
+                if (x == s.out_width) break;
+            }
             const int left = x * s.stride_w - s.pad_left, x0 = larger(0, left), x1 = smaller(s.in_width, left + s.kernel_w);
             vec best = load(rows + y0 * in.row + std::ptrdiff_t{x0} * lanes);
             for (int i = y0; i < y1; ++i) {

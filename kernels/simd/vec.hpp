@@ -121,6 +121,25 @@ SPLITDSL_INLINE vec round_to_even(const vec& x) {
     return (x + shift) - shift;
 }
 
+/// Four floats at each of lanes / 4 places, one behind the other.
+SPLITDSL_INLINE vec load_quads(const float* const (&at)[static_cast<std::size_t>(lanes) / 4]) {
+    using four [[gnu::vector_size(16)]] = float;
+    four part[lanes / 4];
+#pragma GCC unroll 4
+    for (int k = 0; k < lanes / 4; ++k) __builtin_memcpy(&part[k], at[k], sizeof part[k]);
+#if defined(SPLITDSL_ARCH_AVX512)
+    const auto low = __builtin_shufflevector(part[0], part[1], 0, 1, 2, 3, 4, 5, 6, 7), high = __builtin_shufflevector(part[2], part[3], 0, 1, 2, 3, 4, 5, 6, 7);
+    const float_lanes all = __builtin_shufflevector(low, high, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+#elif defined(SPLITDSL_ARCH_AVX2_FMA) || defined(SPLITDSL_ARCH_AVX)
+    const float_lanes all = __builtin_shufflevector(part[0], part[1], 0, 1, 2, 3, 4, 5, 6, 7);
+#else
+    const float_lanes all = part[0];
+#endif
+    float x[static_cast<std::size_t>(lanes)];
+    __builtin_memcpy(x, &all, sizeof x);
+    return load(x);
+}
+
 template <class Register>
 SPLITDSL_INLINE void pin_one(Register& r) { asm("" : "+r"(r)); }
 
