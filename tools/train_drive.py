@@ -31,6 +31,7 @@ from torch.nn import functional
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import safetensors_io
 from splitdsl_torch import GraphModule, last_op_before, load_graph
+from training_steps import descend, halved, load_checkpoint, save_checkpoint
 
 SPEED_UNIT = 10.0  # m/s: the network's speed input is the speed divided by this
 TAIL = ("trunk.", "perception.", "speed.", "follow.", "left.", "right.", "straight.")
@@ -101,32 +102,20 @@ def run_phase(options, name, steps, model, trained, loss_of, data, peak, before_
     path = pathlib.Path(options.work) / f"{name}.checkpoint"
     optimiser = torch.optim.Adam(trained, lr=peak)
     first = 0
-    if path.exists():
-        saved = torch.load(path)
-        model.load_state_dict(saved["model"])
-        if "optimiser" in saved:
-            optimiser.load_state_dict(saved["optimiser"])
+    if saved := load_checkpoint(path, model, optimiser):
         first = saved["step"]
         print(f"{name}: continuing at step {first}", flush=True)
     started, sums = time.time(), []
     for step in range(first, steps):
         if before_step:
             before_step(step)
-        for group in optimiser.param_groups:
-            group["lr"] = learning_rate(step, steps, peak)
         inputs, wanted = data.batch(chosen_samples(data.count, options.batch, step, options.seed))
-        loss = loss_of(inputs, wanted)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        optimiser.step()
-        sums.append(float(loss))
+        sums.append(descend(optimiser, loss_of(inputs, wanted), learning_rate(step, steps, peak)))
         if (step + 1) % 25 == 0 or step + 1 == steps:
             pace = (time.time() - started) / (step + 1 - first)
             print(f"{name} step {step + 1}/{steps} loss {sum(sums) / len(sums):.4f} {pace:.2f} s/step", flush=True)
             sums = []
-            fresh = path.with_suffix(".new")
-            torch.save({"model": model.state_dict(), "optimiser": optimiser.state_dict(), "step": step + 1}, fresh)
-            fresh.replace(path)
+            save_checkpoint(path, model, optimiser, step=step + 1)
 
 
 def calibrate(model, data, batches, batch, seed, only=None):
@@ -227,19 +216,6 @@ def distil(options):
     calibrate(model, train, options.calibration, options.batch, options.seed, ("stem", "squeeze", "encode", "decode"))
     torch.save(model.state_dict(), pathlib.Path(options.work) / "driver.pt")
     print("driver:", validate(model, val), flush=True)
-
-
-def halved(state):
-    """The tensors of a state as they are stored: rounded to half precision, which must hold them."""
-    result = {}
-    for name, tensor in state.items():
-        if name.endswith("num_batches_tracked"):
-            continue
-        array = tensor.numpy().astype(numpy.float16)
-        if not numpy.isfinite(array).all():
-            raise ValueError(f"{name} does not fit half precision")
-        result[name] = array
-    return result
 
 
 def selftest(model, data, frames, with_input):

@@ -39,6 +39,7 @@ import safetensors_io
 from train_fleet_network import folded, normalise
 from train_fleet_pictures import QUALITIES, load, moved, prepare
 from train_fleet_recipes import MAKE, WIDTHS, layer_macs
+from training_steps import descend, halved, load_checkpoint, save_checkpoint
 
 RECIPES = ("trunk", "fleet", "branchynet", "shallow_deep", "ensemble", "whole", "partition")
 PEAK_RATE = {"trunk": 0.3, "partition": 0.05}     # of the others: 0.1
@@ -80,10 +81,7 @@ def train(options):
     recipe = recipe.to(device, memory_format=torch.channels_last)
     path, epoch, used, step = checkpoint(options, options.recipe), 0, 0.0, 0
     optimiser = torch.optim.SGD(recipe.trained(), lr=0.1, momentum=0.9, weight_decay=5e-4, nesterov=True)
-    if path.exists():
-        saved = torch.load(path, map_location=device)
-        recipe.load_state_dict(saved["model"])
-        optimiser.load_state_dict(saved["optimiser"])
+    if saved := load_checkpoint(path, recipe, optimiser, device):
         epoch, used, step = saved["epoch"], saved["seconds"], saved["step"]
         if saved["finished"]:
             print(f"{options.recipe}: {path} is finished", flush=True)
@@ -97,12 +95,9 @@ def train(options):
     began, sums, recipe = time.monotonic(), [], recipe.train()
 
     def save(done):
-        fresh = path.with_suffix(".new")
         about = {"epochs": options.epochs, "minutes": options.minutes, "seed": options.seed, "batch": options.batch, "rate": peak, "blocks": options.blocks,
                  "depth": options.depth, "sizes": list(options.sizes), "draws": options.draws}
-        torch.save({"model": recipe.state_dict(), "optimiser": optimiser.state_dict(), "epoch": epoch, "step": step, "finished": done,
-                    "seconds": used + time.monotonic() - began, "options": about}, fresh)
-        fresh.replace(path)
+        save_checkpoint(path, recipe, optimiser, epoch=epoch, step=step, finished=done, seconds=used + time.monotonic() - began, options=about)
 
     while step < steps:
         progress = max(step / steps, (used + time.monotonic() - began) / budget)
@@ -121,12 +116,7 @@ def train(options):
                 batch[which == i] = pictures[i][chosen[which == i]]
         truth = labels[chosen].to(device)
         loss = recipe.loss(normalise(moved(batch, generator).to(device)), truth, generator, progress)
-        for group in optimiser.param_groups:
-            group["lr"] = rate_at(progress, peak)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        optimiser.step()
-        sums.append(float(loss))
+        sums.append(descend(optimiser, loss, rate_at(progress, peak)))
         step += 1
         if step % 50 == 0 or step % an_epoch == 0:
             pace = options.batch * len(sums) / max(1e-9, time.monotonic() - began) if step <= 50 else 0
@@ -141,19 +131,6 @@ def train(options):
 
 
 # ---- recording --------------------------------------------------------------------------------------------------------------------------------------
-
-
-def halved(state):
-    """The tensors of a state as they are stored: rounded to half precision, which must hold them."""
-    result = {}
-    for name, tensor in state.items():
-        if name.endswith("num_batches_tracked"):
-            continue
-        array = tensor.numpy().astype(numpy.float16)
-        if not numpy.isfinite(array).all():
-            raise ValueError(f"{name} does not fit half precision")
-        result[name] = array
-    return result
 
 
 def stored(options, recipe):

@@ -10,6 +10,7 @@ import torch
 import torchvision
 from torch import nn
 from torch.nn import functional
+from train_fleet_network import Block  # in tools/, which fleet_models has put on the path
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
@@ -23,19 +24,6 @@ def normalise(pixels, statistics):
     return (pixels.float() / 255 - mean) / deviation
 
 
-class CifarBlock(nn.Module):
-    def __init__(self, before, channels, stride):
-        super().__init__()
-        self.conv1, self.bn1 = nn.Conv2d(before, channels, 3, stride, 1, bias=False), nn.BatchNorm2d(channels)
-        self.conv2, self.bn2 = nn.Conv2d(channels, channels, 3, 1, 1, bias=False), nn.BatchNorm2d(channels)
-        self.more = channels // 4 if stride > 1 else 0
-
-    def forward(self, x):
-        y = self.bn2(self.conv2(torch.relu(self.bn1(self.conv1(x)))))
-        short = functional.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, self.more, self.more)) if self.more else x
-        return torch.relu(y + short)
-
-
 class CifarResNet(nn.Module):
     """Option-A shortcuts; names as in akamaster/pytorch_resnet_cifar10."""
 
@@ -46,7 +34,7 @@ class CifarResNet(nn.Module):
         for stage, channels in enumerate((16, 32, 64), 1):
             layer = []
             for i in range(blocks):
-                layer.append(CifarBlock(before, channels, 2 if i == 0 and stage > 1 else 1))
+                layer.append(Block(before, channels, 2 if i == 0 and stage > 1 else 1))
                 before = channels
             setattr(self, f"layer{stage}", nn.Sequential(*layer))
         self.linear = nn.Linear(64, 10)
