@@ -56,6 +56,7 @@ def files(programs, folder):
             "drive": [("--json", [*quick_drive, "--out", folder / "drive"])],
             "drive_dataset": [("file", ["--frames", 1])],
             "three_cameras": [("--json", ["--frames", 20, "--deadline", 100, "--blackout", 0])],
+            "visual_wake": [(option, ["--frames", 1, "--device", "cortex_a77_1500mhz", "--ble", "none"]) for option in ("--json", "--report")],
             "bench_policy": [("--json", ["--batches", 1])],
             "bench_dynamic_pool": [("--json", ["--no-speed"])]}
     for name, cases in runs.items():
@@ -111,12 +112,14 @@ def together(programs):
                 "drive": [["--serve", 0, "--simulate"], ["--simulate", "--seeds", 1, "--seed", 2], ["--profile", "--self-test"], ["--simulate", "--seeds", 1, "--frames-csv", "x.csv"],
                           ["--simulate", "--real-time", 5]],
                 "three_cameras": [["--serve", 0, "--connect", "a:1"], ["--serve", 0, "--json", "x.json"]],
+                "visual_wake": [["--serve", 0, "--connect", "a:1"], ["--serve", 0, "--json", "x.json"], ["--serve", 0, "--pictures", "x.png"], ["--thresholds", "x.json", "--threshold", 0.5]],
                 "splitdsl-relay": [["--to", "a:1", "--trace", "x.csv", "--generate", 1]],
                 "splitdsl-sim": [["x.toml", "--benchmark", "--svg", "x.svg"]],
                 "splitdsl-describe": [["squeezenet1_1", "--time", "--seed", 1, "--weights", "x"]]}
     needed = {"classify": [(["--deadline", 1], "--split"), (["--patience", 1], "--split"), (["--bind", "::1"], "--serve")],
               "drive": [(["--seeds", 1], "--simulate"), (["--no-road"], "--simulate"), (["--bind", "::1"], "--serve")],
               "three_cameras": [(["--bind", "::1"], "--serve")],
+              "visual_wake": [(["--bind", "::1"], "--serve"), (["--labels", "x.csv"], "--pictures")],
               "splitdsl-relay": [(["--column", "x", "--to", "a:1"], "--trace"), (["--generate-seconds", 9, "--to", "a:1"], "--generate")],
               "splitdsl-describe": [(["--quality", 5, "squeezenet1_1"], "--picture"), (["--runs", 5, "squeezenet1_1"], "--time")]}
     for name, program in programs.items():
@@ -147,7 +150,7 @@ def addresses(programs):
     except OSError:
         print("no IPv6 here: addresses in brackets are left out")
         return
-    for name, words in (("splitdsl-relay", ["--to", "127.0.0.1:9"]), ("drive", ["--serve", "0"]), ("three_cameras", ["--serve", "0"])):
+    for name, words in (("splitdsl-relay", ["--to", "127.0.0.1:9"]), ("drive", ["--serve", "0"]), ("three_cameras", ["--serve", "0"]), ("visual_wake", ["--serve", "0"])):
         if name in programs:
             with subprocess.Popen([programs[name], *words, "--bind", "[::1]"], stdout=subprocess.PIPE, text=True, cwd=ROOT) as server:
                 line = server.stdout.readline()

@@ -1,0 +1,126 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file unsplit.hpp
+/// The network in one piece, without a link: what every answer is compared with, and where its exits stand.
+#pragma once
+
+#include "album.hpp"
+
+#include <splitdsl/codec/dynamic_pool_stream.hpp>
+#include <splitdsl/runtime/aligned_buffer.hpp>
+#include <splitdsl/runtime/edge_options.hpp>
+#include <splitdsl/runtime/stream_terms.hpp>
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <span>
+#include <string_view>
+#include <vector>
+
+namespace visual_wake {
+
+/// The device's exits in their order. A pipeline does not tell which stage computes one; a run does: it is the stage that fills its values.
+inline std::vector<splitdsl::exit_place> device_exits(const splitdsl::pipeline& net, std::span<const std::byte> packed) {
+    const splitdsl::aligned_buffer arena{net.arena_bytes};
+    const std::vector<std::byte> blank(picture_bytes);
+    const void* const input = blank.data();
+    std::vector<float> values(net.output_floats, std::numeric_limits<float>::quiet_NaN());
+    std::vector<int> filled_by(net.output_floats, -1);
+    for (int stage = 0; stage < net.stages; ++stage) {
+        net.run({arena.data(), packed.data(), &input, values.data()}, stage, stage + 1, nullptr);
+        for (std::size_t i = 0; i < values.size(); ++i)
+            if (filled_by[i] < 0 && !std::isnan(values[i])) filled_by[i] = stage;
+    }
+    std::vector<splitdsl::exit_place> exits;
+    std::size_t first = 0;
+    for (const splitdsl::tensor_info& t : net.outputs) {
+        const std::size_t floats = t.bytes / sizeof(float);
+        if (std::string_view{t.name}.starts_with("local"))
+            exits.push_back({.stage = filled_by[first], .first_float = first, .floats = floats});
+        first += floats;
+    }
+    return exits;
+}
+
+inline int best_of(std::span<const float> values) {
+    return static_cast<int>(std::max_element(values.begin(), values.end()) - values.begin());
+}
+inline bool same(std::span<const float> a, std::span<const float> b) {
+    return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size_bytes()) == 0;
+}
+
+/// All that the network says of one picture.
+class unsplit {
+public:
+    unsplit(const splitdsl::pipeline& net_, std::span<const std::byte> packed_)
+        : net{net_},
+          packed{packed_},
+          exits{device_exits(net, packed)},
+          terms{net},
+          arena{net.arena_bytes},
+          outputs(net.output_floats),
+          coded(terms.info.size()) {
+        for (const splitdsl::pool_ladder& l : terms.ladders) {
+            encoders.push_back(std::make_unique<splitdsl::dynamic_pool_encoder>(l));
+            decoders.push_back(std::make_unique<splitdsl::dynamic_pool_decoder>(l));
+        }
+    }
+    /// Trunk and exits on the device, and the streams as they would be sent.
+    void look_at(const still& picture) {
+        const void* const input = picture.pixels.data();
+        for (int stage = 0; stage < net.stages; ++stage) {
+            net.run({arena.data(), packed.data(), &input, outputs.data()}, stage, stage + 1, nullptr);
+            for (std::size_t s = 0; s < terms.info.size(); ++s) {
+                if (terms.info[s].stage != stage) continue;
+                encoders[s]->pool(reinterpret_cast<const float*>(arena.data() + terms.info[s].map));
+                coded[s].clear();
+                for (int l = 0; l < terms.ladders[s].levels; ++l)
+                    coded[s].emplace_back(encoders[s]->encode(l).begin(), encoders[s]->encode(l).end());
+            }
+        }
+    }
+    std::span<const float> trunk() const { return std::span{outputs}.first(classes); }
+    std::span<const float> exit(int which) const {
+        const splitdsl::exit_place& e = exits[static_cast<std::size_t>(which)];
+        return std::span{outputs}.subspan(e.first_float, e.floats);
+    }
+    /// Whether the cloud's exit says this of the stream and the one before it, in any of their sizes.
+    bool cloud_may_say(int stream, std::span<const float> values) {
+        const int levels = terms.ladders[static_cast<std::size_t>(stream)].levels;
+        const int before = stream > 0 ? terms.ladders[static_cast<std::size_t>(stream) - 1].levels : 0;
+        for (int b = before; b >= 0; --b)
+            for (int h = levels; h > 0; --h)
+                if (same(cloud_exit(stream, b, h), values)) return true;
+        return false;
+    }
+
+    const splitdsl::pipeline& net;
+    const std::span<const std::byte> packed;
+    const std::vector<splitdsl::exit_place> exits;
+
+private:
+    std::span<const float> cloud_exit(int stream, int before, int here) {
+        const splitdsl::stream_exit_info& e = *terms.answering(stream);
+        for (int s = 0; s <= stream; ++s) {
+            if ((e.reads >> s & 1U) == 0) continue;
+            const auto k = static_cast<std::size_t>(s);
+            const int whole = s == stream ? here : before;
+            decoders[k]->start();
+            for (int l = 0; l < whole; ++l) (void)decoders[k]->take(l, coded[k][static_cast<std::size_t>(l)]);
+            decoders[k]->rebuild_from(whole - 1, terms.ladders[k].levels - 1,
+                                      reinterpret_cast<float*>(arena.data() + terms.info[k].pooled));
+        }
+        net.run({arena.data(), packed.data(), nullptr, outputs.data()}, e.stage, e.stage + 1, nullptr);
+        return std::span{outputs}.subspan(e.first_float, e.floats);
+    }
+
+    const splitdsl::stream_terms terms;
+    const splitdsl::aligned_buffer arena;
+    std::vector<float> outputs;
+    std::vector<std::unique_ptr<splitdsl::dynamic_pool_encoder>> encoders;
+    std::vector<std::unique_ptr<splitdsl::dynamic_pool_decoder>> decoders;
+    std::vector<std::vector<std::vector<std::byte>>> coded; // of each stream, by size
+};
+
+} // namespace visual_wake

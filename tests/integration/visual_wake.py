@@ -1,0 +1,172 @@
+# SPDX-FileCopyrightText: The splitdsl authors
+# SPDX-License-Identifier: BSD-3-Clause
+"""examples/visual_wake: FLEET live with the cloud in a second process, and the same pictures with the device's exits alone.
+
+    live      a folder of pictures: every frame answered in time, and as the network in one piece answers; times, bytes, counts, report page
+    refusals  wrong options and inputs end with one sentence
+
+The pictures are coloured blocks: what the network calls them means nothing, how sure it is of them differs.
+"""
+import argparse
+import html.parser
+import json
+import pathlib
+import random
+import struct
+import subprocess
+import sys
+import tempfile
+import zipfile
+import zlib
+
+FRAMES = 14
+# Multiplications of the seven layers, and of the exits behind the first six (zoo::fleet_cifar_resnet<2>).
+LAYERS = [110592, 1179648, 1179648, 884736, 1179648, 884736, 1180288]
+EXITS = [2560, 2560, 2560, 1280, 1280, 2560]
+M33 = 32e6
+SLACK = 150         # ms that a busy machine may add; the deadline is 670
+FAST = ["--device", "cortex_a77_1500mhz", "--ble", "none"]
+failures = 0
+
+
+def check(holds, what):
+    global failures
+    if not holds:
+        failures += 1
+        print(f"FAILED: {what}")
+
+
+def png(seed):
+    draw = random.Random(seed)
+    cell = draw.choice((4, 8, 16))
+    colours = {(y, x): bytes(draw.randrange(256) for _ in range(3)) for y in range(0, 32, cell) for x in range(0, 32, cell)}
+    rows = b"".join(b"\0" + b"".join(colours[y // cell * cell, x // cell * cell] for x in range(32)) for y in range(32))
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 32, 32, 8, 2, 0, 0, 0)) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+def run(program, folder, *options):
+    document = folder / "wake.json"
+    ran = subprocess.run([program, *map(str, options), "--json", str(document)], capture_output=True, text=True, timeout=120)
+    print(ran.stdout, ran.stderr, sep="")
+    check(ran.returncode == 0, f"exit status 0 was expected, found {ran.returncode}")
+    return json.loads(document.read_text(encoding="utf-8"))
+
+
+class Page(html.parser.HTMLParser):
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.ids = [], set()
+        self.feed(text)
+        check(not self.open, f"the page leaves {self.open} open")
+
+    def handle_starttag(self, tag, attrs):
+        check(tag not in ("script", "iframe", "img", "object", "form"), f"the page has a {tag}")
+        for name, value in attrs:
+            check(not name.startswith("on") and (name not in ("src", "href") or value.startswith("data:")), f"the page asks for {name}={value}")
+            if name == "id":
+                self.ids.add(value)
+        if tag not in ("meta", "link", "br") and not self.get_starttag_text().endswith("/>"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        if tag not in ("path", "rect", "meta", "link", "br"):
+            check(self.open and self.open.pop() == tag, f"</{tag}> closes something else")
+
+
+def check_policy(report, name, frames):
+    p, listed = report["policies"][name], report["frame_list"][name]
+    check(p["frames"] == len(listed) == frames, f"{name}: {frames} frames were expected")
+    check(p["misses"] == 0, f"{name}: {p['misses']} misses")      # where the host stood still is counted apart
+    check(sum(p["answered_by"].values()) == frames, f"{name}: every frame has one source")
+    own = [f for f in listed if f["answered_by"] not in ("held", "preset")]
+    check(p["compared"] == len(own) and len(own) + p["host_stalls"] >= frames and p["different"] == 0, f"{name}: {p['compared']} of {len(own)} answers compared, {p['different']} different")
+    check(abs(p["mean_latency_ms"] - sum(f["latency_ms"] for f in listed) / frames) < 1e-6 and p["p50_latency_ms"] <= p["p99_latency_ms"] <= p["max_latency_ms"], f"{name}: its latencies")
+    check(p["label"] == "measured", f"{name} is measured")
+    whole = [q["whole_network"] for q in report["picture_list"]]
+    check(all(f["class"] == whole[f["picture"]] for f in listed if f["answered_by"] == "trunk"), f"{name}: the trunk says what the whole network says")
+    return p, listed
+
+
+def live(program):
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        for k in range(FRAMES):
+            place = folder / "pictures" / ("unsorted" if k == 3 else "cat" if k == 4 else str(k % 10)) / f"{k:02}.png"
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(png(k))
+        page = folder / "wake.html"
+        report = run(program, folder, "--pictures", folder / "pictures", "--frames", FRAMES, "--ble", "interval=15,packets=4", "--threshold", 0.4, "--local-threshold", 0.5, "--report", page)
+
+        check(report["pictures"] == {"origin": str(folder / "pictures"), "made_up": False, "found": FRAMES, "shown": FRAMES, "labelled": FRAMES - 1}, f"the pictures are {report['pictures']}")
+        labels = {pathlib.Path(p["name"]).stem: p["class"] for p in report["picture_list"]}
+        check(labels["03"] is None and labels["04"] == 3 and labels["12"] == 2, f"labels by folders: {labels}")
+        check(report["device"]["label"] == "modelled" and abs(report["device"]["whole_network_ms"] - 1e3 * sum(LAYERS + EXITS) / M33) < 0.001, f"the device is {report['device']}")
+        check("interval=15,packets=4" in report["ble"] and report["cap"] == "airtime" and report["connected"], f"the radio is {report['ble']}")
+
+        fleet, sent = check_policy(report, "fleet", FRAMES)
+        by_cloud = sum(n for who, n in fleet["answered_by"].items() if who.startswith("cloud"))
+        check(by_cloud > 0 and all(who.startswith("cloud") or who == "trunk" for who in fleet["answered_by"]), f"FLEET was answered by {fleet['answered_by']}")
+        check(fleet["bytes_up"] > 0 and all(f["bytes_up"] >= 48 + 16 for f in sent if f["answered_by"].startswith("cloud")), "what the cloud answered was sent")
+        check(all(f["latency_ms"] < report["device"]["whole_network_ms"] + SLACK or f["host_stall"] for f in sent), "no frame waits for the cloud longer than for the device")
+        cloud = report["cloud"]
+        check(cloud["replies"] >= by_cloud and cloud["predictions"] == cloud["replies"] + cloud["unsure"] and 0 < cloud["frames"] <= FRAMES, f"the cloud counted {cloud}")
+
+        alone, exits = check_policy(report, "local_early_exit", FRAMES)
+        check(alone["bytes_up"] == 0 and all(who.startswith("local") or who == "trunk" for who in alone["answered_by"]), f"alone it was answered by {alone['answered_by']}")
+        for f in exits:
+            until = 7 if f["answered_by"] == "trunk" else int(f["answered_by"][5:])
+            paced = 1e3 * (sum(LAYERS[:until]) + sum(EXITS[:until])) / M33
+            check(paced <= f["latency_ms"] < paced + SLACK or f["host_stall"], f"{f['answered_by']} after {f['latency_ms']:.1f} ms, paced to {paced:.1f}")
+
+        text = page.read_text(encoding="utf-8")
+        check({"comparison", "latency", "distribution", "terms"} <= Page(text).ids and "measured" in text and "modelled" in text and "://" not in text, "the page is whole and asks for nothing")
+
+        # An archive with labels in a csv; and no pictures at all.
+        with zipfile.ZipFile(folder / "some.zip", "w") as archive:
+            for k in range(5):
+                archive.writestr(f"shots/{k}.png", png(k))
+            archive.writestr("notes.txt", "no picture")
+        (folder / "some.csv").write_text("file,label\nshots/1.png,dog\r\n\"4.png\",9\n", encoding="utf-8")
+        zipped = run(program, folder, "--pictures", folder / "some.zip", "--labels", folder / "some.csv", "--frames", 12, *FAST)
+        check(zipped["pictures"]["found"] == 5 and [p["class"] for p in zipped["picture_list"]] == [None, 5, None, None, 9], f"labels out of a csv: {zipped['picture_list']}")
+        check_policy(zipped, "fleet", 12)       # pictures come again
+        invented = run(program, folder, "--frames", 2, *FAST)
+        check(invented["pictures"]["made_up"] and invented["policies"]["fleet"]["accuracy"] is None and invented["ble"] is None, "made-up pictures have no right answer")
+
+
+def refusals(program):
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        (folder / "empty").mkdir()
+        (folder / "text.png").write_text("no picture", encoding="utf-8")
+        (folder / "good.png").write_bytes(png(1))
+        (folder / "bad.csv").write_text("good.png,cow\n", encoding="utf-8")
+        (folder / "other.csv").write_text("other.png,cat\n", encoding="utf-8")
+        (folder / "thresholds.json").write_text('{"policies": {"fleet": {"threshold": 0.5}}}', encoding="utf-8")
+        good = ["--pictures", folder / "good.png"]
+        for options, sentence in ((["--pictures", folder / "missing.png"], "missing.png: no such file"), (["--pictures", folder / "text.png"], "text.png: neither JPEG nor PNG"),
+                                  (["--pictures", folder / "empty"], "JPEG or PNG pictures were expected in it, found none"), ([*good, "--labels", folder / "bad.csv"], "line 1: expected FILE,CLASS"),
+                                  ([*good, "--labels", folder / "other.csv"], "none of the pictures is in it"), ([*good, "--labels", folder], "a readable file of at most 64 MiB was expected"),
+                                  (["--labels", folder / "other.csv"], "--labels requires --pictures"), (["--ble", "interval=16"], "--ble: expected"), (["--ble", "often"], "--ble: expected key=value"),
+                                  (["--device", "abacus"], "abacus"), (["--device", "tx2"], "macs_per_second"), (["--frames", "0"], "--frames"), (["--deadline", "100"], "--deadline 100"),
+                                  (["--weights", folder / "good.png"], "good.png"), (["--thresholds", folder / "thresholds.json"], 'none for "exits of fleet, top-1"'),
+                                  (["--thresholds", folder / "good.png"], "--thresholds"), (["--connect", "nowhere"], "--connect: expected HOST:PORT"),
+                                  (["--connect", "127.0.0.1:1"], "--connect 127.0.0.1:1: "), (["--json", folder / "no" / "x.json"], "cannot be written"), (["--report", folder], "--report")):
+            ran = subprocess.run([program, *map(str, options)], capture_output=True, text=True, timeout=60)
+            check(ran.returncode == 2, f"{options}: exit status 2 was expected, found {ran.returncode}")
+            check(sentence in ran.stderr and ran.stderr.startswith("visual_wake: ") and ran.stderr.count("\n") == 1, f"{options}: {ran.stderr!r}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--program", required=True)
+    parser.add_argument("test", choices=["live", "refusals"])
+    a = parser.parse_args()
+    {"live": live, "refusals": refusals}[a.test](a.program)
+    sys.exit(failures > 0)
+
+
+main()
