@@ -11,8 +11,8 @@
 #include <splitdsl/policy/cascade.hpp>
 #include <splitdsl/policy/local_early_exit.hpp>
 #include <splitdsl/runtime/safetensors_writer.hpp>
-#include <splitdsl/sim/benefit_tables.hpp>
 #include <splitdsl/sim/fleet_summary.hpp>
+#include <splitdsl/sim/link_thresholds.hpp>
 
 #include <deque>
 #include <string>
@@ -27,6 +27,7 @@ struct outcome {
     double threshold{};
     bool has_threshold{}, reached{true}; ///< reached: the accuracy wanted, on the validation pictures
     splitdsl::sim::fleet_summary summary{};
+    std::vector<splitdsl::policy::answer_thresholds> learnt{}; ///< fleet_by_benefit, calibrated: for states of the link
 };
 
 /// The point of a sweep that is run: the scenario's own, or one with other values.
@@ -87,6 +88,23 @@ public:
     outcome run(const contender& c, const point& at) const {
         using namespace splitdsl;
         outcome o{.name = c.name, .threshold = c.threshold, .has_threshold = c.has_threshold()};
+        const sim::fleet_run shown{.frames = static_cast<std::uint64_t>(terms_of.frames),
+                                   .seed = terms_of.seed,
+                                   .first = held_back,
+                                   .pictures = pictures() - held_back};
+        if (c.learns()) {
+            sim::fleet_world w = world_of(c, at, 0);
+            auto b = benefit_plan(c, w, first_guess);
+            o.reached = sim::learn_thresholds(b, w, answers_of(c),
+                                              {.accuracy = terms_of.accuracy, .seed = terms_of.seed, .first = 0, .pictures = held_back})
+                            .reached;
+            o.learnt.assign(b.thresholds.begin(), b.thresholds.begin() + b.states);
+            // The cloud keeps to itself what no state of the link would take.
+            w.reply_from = policy::never_sure;
+            for (const auto& t : o.learnt) w.reply_from = std::min(w.reply_from, *std::min_element(t.cloud.begin(), t.cloud.end()));
+            o.summary = sim::simulate_fleet(policy::fleet_by_benefit{b}, w, answers_of(c), shown, [](const sim::fleet_frame&) {});
+            return o;
+        }
         if (c.calibrated) {
             const auto frames = static_cast<std::uint64_t>(held_back);
             double best_accuracy = -1, best_latency = 0;
@@ -101,11 +119,7 @@ public:
                 o.threshold = t, o.reached = reaches, best_accuracy = s.accuracy(), best_latency = s.mean_latency_ms;
             }
         }
-        o.summary = run_with(c, at, o.threshold,
-                             {.frames = static_cast<std::uint64_t>(terms_of.frames),
-                              .seed = terms_of.seed,
-                              .first = held_back,
-                              .pictures = pictures() - held_back});
+        o.summary = run_with(c, at, o.threshold, shown);
         return o;
     }
     std::vector<outcome> run_all(const point& at) const {
@@ -196,6 +210,35 @@ private:
         return w;
     }
 
+    /// FLEET's streams and sizes, one threshold for all.
+    splitdsl::policy::fleet_options fleet_plan(const contender& c, const splitdsl::sim::fleet_world& w, double threshold) const {
+        using namespace splitdsl;
+        policy::fleet_options o{.streams = w.network.streams(), .local_threshold = static_cast<float>(c.local_threshold)};
+        o.stream_behind.fill(-1);
+        for (int k = 0; k < static_cast<int>(w.network.stages.size()); ++k) {
+            const int stream = w.network.stream_behind(k);
+            if (stream < 0) continue;
+            const int all = static_cast<int>(w.network.stages[static_cast<std::size_t>(k)].stream.size());
+            const int levels = c.rule == "none" ? all
+                                                : sim::sizes_by_rule(w.network, w.times, k, w.radio,
+                                                                     c.rule == "printed" ? radio::ble_size_rule::printed
+                                                                                         : radio::ble_size_rule::worked_example);
+            o.stream_behind[static_cast<std::size_t>(k)] = static_cast<std::int8_t>(stream);
+            o.levels[static_cast<std::size_t>(stream)] = static_cast<std::int8_t>(levels);
+            o.threshold[static_cast<std::size_t>(stream)] = static_cast<float>(threshold);
+        }
+        return o;
+    }
+    /// What the policy knows it learns on the validation pictures.
+    splitdsl::policy::benefit_options benefit_plan(const contender& c, const splitdsl::sim::fleet_world& w, double threshold) const {
+        using namespace splitdsl;
+        if (held_back == 0)
+            throw option_error("scenario " + terms_of.file + ": expected a validation share above 0 for fleet_by_benefit, found none");
+        auto b = sim::benefit_of(fleet_plan(c, w, threshold), w.network, w.times, answers_of(c), 0, held_back);
+        b.least_gain_per_byte = c.least_gain;
+        return b;
+    }
+
     splitdsl::sim::fleet_summary run_with(const contender& c, const point& at, double threshold,
                                           const splitdsl::sim::fleet_run& run) const {
         using namespace splitdsl;
@@ -206,30 +249,8 @@ private:
         switch (c.kind) {
         case policy_kind::all_edge: return go(policy::all_edge{});
         case policy_kind::all_cloud: return go(policy::all_cloud{});
-        case policy_kind::fleet:
-        case policy_kind::fleet_by_benefit: {
-            policy::fleet_options o{.streams = w.network.streams(), .local_threshold = static_cast<float>(c.local_threshold)};
-            o.stream_behind.fill(-1);
-            for (int k = 0; k < static_cast<int>(w.network.stages.size()); ++k) {
-                const int stream = w.network.stream_behind(k);
-                if (stream < 0) continue;
-                const int all = static_cast<int>(w.network.stages[static_cast<std::size_t>(k)].stream.size());
-                const int levels = c.rule == "none" ? all
-                                                    : sim::sizes_by_rule(w.network, w.times, k, w.radio,
-                                                                         c.rule == "printed" ? radio::ble_size_rule::printed
-                                                                                             : radio::ble_size_rule::worked_example);
-                o.stream_behind[static_cast<std::size_t>(k)] = static_cast<std::int8_t>(stream);
-                o.levels[static_cast<std::size_t>(stream)] = static_cast<std::int8_t>(levels);
-                o.threshold[static_cast<std::size_t>(stream)] = sure;
-            }
-            if (c.kind == policy_kind::fleet) return go(policy::fleet{o});
-            // What the policy knows it learnt on the validation pictures.
-            if (held_back == 0)
-                throw option_error("scenario " + terms_of.file + ": expected a validation share above 0 for fleet_by_benefit, found none");
-            auto b = sim::benefit_of(o, w.network, w.times, answers, 0, held_back);
-            b.least_gain_per_byte = c.least_gain;
-            return go(policy::fleet_by_benefit{b});
-        }
+        case policy_kind::fleet: return go(policy::fleet{fleet_plan(c, w, threshold)});
+        case policy_kind::fleet_by_benefit: return go(policy::fleet_by_benefit{benefit_plan(c, w, threshold)});
         // One confidence for all exits; as an entropy it is turned back into nats, BranchyNet's own unit.
         case policy_kind::branchynet: {
             if (c.confidence != policy::confidence_kind::entropy)
@@ -260,6 +281,8 @@ private:
     splitdsl::safetensors file{};
     std::deque<loaded> groups{};
     std::size_t held_back{};
+    /// Of an answer that counts as sure where the tables compare streams, before thresholds are learnt.
+    static constexpr double first_guess = 0.7;
 };
 
 } // namespace simulate

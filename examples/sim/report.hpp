@@ -8,6 +8,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
+#include <array>
+#include <cmath>
 #include <cstdio>
 #include <string>
 #include <vector>
@@ -20,6 +23,13 @@ inline std::string fixed(double v, int decimals) {
     std::snprintf(text, sizeof text, "%.*f", decimals, v);
     return text;
 }
+/// Thresholds up to the last one that an answer can reach.
+template <std::size_t N>
+std::vector<float> used(const std::array<float, N>& all) {
+    std::size_t n = N;
+    while (n > 0 && all[n - 1] >= splitdsl::policy::never_sure) --n;
+    return {all.begin(), all.begin() + static_cast<std::ptrdiff_t>(n)};
+}
 inline double share(std::uint64_t part, std::uint64_t of) { return of > 0 ? static_cast<double>(part) / static_cast<double>(of) : 0; }
 } // namespace parts
 
@@ -30,7 +40,10 @@ inline std::string table(const std::vector<outcome>& all) {
         {"policy", "threshold", "accuracy", "mean ms", "p99 ms", "mJ", "bytes up", "by cloud", "by exit", "unanswered"}};
     for (const outcome& o : all) {
         const auto& s = o.summary;
-        rows.push_back({o.name, o.has_threshold ? fixed(o.threshold, 2) + (o.reached ? "" : " !") : "-",
+        rows.push_back({o.name,
+                        !o.learnt.empty() ? std::string{"learnt"} + (o.reached ? "" : " !")
+                        : o.has_threshold ? fixed(o.threshold, 2) + (o.reached ? "" : " !")
+                                          : "-",
                         fixed(100 * s.accuracy(), 2) + " %", fixed(s.mean_latency_ms, 2), fixed(s.p99_latency_ms, 2), fixed(s.energy_mj, 3),
                         fixed(s.bytes_up, 0), fixed(100 * parts::share(s.by_cloud, s.frames), 1) + " %",
                         fixed(100 * parts::share(s.by_exit, s.frames), 1) + " %", std::to_string(s.unanswered)});
@@ -69,11 +82,73 @@ inline nlohmann::json policies_json(const std::vector<outcome>& all) {
             {"answered_by", {{"cloud", s.by_cloud}, {"exit", s.by_exit}, {"trunk", s.by_trunk}, {"fallback", s.by_fallback}}},
             {"violations", s.violations},
             {"label", to_text(s.label)}};
-        if (o.has_threshold) policies[o.name]["threshold"] = o.threshold;
+        if (o.has_threshold && o.learnt.empty()) policies[o.name]["threshold"] = o.threshold;
+        for (const auto& t : o.learnt)
+            policies[o.name]["thresholds"].push_back({{"rate_up_kbps", t.rate_up.value * 8 / 1e3},
+                                                      {"send", t.send},
+                                                      {"cloud", parts::used(t.cloud)},
+                                                      {"local", parts::used(t.local)}});
         if (o.has_threshold) policies[o.name]["accuracy_reached"] = o.reached;
     }
     return policies;
 }
+
+/// A sweep in a few numbers: how far one policy is ahead of FLEET where FLEET is ahead of the device alone, and how far behind the device
+/// alone it is anywhere.
+class comparison {
+public:
+    explicit comparison(const comparison_terms& chosen) : terms_of(chosen) {}
+
+    void add(const point& p, const std::vector<outcome>& all) {
+        const auto named = [&](const std::string& name) -> const outcome& {
+            return *std::find_if(all.begin(), all.end(), [&](const outcome& o) { return o.name == name; });
+        };
+        const outcome *const ours = &named(terms_of.improved), *const paper = &named(terms_of.paper), *local = nullptr;
+        for (const std::string& name : terms_of.local) {
+            const outcome& o = named(name);
+            if (o.reached && (local == nullptr || o.summary.mean_latency_ms < local->summary.mean_latency_ms)) local = &o;
+        }
+        ++points;
+        if (local == nullptr) return;
+        const double behind = ours->summary.mean_latency_ms / local->summary.mean_latency_ms;
+        if (behind > worst) worst = behind, worst_at = to_text(p.ble);
+        if (!paper->reached || paper->summary.mean_latency_ms >= local->summary.mean_latency_ms) return;
+        ++cells;
+        const double ahead = paper->summary.mean_latency_ms / ours->summary.mean_latency_ms;
+        logarithms += std::log(ahead);
+        least = std::min(least, ahead), most = std::max(most, ahead);
+        const double points_more = 100 * (ours->summary.accuracy() - paper->summary.accuracy());
+        accuracies += points_more;
+        least_accuracy = std::min(least_accuracy, points_more), most_accuracy = std::max(most_accuracy, points_more);
+    }
+    double mean() const { return cells > 0 ? std::exp(logarithms / cells) : 0; }
+    std::string text() const {
+        using parts::fixed;
+        std::string s = "simulated: " + terms_of.improved + " against " + terms_of.paper + ": " + std::to_string(cells) + " of "
+                        + std::to_string(points) + " points where " + terms_of.paper + " is ahead of the device's exits";
+        if (cells > 0)
+            s += "; there " + terms_of.paper + "'s mean latency is " + fixed(mean(), 3) + " times as long (geometric mean; "
+                 + fixed(least, 3) + " to " + fixed(most, 3) + "), test accuracy differs by " + fixed(accuracies / cells, 2) + " points ("
+                 + fixed(least_accuracy, 2) + " to " + fixed(most_accuracy, 2) + ")";
+        return s + "; against the device's exits at worst " + fixed(worst, 3) + " times as long (" + worst_at + ")\n";
+    }
+    nlohmann::json json() const {
+        return {{"improved", terms_of.improved},
+                {"paper", terms_of.paper},
+                {"points", points},
+                {"cells", cells},
+                {"geometric_mean", mean()},
+                {"worst_against_local", worst},
+                {"worst_at", worst_at},
+                {"accuracy_points_more", cells > 0 ? accuracies / cells : 0.0}};
+    }
+
+private:
+    comparison_terms terms_of;
+    int points{}, cells{};
+    double logarithms{}, least{1e9}, most{}, accuracies{}, least_accuracy{100}, most_accuracy{-100}, worst{};
+    std::string worst_at{};
+};
 
 inline nlohmann::json point_json(const point& p) { return {{"device", p.device}, {"ble", to_text(p.ble)}, {"cap", to_text(p.ble.cap)}}; }
 

@@ -53,12 +53,15 @@ struct contender {
     double local_threshold{2};         ///< fleet: of exits on the device
     std::string rule{"none"};          ///< fleet: which reading of Eq. 1 limits the sizes
     double least_gain{};               ///< fleet_by_benefit: a byte
+    bool exits{};                      ///< fleet_by_benefit, calibrated: the device's exits answer too
     double target_ms{}, patience_ms{}; ///< neurosurgeon, clio
     int cut{};                         ///< clio
     int input{};                       ///< offload_input, cascade: encoding
     std::string delivery{};            ///< empty: the radio's for streams, resending for offloads
     splitdsl::policy::confidence_kind confidence{splitdsl::policy::confidence_kind::top1};
 
+    /// Its thresholds are found together, for each exit and state of the link, instead of one tried after the other.
+    bool learns() const { return kind == policy_kind::fleet_by_benefit && calibrated; }
     bool streams() const { return kind == policy_kind::fleet || kind == policy_kind::fleet_by_benefit; }
     bool has_threshold() const {
         return streams() || kind == policy_kind::branchynet || kind == policy_kind::shallow_deep || kind == policy_kind::ensemble
@@ -66,7 +69,7 @@ struct contender {
     }
     bool has_exits() const {
         return kind == policy_kind::branchynet || kind == policy_kind::shallow_deep || kind == policy_kind::ensemble
-               || kind == policy_kind::cascade || (streams() && local_threshold <= 1);
+               || kind == policy_kind::cascade || (streams() && (local_threshold <= 1 || (exits && calibrated)));
     }
     bool offloads() const { return !streams() && kind != policy_kind::all_edge && (!has_exits() || kind == policy_kind::cascade); }
 };
@@ -75,6 +78,12 @@ struct sweep_terms {
     std::vector<double> interval_ms{}, loss{}, packets{};
     std::vector<std::string> phy{}, device{};
     bool empty() const { return interval_ms.empty() && loss.empty() && packets.empty() && phy.empty() && device.empty(); }
+};
+
+/// Which policies a sweep is summed up for: `improved` against `paper`, where `paper` is ahead of the best of `local`.
+struct comparison_terms {
+    std::string improved{}, paper{};
+    std::vector<std::string> local{};
 };
 
 struct scenario {
@@ -95,6 +104,7 @@ struct scenario {
     std::vector<splitdsl::sim::exit_network> networks{};
     std::vector<contender> contenders{};
     sweep_terms sweep{};
+    std::vector<comparison_terms> comparisons{};
 };
 
 namespace parts {
@@ -175,7 +185,11 @@ inline contender read_contender(terms t, const std::vector<splitdsl::sim::exit_n
         c.local_threshold = t.number("local_threshold", 0, 2, 2);
         c.rule = t.choice("rule", {"none", "printed", "worked_example"}, "none");
     }
-    if (c.kind == policy_kind::fleet_by_benefit) c.least_gain = t.number("least_gain_per_byte", 0, 1, 0);
+    if (c.kind == policy_kind::fleet_by_benefit) {
+        c.least_gain = t.number("least_gain_per_byte", 0, 1, 0);
+        c.exits = t.truth("exits", c.calibrated && n.exits() > 0);
+        if (c.exits && !c.calibrated) t.refuse("exits", "exits only with threshold = \"calibrated\"");
+    }
     if (c.kind == policy_kind::neurosurgeon) c.target_ms = t.number("target_ms", 0, 1e6);
     if (c.kind == policy_kind::clio) {
         c.patience_ms = t.number("patience_ms", 0, 1e6, 0);
@@ -290,6 +304,18 @@ inline scenario read_scenario(const std::string& path) {
     s.sweep.phy = sweep.texts("phy");
     s.sweep.device = sweep.texts("device");
     sweep.end();
+    for (terms comparison : t.list("comparison")) {
+        s.comparisons.push_back({comparison.text("improved"), comparison.text("paper"), comparison.texts("local")});
+        const comparison_terms& c = s.comparisons.back();
+        const auto known = [&](std::string_view key, const std::string& name) {
+            if (std::none_of(s.contenders.begin(), s.contenders.end(), [&](const contender& one) { return one.name == name; }))
+                comparison.refuse(key, "the name of a policy of this scenario");
+        };
+        known("improved", c.improved), known("paper", c.paper);
+        if (c.local.empty()) comparison.refuse("local", "at least one policy");
+        for (const std::string& name : c.local) known("local", name);
+        comparison.end();
+    }
     t.end();
     return s;
 }

@@ -12,6 +12,7 @@
 
 #include <ctime>
 #include <iostream>
+#include <vector>
 
 namespace {
 
@@ -79,11 +80,13 @@ int run(const settings& o) {
         }
         if (!s.sweep.empty()) {
             document["sweep"] = nlohmann::json::array();
+            std::vector<simulate::comparison> compared(s.comparisons.begin(), s.comparisons.end());
             for (const simulate::point& p : c.grid()) {
                 nlohmann::json entry = point_json(p);
                 try {
                     const auto all = c.run_all(p);
                     entry["policies"] = policies_json(all);
+                    for (auto& one : compared) one.add(p, all);
                     if (!o.quiet) {
                         std::cout << '\n';
                         print_head(s, p);
@@ -94,6 +97,10 @@ int run(const settings& o) {
                     if (!o.quiet) std::cout << "\nleft out: " << e.what() << '\n';
                 }
                 document["sweep"].push_back(std::move(entry));
+            }
+            for (const auto& one : compared) {
+                document["comparisons"].push_back(one.json());
+                if (!o.quiet) std::cout << '\n' << one.text();
             }
         }
     }

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-FileCopyrightText: The splitdsl authors
 # SPDX-License-Identifier: BSD-3-Clause
-"""splitdsl-sim's JSON has what it promises, adds up, and is the same for the same seed and another for another.
+"""splitdsl-sim's JSON has what it promises, adds up, and is the same for the same seed and another for another; a sweep's comparison is what its points say.
 
     simulation_document.py PROGRAM SCENARIO
 """
 import json
+import math
 import pathlib
 import subprocess
 import sys
@@ -44,11 +45,43 @@ def problems_of(doc):
     return found
 
 
+COMPARISON = {"improved": "fleet_by_benefit", "paper": "fleet", "local": ["branchynet", "shallow_deep"]}
+
+
+def with_comparison(scenario, folder):
+    """The scenario with one more table: FLEET is ahead of the device's exits or not, whatever its answers are worth."""
+    source = pathlib.Path(scenario).resolve()
+    text = source.read_text(encoding="utf-8").replace('"../', f'"{source.parent.parent.as_posix()}/')
+    path = pathlib.Path(folder) / "compared.toml"
+    path.write_text(text + "\n[[comparison]]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in COMPARISON.items()), encoding="utf-8")
+    return path
+
+
+def comparison_problems(doc):
+    logs, worst, points = [], 0, 0
+    for p in (p["policies"] for p in doc["sweep"] if "policies" in p):
+        points += 1
+        local = [p[name]["mean_latency_ms"] for name in COMPARISON["local"] if p[name]["accuracy_reached"]]
+        ours, paper = p[COMPARISON["improved"]], p[COMPARISON["paper"]]
+        if local:
+            worst = max(worst, ours["mean_latency_ms"] / min(local))
+            if paper["accuracy_reached"] and paper["mean_latency_ms"] < min(local):
+                logs.append(math.log(paper["mean_latency_ms"] / ours["mean_latency_ms"]))
+    said = doc["comparisons"][0]
+    mean = math.exp(sum(logs) / len(logs)) if logs else 0
+    same = said["cells"] == len(logs) and said["points"] == points and abs(said["geometric_mean"] - mean) < 1e-9 and abs(said["worst_against_local"] - worst) < 1e-9
+    found = [] if same else [f"the comparison says {said}, its points {len(logs)} cells of {points}, {mean}, {worst}"]
+    if not 0 < len(logs) < points:
+        found.append(f"{len(logs)} of {points} points are compared: the scenario tests nothing")
+    return found
+
+
 def main():
     program, scenario = sys.argv[1:]
     with tempfile.TemporaryDirectory() as folder:
+        scenario = with_comparison(scenario, folder)
         first, again, other = (document(program, scenario, folder, seed) for seed in (1, 1, 2))
-    found = problems_of(first)
+    found = problems_of(first) + comparison_problems(first)
     if first != again:
         found.append("the same seed gave another document")
     if first["policies"] == other["policies"]:

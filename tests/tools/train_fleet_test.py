@@ -25,6 +25,7 @@ except ImportError as problem:
     sys.exit(0)
 import safetensors_io  # noqa: E402
 import train_fleet  # noqa: E402
+import train_fleet_wide  # noqa: E402
 from train_fleet_pooling import Ladder, pool_to, to_steps  # noqa: E402
 
 FAULTS = []
@@ -98,6 +99,12 @@ def run(*arguments):
     return out.getvalue()
 
 
+def run_wide(*arguments):
+    with contextlib.redirect_stdout(io.StringIO()):
+        sys.argv = ["train_fleet_wide.py", *arguments]
+        train_fleet_wide.main()
+
+
 def refused(*arguments):
     try:
         run(*arguments)
@@ -155,7 +162,27 @@ def main():
         check("weights have the zoo's names", {"conv1.weight", "layer2.0.bn1.running_var", "exits.6.bias", "fusion.4.0.weight", "cloud.layer3.1.conv2.weight"} <= weights.keys())
         check("a family's weights stay below 1 MB", (folder / "weights.safetensors").stat().st_size < 1_000_000 and about["network"] == "fleet_cifar_resnet<2>")
 
-        if options.sim:                                           # the scenario reads what the tool records
+        more = ("--work", str(folder / "whole"), "--synthetic", "128", "--threads", "1", "--batch", "32", "--epochs", "1")
+        for verb in ("train", "record"):
+            run_wide(verb, *more)
+        wide, _ = safetensors_io.load(folder / "whole" / "answers_wide.safetensors")
+        check("wide streams leave the other answers alone", all(numpy.array_equal(wide[n], a, equal_nan=a.dtype != numpy.uint8) for n, a in tensors.items()))
+        check("wide streams leave the device as it was", all(numpy.array_equal(wide[f"wide.{n}"], tensors[f"shallow_deep.{n}"]) for n in ("trunk", "local")))
+        check(f"wide streams are recorded in their sizes: {wide['wide.cloud'].shape}", wide["wide.cloud"].shape == (40, 4, 5, 4, 10)
+              and not numpy.isnan(wide["wide.cloud"][:, 1:]).any() and (wide["wide.cloud"][:, 1, 0] != wide["wide.cloud"][:, 1, 3]).any())
+        state = torch.load(folder / "whole" / "wide.pt")["model"]
+        before = torch.load(folder / "whole" / "shallow_deep.pt")["model"]
+        check("wide streams train the cloud's layers alone", torch.equal(state["model.layer2.1.bn1.running_mean"], before["model.layer2.1.bn1.running_mean"])
+              and not torch.equal(state["model.cloud.layer2.1.conv1.weight"], before["model.layer2.1.conv1.weight"]))
+
+        if options.sim:                                           # the scenarios read what the tools record
+            grid = (ROOT / "examples" / "sim" / "cifar_grid.toml").read_text()
+            grid = re.sub(r'(?m)^file = ".*"', f'file = "{folder / "whole" / "answers_wide.safetensors"}"', grid)
+            grid = re.sub(r'(?m)^profiles = "(.*)"', lambda m: f'profiles = "{(ROOT / "examples" / "sim" / m[1]).resolve()}"', grid)
+            grid = grid[:grid.index("[sweep]")] + "[sweep]\nloss = [0, 1]\n"
+            (folder / "grid.toml").write_text(grid)
+            done = subprocess.run([options.sim, str(folder / "grid.toml"), "--frames", "200"], capture_output=True, text=True)
+            check(f"the grid runs on wide streams: {done.stderr}", done.returncode == 0 and done.stdout.count(" of 2 points where ") == 3)
             text = (ROOT / "examples" / "sim" / "cifar_recorded.toml").read_text()
             text = re.sub(r'(?m)^file = ".*"', f'file = "{folder / "whole" / "answers.safetensors"}"', text)
             text = re.sub(r'(?m)^profiles = "(.*)"', lambda m: f'profiles = "{(ROOT / "examples" / "sim" / m[1]).resolve()}"', text)

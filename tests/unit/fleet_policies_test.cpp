@@ -166,6 +166,58 @@ TEST_CASE("FLEET by benefit begins the new stream, goes on with the old one, or 
     CHECK(says(refusal([&] { policy::fleet_by_benefit{o}; }), "shares from 0 to 1"));
 }
 
+TEST_CASE("FLEET by benefit takes answers by the link's state, chosen as a frame begins, and probes where sending is not worth it") {
+    policy::benefit_options o{.fleet = policy::fleet_plan(2, 1, 0.7F), .stages = 6, .states = 3, .probe_every = 4};
+    o.stage_time.fill(10ms);
+    o.size_bytes[0] = o.size_bytes[1] = {100};
+    for (auto& row : o.sure[0]) row[1] = 0.5F;
+    for (auto& row : o.sure[1]) row[1] = 0.6F;
+    o.thresholds[0] = {.rate_up = kilobits_per_second(800)};
+    o.thresholds[0].cloud[0] = 0.9F, o.thresholds[0].cloud[1] = 0.6F, o.thresholds[0].local[1] = 0.8F;
+    o.thresholds[1] = {.rate_up = kilobits_per_second(100)};
+    o.thresholds[1].cloud[0] = 0.8F, o.thresholds[1].local[1] = 0.7F;
+    o.thresholds[2].send = false, o.thresholds[2].local[1] = 0.5F;
+    link_view fair = up, bad = up;
+    fair.rate_up = kilobits_per_second(799);
+    bad.rate_up = kilobits_per_second(99);
+    policy::fleet_by_benefit p{o};
+    const auto exit_at = [&](float confidence, const link_view& now) {
+        return p.on(stage_done{.frame = 1, .stage = 4, .exit = 1, .confidence = confidence}, now, plenty).what == action::kind::answer;
+    };
+    const auto taken = [&](int stream, float confidence) {
+        return p.on(reply_arrived{.frame = 1, .exit = stream, .confidence = confidence}, up, plenty) == verdict::accept;
+    };
+    p.on(frame_start{1}, up, plenty);
+    CHECK((taken(0, 0.9F) && !taken(0, 0.89F) && taken(1, 0.6F) && !taken(1, 0.59F)));
+    CHECK_FALSE((taken(2, 1) || taken(-1, 1))); // no such streams
+    CHECK((exit_at(0.8F, up) && !exit_at(0.79F, up)));
+    CHECK_FALSE(exit_at(0.79F, bad)); // the state is the frame's, whatever the link becomes
+    CHECK(p.on(stage_done{.frame = 1, .stage = 4, .exit = 0, .confidence = 1}, up, plenty).what == action::kind::proceed); // never sure
+    p.on(frame_start{2}, fair, plenty);
+    CHECK((taken(0, 0.8F) && !taken(1, 1)));
+    CHECK((exit_at(0.7F, up) && !exit_at(0.69F, up)));
+    CHECK(p.on(stage_done{.frame = 2, .stage = 0}, fair, plenty).what == action::kind::stream);
+    // Below all rates only each fourth frame sends; a good link is used again at once.
+    for (std::uint32_t frame = 3; frame < 11; ++frame) {
+        CAPTURE(frame);
+        p.on(frame_start{frame}, bad, plenty);
+        CHECK((p.on(stage_done{.frame = frame, .stage = 0}, bad, plenty).what == action::kind::stream) == (frame % 4 == 0));
+        CHECK((exit_at(0.5F, bad) && !exit_at(0.49F, bad)));
+    }
+    p.on(frame_start{11}, up, plenty);
+    CHECK(p.on(stage_done{.frame = 11, .stage = 0}, up, plenty).what == action::kind::stream);
+    p.on(frame_start{12}, down, plenty);
+    CHECK(exit_at(0.5F, down));
+    o.thresholds[1].rate_up = kilobits_per_second(800);
+    CHECK(says(refusal([&] { policy::fleet_by_benefit{o}; }), "rates of the link's states that fall"));
+    o.thresholds[1].rate_up = kilobits_per_second(100), o.thresholds[2].local[0] = -1;
+    CHECK(says(refusal([&] { policy::fleet_by_benefit{o}; }), "thresholds of at least 0, found another in state 2"));
+    o.states = 9;
+    CHECK(says(refusal([&] { policy::fleet_by_benefit{o}; }), "0 to 8 states of the link, found 9"));
+    o.states = 2, o.probe_every = 0;
+    CHECK(says(refusal([&] { policy::fleet_by_benefit{o}; }), "a probe every frame"));
+}
+
 TEST_CASE("a payload in bursts takes half an interval, whole intervals and its last packets") {
     constexpr policy::duty_cycle d{.interval = 10ms, .packet_bytes = 251, .packets = 2, .packet_time = 2468us};
     static_assert(policy::upload_in_bursts({1004}, d) == 5ms + 10ms + 2 * 2468us);

@@ -1,7 +1,8 @@
 // SPDX-FileCopyrightText: The splitdsl authors
 // SPDX-License-Identifier: BSD-3-Clause
 /// @file fleet_test.cpp
-/// The simulator that compares FLEET and its baselines: times by hand, losses, seeds, recorded logits. The policies: fleet_policies_test.cpp.
+/// The simulator that compares FLEET and its baselines: times by hand, losses, seeds, recorded logits. The policies:
+/// fleet_policies_test.cpp.
 #include "any_policy.hpp"
 #include "catch.hpp"
 #include "refusals.hpp"
@@ -13,8 +14,8 @@
 #include <splitdsl/policy/local_early_exit.hpp>
 #include <splitdsl/policy/partition.hpp>
 #include <splitdsl/runtime/safetensors_writer.hpp>
-#include <splitdsl/sim/benefit_tables.hpp>
 #include <splitdsl/sim/fleet_summary.hpp>
+#include <splitdsl/sim/link_thresholds.hpp>
 #include <splitdsl/sim/synthetic_answers.hpp>
 
 #include <array>
@@ -146,6 +147,107 @@ TEST_CASE("benefit tables count the validation pictures of which the cloud is su
     CHECK(sim::benefit_of(policy::fleet_plan(1, 2, 0.7F), n, t, f.read(), 2, 2).sure[0][0][1] == 0.5F);
     CHECK((o.size_bytes[0][1] == 300 && o.stage_time[1] == 5ms && o.stages == 2));
     CHECK(says(refusal([&] { sim::benefit_of(policy::fleet_plan(1, 2, 0.7F), n, t, f.read(), 2, 3); }), "pictures among 4"));
+}
+
+TEST_CASE("thresholds are found together: the fastest that keep an accuracy, where one threshold for all could not") {
+    // The cloud is right from 0.5 on, the device's exit only from 0.9 on; the trunk, at 100 ms, always.
+    const auto frame = [](sim::threshold_search& s, float cloud, float local) {
+        s.add({{.on_device = false, .exit = 0, .confidence = cloud, .right = cloud >= 0.5F, .after = 20ms},
+               {.on_device = true, .exit = 0, .confidence = local, .right = local >= 0.9F, .after = 40ms},
+               {.on_device = true, .exit = 1, .confidence = 1, .right = false, .after = 60ms},    // no such exit
+               {.on_device = false, .exit = 0, .confidence = 1, .right = false, .after = 100ms}}, // with the trunk: not before it
+              100ms, true);
+    };
+    sim::threshold_search s{1, 1};
+    for (int i = 0; i < 25; ++i) {
+        frame(s, 0.55F, 0.35F); // the cloud at 20 ms
+        frame(s, 0.45F, 0.95F); // the device at 40 ms
+        frame(s, 0.45F, 0.85F); // the trunk
+        frame(s, 0.35F, 0.70F); // the trunk
+    }
+    REQUIRE(s.frames() == 100);
+    const auto all = s.fastest(1);
+    CHECK((all.reached && all.accuracy == 1));
+    CHECK(all.mean_ms == Approx((20 + 40 + 100 + 100) / 4.0));
+    CHECK((all.cloud[0] > 0.45F && all.cloud[0] <= 0.55F && all.local[0] > 0.85F && all.local[0] <= 0.95F));
+    // A quarter may be wrong: those of the cloud at 0.35 gain most, 80 ms, if those at 0.45 were not taken with them; the device's at 0.85
+    // gain 60.
+    const auto most = s.fastest(0.75);
+    CHECK((most.reached && most.accuracy == 0.75));
+    CHECK(most.mean_ms == Approx((20 + 40 + 40 + 100) / 4.0));
+    const auto alone = s.fastest(1, false);
+    CHECK(alone.cloud[0] == policy::never_sure);
+    CHECK(alone.mean_ms == Approx((100 + 40 + 100 + 100) / 4.0));
+    // What nothing reaches: the most accurate.
+    sim::threshold_search hopeless{1, 0};
+    for (int i = 0; i < 10; ++i) hopeless.add({{.exit = 0, .confidence = 0.6F, .right = i < 5, .after = 10ms}}, 50ms, i < 2);
+    const auto best = hopeless.fastest(0.9);
+    CHECK((!best.reached && best.accuracy == 0.5 && best.mean_ms == Approx(10)));
+}
+
+TEST_CASE("thresholds fitted to noise are asked for more on the same frames") {
+    // Confidences that say nothing: half of the answers are right, drawn. Taking many by luck does not hold on the other half, so less is
+    // taken.
+    splitdsl::detail::xoshiro256 random{7};
+    sim::threshold_search s{8, 0};
+    for (int i = 0; i < 400; ++i) {
+        std::vector<sim::heard_answer> heard;
+        for (int e = 0; e < 8; ++e)
+            heard.push_back({.exit = e,
+                             .confidence = static_cast<float>(0.3 + 0.7 * random.uniform()),
+                             .right = random.chance(0.8),
+                             .after = 10ms * (e + 1)});
+        s.add(heard, 100ms, random.chance(0.85));
+    }
+    const auto o = s.fastest(0.84);
+    CHECK(o.reached);
+    CHECK(o.accuracy >= 0.845); // more than asked for, as the halves disagree
+}
+
+TEST_CASE("learnt thresholds: the device alone where nothing arrives, the cloud where all does, and every answer is heard while learning") {
+    // One stream behind a stage of 1 ms, the rest takes 200; the cloud is always right and sure, the device's exit after 101 ms wrong and
+    // half sure.
+    sim::exit_network n{.name = "n", .stages = {{.macs = 1e4, .stream = {100}}, {.macs = 1e6, .exit = 0}, {.macs = 1e6}}};
+    logits_file f{.labels = {}};
+    std::vector<float> trunk, cloud, local;
+    for (int p = 0; p < 20; ++p) {
+        f.labels.push_back(p % 10);
+        name_class(trunk, p % 10);
+        for (int row = 0; row < 2; ++row) name_class(cloud, p % 10);
+        for (int c = 0; c < 10; ++c)
+            local.push_back(c == (p + p % 2) % 10 ? (p % 2 == 0 ? 9.0F : 2.0F) : 0.0F); // right and sure of the even ones
+    }
+    f.tensors = {{"g.trunk", {{20, 10}, trunk}}, {"g.local", {{20, 1, 10}, local}}, {"g.cloud", {{20, 1, 2, 1, 10}, cloud}}};
+    const auto answers = f.read();
+    sim::fleet_world w{.network = n, .radio = {.interval = 10ms, .packets = 1}, .draws = *radio::find_ble_radio("nrf52840_0dbm")};
+    w.times = sim::times_on({.name = "d", .macs_per_second = 1e7}, n);
+    auto o = sim::benefit_of(policy::fleet_plan(1, 1, 0.7F), n, w.times, answers, 0, 20);
+    const auto learnt = sim::learn_thresholds(o, w, answers, {.accuracy = 1, .pictures = 20, .losses = {0, 1}});
+    REQUIRE(o.states == 2);
+    CHECK(learnt.reached);
+    CHECK((o.thresholds[0].send && !o.thresholds[1].send));
+    CHECK(o.thresholds[0].cloud[0] < 1);
+    CHECK(o.thresholds[1].cloud[0] == policy::never_sure);
+    CHECK((o.thresholds[1].local[0] > 0.45F && o.thresholds[1].local[0] < 1)); // of 2 among nine zeros: 0.45
+    CHECK(o.thresholds[0].rate_up.value == Approx(radio::sustained_rate(w.radio).value / 2));
+    CHECK(learnt.states[0].mean_ms < 40);
+    CHECK(learnt.states[1].mean_ms
+          == Approx((to_milliseconds(w.times.stage[0] + w.times.stage[1]) + to_milliseconds(w.times.rest(0))) / 2).margin(0.01));
+    // With what it learnt, the policy does so; over a link that loses all it begins like the best state and then sees that nothing comes.
+    const auto run = [&](double loss) {
+        w.radio.loss = loss;
+        return sim::simulate_fleet(policy::fleet_by_benefit{o}, w, answers, {.frames = 2000}, [](const sim::fleet_frame&) {});
+    };
+    CHECK(run(0).by_cloud == 2000);
+    const auto lost = run(1);
+    CHECK(lost.by_cloud == 0);
+    CHECK((lost.right == 2000 && lost.by_exit <= 1000 && lost.by_exit > 900)); // while it trusts the link it waits for the cloud
+    CHECK(lost.bytes_up < 10);                                                 // 100 a frame until it has learnt, and in each 32nd frame
+    CHECK(says(refusal([&] {
+                   sim::learn_thresholds(o, w, answers, {.accuracy = 1, .pictures = 20, .losses = {0.5, 0.5}});
+               }),
+               "growing losses"));
+    CHECK(says(refusal([&] { sim::learn_thresholds(o, w, answers, {.accuracy = 1, .pictures = 21}); }), "pictures among 20"));
 }
 
 TEST_CASE("one packet, one answer: every frame takes exactly what the connection events say") {
@@ -296,6 +398,12 @@ TEST_CASE("no policy that may fall back leaves a frame unanswered or late, whate
             both.local_threshold = 0.9F;
             keeps(policy::fleet{both}, true);
             keeps(policy::fleet_by_benefit{sim::benefit_of(both, w.network, w.times, large_answers(), 0, 50)}, true);
+            {
+                auto learnt = sim::benefit_of(both, w.network, w.times, large_answers(), 0, 50);
+                learnt.fleet.local_threshold = policy::never_sure;
+                learnt.states = 1, learnt.thresholds[0].cloud.fill(0.8F), learnt.thresholds[0].local.fill(0.9F);
+                keeps(policy::fleet_by_benefit{learnt}, true);
+            }
             keeps(policy::local_early_exit::shallow_deep(0.8F, 12), true);
             keeps(policy::local_early_exit::branchynet(std::vector<double>(12, 0.4), 10), true);
             keeps(policy::cascade{0.9F}, true);
@@ -343,7 +451,8 @@ TEST_CASE("a policy that asks for nonsense is counted, and its frames are answer
     sim::fleet_world w = large_world(0.3);
     w.local_exits = true;
     w.deadline = 300ms;
-    const auto s = sim::simulate_fleet(testing::any_policy{nonsense{}}, w, large_answers(), {.frames = 2000}, [](const sim::fleet_frame&) {});
+    const auto s =
+        sim::simulate_fleet(testing::any_policy{nonsense{}}, w, large_answers(), {.frames = 2000}, [](const sim::fleet_frame&) {});
     CHECK(s.violations > 1000);
     CHECK(s.unanswered == 0);
     CHECK(s.late == 0);
@@ -417,7 +526,8 @@ TEST_CASE("recorded logits come back from a file as they were, and a file that c
     CHECK(says(why(bad), "or the device has no answer"));
     CHECK(says(refusal<weights_error>([&] { sim::read_exit_answers(f.file(), "h"); }), "found none of them"));
     // Answers of another network than the one that is simulated.
-    CHECK(says(refusal([&] { sim::fleet_simulator(testing::any_policy{policy::all_edge{}}, large_world(), placed, 1); }), "as many sizes as the network has"));
+    CHECK(says(refusal([&] { sim::fleet_simulator(testing::any_policy{policy::all_edge{}}, large_world(), placed, 1); }),
+               "as many sizes as the network has"));
 }
 
 TEST_CASE("a pair of sizes that was not recorded brings no answer") {

@@ -102,6 +102,8 @@ public:
     /// `proceed`.
     std::uint64_t violations() const { return broken_rules; }
     const radio::ble_connection& connection() const { return air; }
+    /// Every answer that the device hears of goes behind `into`, in the order of time; null ends it. `into` must outlive the frames.
+    void keep_answers(std::vector<heard_answer>* into) { diary = into; }
 
 private:
     enum class kind : std::uint8_t { stage_ends, burst_is_in, cloud_done, reply_is_in, again, acknowledged, give_up, handed_over };
@@ -170,7 +172,9 @@ private:
         const exit_stage& here = world->network.stages[at(stage)];
         if (world->local_exits && here.exit >= 0) {
             s.exit = newest_exit = here.exit;
-            s.confidence = answers->local(f.picture, here.exit).confidence;
+            const policy::prediction p = answers->local(f.picture, here.exit);
+            s.confidence = p.confidence;
+            hear(true, here.exit, p);
         } else if (stage == last_stage())
             return run_next_stage(); // nothing left to decide
         follow(policy.on(s, view(), left()), stage);
@@ -269,6 +273,10 @@ private:
         f.compute_energy = world->active * f.computing;
         air.run(now, [&](const radio::ble_report& r) { book(r); });
         if (used_radio) f.radio_energy = radio::energy_of(air.activity() - before, f.latency, world->draws).total();
+    }
+
+    void hear(bool on_device, int exit, const policy::prediction& p) {
+        if (diary != nullptr) diary->push_back({on_device, exit, p.confidence, p.label == answers->label(f.picture), now - f.start});
     }
 
     // ---- the air --------------------------------------------------------------------------------------------------------------
@@ -396,6 +404,7 @@ private:
         case kind::acknowledged: return aside(policy.on(link_event{link_event::kind::acknowledged, count, e.a, e.b}, view(), left()));
         case kind::reply_is_in: {
             const answered_question& r = told[at(e.a)];
+            hear(false, r.exit, r.what);
             const duration since = offloaded.cut != -2 ? now - offloaded.since : duration{};
             const verdict v = policy.on(reply_arrived{count, r.exit, r.what.confidence, since}, view(), left());
             if (v == verdict::accept) answer(answer_source::cloud, r.what, r.exit);
@@ -413,6 +422,7 @@ private:
     std::vector<int> stream_of{}, stage_of{}, there{};
     std::vector<transfer> sent{};
     std::vector<answered_question> told{};
+    std::vector<heard_answer>* diary{};
     fleet_frame f{};
     radio::ble_activity before{};
     offload_state offloaded{};

@@ -11,6 +11,7 @@
 #include <chrono>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace splitdsl::sim {
 
@@ -71,6 +72,15 @@ struct fleet_frame {
     std::int64_t bytes_up{}; ///< on the air, again for each time a packet was sent
     joules compute_energy{}, idle_energy{}, radio_energy{};
     joules energy() const { return compute_energy + idle_energy + radio_energy; }
+};
+
+/// An answer that the device had of a frame before its trunk was done, whether it was taken or not.
+struct heard_answer {
+    bool on_device{}; ///< of an exit of the device; else the cloud's
+    int exit{-1};     ///< of the device, or the stream that the cloud answered
+    float confidence{};
+    bool right{};
+    duration after{}; ///< the frame's start
 };
 
 } // namespace splitdsl::sim
