@@ -110,7 +110,7 @@ TEST_CASE("every frame is answered in time in a storm of resets and of clouds th
     for (int round = 0; round < 2 || (round < 40 && !seen()); ++round) {
         const auto more = drive(*r.edge, frames_wanted());
         n += frames_wanted();
-        t = {t.answered + more.answered, t.wrong + more.wrong, t.not_counted_up + more.not_counted_up, t.own + more.own};
+        t = {t.answered + more.answered, t.wrong + more.wrong, t.not_counted_up + more.not_counted_up, t.own + more.own, t.robbed + more.robbed};
     }
     done = true;
     storm.join();

@@ -140,7 +140,9 @@ struct stream_rig {
     answer frame(std::uint32_t seed, tally& t, std::array<float, classes>& out) {
         const picture in{seed};
         std::vector<float> values(net.net->output_floats);
+        const auto stolen = stolen_ticks();
         const answer a = edge->infer(in.spans, values);
+        t.judge(a, stolen);
         std::copy_n(values.begin(), out.size(), out.begin());
         t.answered += a.frame != 0;
         t.own += a.source != answer_source::held && a.source != answer_source::preset;
