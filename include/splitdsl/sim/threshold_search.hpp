@@ -27,7 +27,7 @@ namespace splitdsl::sim {
 /// ```
 class threshold_search {
 public:
-    /// From a third of the even chance of two classes to never; between two of them lies less than validation pictures can tell.
+    /// From where hardly any answer is refused to never; between two neighbours lies less than validation pictures can tell.
     static constexpr std::array<float, 41> grid{0.30F, 0.34F, 0.38F, 0.40F, 0.42F, 0.44F, 0.46F,  0.48F, 0.50F, 0.52F, 0.54F,
                                                 0.56F, 0.58F, 0.60F, 0.62F, 0.64F, 0.66F, 0.68F,  0.70F, 0.72F, 0.74F, 0.76F,
                                                 0.78F, 0.80F, 0.82F, 0.84F, 0.86F, 0.88F, 0.89F,  0.90F, 0.91F, 0.92F, 0.93F,
