@@ -42,6 +42,14 @@ if(SPLITDSL_SANITIZE)
     endif()
     add_link_options(-fsanitize=${SPLITDSL_SANITIZE})
 endif()
+# Heavy files spend a tenth of their time on g++'s garbage collection (measured: 5 to 15 %), which starts at 128 MB. Where each processor
+# has 6 GB, it starts at 1 GB.
+cmake_host_system_information(RESULT splitdsl_memory QUERY TOTAL_PHYSICAL_MEMORY)       # MiB
+cmake_host_system_information(RESULT splitdsl_processors QUERY NUMBER_OF_LOGICAL_CORES)
+math(EXPR splitdsl_memory "${splitdsl_memory} / ${splitdsl_processors}")
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND splitdsl_memory GREATER 6000)
+    list(APPEND splitdsl_own_flags "SHELL:--param ggc-min-expand=400" "SHELL:--param ggc-min-heapsize=1000000")
+endif()
 add_compile_options(${splitdsl_own_flags})
 
 # Interface headers of the networks that tests, examples and benchmarks share live beside their sources.
