@@ -101,27 +101,52 @@ struct coming {
     std::ptrdiff_t lines = 0; ///< of 64 bytes
 };
 
-/// Goes over the pixels of rows [y0, y1) in tiles of almost equal size.
+/// Goes over the pixels of rows [y0, y1) in tiles of almost equal size; `t` ends as it began, but for the pixels' offsets.
+///
+/// Most tiles lie within one row (in a picture without a halo all of it is one row): their pixels' offsets are those of the tile before,
+/// and only the tile moves. Few input channels make a tile as short as the search for its pixels.
 template <int Outs>
 SPLITDSL_INLINE void conv_pixels(const conv_shape& s, tile_work& t, const const_view& in, const view& out, const const_view& addend,
                                  int y0, int y1, coming next = {}) {
     constexpr int most = tile_pixels(Outs);
     const std::ptrdiff_t in_column = std::ptrdiff_t{s.stride_w} * lanes, in_row = s.stride_h * in.row;
-    int y = y0, x = 0, left = (y1 - y0) * s.out_width;
-    int tiles = divide_up(left, most);
-    const std::ptrdiff_t lines = tiles > 0 ? (next.lines + tiles - 1) / tiles : 0;
-    for (; tiles > 0; --tiles) {
+    const int all = (y1 - y0) * s.out_width;
+    const bool gapless = in_row == in_column * s.out_width && out.row == std::ptrdiff_t{s.out_width} * lanes && (!t.addend || addend.row == out.row);
+    const int width = gapless ? all : s.out_width;
+    const int tiles = divide_up(all, most);
+    if (tiles == 0) return;
+    const int fewer = all / tiles, larger_tiles = all % tiles;
+    const std::ptrdiff_t lines = (next.lines + tiles - 1) / tiles;
+    const float* const in_begin = t.in;
+    float* const out_begin = t.out;
+    const float* const addend_begin = t.addend;
+    std::ptrdiff_t from = y0 * in_row, to = y0 * out.row, add = y0 * addend.row; // of the row
+    int x = 0;
+    bool in_step = false;
+    for (int tile = 0; tile < tiles; ++tile) {
         for (std::ptrdiff_t i = smaller_distance(lines, next.lines); i > 0; --i, --next.lines, next.at += 16) __builtin_prefetch(next.at, 0, 2);
-        const int pixels = divide_up(left, tiles);
-        std::ptrdiff_t from = y * in_row + x * in_column, to = y * out.row + x * std::ptrdiff_t{lanes}, add = y * addend.row + x * std::ptrdiff_t{lanes};
-        for (int p = 0; p < pixels; ++p) {
-            t.in_at[p] = from, t.out_at[p] = to, t.addend_at[p] = add;
-            from += in_column, to += lanes, add += lanes;
-            if (++x == s.out_width) x = 0, ++y, from = y * in_row, to = y * out.row, add = y * addend.row;
+        const int pixels = fewer + (tile < larger_tiles);
+        if (x + pixels <= width) {
+            if (!in_step) {
+                for (int p = 0; p < most; ++p) t.in_at[p] = p * in_column, t.out_at[p] = t.addend_at[p] = std::ptrdiff_t{p} * lanes;
+                in_step = true;
+            }
+            t.in = in_begin + from + x * in_column;
+            t.out = out_begin + to + std::ptrdiff_t{x} * lanes;
+            if (addend_begin) t.addend = addend_begin + add + std::ptrdiff_t{x} * lanes;
+            x += pixels;
+        } else {
+            in_step = false;
+            t.in = in_begin, t.out = out_begin, t.addend = addend_begin;
+            for (int p = 0; p < pixels; ++p, ++x) {
+                if (x == width) x = 0, from += in_row, to += out.row, add += addend.row;
+                t.in_at[p] = from + x * in_column, t.out_at[p] = to + std::ptrdiff_t{x} * lanes, t.addend_at[p] = add + std::ptrdiff_t{x} * lanes;
+            }
         }
+        if (x == width) x = 0, from += in_row, to += out.row, add += addend.row;
         run_tile<Outs>(pixels, t);
-        left -= pixels;
     }
+    t.in = in_begin, t.out = out_begin, t.addend = addend_begin;
 }
 
 /// Packed weights of a group from input channel c on.

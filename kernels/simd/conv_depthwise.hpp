@@ -24,6 +24,7 @@ struct depthwise_rows {
     std::ptrdiff_t addend_next;
     int kernel_h, kernel_w;
     float low, high;
+    bool swish;               ///< hard_swish instead of the bounds
 };
 
 /// Pixels of a tile in each of its two rows, and of the tile for what is left of a row. One row of so few pixels would not hide the
@@ -63,10 +64,15 @@ SPLITDSL_INLINE void depthwise_tile(const depthwise_rows& r, int x) {
     for (int y = 0; y < 2; ++y) {
         float* const out = r.out + y * r.out_next + x * lanes;
         const float* const addend = r.addend ? r.addend + y * r.addend_next + x * lanes : nullptr;
+        if (addend)
 #pragma GCC unroll 14
-        for (int p = 0; p < Pixels; ++p) {
-            const vec v = addend ? sum[y][p] + load(addend + p * lanes) : sum[y][p];
-            store(out + p * lanes, clamped(v, low, high));
+            for (int p = 0; p < Pixels; ++p) sum[y][p] = sum[y][p] + load(addend + p * lanes);
+        if (r.swish) {
+#pragma GCC unroll 14
+            for (int p = 0; p < Pixels; ++p) store(out + p * lanes, hard_swish_of(sum[y][p]));
+        } else {
+#pragma GCC unroll 14
+            for (int p = 0; p < Pixels; ++p) store(out + p * lanes, clamped(sum[y][p], low, high));
         }
     }
 }
@@ -109,6 +115,7 @@ inline void depthwise_conv(const conv_shape& s, const const_view& in, const view
     r.pixel = std::ptrdiff_t{s.stride_w} * lanes;
     r.kernel_h = s.kernel_h, r.kernel_w = s.kernel_w;
     const bool bounds_do = clamps(then.act, r.low, r.high);
+    r.swish = then.act == activation::hard_swish;
     const int key = s.dilation_w == 1 && (s.kernel_w == 3 || s.kernel_w == 5) && s.stride_w <= 2 ? s.kernel_w * 10 + s.stride_w : 0;
     const extent all{s.out_channels, s.out_height, s.out_width};
     for_each_rows(all, first, last, [&](int block, int begin, int end) {
@@ -129,7 +136,7 @@ inline void depthwise_conv(const conv_shape& s, const const_view& in, const view
             case 52: depthwise_columns<5, 2>(r, s.out_width); break;
             default: depthwise_columns<0, 0>(r, s.out_width);
             }
-            if (!bounds_do)
+            if (!bounds_do && !r.swish)
                 for (int k = 0; k <= two; ++k) activate_span(r.out + k * r.out_next, s.out_width, then.act, then.slope);
         }
     });

@@ -147,6 +147,15 @@ template <int Outs, int Pixels>
 #pragma GCC unroll 8
             for (int p = 0; p < Pixels; ++p) sum[o][p] = sum[o][p] + load(t.addend + o * t.addend_block + t.addend_at[p]);
     }
+    if (t.act == activation::hard_swish) { // in registers: MobileNetV3 has it after most of its layers
+#pragma GCC unroll 8
+        for (int p = 0; p < Pixels; ++p) {
+            float* const to = out + t.out_at[p];
+#pragma GCC unroll 4
+            for (int o = 0; o < Outs; ++o) store(to + o * out_block, hard_swish_of(sum[o][p]));
+        }
+        return;
+    }
     const vec low = broadcast(t.low), high = broadcast(t.high);
 #pragma GCC unroll 8
     for (int p = 0; p < Pixels; ++p) {

@@ -29,11 +29,18 @@ inline void pack_dense(const dense_shape& s, const float* weight, const float* s
 
 inline int dense_tasks(const dense_shape& s) { return divide_up(blocks_of(s.outputs), dense_blocks); }
 
+/// A vector whose channel blocks lie `block` floats apart: `lanes`, or more if the tensor has a halo for some convolution.
+template <class Float>
+struct spaced {
+    Float* at = nullptr;
+    std::ptrdiff_t block = lanes;
+};
+
 /// Several sums per output hide the latency of the additions; they are joined in a fixed order.
 template <int Outs>
-[[gnu::noinline]] inline void dense_group(int inputs, const float* in, const float* w, const float* bias, const float* addend, float* out,
-                                          float low, float high) {
-    constexpr int ways = Outs == 1 ? 8 : Outs == 2 ? 4 : 2;
+[[gnu::noinline]] inline void dense_group(int inputs, const spaced<const float>& in, const float* w, const float* bias, const spaced<const float>& addend,
+                                          const spaced<float>& out, float low, float high) {
+    constexpr int most = Outs == 1 ? 8 : Outs == 2 ? 4 : 2, ways = most < lanes ? most : lanes;
     vec sum[ways][Outs];
 #pragma GCC unroll 8
     for (int k = 0; k < ways; ++k)
@@ -41,16 +48,17 @@ template <int Outs>
         for (int o = 0; o < Outs; ++o) sum[k][o] = k == 0 ? load(bias + o * lanes) : zero();
     int i = 0;
     for (; i + ways <= inputs; i += ways) {
+        const float* const from = in.at + (i / lanes) * in.block + i % lanes;
 #pragma GCC unroll 8
         for (int k = 0; k < ways; ++k) {
-            const vec x = broadcast(in[i + k]);
+            const vec x = broadcast(from[k]);
 #pragma GCC unroll 4
             for (int o = 0; o < Outs; ++o) sum[k][o] = multiply_add(x, load(w + (k * Outs + o) * lanes), sum[k][o]);
         }
         w += ways * Outs * lanes;
     }
     for (; i < inputs; ++i, w += Outs * lanes) {
-        const vec x = broadcast(in[i]);
+        const vec x = broadcast(in.at[(i / lanes) * in.block + i % lanes]);
 #pragma GCC unroll 4
         for (int o = 0; o < Outs; ++o) sum[0][o] = multiply_add(x, load(w + o * lanes), sum[0][o]);
     }
@@ -59,29 +67,32 @@ template <int Outs>
         vec total = sum[0][o];
 #pragma GCC unroll 8
         for (int k = 1; k < ways; ++k) total = total + sum[k][o];
-        if (addend) total = total + load(addend + o * lanes);
-        store(out + o * lanes, clamped(total, broadcast(low), broadcast(high)));
+        if (addend.at) total = total + load(addend.at + o * addend.block);
+        store(out.at + o * out.block, clamped(total, broadcast(low), broadcast(high)));
     }
 }
 
-/// in: `inputs` floats in (channels, height, width) order; out: ceil(outputs / lanes) * lanes floats. Addend: `then.addend.at`, as out.
-inline void dense(const dense_shape& s, const float* in, float* out, const float* packed, const epilogue& then, int first, int last) {
+/// in: (inputs, 1, 1) in (channels, height, width) order; out: (outputs, 1, 1). Also a 1x1 convolution of one pixel.
+inline void dense(const dense_shape& s, const const_view& in, const view& out, const float* packed, const epilogue& then, int first, int last) {
     const int blocks = blocks_of(s.outputs);
     float low, high;
     const bool bounds_do = clamps(then.act, low, high);
+    const spaced<const float> from{in.at, in.block};
     for (int task = first; task < last; ++task) {
         const int block = task * dense_blocks, outs = smaller(dense_blocks, blocks - block);
         const float* w = packed + (std::ptrdiff_t{blocks} + std::ptrdiff_t{block} * s.inputs) * lanes;
         const float* bias = packed + block * lanes;
-        const float* addend = then.addend.at ? then.addend.at + block * lanes : nullptr;
-        float* to = out + block * lanes;
+        spaced<const float> addend;
+        if (then.addend.at) addend = {then.addend.at + block * then.addend.block, then.addend.block};
+        const spaced<float> to{out.at + block * out.block, out.block};
         switch (outs) {
-        case 1: dense_group<1>(s.inputs, in, w, bias, addend, to, low, high); break;
-        case 2: dense_group<2>(s.inputs, in, w, bias, addend, to, low, high); break;
-        case 3: dense_group<3>(s.inputs, in, w, bias, addend, to, low, high); break;
-        default: dense_group<4>(s.inputs, in, w, bias, addend, to, low, high);
+        case 1: dense_group<1>(s.inputs, from, w, bias, addend, to, low, high); break;
+        case 2: dense_group<2>(s.inputs, from, w, bias, addend, to, low, high); break;
+        case 3: dense_group<3>(s.inputs, from, w, bias, addend, to, low, high); break;
+        default: dense_group<4>(s.inputs, from, w, bias, addend, to, low, high);
         }
-        if (!bounds_do) activate_span(to, outs, then.act, then.slope);
+        if (!bounds_do)
+            for (int o = 0; o < outs; ++o) activate_span(to.at + o * to.block, 1, then.act, then.slope);
     }
 }
 

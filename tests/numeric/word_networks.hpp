@@ -88,6 +88,7 @@ SPLITDSL_WORD(multiply_same_shape, 12, 5, 7, multiply(named("a", conv(12, {.kern
 SPLITDSL_WORD(add_unfused, 12, 5, 7, add(relu(), sigmoid()) | hard_swish())
 SPLITDSL_WORD(repeat_word, 6, 9, 7, repeat<3>([](int i) { return named(i, residual(named("w", conv(6, {.kernel = 3}))) | relu()); }))
 SPLITDSL_WORD(tap_word, 6, 9, 7, tap("t", named("a", conv(6, {.kernel = 3}))) | named("b", conv(6, {.kernel = 3})) | add(identity(), from("t")))
+SPLITDSL_WORD(vector_with_halo, 13, 5, 7, global_pool() | residual(named("w", conv(13, {.kernel = 3})), named("p", conv(13, {.kernel = 1}))) | relu() | concat(named("d", dense(5)), named("q", conv(7, {.kernel = 3}))))
 SPLITDSL_WORD(quantise_u8, 6, 9, 7, cut("c", affine_u8()) | named("a", conv(6, {.kernel = 1})))
 SPLITDSL_WORD(quantise_u16, 6, 9, 7, cut("c", affine_u16()) | named("a", conv(6, {.kernel = 1})))
 SPLITDSL_WORD(quantise_f16, 6, 9, 7, cut("c", half_f16()) | named("a", conv(6, {.kernel = 1})))
@@ -106,7 +107,7 @@ using all = std::tuple<conv_1x1, conv_1x1_stride, conv_2x2, conv_3x3, conv_3x3_s
                        tanh_word, softmax_vector, softmax_image, max_pool_2, max_pool_3_padded, max_pool_ceil, avg_pool_2, avg_pool_padded, avg_pool_not_counting, avg_pool_ceil,
                        global_pool_word, upsample_nearest, upsample_nearest_size, upsample_bilinear, upsample_bilinear_wide, upsample_bilinear_corners, pad_word, pad_channels_word, pad_channels_even, slice_channels_word, slice_channels_even,
                        l2_normalise_word, l2_normalise_zeros, radix_softmax_word, radix_softmax_groups, radix_softmax_odd, gdn_word, gdn_squares, igdn_word, igdn_squares, subsample_word, flatten_word,
-                       residual_word, projection_word, concat_word, multiply_word, multiply_same_shape, add_unfused, repeat_word, tap_word, quantise_u8, quantise_u16,
+                       residual_word, projection_word, concat_word, multiply_word, multiply_same_shape, add_unfused, repeat_word, tap_word, vector_with_halo, quantise_u8, quantise_u16,
                        quantise_f16, normalise_u8, normalise_hwc>;
 
 } // namespace words

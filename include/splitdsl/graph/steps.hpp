@@ -154,7 +154,9 @@ public:
         s.op = i;
         s.in = tensor_of(r.a[static_cast<std::size_t>(i)]);
         const bool is_conv = o.kind == op_kind::conv;
-        s.kind = o.kind == op_kind::dense ? step_kind::dense
+        const bool one_pixel = is_conv && o.groups == 1 && o.kernel.height == 1 && o.kernel.width == 1 && in.is_vector() && out_of(i).is_vector() &&
+                               o.pad.top == 0 && o.pad.left == 0;
+        s.kind = o.kind == op_kind::dense || one_pixel ? step_kind::dense
                : o.kind == op_kind::conv_transpose ? step_kind::conv_transpose
                : o.groups == 1 ? step_kind::conv
                : o.groups == in.channels && o.out == in.channels ? step_kind::depthwise
@@ -171,7 +173,7 @@ public:
         const int last = absorb(i, s, true, is_conv);
         s.out = new_buffer(out_of(i));
         s.defines = true;
-        if (is_conv && s.scratch < 0) want_halo(s.in, o, in, out_of(i));
+        if (is_conv && s.scratch < 0 && !one_pixel) want_halo(s.in, o, in, out_of(i));
         value[static_cast<std::size_t>(last)] = s.out;
         emit(s);
         to.stage_macs[static_cast<std::size_t>(stage)] += p.macs[static_cast<std::size_t>(i)];

@@ -123,7 +123,7 @@ template <>
 struct kernel_of<step_kind::dense> {
     static std::size_t packed_floats(const instruction& c) { return simd::dense_packed_floats(dense_of(c)); }
     static int tasks(const instruction& c) { return simd::dense_tasks(dense_of(c)); }
-    static void run(const step_run& s, int first, int last) { simd::dense(dense_of(s.c), s.in().at, s.out().at, s.packed, s.end(), first, last); }
+    static void run(const step_run& s, int first, int last) { simd::dense(dense_of(s.c), s.in(), s.out(), s.packed, s.end(), first, last); }
     static void pack(const instruction& c, const parameters_of_step& p, float* packed) { simd::pack_dense(dense_of(c), p.weight, p.scale, p.bias, packed); }
 };
 template <>
