@@ -1,8 +1,9 @@
 // SPDX-FileCopyrightText: The splitdsl authors
 // SPDX-License-Identifier: BSD-3-Clause
 /// @file bench_kernels.cpp
-/// Single convolution layers: direct and Winograd side by side, against this machine's multiply-add peak and double precision.
+/// Single convolution layers: direct, Winograd and oneDNN side by side, against this machine's multiply-add peak and double precision.
 #include "layer_code.hpp"
+#include "onednn.hpp"
 
 #include <examples/options/exit_status.hpp>
 #include <examples/options/numbers.hpp>
@@ -16,6 +17,8 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
+#include <memory>
 #include <random>
 #include <string>
 #include <vector>
@@ -81,6 +84,7 @@ struct subject {
     splitdsl::aligned_buffer in{}, out{}, packed[3]{}, scratch{};
     std::vector<float> weight{}, picture{};
     std::vector<way> ways{};
+    std::unique_ptr<timed::onednn_layer> peer{}; // the last way, if it is there
 };
 float* floats(const splitdsl::aligned_buffer& b) { return static_cast<float*>(static_cast<void*>(b.data())); }
 
@@ -100,15 +104,16 @@ double exact(const subject& s, int o, int y, int x) {
     return std::max(sum, 0.0);
 }
 
-/// Largest error over some outputs, in units of their range.
-double error_of(const subject& s, const timed::layer_code& code, int samples) {
+/// Largest error over some outputs, in units of their range. got(o, y, x): what was computed.
+template <class Got>
+double error_of(const subject& s, int samples, Got got) {
     std::mt19937 random{7};
     double worst = 0, range = 1e-30;
     for (int i = 0; i < samples; ++i) {
         const int o = static_cast<int>(random() % static_cast<unsigned>(s.of.out)), y = static_cast<int>(random() % static_cast<unsigned>(s.of.out_height())),
                   x = static_cast<int>(random() % static_cast<unsigned>(s.of.out_width()));
         const double want = exact(s, o, y, x);
-        worst = std::max(worst, std::abs(want - static_cast<double>(code.at(s.of, floats(s.out), o, y, x))));
+        worst = std::max(worst, std::abs(want - static_cast<double>(got(o, y, x))));
         range = std::max(range, std::abs(want));
     }
     return worst / range;
@@ -128,15 +133,19 @@ double at(std::vector<double> sorted, double share) {
 
 int main(int argc, char** argv) {
     int runs = 15, samples = 3000;
+    bool with_peer = true;
     std::string json_file, only;
     CLI::App app{"Times of single convolution layers on one thread, measured on this machine; weights and inputs are random. Every layer runs the\n"
-                 "direct kernel and, where its shape allows, both Winograd tiles; a star marks what a network takes (graph/winograd.hpp). The rows take\n"
+                 "direct kernel and, where its shape allows, both Winograd tiles, and oneDNN where it is built in; a star marks what a network takes\n"
+                 "(graph/winograd.hpp). In a network weights come from memory, here they may stay in a cache. The rows take\n"
                  "turns run by run. GFLOP/s counts the direct convolution's operations, so Winograd may pass the peak. Errors are against double, on a\n"
                  "sample of the outputs, in units of their range. SPLITDSL_ISA=baseline (or avx2_fma, avx512) chooses the instruction set."};
     app.add_option("--runs", runs, "Timings of each row; each repeats the layer for about 5 ms")->check(options::between(1, 100'000))->capture_default_str();
     app.add_option("--samples", samples, "Outputs that are compared with double")->check(options::between(1, 10'000'000))->capture_default_str();
     app.add_option("--layer", only, "Only layers whose name contains TEXT")->option_text("TEXT");
+    app.add_flag("!--no-peer", with_peer, "Without oneDNN");
     app.add_option("--json", json_file, "Also write the results to FILE")->option_text("FILE");
+    ::setenv("OMP_NUM_THREADS", "1", 1); // oneDNN asks for it at its first work
     return options::exit_status("bench_kernels", app, argc, argv, [&] {
         const timed::layer_code& code = timed::chosen_code();
         std::vector<subject> subjects;
@@ -168,14 +177,25 @@ int main(int argc, char** argv) {
                 scratch = std::max(scratch, code.scratch_floats(l, w.plan));
             }
             s.scratch = splitdsl::aligned_buffer{scratch * sizeof(float)};
+            if (with_peer) s.peer = timed::make_onednn_layer(l, s.picture.data(), s.weight.data());
+            if (s.peer) s.ways.push_back({"oneDNN"});
         }
         if (subjects.empty()) throw splitdsl::option_error("--layer: expected a part of a layer's name, found \"" + only + "\"");
 
-        const auto run = [&](subject& s, const way& w) { code.run(s.of, w.plan, floats(s.in), floats(s.packed[&w - s.ways.data()]), floats(s.scratch), floats(s.out)); };
+        const auto is_peer = [](const subject& s, const way& w) { return s.peer && &w == &s.ways.back(); };
+        const auto run = [&](subject& s, const way& w) {
+            if (is_peer(s, w)) return s.peer->run();
+            code.run(s.of, w.plan, floats(s.in), floats(s.packed[&w - s.ways.data()]), floats(s.scratch), floats(s.out));
+        };
         for (subject& s : subjects)
             for (way& w : s.ways) {
                 run(s, w);
-                w.error = error_of(s, code, samples);
+                if (is_peer(s, w)) {
+                    const std::vector<float> all = s.peer->planar();
+                    w.error = error_of(s, samples, [&](int o, int y, int x) { return all[static_cast<std::size_t>((o * s.of.out_height() + y) * s.of.out_width() + x)]; });
+                } else {
+                    w.error = error_of(s, samples, [&](int o, int y, int x) { return code.at(s.of, floats(s.out), o, y, x); });
+                }
             }
         std::vector<double> peak;
         for (int i = 0; i < runs; ++i) {
@@ -205,6 +225,28 @@ int main(int argc, char** argv) {
                 report["rows"].push_back({{"layer", l.name}, {"in", l.in}, {"height", l.height}, {"width", l.width}, {"out", l.out}, {"kernel", l.kernel}, {"stride", l.stride}, {"groups", l.groups},
                                           {"way", w.name}, {"chosen", w.chosen}, {"least_ms", least}, {"median_ms", median}, {"gflops_at_least", flops}, {"share_of_peak", flops / most},
                                           {"times_direct", ratio}, {"error_of_range", w.error}});
+            }
+        const auto least_of = [](const subject& s, auto which) {
+            double ms = 0;
+            for (const way& w : s.ways)
+                if (which(w)) ms = at(w.milliseconds, 0);
+            return ms;
+        };
+        double log_share = 0;
+        int dense_layers = 0;
+        std::printf("\n");
+        for (const subject& s : subjects)
+            if (std::string{s.of.name}.starts_with("ResNet ") && s.of.stride == 1) log_share += std::log(2 * s.of.macs() / (at(s.ways[0].milliseconds, 0) * 1e6) / most), ++dense_layers;
+        if (dense_layers > 0) {
+            const double share = std::exp(log_share / dense_layers);
+            std::printf("direct, %d ResNet layers of stride 1: %.1f %% of the peak (geometric mean)\n", dense_layers, 100 * share);
+            report["direct_share_of_peak"] = share;
+        }
+        for (const subject& s : subjects)
+            if (s.peer) {
+                const double theirs = at(s.ways.back().milliseconds, 0), direct = at(s.ways[0].milliseconds, 0), chosen = least_of(s, [](const way& w) { return w.chosen; });
+                std::printf("%-24s oneDNN / ours: %.2f, without Winograd %.2f (%s)\n", s.of.name, theirs / chosen, theirs / direct, s.peer->picked());
+                report["against_onednn"].push_back({{"layer", s.of.name}, {"ratio", theirs / chosen}, {"ratio_direct", theirs / direct}, {"picked", s.peer->picked()}});
             }
         if (!json_file.empty()) options::write("--json", json_file, report.dump(2) + "\n");
         return 0;
