@@ -124,12 +124,13 @@ double processor_time() {
     return static_cast<double>(t.tv_sec) * 1e3 + static_cast<double>(t.tv_nsec) / 1e6;
 }
 
-/// Milliseconds of each run; `busy`: also the processor time.
-std::vector<double> timed(ready_network& n, int runs, int threads, std::vector<double>* busy = nullptr) {
+/// Milliseconds of each run; `busy`: also the processor time; `first`: of the run before them, right after loading if there was none before.
+std::vector<double> timed(ready_network& n, int runs, int threads, std::vector<double>* busy = nullptr, double* first = nullptr) {
     std::vector<double> all;
     all.reserve(static_cast<std::size_t>(runs));
     const auto work = [&] {
-        n.run(threads > 1);
+        const double cold = n.run(threads > 1);
+        if (first) *first = cold;
         for (int i = 0; i < runs; ++i) {
             const double before = busy ? processor_time() : 0;
             all.push_back(n.run(threads > 1));
@@ -162,20 +163,22 @@ int serve(const arguments& a) {
 int table(const arguments& a) {
     for (const std::string& name : a.names) named(name);       // a misspelled name before anything is timed
     nlohmann::json report{{"unit", "milliseconds"}, {"label", "measured"}, {"runs", a.runs}, {"rows", nlohmann::json::array()}};
-    std::printf("%-34s %-8s %-10s %9s %9s %9s %9s   %d runs, times in ms\n", "network", "threads", "code", "GMAC", "least", "median", "GFLOP/s", a.runs);
+    std::printf("%-34s %-8s %-10s %9s %9s %9s %9s %9s   %d runs, times in ms\n", "network", "threads", "code", "GMAC", "first", "least", "median", "GFLOP/s", a.runs);
     for (const std::string& name : a.names) {
         ready_network n{named(name), a};
         for (const int threads : a.threads) {
-            std::vector<double> all = timed(n, a.runs, threads);
+            double first = 0;
+            std::vector<double> all = timed(n, a.runs, threads, nullptr, &first);
             std::sort(all.begin(), all.end());
             const double least = all.front(), median = all[all.size() / 2], rate = 2 * n.macs() / (least * 1e6);
-            std::printf("%-34s %-8d %-10s %9.4f %9.3f %9.3f %9.1f\n", name.c_str(), threads, n.instruction_set(), n.macs() / 1e9, least, median, rate);
+            std::printf("%-34s %-8d %-10s %9.4f %9.3f %9.3f %9.3f %9.1f\n", name.c_str(), threads, n.instruction_set(), n.macs() / 1e9, first, least, median, rate);
             std::fflush(stdout);
-            report["rows"].push_back({{"network", name}, {"threads", threads}, {"instruction_set", n.instruction_set()}, {"macs", n.macs()}, {"least", least}, {"median", median},
+            report["rows"].push_back({{"network", name}, {"threads", threads}, {"instruction_set", n.instruction_set()}, {"macs", n.macs()}, {"first", first}, {"least", least}, {"median", median},
                                       {"gflops_at_least", rate}, {"all", all}});
         }
     }
-    std::printf("GFLOP/s: two operations a multiply-accumulate, over the least time\n");
+    std::printf("first: the run before the timed ones; in a network's first row, the one after its weights were loaded and packed. GFLOP/s: two operations a\n"
+                "multiply-accumulate, over the least time\n");
     if (!a.json.empty()) options::write("--json", a.json, report.dump(2) + "\n");
     return 0;
 }

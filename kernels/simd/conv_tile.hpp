@@ -19,7 +19,11 @@ namespace simd {
 /// Output channel blocks of the widest tile, and the most pixels a tile of that many blocks holds.
 #if defined(__OPTIMIZE__)
 inline constexpr int widest_tile = vector_registers == 32 ? 4 : 2;
+#if defined(SPLITDSL_ARCH_NEON) // four channels of every pixel stay in registers beside the sums
+SPLITDSL_INLINE constexpr int tile_pixels(int outs) { return outs == widest_tile ? 5 : 8; }
+#else
 SPLITDSL_INLINE constexpr int tile_pixels(int outs) { return outs == widest_tile ? 6 : 8; }
+#endif
 #else // nothing is held in registers: few tiles, for a shorter compilation
 inline constexpr int widest_tile = 1;
 SPLITDSL_INLINE constexpr int tile_pixels(int) { return 2; }
@@ -51,8 +55,31 @@ struct tile_work {
     std::ptrdiff_t in_at[8], out_at[8], addend_at[8]; ///< of each pixel
 };
 
+#if defined(SPLITDSL_ARCH_NEON)
+template <int Channel, int Channels, int Outs, int Pixels>
+SPLITDSL_INLINE void multiply_lanes(vec (&sum)[Outs][Pixels], const vec (&x)[Pixels], const float* w) {
+    vec k[Outs];
+#pragma GCC unroll 4
+    for (int o = 0; o < Outs; ++o) k[o] = load(w + (Channel * Outs + o) * lanes);
+#pragma GCC unroll 8
+    for (int p = 0; p < Pixels; ++p)
+#pragma GCC unroll 4
+        for (int o = 0; o < Outs; ++o) sum[o][p] = multiply_add_lane<Channel>(x[p], k[o], sum[o][p]);
+    if constexpr (Channel + 1 < Channels) multiply_lanes<Channel + 1, Channels>(sum, x, w);
+}
+#endif
+
+/// Sums `Channels` channels of one tap; more than one begin with a channel block.
 template <int Channels, int Outs, int Pixels>
 SPLITDSL_INLINE void multiply_channels(vec (&sum)[Outs][Pixels], const float*& x, const float*& w, std::ptrdiff_t (&at)[Pixels]) {
+#if defined(SPLITDSL_ARCH_NEON)
+    if constexpr (Channels > 1) {
+        vec v[Pixels];
+#pragma GCC unroll 8
+        for (int p = 0; p < Pixels; ++p) v[p] = load(x + at[p]);
+        return multiply_lanes<0, Channels>(sum, v, w);
+    }
+#endif
 #pragma GCC unroll 16
     for (int c = 0; c < Channels; ++c) {
         pin(x, w);
@@ -180,8 +207,10 @@ SPLITDSL_INLINE void run_tile(int pixels, const tile_work& t) {
         case 3: return conv_tile<Outs, 3>(t);
         case 4: return conv_tile<Outs, 4>(t);
         case 5: return conv_tile<Outs, 5>(t);
-        case 6: return conv_tile<Outs, 6>(t);
         default: break;
+        }
+        if constexpr (tile_pixels(Outs) >= 6) {
+            if (pixels == 6) return conv_tile<Outs, 6>(t);
         }
         if constexpr (tile_pixels(Outs) == 8) {
             if (pixels == 7) return conv_tile<Outs, 7>(t);

@@ -57,6 +57,12 @@ SPLITDSL_INLINE vec multiply_add(const vec& a, const vec& b, const vec& c) {
 #endif
 }
 
+#if defined(SPLITDSL_ARCH_NEON)
+/// sum + k * (lane Lane of x), fused: the instruction reads one lane by itself, so nothing has to be broadcast.
+template <int Lane>
+SPLITDSL_INLINE vec multiply_add_lane(const vec& x, const vec& k, const vec& sum) { return vec(vfmaq_laneq_f32(sum, k, x, Lane)); }
+#endif
+
 /// a / b, correctly rounded. xsimd 8.1 approximates float division on NEON, which would change the codec's bytes.
 SPLITDSL_INLINE vec quotient(const vec& a, const vec& b) {
 #if defined(SPLITDSL_ARCH_NEON)
