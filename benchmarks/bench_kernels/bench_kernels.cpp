@@ -133,7 +133,7 @@ double at(std::vector<double> sorted, double share) {
 
 int main(int argc, char** argv) {
     int runs = 15, samples = 3000;
-    bool with_peer = true;
+    bool with_peer = true, cold = false;
     std::string json_file, only;
     CLI::App app{"Times of single convolution layers on one thread, measured on this machine; weights and inputs are random. Every layer runs the\n"
                  "direct kernel and, where its shape allows, both Winograd tiles, and oneDNN where it is built in; a star marks what a network takes\n"
@@ -144,6 +144,7 @@ int main(int argc, char** argv) {
     app.add_option("--samples", samples, "Outputs that are compared with double")->check(options::between(1, 10'000'000))->capture_default_str();
     app.add_option("--layer", only, "Only layers whose name contains TEXT")->option_text("TEXT");
     app.add_flag("!--no-peer", with_peer, "Without oneDNN");
+    app.add_flag("--cold", cold, "Weights come from memory, as in a network of many layers, and a layer runs once a timing; what tune_winograd.py asks for");
     app.add_option("--json", json_file, "Also write the results to FILE")->option_text("FILE");
     ::setenv("OMP_NUM_THREADS", "1", 1); // oneDNN asks for it at its first work
     return options::exit_status("bench_kernels", app, argc, argv, [&] {
@@ -197,6 +198,12 @@ int main(int argc, char** argv) {
                     w.error = error_of(s, samples, [&](int o, int y, int x) { return code.at(s.of, floats(s.out), o, y, x); });
                 }
             }
+        std::vector<char> other(cold ? std::size_t{96} << 20 : 0); // more than a processor's caches
+        volatile float seen = 0;
+        const auto forget = [&](const subject& s) {
+            for (std::size_t i = 0; i < other.size(); i += 64) ++other[i];
+            for (std::size_t i = 0; i < code.in_floats(s.of); i += 16) seen = seen + floats(s.in)[i]; // the layer before has just written it
+        };
         std::vector<double> peak;
         for (int i = 0; i < runs; ++i) {
             double done = 0;
@@ -204,7 +211,12 @@ int main(int argc, char** argv) {
             peak.push_back(2 * done / (ms * 1e6));
             for (subject& s : subjects)
                 for (way& w : s.ways) {
+                    if (cold) forget(s);
                     const double once = milliseconds([&] { run(s, w); });
+                    if (cold) {
+                        w.milliseconds.push_back(once);
+                        continue;
+                    }
                     const int times = std::max(1, static_cast<int>(5 / once));
                     w.milliseconds.push_back(milliseconds([&] {
                                                  for (int k = 0; k < times; ++k) run(s, w);
@@ -212,7 +224,7 @@ int main(int argc, char** argv) {
                 }
         }
         const double most = at(peak, 1);
-        nlohmann::json report{{"label", "measured"}, {"instruction_set", code.instruction_set}, {"threads", 1}, {"runs", runs}, {"peak_gflops", most}};
+        nlohmann::json report{{"label", "measured"}, {"instruction_set", code.instruction_set}, {"threads", 1}, {"runs", runs}, {"cold", cold}, {"peak_gflops", most}};
         std::printf("%s, one thread, multiply-add peak %.1f GFLOP/s (best of %d), %d timings a row\n", code.instruction_set, most, runs, runs);
         std::printf("%-24s %-18s %-10s %9s %9s %9s %7s %8s %9s\n", "layer", "shape", "way", "least ms", "median", "GFLOP/s", "% peak", "/ direct", "error");
         for (const subject& s : subjects)
