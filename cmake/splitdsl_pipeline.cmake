@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: The splitdsl authors
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# splitdsl_add_pipeline(NAME SOURCES file.cpp... [INSTRUCTION_SETS baseline avx2_fma avx512 neon] [LIBRARIES lib...])
+# splitdsl_add_pipeline(NAME SOURCES file.cpp... [INSTRUCTION_SETS baseline sse4_2 avx2_fma avx512 neon] [LIBRARIES lib...])
 #
 # Compiles each source once per instruction set, so that a program built for the plainest machine runs fast on every one.
 # NAME becomes a static-like library: link it, and ask the dispatcher for the pipeline.
@@ -12,7 +12,7 @@
 #     this object chooses at start by what the processor can do.
 #
 # Instruction sets and their flags; on other processors only baseline is built:
-#   x86-64    baseline (none), avx2_fma (-mavx2 -mfma), avx512 (-mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma)
+#   x86-64    baseline (none: SSE2), sse4_2 (-msse4.2; only where it is asked for), avx2_fma (-mavx2 -mfma), avx512 (-mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma)
 #   AArch64   neon (none: NEON is the base)
 #
 # Cost: the source's compile time once per instruction set.
@@ -36,17 +36,22 @@ function(splitdsl_add_pipeline name)
     if(arg_UNPARSED_ARGUMENTS)
         message(FATAL_ERROR "splitdsl_add_pipeline(${name}): unknown arguments: ${arg_UNPARSED_ARGUMENTS}")
     endif()
-    splitdsl_instruction_sets(known)
+    splitdsl_instruction_sets(usual)
+    set(known ${usual})
+    if(avx2_fma IN_LIST usual)
+        list(INSERT known 1 sse4_2)
+    endif()
     if(NOT arg_INSTRUCTION_SETS)
         set(arg_INSTRUCTION_SETS ${SPLITDSL_INSTRUCTION_SETS})
     endif()
     if(NOT arg_INSTRUCTION_SETS)
-        set(arg_INSTRUCTION_SETS ${known})
+        set(arg_INSTRUCTION_SETS ${usual})
     endif()
 
     # Set here and not at file level: the function may be called from a folder that does not see this file's variables.
     set(flags_baseline "")
     set(flags_neon "")
+    set(flags_sse4_2 -msse4.2)
     set(flags_avx2_fma -mavx2 -mfma)
     set(flags_avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma)
 

@@ -16,6 +16,9 @@
 #elif defined(__AVX__)
 #define SPLITDSL_ARCH_SET avx
 #define SPLITDSL_ARCH_AVX 1
+#elif defined(__SSE4_2__)
+#define SPLITDSL_ARCH_SET sse4_2
+#define SPLITDSL_ARCH_SSE4_2 1
 #elif defined(__SSE4_1__)
 #define SPLITDSL_ARCH_SET sse41
 #define SPLITDSL_ARCH_SSE2 1
@@ -26,7 +29,7 @@
 #define SPLITDSL_ARCH_SET neon
 #define SPLITDSL_ARCH_NEON 1
 #else
-#error "splitdsl: kernels/simd knows SSE2, AVX, AVX2 with FMA, AVX-512 (F, BW, DQ, VL) and AArch64 NEON; use kernels/reference here"
+#error "splitdsl: kernels/simd knows SSE2, SSE4.2, AVX, AVX2 with FMA, AVX-512 (F, BW, DQ, VL) and AArch64 NEON; use kernels/reference here"
 #endif
 
 #define SPLITDSL_JOIN_NAMES(a, b, c) a##b##c

@@ -36,6 +36,8 @@ using xsimd_arch = xsimd::fma3<xsimd::avx2>;
 using xsimd_arch = xsimd::avx;
 #elif defined(SPLITDSL_ARCH_NEON)
 using xsimd_arch = xsimd::neon64;
+#elif defined(SPLITDSL_ARCH_SSE4_2)
+using xsimd_arch = xsimd::sse4_2;
 #else
 using xsimd_arch = xsimd::sse2;
 #endif
@@ -48,7 +50,7 @@ SPLITDSL_INLINE void store(float* p, const vec& v) { v.store_unaligned(p); }
 SPLITDSL_INLINE vec broadcast(float x) { return vec(x); }
 SPLITDSL_INLINE vec zero() { return vec(0.0F); }
 
-/// a * b + c: fused where the machine can (all but SSE2 and AVX without FMA).
+/// a * b + c: fused where the machine can (all but SSE and AVX without FMA).
 SPLITDSL_INLINE vec multiply_add(const vec& a, const vec& b, const vec& c) {
 #if defined(SPLITDSL_ARCH_AVX512)
     return vec(_mm512_fmadd_ps(a, b, c));

@@ -31,6 +31,11 @@
 #else
 #define SPLITDSL_CANDIDATE_AVX2(Network)
 #endif
+#if defined(SPLITDSL_PIPELINE_HAS_sse4_2)
+#define SPLITDSL_CANDIDATE_SSE4_2(Network) {splitdsl::instruction_set::sse4_2, &splitdsl::compiled_pipeline<Network, splitdsl::instruction_set::sse4_2>},
+#else
+#define SPLITDSL_CANDIDATE_SSE4_2(Network)
+#endif
 #if defined(SPLITDSL_PIPELINE_HAS_neon)
 #define SPLITDSL_CANDIDATE_NEON(Network) {splitdsl::instruction_set::neon, &splitdsl::compiled_pipeline<Network, splitdsl::instruction_set::neon>},
 #else
@@ -46,7 +51,7 @@
     template <>                                                                                                            \
     const splitdsl::pipeline& splitdsl::dispatched_pipeline<Network>() {                                                   \
         static constexpr splitdsl::pipeline_candidate candidates[]{SPLITDSL_CANDIDATE_AVX512(Network) SPLITDSL_CANDIDATE_AVX2(Network) \
-                                                                       SPLITDSL_CANDIDATE_NEON(Network) SPLITDSL_CANDIDATE_BASELINE(Network)}; \
+                                                                       SPLITDSL_CANDIDATE_SSE4_2(Network) SPLITDSL_CANDIDATE_NEON(Network) SPLITDSL_CANDIDATE_BASELINE(Network)}; \
         static const splitdsl::pipeline& chosen = splitdsl::choose_pipeline(candidates, sizeof candidates / sizeof candidates[0]); \
         return chosen;                                                                                                     \
     }

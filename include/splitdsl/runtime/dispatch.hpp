@@ -26,9 +26,9 @@
 namespace splitdsl {
 
 /// The instruction sets that `splitdsl_add_pipeline` builds.
-enum class instruction_set : std::uint8_t { baseline, avx2_fma, avx512, neon };
+enum class instruction_set : std::uint8_t { baseline, sse4_2, avx2_fma, avx512, neon };
 constexpr const char* name_of(instruction_set s) {
-    constexpr const char* names[]{"baseline", "avx2_fma", "avx512", "neon"};
+    constexpr const char* names[]{"baseline", "sse4_2", "avx2_fma", "avx512", "neon"};
     return names[static_cast<int>(s)];
 }
 /// Whether this processor (and its operating system) runs an instruction set.
@@ -36,6 +36,7 @@ inline bool runs_here(instruction_set s) {
 #if defined(__x86_64__)
     switch (s) {
     case instruction_set::baseline: return true;
+    case instruction_set::sse4_2: return __builtin_cpu_supports("sse4.2");
     case instruction_set::avx2_fma: return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     case instruction_set::avx512:
         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
