@@ -24,6 +24,7 @@ LAYERS = [
     ["radio", "energy", "detect"],
     ["link", "policy", "image"],
     ["runtime"],
+    ["gpu"],
     ["sim"],
     ["zoo"],
     ["splitdsl.hpp"],
@@ -51,7 +52,7 @@ CONTAINED = {
     r"openssl": ["include/splitdsl/link/"],
     r"turbojpeg": ["include/splitdsl/image/"],
     r"png": ["include/splitdsl/image/png.hpp"],
-    r"(cudnn|cuda)": ["kernels/cudnn/"],
+    r"(cudnn|cuda|nvrtc|nvml)": ["kernels/cudnn/"],
 }
 LANGUAGE_LAYERS = {"lang", "graph", "check", "language.hpp"}
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.M)
@@ -124,6 +125,8 @@ def self_test():
         "strangers": {"include/splitdsl/policy/a.hpp": "#include <splitdsl/link/tcp.hpp>\n"},
         "strangers, image": {"include/splitdsl/image/a.hpp": "#include <splitdsl/policy/sage.hpp>\n"},
         "image above": {"include/splitdsl/image/a.hpp": "#include <splitdsl/runtime/plan.hpp>\n"},
+        "CUDA": {"include/splitdsl/gpu/a.hpp": "#include <cuda.h>\n"},
+        "gpu above": {"include/splitdsl/runtime/a.hpp": "#include <splitdsl/gpu/session.hpp>\n"},
         "picture formats": {"include/splitdsl/runtime/a.hpp": "#include <png.h>\n"},
         "third party": {"include/splitdsl/sim/a.hpp": "#include <asio.hpp>\n"},
         "third party folder": {"include/splitdsl/codec/a.hpp": "# include <xsimd/xsimd.hpp>\n"},

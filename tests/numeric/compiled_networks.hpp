@@ -20,6 +20,7 @@ compiled_row compiled_words();
 } // namespace numeric
 
 #if !defined(SPLITDSL_PIPELINE_ISA)
+#include <splitdsl/gpu/program.hpp>
 #include <splitdsl/runtime/describe.hpp>
 
 #include <span>
@@ -30,9 +31,11 @@ namespace numeric {
 /// Every word's network (word_networks.hpp), and a row for every set that was built, narrowest first; empty if it does not run here.
 std::span<const splitdsl::graph::description> word_descriptions();
 std::vector<compiled_row> word_rows();
+std::span<const splitdsl::gpu::program> word_programs();
 /// The networks of tests/static/networks.hpp.
 std::span<const splitdsl::graph::description> shape_descriptions();
 std::vector<compiled_row> shape_rows();
+std::span<const splitdsl::gpu::program> shape_programs();
 
 } // namespace numeric
 #endif

@@ -17,6 +17,12 @@ std::span<const splitdsl::graph::description> describe_all(std::tuple<Networks..
     return list;
 }
 
+template <class... Networks>
+std::span<const splitdsl::gpu::program> list_programs(std::tuple<Networks...>*) {
+    static const splitdsl::gpu::program list[]{splitdsl::gpu::program_of<Networks>()...};
+    return list;
+}
+
 /// `row` takes a set as a `std::integral_constant`. Even asking a set for its pipelines runs that set's instructions.
 template <class Row>
 std::vector<compiled_row> rows_of_every_set(Row row) {

@@ -28,6 +28,7 @@ compiled_row row_of(std::tuple<Networks...>*) {
 }
 } // namespace
 std::span<const splitdsl::graph::description> shape_descriptions() { return describe_all(static_cast<shapes*>(nullptr)); }
+std::span<const splitdsl::gpu::program> shape_programs() { return list_programs(static_cast<shapes*>(nullptr)); }
 std::vector<compiled_row> shape_rows() {
     return rows_of_every_set([](auto set) { return row_of<decltype(set)::value>(static_cast<shapes*>(nullptr)); });
 }

@@ -25,6 +25,7 @@ compiled_row compiled_words<splitdsl::instruction_set::SPLITDSL_PIPELINE_ISA>() 
 
 namespace numeric {
 std::span<const splitdsl::graph::description> word_descriptions() { return describe_all(static_cast<words::all*>(nullptr)); }
+std::span<const splitdsl::gpu::program> word_programs() { return list_programs(static_cast<words::all*>(nullptr)); }
 std::vector<compiled_row> word_rows() {
     return rows_of_every_set([](auto set) { return compiled_words<decltype(set)::value>(); });
 }

@@ -61,13 +61,13 @@ private:
     rapl_meter(std::string folder, std::uint64_t counter, std::uint64_t range) : folder_path(std::move(folder)), last_uj(counter), range_uj(range) {}
     static std::optional<std::uint64_t> read_number(const std::string& path) {
         std::ifstream file(path);
-        char text[32]{};
-        file.read(text, sizeof text);
+        char digits[32]{};
+        file.read(digits, sizeof digits);
         const auto count = file.gcount();
-        if (count <= 0 || count == static_cast<std::streamsize>(sizeof text)) return std::nullopt;
+        if (count <= 0 || count == static_cast<std::streamsize>(sizeof digits)) return std::nullopt;
         std::uint64_t value{};
-        const char* const end = text + count;
-        const auto result = std::from_chars(text, end, value);
+        const char* const end = digits + count;
+        const auto result = std::from_chars(digits, end, value);
         if (result.ec != std::errc{} || (result.ptr != end && *result.ptr != '\n')) return std::nullopt;
         return value;
     }

@@ -1,0 +1,235 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file bench_gpu.cpp
+/// How long networks take on a GPU, one frame at a time, from the caller's bytes to the caller's floats; as a table, or asked by bench_gpu.py.
+#include "networks.hpp"
+
+#include <examples/options/exit_status.hpp>
+#include <examples/options/numbers.hpp>
+#include <splitdsl/gpu/gpu_pipeline.hpp>
+#include <splitdsl/runtime/aligned_buffer.hpp>
+#include <splitdsl/runtime/random_weights.hpp>
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <iostream>
+#include <string>
+#include <vector>
+
+namespace {
+using namespace splitdsl;
+using clock_type = std::chrono::steady_clock;
+
+struct arguments {
+    std::vector<std::string> names{};
+    std::string precision{"f16"}, json{}, libraries{};
+    int runs{200}, gpu{};
+    bool serve{}, list{}, without_cudnn{}, codecs{};
+};
+
+std::vector<on_gpu::network> listed() {
+    std::vector<on_gpu::network> list;
+#define SPLITDSL_ON_GPU_LISTED(name, header, ...) list.push_back(on_gpu::entry<on_gpu::name>());
+    SPLITDSL_ON_GPU(SPLITDSL_ON_GPU_LISTED)
+#undef SPLITDSL_ON_GPU_LISTED
+    return list;
+}
+on_gpu::network named(const std::string& name) {
+    for (const on_gpu::network& n : listed())
+        if (name == n.name) return n;
+    throw option_error("no network is called \"" + name + "\" (--list names them)");
+}
+gpu::precision precision_of(const std::string& name) {
+    for (const gpu::precision p : {gpu::precision::f32, gpu::precision::tf32, gpu::precision::f16})
+        if (name == gpu::name_of(p)) return p;
+    throw option_error("--precision: f32, tf32 or f16 was expected, found \"" + name + "\"");
+}
+
+/// One pipeline with its memory. A split network runs its tail alone, from a payload its head made once.
+class frame {
+public:
+    frame(const pipeline& p, const std::vector<std::vector<float>>& weights) : net{p}, packed{p.packed_bytes}, arena{p.arena_bytes}, outputs(p.output_floats) {
+        std::vector<const float*> pointers;
+        for (const auto& w : weights) pointers.push_back(w.data());
+        net.pack(pointers.data(), packed.data());
+        for (const tensor_info& t : net.inputs) {
+            stores.emplace_back(t.bytes);
+            for (std::size_t i = 0; i < t.bytes; ++i) stores.back().data()[i] = static_cast<std::byte>(i * 7919 % 251);
+            inputs.push_back(stores.back().data());
+        }
+        memory = {arena.data(), packed.data(), inputs.data(), outputs.data(), nullptr};
+        if (net.cuts.empty()) return;
+        begin = net.cuts[0].stage + 1;
+        payload.resize(net.cuts[0].payload_bytes);
+        net.run(memory, 0, begin, nullptr);
+        net.store_payload(memory, 0, payload.data());
+    }
+    double run() {
+        const auto from = clock_type::now();
+        if (begin > 0) net.load_payload(memory, 0, payload);
+        net.run(memory, begin, net.stages, nullptr);
+        return std::chrono::duration<double, std::milli>(clock_type::now() - from).count();
+    }
+    std::vector<std::byte>& bytes() { return payload; }
+    const std::vector<float>& answer() const { return outputs; }
+
+private:
+    const pipeline& net;
+    aligned_buffer packed, arena;
+    std::vector<float> outputs;
+    std::vector<aligned_buffer> stores{};
+    std::vector<const void*> inputs{};
+    std::vector<std::byte> payload{};
+    frame_memory memory{};
+    int begin{};
+};
+
+/// Largest difference as a share of the range of what the CPU gives.
+double difference(const std::vector<float>& want, const std::vector<float>& got) {
+    const auto [low, high] = std::minmax_element(want.begin(), want.end());
+    double worst = 0;
+    for (std::size_t i = 0; i < want.size(); ++i) {
+        const double d = std::abs(static_cast<double>(want[i]) - static_cast<double>(got[i]));
+        worst = std::isfinite(d) ? std::max(worst, d) : std::numeric_limits<double>::infinity();
+    }
+    return worst / std::max(1e-30, static_cast<double>(*high) - static_cast<double>(*low));
+}
+
+struct ready {
+    gpu::gpu_engine engine;
+    frame on_gpu;
+    double load_ms{}, error{};
+
+    ready(const kernels::cudnn::device& on, const on_gpu::network& n, const std::string& precision, const std::vector<std::vector<float>>& weights, clock_type::time_point begun)
+        : engine{on, n.program(), n.host(), {.precision = precision_of(precision)}}, on_gpu{engine.net_here(), weights} {
+        on_gpu.run();
+        load_ms = std::chrono::duration<double, std::milli>(clock_type::now() - begun).count();
+        frame on_cpu{n.host(), weights};
+        if (!on_cpu.bytes().empty()) on_cpu.bytes() = on_gpu.bytes();       // the same payload for both tails
+        on_cpu.run();
+        error = difference(on_cpu.answer(), on_gpu.answer());
+        const gpu::gpu_counters seen = engine.counters();
+        if (seen.on_cpu > 0) throw error_of(seen);
+    }
+    static device_error error_of(const gpu::gpu_counters& c) { return {device_failure::lost, c.reason}; }
+
+    nlohmann::json row(const std::string& precision) const {
+        return {{"network", engine.net_here().network}, {"precision", precision}, {"load_ms", load_ms}, {"difference_from_cpu", error}, {"convolutions", engine.laid_out().convolutions()},
+                {"by_cudnn", engine.laid_out().planned()}, {"arena_bytes", engine.laid_out().arena().bytes}};
+    }
+};
+
+/// The codec's and dynamic pooling's kernels on 64 MB of 32-bit floats, as a share of the device's own copy (bytes read and written a second).
+nlohmann::json time_codecs(const kernels::cudnn::device& on) {
+    using namespace kernels::cudnn;
+    constexpr int channels = 16, side = 1024, parts = gpu::recorder::range_parts, threads = gpu::recorder::threads;
+    constexpr long long pixels = static_cast<long long>(side) * side, values = channels * pixels;
+    constexpr double megabytes = 4e-6 * static_cast<double>(values);
+    std::vector<float> host(static_cast<std::size_t>(values));
+    for (std::size_t i = 0; i < host.size(); ++i) host[i] = static_cast<float>(i * 7919 % 65521) - 20000.0F;
+    const device_memory tensor{on, 4 * host.size()}, copy{on, 4 * host.size()}, bytes{on, host.size() + 8}, partial{on, 8 * parts};
+    tensor.fill_from(host.data(), 4 * host.size());
+    const device_stream stream{on};
+    const auto pointer = [](const device_memory& m) { return reinterpret_cast<void*>(static_cast<std::uintptr_t>(m.at())); };
+    const auto start = [&](kernel k, auto job, long long items) {
+        void* parameters[]{&job};
+        const long long blocks = std::min<long long>((items + threads - 1) / threads, 32LL * on.multiprocessors());
+        on.expect(on.driver().launch(on.function(k, element::f32), static_cast<unsigned>(blocks), 1, 1, threads, 1, 1, 0, stream.get(), parameters, nullptr), "starting a kernel");
+    };
+    const affine_job affine{pointer(tensor), pointer(copy), static_cast<unsigned char*>(pointer(bytes)), static_cast<int*>(pointer(partial)), parts, channels, pixels};
+    const patch_job patches{pointer(tensor), static_cast<float*>(pointer(copy)), channels, side / 4, side / 4, 4};
+    nlohmann::json rows = nlohmann::json::array();
+    double of_copy = 0;
+    const auto timed = [&](const char* name, double moved, auto issue) {
+        const device_graph graph{on, stream, [&] { return issue(), true; }};
+        double least = 1e300;
+        for (int round = 0; round < 5; ++round) {
+            const auto begun = clock_type::now();
+            for (int i = 0; i < 20; ++i) on.expect(graph.launch(stream), "replaying a graph");
+            on.expect(on.driver().wait(stream.get()), "waiting");
+            if (round > 0) least = std::min(least, std::chrono::duration<double>(clock_type::now() - begun).count() / 20);
+        }
+        const double rate = moved / 1e3 / least;
+        if (of_copy == 0) of_copy = rate;
+        std::printf("%-24s %9.4f ms %9.1f GB/s %7.1f %%\n", name, 1e3 * least, rate, 100 * rate / of_copy);
+        rows.push_back({{"what", name}, {"ms", 1e3 * least}, {"gigabytes_per_second", rate}, {"of_copy", rate / of_copy}});
+    };
+    timed("copy", 2 * megabytes, [&] { on.expect(on.driver().copy_on_device_async(copy.at(), tensor.at(), 4 * host.size(), stream.get()), "copying"); });
+    timed("affine u8, quantise", 2.25 * megabytes, [&] {
+        start(kernel::find_range, affine, static_cast<long long>(parts) * threads);
+        start(kernel::quantise_u8, affine, values / 8);
+    });
+    timed("affine u8, dequantise", 1.25 * megabytes, [&] { start(kernel::dequantise_u8, affine, values / 8); });
+    timed("dynamic pooling, 4x4", (1 + 1.0 / 16) * megabytes, [&] { start(kernel::pool_patches, patches, values / 16); });
+    return rows;
+}
+
+int run(const arguments& a) {
+    if (a.list) {
+        for (const on_gpu::network& n : listed()) std::printf("%s\n", n.name);
+        return 0;
+    }
+    std::vector<on_gpu::network> chosen;
+    for (const std::string& name : a.names) chosen.push_back(named(name));
+    if (chosen.empty()) chosen = listed();
+    if (a.serve && chosen.size() != 1) throw option_error("--serve is for one network");
+    const kernels::cudnn::device on{{.ordinal = a.gpu, .library_folders = kernels::cudnn::detail::split_folders(a.libraries.c_str()), .needs_cudnn = !a.without_cudnn}};
+    nlohmann::json report{{"device", on.description()}, {"unit", "milliseconds"}, {"label", "measured"}, {"rows", nlohmann::json::array()}};
+    if (a.codecs) {
+        report["codecs"] = time_codecs(on);
+        if (!a.json.empty()) options::write("--json", a.json, report.dump(2) + "\n");
+        return 0;
+    }
+    if (!a.serve) std::printf("%s\n%-24s %-9s %9s %9s %9s %12s %10s\n", on.description().c_str(), "network", "precision", "least", "median", "p99", "off the CPU", "by cuDNN");
+    for (const on_gpu::network& n : chosen) {
+        const auto begun = clock_type::now();
+        ready r{on, n, a.precision, random_weights(n.parameters(), 1), begun};
+        if (a.serve) {
+            std::cout << r.row(a.precision).dump() << std::endl;
+            for (std::string line; std::getline(std::cin, line);) {
+                int runs = 0;
+                if (const auto [end, code] = std::from_chars(line.data(), line.data() + line.size(), runs); code != std::errc{} || runs < 1 || runs > 1'000'000)
+                    throw option_error("--serve expects a number of runs on each line, found \"" + line.substr(0, 80) + "\"");
+                std::vector<double> all;
+                for (int i = 0; i < runs; ++i) all.push_back(r.on_gpu.run());
+                std::cout << nlohmann::json{{"ms", all}}.dump() << std::endl;
+            }
+            return 0;
+        }
+        std::vector<double> all;
+        for (int i = 0; i < 20; ++i) r.on_gpu.run();
+        for (int i = 0; i < a.runs; ++i) all.push_back(r.on_gpu.run());
+        std::sort(all.begin(), all.end());
+        const double least = all.front(), median = all[all.size() / 2], p99 = all[all.size() * 99 / 100];
+        std::printf("%-24s %-9s %9.4f %9.4f %9.4f %12.2e %6d/%d\n", n.name, a.precision.c_str(), least, median, p99, r.error, r.engine.laid_out().planned(), r.engine.laid_out().convolutions());
+        std::fflush(stdout);
+        nlohmann::json row = r.row(a.precision);
+        row["name"] = n.name, row["least"] = least, row["median"] = median, row["p99"] = p99;
+        report["rows"].push_back(row);
+    }
+    if (!a.json.empty()) options::write("--json", a.json, report.dump(2) + "\n");
+    return 0;
+}
+} // namespace
+
+int main(int argc, char** argv) {
+    arguments a;
+    CLI::App app{"Times of networks on a GPU, measured: bytes in to floats out, one frame at a time; a split network runs its tail from a payload. Weights come from a seed."};
+    app.add_option("network", a.names, "Their names (see --list); all without")->option_text("NETWORK...");
+    app.add_option("--precision", a.precision, "f32, tf32 or f16")->capture_default_str();
+    app.add_option("--runs", a.runs, "Runs of each, after some that are not timed")->check(options::between(1, 100'000))->capture_default_str();
+    app.add_option("--gpu", a.gpu, "Which GPU")->check(options::between(0, 63))->capture_default_str();
+    app.add_option("--libraries", a.libraries, "Folders of NVIDIA's libraries, separated by colons")->option_text("FOLDERS");
+    app.add_option("--json", a.json, "Also write the results to FILE")->option_text("FILE");
+    app.add_flag("--without-cudnn", a.without_cudnn, "Run where cuDNN is missing, with our own convolutions");
+    app.add_flag("--codecs", a.codecs, "Instead of networks: the codec's kernels on 64 MB, beside a copy");
+    app.add_flag("--serve", a.serve, "Read numbers of runs from standard input, answer each with a line of times");
+    app.add_flag("--list", a.list, "Print the networks and exit");
+    return options::exit_status("bench_gpu", app, argc, argv, [&] { return run(a); });
+}

@@ -1,0 +1,37 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file networks.hpp
+/// What bench_gpu times: networks without candidate cuts, as peers have none, and split networks whose tails a GPU runs.
+#pragma once
+
+#include <splitdsl/gpu/program.hpp>
+#include <splitdsl/runtime/parameters.hpp>
+#include <splitdsl/runtime/pipeline.hpp>
+
+// X(name, header, network...); the build reads this list and writes a source for each line.
+#define SPLITDSL_ON_GPU(X)                                                                                               \
+    X(resnet50, splitdsl/zoo/resnet.hpp, resnet50<224, 224, 1000, splitdsl::zoo::no_cuts>)                               \
+    X(densenet169, splitdsl/zoo/densenet.hpp, densenet169<224, 224, 1000, splitdsl::zoo::no_cuts>)                       \
+    X(mobilenet_v3_large, splitdsl/zoo/mobilenet_v3.hpp, mobilenet_v3_large<100, 224, 224, 1000, splitdsl::zoo::no_cuts>) \
+    X(inception_v3, splitdsl/zoo/inception_v3.hpp, inception_v3<299, 299, 1000, false, splitdsl::zoo::no_cuts>)          \
+    X(bottlefit_resnet152, splitdsl/zoo/bottlefit.hpp, bottlefit_resnet152<splitdsl::zoo::bottleneck_choice{3, 1, splitdsl::codec_id::affine8}>)
+
+namespace on_gpu {
+
+struct network {
+    const char* name{};
+    splitdsl::gpu::program (*program)(){};
+    const splitdsl::pipeline& (*host)(){};
+    std::vector<splitdsl::parameter> (*parameters)(){};
+};
+template <class Network>
+network entry();
+
+#define SPLITDSL_ON_GPU_ROW(name, header, ...) \
+    struct name;                               \
+    template <>                                \
+    network entry<name>();
+SPLITDSL_ON_GPU(SPLITDSL_ON_GPU_ROW)
+#undef SPLITDSL_ON_GPU_ROW
+
+} // namespace on_gpu

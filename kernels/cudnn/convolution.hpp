@@ -1,0 +1,239 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file convolution.hpp
+/// A convolution with bias, addend and activation as one cuDNN graph, planned once.
+#pragma once
+
+#include <kernels/cudnn/api.hpp>
+
+#include <array>
+#include <utility>
+#include <vector>
+
+namespace splitdsl::kernels::cudnn {
+
+/// Interleaved tensors of one image. `addend` may be the output's memory.
+struct convolution_shape {
+    int in_channels{}, in_height{}, in_width{};
+    int out_channels{}, out_height{}, out_width{};
+    int kernel_h{1}, kernel_w{1}, stride_h{1}, stride_w{1};
+    int pad_top{}, pad_left{}, pad_bottom{}, pad_right{};
+    int dilation_h{1}, dilation_w{1}, groups{1};
+    bool half{};                        ///< 16-bit values, sums in 32 bits
+    bool tensor_cores{true};            ///< for 32-bit values: TF32
+    bool has_bias{}, has_addend{};
+    int activation{};                   ///< graph::activation_kind; only those `fuses` takes
+    float slope{};
+    bool operator==(const convolution_shape&) const = default;
+};
+/// Activations that cuDNN has as one operation with the same meaning: none, relu, relu6, leaky_relu, sigmoid, tanh.
+constexpr bool fuses(int activation) { return activation <= 3 || activation >= 6; }
+
+struct convolution_operands {
+    device_address in{}, weight{}, bias{}, addend{}, out{}, workspace{};
+};
+
+/// One descriptor of cuDNN's backend.
+class descriptor {
+public:
+    descriptor() = default;
+    descriptor(const network_api& with, int kind) : api{&with} {
+        if (api->create_descriptor(kind, &is) != 0) is = nullptr, good = false;
+    }
+    descriptor(descriptor&& other) noexcept : api{other.api}, is{std::exchange(other.is, nullptr)}, good{other.good} {}
+    descriptor& operator=(descriptor&& other) noexcept {
+        std::swap(api, other.api), std::swap(is, other.is), std::swap(good, other.good);
+        return *this;
+    }
+    ~descriptor() {
+        if (is) api->destroy_descriptor(is);
+    }
+    template <class Value>
+    descriptor& set(int attribute, int type, const Value& value) { return set(attribute, type, 1, &value); }
+    descriptor& set(int attribute, int type, std::int64_t count, const void* values) {
+        good = good && api->set(is, attribute, type, count, values) == 0;
+        return *this;
+    }
+    bool finalise() { return good = good && api->finalise(is) == 0; }
+    bool valid() const { return good && is; }
+    handle get() const { return is; }
+
+private:
+    const network_api* api{};
+    handle is{};
+    bool good{true};
+};
+
+/// The plan cuDNN's heuristics put first among those that work here. `valid()` is false where it has none: then our own kernels run.
+class convolution_plan {
+public:
+    convolution_plan() = default;
+    convolution_plan(const network_api& with, handle dnn, const convolution_shape& s) : api{&with} { found = build(dnn, s); }
+
+    bool valid() const { return found; }
+    std::int64_t workspace() const { return room; }
+
+    /// Starts the work on the handle's stream; cuDNN's status.
+    int run(handle dnn, const convolution_operands& o) const {
+        std::vector<std::int64_t> ids{1, 2, 5};
+        std::vector<void*> at{pointer(o.in), pointer(o.weight), pointer(o.out)};
+        if (with_bias) ids.push_back(3), at.push_back(pointer(o.bias));
+        if (with_addend) ids.push_back(4), at.push_back(pointer(o.addend));
+        void* const work = pointer(o.workspace);
+        descriptor variant{*api, dnn::variant_pack};
+        variant.set(dnn::variant_ids, dnn::int64, static_cast<std::int64_t>(ids.size()), ids.data())
+            .set(dnn::variant_pointers, dnn::pointer, static_cast<std::int64_t>(at.size()), at.data())
+            .set(dnn::variant_workspace, dnn::pointer, work);
+        return variant.finalise() ? api->execute(dnn, plan.get(), variant.get()) : -1;
+    }
+
+private:
+    static void* pointer(device_address at) { return reinterpret_cast<void*>(static_cast<std::uintptr_t>(at)); }
+
+    /// (1, channels, height, width) that lies interleaved.
+    descriptor tensor(std::int64_t id, int type, std::array<std::int64_t, 4> dims, bool is_virtual) const {
+        const std::array<std::int64_t, 4> strides{dims[1] * dims[2] * dims[3], 1, dims[1] * dims[3], dims[1]};
+        const std::int64_t alignment = 16;
+        descriptor d{*api, dnn::tensor};
+        d.set(dnn::tensor_data_type, dnn::data_type, type)
+            .set(dnn::tensor_dimensions, dnn::int64, 4, dims.data())
+            .set(dnn::tensor_strides, dnn::int64, 4, strides.data())
+            .set(dnn::tensor_id, dnn::int64, id)
+            .set(dnn::tensor_alignment, dnn::int64, alignment)
+            .set(dnn::tensor_is_virtual, dnn::boolean, is_virtual);
+        d.finalise();
+        return d;
+    }
+
+    bool build(handle dnn, const convolution_shape& s) {
+        with_bias = s.has_bias, with_addend = s.has_addend;
+        const int type = s.half ? dnn::data_half : dnn::data_float, sums = dnn::data_float;
+        const std::array<std::int64_t, 4> out{1, s.out_channels, s.out_height, s.out_width};
+        const int steps = 1 + with_bias + with_addend + (s.activation != 0);
+        kept.clear();
+        const auto keep = [&](descriptor d) {
+            kept.push_back(std::move(d));
+            return kept.back().get();
+        };
+        const handle x = keep(tensor(1, type, {1, s.in_channels, s.in_height, s.in_width}, false));
+        const handle w = keep(tensor(2, type, {s.out_channels, s.in_channels / s.groups, s.kernel_h, s.kernel_w}, false));
+        int at = 0;
+        // What each step makes: a value that exists only inside the graph, and last the output.
+        const auto result = [&] { return ++at == steps ? keep(tensor(5, type, out, false)) : keep(tensor(10 + at, sums, out, true)); };
+
+        const std::int64_t before[]{s.pad_top, s.pad_left}, behind[]{s.pad_bottom, s.pad_right}, strides[]{s.stride_h, s.stride_w}, dilations[]{s.dilation_h, s.dilation_w};
+        const std::int64_t dimensions = 2;
+        descriptor conv{*api, dnn::convolution};
+        conv.set(dnn::convolution_precision, dnn::data_type, sums)
+            .set(dnn::convolution_mode_of, dnn::convolution_mode, static_cast<int>(dnn::cross_correlation))
+            .set(dnn::convolution_dimensions, dnn::int64, dimensions)
+            .set(dnn::convolution_pre_paddings, dnn::int64, 2, before)
+            .set(dnn::convolution_post_paddings, dnn::int64, 2, behind)
+            .set(dnn::convolution_strides, dnn::int64, 2, strides)
+            .set(dnn::convolution_dilations, dnn::int64, 2, dilations);
+        conv.finalise();
+        const handle conv_at = keep(std::move(conv));
+
+        std::vector<handle> operations;
+        const float one = 1, nothing = 0;
+        handle value = result();
+        {
+            descriptor forward{*api, dnn::operation_convolution};
+            forward.set(dnn::forward_x, dnn::descriptor_type, x)
+                .set(dnn::forward_w, dnn::descriptor_type, w)
+                .set(dnn::forward_y, dnn::descriptor_type, value)
+                .set(dnn::forward_convolution, dnn::descriptor_type, conv_at)
+                .set(dnn::forward_alpha, dnn::float32, one)
+                .set(dnn::forward_beta, dnn::float32, nothing);
+            forward.finalise();
+            operations.push_back(keep(std::move(forward)));
+        }
+        const auto pointwise = [&](descriptor how, handle second) {
+            how.finalise();
+            const handle how_at = keep(std::move(how)), to = result();
+            descriptor p{*api, dnn::operation_pointwise};
+            p.set(dnn::pointwise_descriptor, dnn::descriptor_type, how_at).set(dnn::pointwise_x, dnn::descriptor_type, value);
+            if (second) p.set(dnn::pointwise_b, dnn::descriptor_type, second);
+            p.set(dnn::pointwise_y, dnn::descriptor_type, to).set(dnn::pointwise_alpha1, dnn::float32, one);
+            if (second) p.set(dnn::pointwise_alpha2, dnn::float32, one);
+            p.finalise();
+            operations.push_back(keep(std::move(p)));
+            value = to;
+        };
+        const auto mode = [&](int m) {
+            descriptor d{*api, dnn::pointwise};
+            d.set(dnn::pointwise_mode_of, dnn::pointwise_mode, m).set(dnn::pointwise_precision, dnn::data_type, sums);
+            return d;
+        };
+        // Addend before bias: the order in which cuDNN has engines compiled in advance.
+        if (with_addend) pointwise(mode(dnn::mode_add), keep(tensor(4, type, out, false)));
+        if (with_bias) pointwise(mode(dnn::mode_add), keep(tensor(3, dnn::data_float, {1, s.out_channels, 1, 1}, false)));
+        if (s.activation != 0) {
+            const bool rectifies = s.activation <= 3;
+            descriptor d = mode(rectifies ? dnn::mode_relu : s.activation == 6 ? dnn::mode_sigmoid : dnn::mode_tanh);
+            const double zero = 0, six = 6, slope = static_cast<double>(s.slope);
+            if (rectifies) d.set(dnn::relu_lower_clip, dnn::float64, zero);
+            if (s.activation == 2) d.set(dnn::relu_upper_clip, dnn::float64, six);
+            if (s.activation == 3) d.set(dnn::relu_lower_slope, dnn::float64, slope);
+            pointwise(std::move(d), nullptr);
+        }
+        for (const descriptor& d : kept)
+            if (!d.valid()) return false;
+        descriptor graph{*api, dnn::operation_graph};
+        graph.set(dnn::graph_handle, dnn::handle_type, dnn).set(dnn::graph_operations, dnn::descriptor_type, static_cast<std::int64_t>(operations.size()), operations.data());
+        if (!graph.finalise()) return false;
+        const handle graph_at = keep(std::move(graph));
+        for (const int heuristic : {dnn::heuristic_a, dnn::heuristic_fallback})
+            if (choose(dnn, graph_at, heuristic, s.half || s.tensor_cores)) return true;
+        return false;
+    }
+
+    bool choose(handle dnn, handle graph, int heuristic, bool tensor_cores) {
+        descriptor asked{*api, dnn::engine_heuristic};
+        asked.set(dnn::heuristic_graph, dnn::descriptor_type, graph).set(dnn::heuristic_mode_of, dnn::heuristic_mode, heuristic);
+        if (!asked.finalise()) return false;
+        std::int64_t count = 0;
+        if (api->get(asked.get(), dnn::heuristic_results, dnn::descriptor_type, 0, &count, nullptr) != 0 || count <= 0) return false;
+        std::vector<descriptor> configs;
+        std::vector<handle> handles;
+        for (std::int64_t k = 0; k < count; ++k) {
+            configs.emplace_back(*api, dnn::engine_config);
+            if (!configs.back().valid()) return false;
+            handles.push_back(configs.back().get());
+        }
+        if (api->get(asked.get(), dnn::heuristic_results, dnn::descriptor_type, count, &count, handles.data()) != 0) return false;
+        for (std::int64_t k = 0; k < count; ++k) {
+            if (!tensor_cores && uses_tensor_cores(handles[static_cast<std::size_t>(k)])) continue;
+            descriptor p{*api, dnn::execution_plan};
+            p.set(dnn::plan_handle, dnn::handle_type, dnn).set(dnn::plan_config, dnn::descriptor_type, handles[static_cast<std::size_t>(k)]);
+            if (!p.finalise()) continue;
+            std::int64_t bytes = 0, one = 0;
+            if (api->get(p.get(), dnn::plan_workspace, dnn::int64, 1, &one, &bytes) != 0 || bytes > largest_workspace) continue;
+            room = bytes;
+            plan = std::move(p);
+            kept.push_back(std::move(configs[static_cast<std::size_t>(k)]));
+            return true;
+        }
+        return false;
+    }
+    bool uses_tensor_cores(handle config) const {
+        descriptor engine{*api, dnn::engine};
+        handle at = engine.get();
+        std::int64_t count = 0;
+        if (!engine.valid() || api->get(config, dnn::config_engine, dnn::descriptor_type, 1, &count, &at) != 0) return false;
+        std::array<int, 32> notes{};
+        if (api->get(at, dnn::engine_notes, dnn::numerical_note, static_cast<std::int64_t>(notes.size()), &count, notes.data()) != 0) return false;
+        for (std::int64_t k = 0; k < count && k < static_cast<std::int64_t>(notes.size()); ++k)
+            if (notes[static_cast<std::size_t>(k)] == dnn::note_tensor_core) return true;
+        return false;
+    }
+
+    static constexpr std::int64_t largest_workspace = std::int64_t{256} << 20;
+    const network_api* api{};
+    std::vector<descriptor> kept;               // what the plan was made of
+    descriptor plan;
+    std::int64_t room{};
+    bool found{}, with_bias{}, with_addend{};
+};
+
+} // namespace splitdsl::kernels::cudnn

@@ -1,0 +1,242 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file device.hpp
+/// One GPU with our kernels loaded, its memory, streams and captured graphs, as objects that clean up after themselves.
+#pragma once
+
+#include <kernels/cudnn/compile.hpp>
+#include <kernels/cudnn/convolution.hpp>
+
+#include <array>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace splitdsl::kernels::cudnn {
+
+/// Element type of tensors on the device.
+enum class element : int { f32, f16 };
+constexpr std::size_t bytes_of(element e) { return e == element::f32 ? 4 : 2; }
+
+struct device_options {
+    int ordinal{};                              ///< which GPU, as the driver numbers them
+    std::vector<std::string> library_folders{}; ///< looked through first
+    bool needs_cudnn{true};                     ///< false: without cuDNN our own convolutions run, which are slow
+    std::string code_folder{default_code_folder()};     ///< where compiled kernels are kept; empty: nowhere
+};
+
+/// A GPU. Throws `device_error` naming what was expected and what was found. Cost: seconds where the kernels were never compiled before.
+///
+/// ```cpp
+/// kernels::cudnn::device gpu{{.ordinal = 0}};
+/// std::puts(gpu.description().c_str());       // "NVIDIA H200, compute capability 9.0, 132 multiprocessors"
+/// ```
+class device {
+public:
+    explicit device(device_options o = {}) : device(load_libraries(library_folders(o), o.needs_cudnn), o) {}
+    device(libraries with, const device_options& o) : api{std::move(with)} {
+        int count = 0, version = 0;
+        expect(api.driver.device_count(&count), "counting devices");
+        if (o.ordinal < 0 || o.ordinal >= count)
+            throw device_error(device_failure::no_device, "GPU " + std::to_string(o.ordinal) + " was expected; the driver sees " + std::to_string(count));
+        expect(api.driver.version(&version), "asking for the driver's version");
+        expect(api.driver.device_get(&number, o.ordinal), "opening the device");
+        std::array<char, 256> text{};
+        int major = 0, minor = 0;
+        expect(api.driver.device_name(text.data(), static_cast<int>(text.size()) - 1, number), "asking for the device's name");
+        expect(api.driver.device_number(&major, attribute_major, number), "asking for the compute capability");
+        expect(api.driver.device_number(&minor, attribute_minor, number), "asking for the compute capability");
+        expect(api.driver.device_number(&processors, attribute_multiprocessors, number), "asking for the number of multiprocessors");
+        arch = 10 * major + minor;
+        named = text.data();
+        const std::vector<char> code = device_code(api.compiler, device_source(), arch, o.code_folder);
+        expect(api.driver.retain_context(&context, number), "opening a context");
+        try {
+            use();
+            expect(api.driver.load_module(&module, code.data()), "loading our kernels");
+            for (int k = 0; k < kernels; ++k)
+                for (int e = 0; e < 2; ++e) {
+                    const std::string name = std::string(kernel_names[k]) + (e == 0 ? "_f32" : "_f16");
+                    expect(api.driver.find_kernel(&functions[static_cast<std::size_t>(2 * k + e)], module, name.c_str()), ("finding the kernel " + name).c_str());
+                }
+            if (api.network.create && api.network.create(&dnn) != 0) {
+                dnn = nullptr;
+                if (o.needs_cudnn) throw device_error(device_failure::unsupported, "cuDNN does not start on " + named);
+            }
+        } catch (...) {
+            close();
+            throw;
+        }
+    }
+    ~device() { close(); }
+    device(const device&) = delete;
+    device& operator=(const device&) = delete;
+
+    const driver_api& driver() const { return api.driver; }
+    const network_api& network() const { return api.network; }
+    handle network_handle() const { return dnn; }           ///< null without cuDNN
+    handle function(kernel k, element e) const { return functions[static_cast<std::size_t>(2 * static_cast<int>(k) + static_cast<int>(e))]; }
+    int multiprocessors() const { return processors; }
+    int compute_capability() const { return arch; }
+    std::string description() const {
+        return named + ", compute capability " + std::to_string(arch / 10) + "." + std::to_string(arch % 10) + ", " + std::to_string(processors) + " multiprocessors";
+    }
+    /// cuDNN's plan of a convolution; layers alike share one, because finding it may take a compiler's run.
+    std::shared_ptr<const convolution_plan> plan_for(const convolution_shape& s) const {
+        const std::lock_guard lock{planning};
+        for (const auto& [shape, plan] : plans)
+            if (shape == s) return plan;
+        return plans.emplace_back(s, std::make_shared<const convolution_plan>(api.network, dnn, s)).second;
+    }
+    /// Makes the calling thread use this device; every thread has to, before anything else.
+    int use() const { return api.driver.use_context(context); }
+
+    /// Throws the named error unless `status` is success.
+    void expect(int status, const char* doing) const {
+        if (status == driver_ok) return;
+        const char* text = nullptr;
+        if (api.driver.error_name) api.driver.error_name(status, &text);
+        throw device_error(failure_of(status), std::string("GPU: ") + doing + " failed with " + (text ? text : "error " + std::to_string(status)));
+    }
+    static device_failure failure_of(int status) {
+        return status == driver_out_of_memory ? device_failure::out_of_memory : status == driver_no_device ? device_failure::no_device : device_failure::lost;
+    }
+
+private:
+    static std::vector<std::string> library_folders(const device_options& o) { return o.library_folders; }
+    void close() {
+        if (!context) return;
+        use();
+        plans.clear();
+        if (dnn) api.network.destroy(dnn);
+        if (module) api.driver.unload_module(module);
+        api.driver.release_context(number);
+        dnn = module = context = nullptr;
+    }
+
+    libraries api;
+    int number{}, processors{}, arch{};
+    std::string named;
+    handle context{}, module{}, dnn{};
+    std::array<handle, 2 * static_cast<std::size_t>(kernels)> functions{};
+    mutable std::mutex planning;
+    mutable std::vector<std::pair<convolution_shape, std::shared_ptr<const convolution_plan>>> plans;
+};
+
+/// Zeroed memory of the device.
+class device_memory {
+public:
+    device_memory() = default;
+    device_memory(const device& on, std::size_t size) : gpu{&on}, count{size} {
+        if (size == 0) return;
+        gpu->expect(gpu->use(), "using the device");
+        gpu->expect(gpu->driver().allocate(&where, size), ("allocating " + std::to_string(size) + " bytes").c_str());
+        gpu->expect(gpu->driver().fill(where, 0, size), "clearing memory");
+    }
+    device_memory(device_memory&& other) noexcept : gpu{other.gpu}, where{std::exchange(other.where, 0)}, count{other.count} {}
+    device_memory& operator=(device_memory&& other) noexcept {
+        std::swap(gpu, other.gpu), std::swap(where, other.where), std::swap(count, other.count);
+        return *this;
+    }
+    ~device_memory() {
+        if (where == 0) return;
+        gpu->use();
+        gpu->driver().release(where);
+    }
+    device_address at() const { return where; }
+    std::size_t size() const { return count; }
+    void fill_from(const void* host, std::size_t bytes) const { gpu->expect(gpu->driver().copy_in(where, host, bytes), "copying to the device"); }
+
+private:
+    const device* gpu{};
+    device_address where{};
+    std::size_t count{};
+};
+
+/// Memory of the host that the device reads and writes by itself.
+class pinned_memory {
+public:
+    pinned_memory() = default;
+    pinned_memory(const device& on, std::size_t size) : gpu{&on} {
+        if (size == 0) return;
+        gpu->expect(gpu->use(), "using the device");
+        gpu->expect(gpu->driver().allocate_pinned(&where, size, 0), ("allocating " + std::to_string(size) + " pinned bytes").c_str());
+        std::memset(where, 0, size);
+    }
+    pinned_memory(pinned_memory&& other) noexcept : gpu{other.gpu}, where{std::exchange(other.where, nullptr)} {}
+    pinned_memory& operator=(pinned_memory&& other) noexcept {
+        std::swap(gpu, other.gpu), std::swap(where, other.where);
+        return *this;
+    }
+    ~pinned_memory() {
+        if (!where) return;
+        gpu->use();
+        gpu->driver().release_pinned(where);
+    }
+    std::byte* data() const { return static_cast<std::byte*>(where); }
+
+private:
+    const device* gpu{};
+    void* where{};
+};
+
+/// A queue of work, and what it starts as one: graphs captured from it.
+class device_stream {
+public:
+    explicit device_stream(const device& on) : gpu{&on} {
+        gpu->expect(gpu->use(), "using the device");
+        gpu->expect(gpu->driver().create_stream(&is, stream_non_blocking), "creating a stream");
+    }
+    device_stream(const device_stream&) = delete;
+    device_stream& operator=(const device_stream&) = delete;
+    ~device_stream() {
+        gpu->use();
+        gpu->driver().destroy_stream(is);
+    }
+    handle get() const { return is; }
+
+private:
+    const device* gpu;
+    handle is{};
+};
+
+class device_graph {
+public:
+    device_graph() = default;
+    /// Captures what `issue` starts on the stream. Empty if it starts nothing.
+    template <class Issue>
+    device_graph(const device& on, const device_stream& stream, Issue issue) : gpu{&on} {
+        gpu->expect(gpu->driver().begin_capture(stream.get(), capture_relaxed), "beginning a capture");
+        handle captured = nullptr;
+        bool any = false;
+        try {
+            any = issue();
+        } catch (...) {
+            gpu->driver().end_capture(stream.get(), &captured);
+            if (captured) gpu->driver().destroy_graph(captured);
+            throw;
+        }
+        gpu->expect(gpu->driver().end_capture(stream.get(), &captured), "ending a capture");
+        const int status = any ? gpu->driver().instantiate(&is, captured, 0) : driver_ok;
+        gpu->driver().destroy_graph(captured);
+        gpu->expect(status, "instantiating a graph");
+    }
+    device_graph(device_graph&& other) noexcept : gpu{other.gpu}, is{std::exchange(other.is, nullptr)} {}
+    device_graph& operator=(device_graph&& other) noexcept {
+        std::swap(gpu, other.gpu), std::swap(is, other.is);
+        return *this;
+    }
+    ~device_graph() {
+        if (is) gpu->driver().destroy_executable(is);
+    }
+    /// The driver's status. Allocates nothing.
+    int launch(const device_stream& stream) const noexcept { return is ? gpu->driver().launch_graph(is, stream.get()) : driver_ok; }
+
+private:
+    const device* gpu{};
+    handle is{};
+};
+
+} // namespace splitdsl::kernels::cudnn

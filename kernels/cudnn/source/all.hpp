@@ -1,0 +1,42 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file all.hpp
+/// All device code, in the order in which it is compiled, and the names of its kernels.
+#pragma once
+
+#include "codec.hpp"
+#include "elements.hpp"
+#include "jobs.hpp"
+#include "pooling.hpp"
+#include "prelude.hpp"
+#include "regions.hpp"
+#include "windows.hpp"
+
+namespace splitdsl::kernels::cudnn {
+
+inline constexpr const char* device_texts[]{jobs_text, elements_text, windows_text, codec_text, pooling_text, regions_text};
+
+/// Calls `X(name, job)` for every kernel; each exists as name_f32 and name_f16.
+#define SPLITDSL_DEVICE_KERNELS(X)                                                                                                 \
+    X(load_image, image_job) X(combine, combine_job) X(move_channels, channels_job) X(to_planar, order_job) X(flatten, order_job)  \
+    X(from_planar, order_job) X(convolve, window_job) X(convolve_depthwise, window_job) X(convolve_transposed, window_job)         \
+    X(multiply_rows, dense_job) X(pool_windows, window_job) X(pool_image, pixel_job) X(upsample, resample_job)                     \
+    X(place_pixels, resample_job) X(softmax, pixel_job) X(softmax_of_splits, pixel_job) X(to_unit_length, pixel_job)               \
+    X(find_range, affine_job) X(quantise_u8, affine_job) X(quantise_u16, affine_job) X(dequantise_u8, affine_job)                  \
+    X(dequantise_u16, affine_job) X(encode_half, order_job) X(decode_half, order_job)             \
+    X(pool_patches, patch_job) X(level_patches, patch_levels_job) X(lift_cells, octave_job) X(average_cells, octave_job) X(align_regions, region_job)
+
+enum class kernel : int {
+#define SPLITDSL_KERNEL_NUMBER(name, job) name,
+    SPLITDSL_DEVICE_KERNELS(SPLITDSL_KERNEL_NUMBER)
+#undef SPLITDSL_KERNEL_NUMBER
+        count
+};
+inline constexpr int kernels = static_cast<int>(kernel::count);
+inline constexpr const char* kernel_names[]{
+#define SPLITDSL_KERNEL_NAME(name, job) #name,
+    SPLITDSL_DEVICE_KERNELS(SPLITDSL_KERNEL_NAME)
+#undef SPLITDSL_KERNEL_NAME
+};
+
+} // namespace splitdsl::kernels::cudnn

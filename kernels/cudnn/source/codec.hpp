@@ -1,0 +1,176 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file codec.hpp
+/// Device code: tensors to payload bytes and back, bit for bit what splitdsl/codec/ makes of the same values.
+///
+/// Single IEEE operations in the order of `codec/affine.hpp`, then integers. A payload's values stand in (channels, height, width) order.
+#pragma once
+
+#include "elements.hpp"
+
+namespace splitdsl::kernels::cudnn {
+
+SPLITDSL_DEVICE_CODE(codec_text,
+
+SPLITDSL_DEVICE int order_of_bits(int bits) { return bits ^ ((bits >> 31) & 0x7fffffff); }
+SPLITDSL_DEVICE int block_extreme(int value, int* room, int want_largest) {
+    const int me = thread_here();
+    room[me] = value;
+    wait_for_block();
+    for (int n = threads_here() / 2; n > 0; n /= 2) {
+        if (me < n) room[me] = want_largest ? larger(room[me], room[me + n]) : smaller(room[me], room[me + n]);
+        wait_for_block();
+    }
+    const int found = room[0];
+    wait_for_block();
+    return found;
+}
+
+template <class T>
+SPLITDSL_DEVICE void find_range(const affine_job& j) {
+    SPLITDSL_SHARED int room[256];
+    int low = 0x7fffffff;
+    int high = -0x7fffffff - 1;
+    const long long all = j.pixels * j.channels;
+    for (long long i = first_item(); i < all; i += 4 * item_step()) {
+        int bits[4];
+        for (int k = 0; k < 4; ++k) bits[k] = i + k * item_step() < all ? bits_of(read((const T*)j.tensor + i + k * item_step())) : 0x7f800000;
+        for (int k = 0; k < 4; ++k) {
+            const int key = order_of_bits(bits[k]);
+            const int is_finite = (bits[k] & 0x7fffffff) < 0x7f800000;
+            low = is_finite ? smaller(low, key) : low;
+            high = is_finite ? larger(high, key) : high;
+        }
+    }
+    low = block_extreme(low, room, 0);
+    high = block_extreme(high, room, 1);
+    if (thread_here() == 0) {
+        j.partial[2 * block_here()] = low;
+        j.partial[2 * block_here() + 1] = high;
+    }
+}
+SPLITDSL_KERNEL find_range_f32(affine_job j) { find_range<float>(j); }
+SPLITDSL_KERNEL find_range_f16(affine_job j) { find_range<half_bits>(j); }
+
+struct affine_numbers {
+    float scale;
+    int zero_point;
+};
+SPLITDSL_DEVICE affine_numbers numbers_for(float low, float high, int any, int top) {
+    const float levels = (float)top;
+    const float widest = 3.402823466e38f / 2.0f;
+    const float smallest = 1.175494351e-38f;
+    affine_numbers p = {1.0f, 0};
+    if (!any) return p;
+    if (!(exact_add(high, -low) <= widest)) {
+        low = low < -widest / 2.0f ? -widest / 2.0f : low;
+        high = high > widest / 2.0f ? widest / 2.0f : high;
+    }
+    const float scale = exact_divide(exact_add(high, -low), levels);
+    if (scale < smallest) {
+        const float constant = low > 0.0f ? low : (high < 0.0f ? high : 0.0f);
+        const float magnitude = constant < 0.0f ? -constant : constant;
+        if (magnitude < smallest) return p;
+        if (magnitude > exact_divide(widest, levels)) {
+            p.scale = exact_divide(magnitude < widest ? magnitude : widest, levels);
+            p.zero_point = constant < 0.0f ? top : 0;
+            return p;
+        }
+        p.scale = magnitude;
+        p.zero_point = constant < 0.0f ? 1 : 0;
+        return p;
+    }
+    const float zero = exact_divide(-low, scale);
+    p.scale = scale;
+    p.zero_point = (int)(zero > levels ? levels : (zero > 0.0f ? zero : 0.0f));
+    return p;
+}
+SPLITDSL_DEVICE int level_of(float x, affine_numbers p, int top) {
+    const int ratio = bits_of(exact_divide(x, p.scale));
+    const float real = (ratio & 0x7fffffff) <= 0x7f800000 ? float_from_bits(ratio) : 0.0f;
+    const float moved = exact_add((float)p.zero_point, real);
+    const float clamped = moved < 0.0f ? 0.0f : (moved > (float)top ? (float)top : moved);
+    const int whole = (int)clamped;
+    const float fraction = exact_add(clamped, -(float)whole);
+    return whole + (fraction > 0.5f || (fraction == 0.5f && (whole & 1)) ? 1 : 0);
+}
+
+SPLITDSL_DEVICE affine_numbers numbers_of_parts(const int* partial, int parts, int* room, int top) {
+    int low = 0x7fffffff;
+    int high = -0x7fffffff - 1;
+    for (int k = thread_here(); k < parts; k += threads_here()) {
+        low = smaller(low, partial[2 * k]);
+        high = larger(high, partial[2 * k + 1]);
+    }
+    low = block_extreme(low, room, 0);
+    high = block_extreme(high, room, 1);
+    return numbers_for(float_from_bits(order_of_bits(low)), float_from_bits(order_of_bits(high)), low <= high, top);
+}
+template <class T, class Level>
+SPLITDSL_DEVICE void quantise(const affine_job& j, int top) {
+    SPLITDSL_SHARED int room[256];
+    const affine_numbers p = numbers_of_parts(j.partial, j.parts, room, top);
+    if (block_here() == 0 && thread_here() == 0) {
+        ((int*)j.bytes)[0] = bits_of(p.scale);
+        ((int*)j.bytes)[1] = p.zero_point;
+    }
+    Level* to = (Level*)(j.bytes + 8);
+    for (long long i = first_item(); i < groups_in(j.pixels, j.channels); i += item_step()) {
+        const channel_group g = group_of(i, j.pixels, j.channels);
+        for (int c = g.begin; c < g.end; ++c) to[c * j.pixels + g.pixel] = (Level)level_of(read((const T*)j.tensor + g.pixel * j.channels + c), p, top);
+    }
+}
+SPLITDSL_KERNEL quantise_u8_f32(affine_job j) { quantise<float, unsigned char>(j, 255); }
+SPLITDSL_KERNEL quantise_u8_f16(affine_job j) { quantise<half_bits, unsigned char>(j, 255); }
+SPLITDSL_KERNEL quantise_u16_f32(affine_job j) { quantise<float, unsigned short>(j, 65535); }
+SPLITDSL_KERNEL quantise_u16_f16(affine_job j) { quantise<half_bits, unsigned short>(j, 65535); }
+
+template <class T, class Level>
+SPLITDSL_DEVICE void dequantise(const affine_job& j) {
+    const float scale = float_from_bits(((const int*)j.bytes)[0]);
+    const int zero = ((const int*)j.bytes)[1];
+    const Level* from = (const Level*)(j.bytes + 8);
+    for (long long i = first_item(); i < groups_in(j.pixels, j.channels); i += item_step()) {
+        const channel_group g = group_of(i, j.pixels, j.channels);
+        for (int c = g.begin; c < g.end; ++c) write((T*)j.tensor_out + g.pixel * j.channels + c, exact_multiply((float)((int)from[c * j.pixels + g.pixel] - zero), scale));
+    }
+}
+SPLITDSL_KERNEL dequantise_u8_f32(affine_job j) { dequantise<float, unsigned char>(j); }
+SPLITDSL_KERNEL dequantise_u8_f16(affine_job j) { dequantise<half_bits, unsigned char>(j); }
+SPLITDSL_KERNEL dequantise_u16_f32(affine_job j) { dequantise<float, unsigned short>(j); }
+SPLITDSL_KERNEL dequantise_u16_f16(affine_job j) { dequantise<half_bits, unsigned short>(j); }
+
+SPLITDSL_DEVICE unsigned short half_level(float x) {
+    const unsigned int bits = (unsigned int)bits_of(x);
+    const unsigned int sign = (bits >> 16) & 0x8000u;
+    const unsigned int magnitude = bits & 0x7fffffffu;
+    if (magnitude > 0x7f800000u) return (unsigned short)(sign | 0x7e00u | ((magnitude >> 13) & 0x03ffu));
+    if (magnitude >= 0x477ff000u) return (unsigned short)(sign | 0x7c00u);
+    if (magnitude >= 0x38800000u) return (unsigned short)(sign | ((magnitude - 0x38000000u + 0x0fffu + ((magnitude >> 13) & 1u)) >> 13));
+    const unsigned int shift = 126u - (magnitude >> 23);
+    if (shift > 25u) return (unsigned short)sign;
+    const unsigned int mantissa = (magnitude & 0x007fffffu) | 0x00800000u;
+    return (unsigned short)(sign | ((mantissa + ((1u << (shift - 1u)) - 1u) + ((mantissa >> shift) & 1u)) >> shift));
+}
+template <class T>
+SPLITDSL_DEVICE void encode_half(const order_job& j) {
+    for (long long i = first_item(); i < groups_in(j.pixels, j.channels); i += item_step()) {
+        const channel_group g = group_of(i, j.pixels, j.channels);
+        for (int c = g.begin; c < g.end; ++c) ((unsigned short*)j.out)[c * j.pixels + g.pixel] = half_level(read((const T*)j.in + g.pixel * j.channels + c));
+    }
+}
+template <class T>
+SPLITDSL_DEVICE void decode_half(const order_job& j) {
+    for (long long i = first_item(); i < groups_in(j.pixels, j.channels); i += item_step()) {
+        const channel_group g = group_of(i, j.pixels, j.channels);
+        for (int c = g.begin; c < g.end; ++c) write((T*)j.out + g.pixel * j.channels + c, float_of(((const half_bits*)j.in)[c * j.pixels + g.pixel]));
+    }
+}
+SPLITDSL_KERNEL encode_half_f32(order_job j) { encode_half<float>(j); }
+SPLITDSL_KERNEL encode_half_f16(order_job j) { encode_half<half_bits>(j); }
+SPLITDSL_KERNEL decode_half_f32(order_job j) { decode_half<float>(j); }
+SPLITDSL_KERNEL decode_half_f16(order_job j) { decode_half<half_bits>(j); }
+
+)
+
+} // namespace splitdsl::kernels::cudnn

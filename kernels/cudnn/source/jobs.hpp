@@ -1,0 +1,151 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file jobs.hpp
+/// What each device kernel is told: one plain struct each, the kernel's only parameter.
+///
+/// Tensors are interleaved (height, width, channels), without gaps, of the element type in the kernel's name: _f32 or _f16. Pointers are
+/// device addresses. `addend` and `bias` may be null.
+#pragma once
+
+#include "../device_text.hpp"
+
+namespace splitdsl::kernels::cudnn {
+
+SPLITDSL_DEVICE_DATA(jobs_text,
+
+struct ending_job {
+    int activation;             // splitdsl::graph::activation_kind
+    float slope;
+    const void* addend;         // as the output
+};
+
+struct image_job {              // raw input to a tensor
+    const void* in;
+    void* out;
+    int channels, height, width;
+    int is_u8, interleaved, normalises;
+    float mean[4], deviation[4];
+};
+
+struct window_job {             // convolution, depthwise, transposed, pooling
+    const void* in;
+    void* out;
+    const void* weight;         // (out, row, column, in of the group); depthwise (row, column, channel); transposed (row, column, out, in)
+    const float* bias;
+    ending_job then;
+    int in_channels, in_height, in_width;
+    int out_channels, out_height, out_width;
+    int kernel_h, kernel_w, stride_h, stride_w, pad_top, pad_left, pad_bottom, pad_right, dilation_h, dilation_w, groups;
+    int average, count_include_pad;         // of a pooling
+};
+
+struct dense_job {
+    const void* in;
+    void* out;
+    const void* weight;         // (units, inputs)
+    const float* bias;
+    ending_job then;
+    int inputs, units;
+};
+
+struct combine_job {            // elementwise
+    const void* a;
+    const void* b;
+    void* out;
+    const float* scale;
+    const float* shift;
+    ending_job then;
+    long long count;
+    int channels;
+    int operation;              // operation_code
+    int by_channel;             // b is (channels)
+};
+enum operation_code { op_pass = 0, op_affine = 1, op_add = 2, op_multiply = 3, op_absolute = 4, op_square = 5, op_divide = 6, op_divide_by_root = 7, op_multiply_by_root = 8, op_shift = 9 };
+
+struct resample_job {           // upsample, pad, subsample
+    const void* in;
+    void* out;
+    int channels, in_height, in_width, out_height, out_width;
+    int bilinear, align_corners;
+    int top, left, step_h, step_w;
+    float value;
+};
+
+struct channels_job {           // out[to + k] = in[from + k], zero where in has no such channel
+    const void* in;
+    void* out;
+    long long pixels;
+    int in_channels, out_channels;
+    int from, to, count;
+};
+
+struct pixel_job {              // softmax, radix softmax, unit length, mean of an image
+    const void* in;
+    void* out;
+    const float* weight;
+    int channels;
+    long long pixels;
+    int radix, cardinality;
+    float least;
+};
+
+struct order_job {              // (height, width, channels) and (channels, height, width)
+    const void* in;
+    void* out;
+    int channels;
+    long long pixels;
+};
+
+struct affine_job {             // the affine codec; `partial` holds two keys for each of `parts` blocks
+    const void* tensor;
+    void* tensor_out;
+    unsigned char* bytes;       // scale, zero point, levels of (channels, height, width)
+    int* partial;
+    int parts;
+    int channels;
+    long long pixels;
+};
+
+struct patch_job {              // dynamic pooling: means over side x side of each channel, planar
+    const void* in;
+    float* means;
+    int channels, rows, columns, side;      // rows, columns: of patches
+};
+
+struct patch_levels_job {       // planar means to levels of 0..255
+    const float* means;
+    short* levels;
+    long long count;
+    const int* partial;         // as find_range leaves it
+    int parts;
+    int* parameters;            // the scale's bits and the zero point
+};
+
+struct octave_job {             // one octave of cells, every channel; steps are between channels
+    const short* quarters;      // lifted: levels, or the finer octave's p
+    const float* means;         // means form: of the quarters
+    float* whole;               // means form: of the cells
+    short* p;
+    short* d;
+    short* e;
+    short* f;
+    const unsigned short* order;            // channel of each priority; null: as they are, or ordered before
+    const short* row_wise_from;
+    const unsigned char* row_level;         // means form
+    const unsigned char* column_level;
+    const int* parameters;
+    int channels, rows, columns;            // of cells
+    long long quarters_step, whole_step, plane_step;
+};
+
+struct region_job {             // RoIAlign: planar result (regions, channels, rows, columns) of an interleaved map
+    const void* in;
+    float* out;
+    const float* boxes;         // x1, y1, x2, y2 of each region
+    int channels, height, width, regions, rows, columns, samples, aligned;
+    float scale;
+};
+
+)
+
+} // namespace splitdsl::kernels::cudnn

@@ -1,0 +1,71 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file regions.hpp
+/// Device code: RoIAlign, as splitdsl/detect/roi_align.hpp.
+#pragma once
+
+#include "elements.hpp"
+
+namespace splitdsl::kernels::cudnn {
+
+SPLITDSL_DEVICE_CODE(regions_text,
+
+struct sampled_line {
+    int first;
+    int second;
+    float share;
+};
+SPLITDSL_DEVICE sampled_line sample_line(float v, int limit) {
+    sampled_line s;
+    v = fmaxf(v, 0.0f);
+    const int low = (int)v;
+    s.first = s.second = limit - 1;
+    s.share = 0.0f;
+    if (low >= limit - 1) return s;
+    s.first = low;
+    s.second = low + 1;
+    s.share = v - (float)low;
+    return s;
+}
+template <class T>
+SPLITDSL_DEVICE void align_regions(const region_job& j) {
+    const int cells = j.rows * j.columns;
+    const float shift = j.aligned ? 0.5f : 0.0f;
+    for (long long i = first_item(); i < (long long)j.regions * cells * j.channels; i += item_step()) {
+        const int c = (int)(i % j.channels);
+        const int cell = (int)(i / j.channels % cells);
+        const int region = (int)(i / j.channels / cells);
+        const float* box = j.boxes + 4 * region;
+        const float left = exact_add(exact_multiply(box[0], j.scale), -shift);
+        const float top = exact_add(exact_multiply(box[1], j.scale), -shift);
+        float width = exact_add(exact_add(exact_multiply(box[2], j.scale), -shift), -left);
+        float height = exact_add(exact_add(exact_multiply(box[3], j.scale), -shift), -top);
+        if (!j.aligned) {
+            width = fmaxf(width, 1.0f);
+            height = fmaxf(height, 1.0f);
+        }
+        const float cell_width = exact_divide(width, (float)j.columns);
+        const float cell_height = exact_divide(height, (float)j.rows);
+        float sum = 0.0f;
+        for (int sy = 0; sy < j.samples; ++sy)
+            for (int sx = 0; sx < j.samples; ++sx) {
+                const float y = top + (float)(cell / j.columns) * cell_height + ((float)sy + 0.5f) * cell_height / (float)j.samples;
+                const float x = left + (float)(cell % j.columns) * cell_width + ((float)sx + 0.5f) * cell_width / (float)j.samples;
+                if (!(y >= -1.0f && y <= (float)j.height && x >= -1.0f && x <= (float)j.width)) continue;
+                const sampled_line v = sample_line(y, j.height);
+                const sampled_line h = sample_line(x, j.width);
+                const T* upper = (const T*)j.in + (long long)v.first * j.width * j.channels + c;
+                const T* lower = (const T*)j.in + (long long)v.second * j.width * j.channels + c;
+                const long long a = (long long)h.first * j.channels;
+                const long long b = (long long)h.second * j.channels;
+                sum += (1.0f - v.share) * ((1.0f - h.share) * read(upper + a) + h.share * read(upper + b)) + v.share * ((1.0f - h.share) * read(lower + a) + h.share * read(lower + b));
+            }
+        j.out[((long long)region * j.channels + c) * cells + cell] = sum / (float)(j.samples * j.samples);
+    }
+}
+SPLITDSL_KERNEL align_regions_f32(region_job j) { align_regions<float>(j); }
+SPLITDSL_KERNEL align_regions_f16(region_job j) { align_regions<half_bits>(j); }
+
+)
+
+} // namespace splitdsl::kernels::cudnn

@@ -1,0 +1,47 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file fake_device.hpp
+/// A GPU made of host memory: the driver's, NVRTC's and cuDNN's functions as the backend calls them, kernels emulated, graphs recorded and
+/// replayed. What a test asks of it can fail on purpose. Made in fake_device.cpp.
+#pragma once
+
+#include <kernels/cudnn/device.hpp>
+
+#include <map>
+#include <set>
+#include <string>
+
+namespace fake {
+
+namespace cudnn = splitdsl::kernels::cudnn;
+using cudnn::handle;
+
+struct captured_graph;
+
+/// What the fake counts, and what it is told to refuse.
+struct state {
+    int devices{1};
+    int major{9}, minor{0};
+    std::map<cudnn::device_address, std::size_t> memory;
+    std::set<void*> pinned;
+    int contexts{}, streams{}, graphs{}, executables{}, modules{}, descriptors{}, handles{};
+    long calls_that_allocate{};         // device, host, graphs, descriptors
+    long launches{}, graph_launches{}, convolutions{};
+    std::size_t room{std::size_t{1} << 30};
+    long fail_graph_after{-1};          // a launch of a graph fails once so many have run
+    int failure{cudnn::driver_launch_failed};
+    bool takes_addend{true}, takes_activation{true}, takes_any{true}, uses_tensor_cores{};
+    captured_graph* capturing{};
+    handle dnn_stream{};
+    std::string wrong;                  // the first thing a real device would refuse
+};
+inline state now;
+
+cudnn::driver_api driver();
+cudnn::compiler_api compiler();
+cudnn::network_api network();
+
+/// Runs a kernel by its name on a job of its kind; `blocks` matter only to those with barriers.
+void run_kernel(const char* name, const void* job, int blocks = 2);
+
+} // namespace fake

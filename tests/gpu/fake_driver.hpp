@@ -1,0 +1,174 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file fake_driver.hpp
+/// The driver and NVRTC of a device made of host memory.
+#pragma once
+
+#include "on_host.hpp" // first: it makes code of what other files only keep as text
+
+#include "fake_device.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+
+namespace fake {
+
+struct captured_graph {
+    std::vector<std::function<int()>> work;
+};
+
+inline void complain(const std::string& what) {
+    if (now.wrong.empty()) now.wrong = what;
+}
+inline int enqueue(std::function<int()> work) {
+    if (now.capturing) {
+        now.capturing->work.push_back(std::move(work));
+        return 0;
+    }
+    return work();
+}
+inline void refuse_while_capturing(const char* what) {
+    if (now.capturing) complain(std::string(what) + " during a capture");
+}
+/// Whether [at, at + bytes) is inside one allocation.
+inline bool inside(cudnn::device_address at, std::size_t bytes) {
+    const auto next = now.memory.upper_bound(at);
+    if (next == now.memory.begin()) return false;
+    const auto block = std::prev(next);
+    return at + bytes <= block->first + block->second;
+}
+
+cudnn::driver_api driver() {
+    cudnn::driver_api d;
+    d.init = [](unsigned) { return 0; };
+    d.version = [](int* v) { return *v = 13000, 0; };
+    d.device_count = [](int* n) { return *n = now.devices, 0; };
+    d.device_get = [](int* device, int ordinal) { return *device = ordinal, 0; };
+    d.device_name = [](char* name, int room, int) { return std::snprintf(name, static_cast<std::size_t>(room), "fake"), 0; };
+    d.device_number = [](int* value, int attribute, int) {
+        *value = attribute == cudnn::attribute_major ? now.major : attribute == cudnn::attribute_minor ? now.minor : 4;
+        return 0;
+    };
+    d.retain_context = [](handle* c, int) { return *c = &now, ++now.contexts, 0; };
+    d.release_context = [](int) { return --now.contexts, 0; };
+    d.use_context = [](handle) { return 0; };
+    d.allocate = [](cudnn::device_address* at, std::size_t bytes) {
+        refuse_while_capturing("cuMemAlloc");
+        ++now.calls_that_allocate;
+        std::size_t used = bytes;
+        for (const auto& [where, size] : now.memory) used += size;
+        if (used > now.room) return static_cast<int>(cudnn::driver_out_of_memory);
+        void* const p = std::aligned_alloc(256, (bytes + 255) / 256 * 256);
+        std::memset(p, 0xff, bytes);            // NaN: what nobody wrote must not be read
+        *at = reinterpret_cast<std::uintptr_t>(p);
+        now.memory[*at] = bytes;
+        return 0;
+    };
+    d.release = [](cudnn::device_address at) {
+        if (now.memory.erase(at) == 0) complain("cuMemFree of what was not allocated");
+        std::free(reinterpret_cast<void*>(at));
+        return 0;
+    };
+    d.allocate_pinned = [](void** at, std::size_t bytes, unsigned) {
+        ++now.calls_that_allocate;
+        *at = std::malloc(bytes);
+        now.pinned.insert(*at);
+        return 0;
+    };
+    d.release_pinned = [](void* at) {
+        if (now.pinned.erase(at) == 0) complain("cuMemFreeHost of what was not allocated");
+        std::free(at);
+        return 0;
+    };
+    // An arena keeps its garbage: a device's memory is not cleared between frames either.
+    d.fill = [](cudnn::device_address at, unsigned char, std::size_t bytes) {
+        if (!inside(at, bytes)) complain("cuMemsetD8 beyond an allocation");
+        return 0;
+    };
+    d.copy_in = [](cudnn::device_address to, const void* from, std::size_t bytes) {
+        refuse_while_capturing("cuMemcpyHtoD");
+        if (!inside(to, bytes)) complain("cuMemcpyHtoD beyond an allocation");
+        std::memcpy(reinterpret_cast<void*>(to), from, bytes);
+        return 0;
+    };
+    d.copy_in_async = [](cudnn::device_address to, const void* from, std::size_t bytes, handle) {
+        if (!inside(to, bytes)) complain("cuMemcpyHtoDAsync beyond an allocation");
+        return enqueue([=] { return std::memcpy(reinterpret_cast<void*>(to), from, bytes), 0; });
+    };
+    d.copy_out_async = [](void* to, cudnn::device_address from, std::size_t bytes, handle) {
+        if (!inside(from, bytes)) complain("cuMemcpyDtoHAsync beyond an allocation");
+        return enqueue([=] { return std::memcpy(to, reinterpret_cast<const void*>(from), bytes), 0; });
+    };
+    d.create_stream = [](handle* s, unsigned) { return *s = new int, ++now.streams, ++now.calls_that_allocate, 0; };
+    d.destroy_stream = [](handle s) { return delete static_cast<int*>(s), --now.streams, 0; };
+    d.wait = [](handle) {
+        refuse_while_capturing("cuStreamSynchronize");
+        return 0;
+    };
+    d.begin_capture = [](handle, int) {
+        refuse_while_capturing("cuStreamBeginCapture");
+        now.capturing = new captured_graph;
+        ++now.graphs;
+        ++now.calls_that_allocate;
+        return 0;
+    };
+    d.end_capture = [](handle, handle* graph) {
+        *graph = std::exchange(now.capturing, nullptr);
+        return *graph ? 0 : 901;
+    };
+    d.instantiate = [](handle* executable, handle graph, unsigned long long) {
+        *executable = new captured_graph(*static_cast<captured_graph*>(graph));
+        ++now.executables;
+        return 0;
+    };
+    d.launch_graph = [](handle executable, handle) {
+        refuse_while_capturing("cuGraphLaunch");
+        if (now.fail_graph_after >= 0 && now.graph_launches >= now.fail_graph_after) return now.failure;
+        ++now.graph_launches;
+        for (const auto& work : static_cast<captured_graph*>(executable)->work)
+            if (const int status = work(); status != 0) return status;
+        return 0;
+    };
+    d.destroy_graph = [](handle g) { return delete static_cast<captured_graph*>(g), --now.graphs, 0; };
+    d.destroy_executable = [](handle g) { return delete static_cast<captured_graph*>(g), --now.executables, 0; };
+    d.load_module = [](handle* m, const void* image) {
+        if (std::memcmp(image, "machine code", 12) != 0) return 200;
+        return *m = &now, ++now.modules, 0;
+    };
+    d.unload_module = [](handle) { return --now.modules, 0; };
+    d.find_kernel = [](handle* f, handle, const char* name) {
+        for (const cudnn::emulated_kernel& k : cudnn::emulated_kernels())
+            if (k.name == name) return *f = const_cast<cudnn::emulated_kernel*>(&k), 0;
+        return 500;
+    };
+    d.launch = [](handle f, unsigned x, unsigned y, unsigned z, unsigned threads, unsigned, unsigned, unsigned, handle, void** parameters, void**) {
+        const auto* const k = static_cast<const cudnn::emulated_kernel*>(f);
+        if (x == 0 || y != 1 || z != 1 || threads == 0 || threads > 1024) complain("a launch of " + k->name + " with a wrong grid");
+        std::vector<std::byte> job(k->job_bytes);
+        std::memcpy(job.data(), parameters[0], job.size());
+        return enqueue([k, x, threads, job] {
+            ++now.launches;
+            cudnn::emulate(k->body, job.data(), k->has_barriers, static_cast<int>(x), static_cast<int>(threads));
+            return 0;
+        });
+    };
+    d.error_name = [](int error, const char** text) { return *text = error == cudnn::driver_out_of_memory ? "CUDA_ERROR_OUT_OF_MEMORY" : "CUDA_ERROR_LAUNCH_FAILED", 0; };
+    return d;
+}
+
+cudnn::compiler_api compiler() {
+    cudnn::compiler_api c;
+    c.version = [](int* major, int* minor) { return *major = 13, *minor = 0, 0; };
+    c.create = [](handle* p, const char*, const char*, int, const char* const*, const char* const*) { return *p = &now, 0; };
+    c.destroy = [](handle*) { return 0; };
+    c.compile = [](handle, int, const char* const*) { return 0; };
+    c.code_size = [](handle, std::size_t* n) { return *n = 12, 0; };
+    c.code = [](handle, char* to) { return std::memcpy(to, "machine code", 12), 0; };
+    c.log_size = [](handle, std::size_t* n) { return *n = 0, 0; };
+    c.log = [](handle, char*) { return 0; };
+    return c;
+}
+
+} // namespace fake
