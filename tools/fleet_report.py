@@ -30,15 +30,22 @@ M33, A77, GAP8 = "cortex_m33_64mhz", "cortex_a77_200mhz", "gap8_175mhz"
 INTERVALS = (7.5, 10, 15, 17.5, 20, 25, 30, 35, 40, 45, 50, 60, 66.25)
 FEWER = (7.5, 15, 20, 25, 30, 45, 60)
 SENDING = ("fleet", "neurosurgeon", "clio", "jpeg25", "jpeg75")
+SHOWN_1A = ("fleet", "shallow_deep", "exits of fleet, top-1")
 TARGETS_MS = tuple(range(110, 310, 10))                    # NeuroSurgeon's, beside the base scenario's: the size it sends follows from them
 
 # FLEET (MobiCom 2023), tables 3 and 4 and section 4.3. Packets count acknowledgements there: half of them are data.
+PAPER_1A = 0.7                                              # the confidence from which its figure 1a takes an answer
 PAPER_RANGES = {M33: ("7.5 - 66, 1 - 2.3x", "18 - 64.5, 1 - 1.2x", "18 - 100, 1 - 1.7x", "18 - 64.5, 1 - 1.2x"),
                 A77: ("7.5 - 64.5, 1 - 4.7x", "7.5 - 4000, 2.3 - 3.2x", "7.5 - 4000, 1.8 - 3.4x", "7.5 - 64.5, 1 - 3.1x"),
                 GAP8: ("7.5 - 46.5, 1 - 2.7x", "7.5 - 4000, 2.1 - 3.1x", "7.5 - 4000, 1.5 - 3.4x", "7.5 - 46.5, 1 - 2.6x")}
-PAPER_ROWS = {("1M", 1): "2 packets: 7.5 - 75 as printed (7.5 - 25.5 against local exits), 1 - 3.2x", ("1M", 2): "4 packets: 7.5 - 45, 1 - 4.0x", ("1M", 3): "6 packets: 7.5 - 63, 1 - 3.9x",
-              ("1M", 4): "8 packets: 7.5 - 64.5, 1 - 3.1x", ("125k", 4): "125 kbps: never", ("500k", 4): "500 kbps: 7.5 - 48, 1 - 3.2x",
-              ("2M", 4): "2 Mbps: 7.5 - 63, 1 - 3.1x"}
+PAPER_ROWS = {("1M", 1): ("2 packets", "7.5 - 25.5, 1 - 3.2x", "7.5 - 4000, 3.4 - 4.3x", "7.5 - 4000, 5.2 - 5.5x", "7.5 - 75 as printed, 1 - 3.2x"),
+              ("1M", 2): ("4 packets", "7.5 - 45, 1 - 4.6x", "7.5 - 4000, 3.1 - 4.0x", "7.5 - 4000, 3.6 - 4.9x", "7.5 - 45, 1 - 4.0x"),
+              ("1M", 3): ("6 packets", "7.5 - 63, 1 - 4.7x", "7.5 - 4000, 3.2 - 3.9x", "7.5 - 4000, 2.5 - 4.7x", "7.5 - 63, 1 - 3.9x"),
+              ("1M", 4): ("8 packets; 1 Mbps", "7.5 - 64.5, 1 - 4.7x; 7.5 - 63, 1 - 4.5x", "7.5 - 4000, 2.3 - 3.2x; 2.3 - 3.9x", "7.5 - 4000, 1.8 - 3.4x; 2.7 - 4.0x",
+                          "7.5 - 64.5, 1 - 3.1x; 7.5 - 63, 1 - 3.9x"),
+              ("125k", 4): ("125 kbps", "never", "7.5 - 4000, 3.5 - 3.9x", "7.5 - 4000, 5.8 - 6.1x", "never"),
+              ("500k", 4): ("500 kbps", "7.5 - 48, 1 - 3.2x", "7.5 - 4000, 2.7 - 4.1x", "7.5 - 4000, 4.2 - 5.5x", "7.5 - 48, 1 - 3.2x"),
+              ("2M", 4): ("2 Mbps", "7.5 - 63, 1 - 4.7x", "7.5 - 4000, 2.3 - 3.2x", "7.5 - 4000, 1.8 - 3.4x", "7.5 - 63, 1 - 3.1x")}
 PAPER_LOSS = {("500k", 2, 25): "18 %", ("500k", 4, 25): "40 %", ("1M", 4, 25): "60 %", ("1M", 4, 10): "-"}
 PAPER_ENERGY = {M33: ("1.57 - 1.08", "4.04", "4.15 - 1.25", "7.01 - 1.25"), A77: ("14.15 - 8.11", "35.81", "36.68 - 13.44", "39.65 - 6.80"),
                 GAP8: ("7.29 - 1.04", "2.26", "26.05 - 1.88", "41.20 - 1.68")}
@@ -48,7 +55,7 @@ PAPER_ENERGY = {M33: ("1.57 - 1.08", "4.04", "4.15 - 1.25", "7.01 - 1.25"), A77:
 
 
 def experiments():
-    """{file name: (accuracy, sweep, policies or all, changes of the radio)}"""
+    """{file name: (accuracy, sweep, policies or all, changes of the radio[, thresholds to try])}"""
     made = {}
     for accuracy in (0.72, 0.75, 0.78, 0.79, 0.8, 0.805, 0.81):
         made[f"accuracy_{accuracy}"] = accuracy, {"device": (M33, A77, GAP8), "interval_ms": (10,)}, None, {}
@@ -61,8 +68,14 @@ def experiments():
         for phy, packets, interval in PAPER_LOSS:
             sweep = {"phy": (phy,), "packets": (packets,), "loss": tuple(i / 10 for i in range(10)), "interval_ms": (interval,)}
             made[f"loss_{phy}_{packets}_{interval}_{accuracy}"] = accuracy, sweep, SENDING, {}
-        clocks = tuple(f"cortex_a77_{mhz}mhz" for mhz in range(300, 1600, 300))
-        made[f"clocks_{accuracy}"] = accuracy, {"device": clocks, "interval_ms": (7.5,)}, None, {}
+    clocks = tuple(f"cortex_a77_{mhz}mhz" for mhz in range(300, 1600, 100))
+    for accuracy in (0.8, 0.805, 0.81):
+        made[f"clocks_{accuracy}"] = accuracy, {"device": clocks, "interval_ms": (7.5, 15, 30)}, SENDING, {}
+        made[f"clocks_alone_{accuracy}"] = accuracy, {"device": clocks, "interval_ms": (7.5,)}, ("shallow_deep", "branchynet"), {}
+        made[f"gap8_{accuracy}"] = accuracy, {"device": (GAP8,), "interval_ms": INTERVALS}, SENDING, {}
+        made[f"a77_packets_{accuracy}"] = accuracy, {"device": (A77,), "packets": (1, 2, 3), "interval_ms": FEWER}, SENDING, {}
+        made[f"a77_phy_{accuracy}"] = accuracy, {"device": (A77,), "phy": ("500k", "2M"), "interval_ms": FEWER}, SENDING, {}
+    made[f"exits_{PAPER_1A}"] = 0.8, {"device": (M33, A77), "interval_ms": (10,)}, SHOWN_1A, {}, (PAPER_1A,)
     for accuracy in (0.74, 0.76):                            # for a page with --accuracy 0.75
         made[f"lower_{accuracy}"] = accuracy, {"interval_ms": INTERVALS}, SENDING, {}
     return made
@@ -75,8 +88,8 @@ def replaced(block, key, value, where):
     return changed
 
 
-def derived(base, into, accuracy, sweep, policies, radio):
-    """The base scenario's text with another accuracy, sweep, choice of policies and radio, and paths that hold from the folder `into`."""
+def derived(base, into, accuracy, sweep, policies, radio, thresholds=()):
+    """The base scenario's text with another accuracy, sweep, choice of policies, radio and thresholds to try, and paths that hold from the folder `into`."""
     def moved(block, key):
         found = re.search(rf'(?m)^{key} *= *"([^"]*)"', block)
         path = found.group(1) if found else ""
@@ -92,6 +105,8 @@ def derived(base, into, accuracy, sweep, policies, radio):
             block = moved(block, "file")
         elif head == "[calibration]":
             block = replaced(block, "accuracy", accuracy, base)
+            if thresholds:
+                block = replaced(block, "thresholds", list(thresholds), base)
         elif head == "[radio]" and radio:
             ble = re.search(r'(?m)^ble *= *"([^"]*)"', block)
             terms = dict(term.split("=", 1) for term in (ble.group(1) if ble else "").split(",") if "=" in term)
@@ -195,7 +210,7 @@ def depth_and_fusion(page, summary, path):
     fits = isinstance(layers, list) and isinstance(sizes, list) and len(layers) == len(local) and all(isinstance(n, int) and n > 0 for n in [*layers, *sizes])
     if not fits or any(len(k) != len(sizes) + 1 or any(len(row) != len(sizes) for row in k) for k in cloud) or any(None in row for k in cloud[1:] for row in k):
         raise Refused(f'expected "exit_layers" and "sizes" of {path} to fit its accuracies, found others')
-    page.heading("Figure 1: exits on the device and in the cloud, by depth and by fusion")
+    page.heading("Figures 1b and 1c: exits on the device and in the cloud, by depth and by fusion")
     page.text("Accuracy on the test pictures in percent, measured with PyTorch; not simulated. The cloud has 4 channels of 8 x 8 values of a layer (alone), with those of the layer "
               "before (fused), and runs the rest of a network of its own on them; an exit on the device has all channels, averaged to 4 x 4 or 2 x 2, and one dense layer.")
     rows = []
@@ -224,6 +239,37 @@ def cell(fleet, other):
     if other is None:
         return "not as accurate"
     return f"{other.ms:.1f}" + (f" ({other.ms / fleet.ms:.2f}x, {other.name})" if fleet else f" ({other.name})")
+
+
+def shares_by_layer(page, pool):
+    """Figure 1a: behind which layer the answers come, at one threshold for all."""
+    found = [(name, point, row) for (name, point, threshold), row in sorted(pool.answers.items()) if threshold == PAPER_1A and name in SHOWN_1A and row["frames"]]
+    if not found:
+        return
+    page.heading("Figure 1a: how early pictures are answered")
+    page.text(f"Share of the pictures in percent that are answered behind a layer or one before it, from a confidence of {PAPER_1A} on (as in the paper's figure 1a, which is drawn for ImageNet-100 "
+              "and prints no numbers); 1M, 4 data packets, airtime cap; simulated. FLEET's answers are counted at the layer whose stream the cloud answered; they come while later layers run. "
+              "The rest is answered by the whole network on the device. \"Exits of fleet\" are the device's exits that were trained with FLEET's.")
+    layers = sorted({layer for _, _, row in found for layer in row["layers"]}, key=lambda name: (len(name), name))
+    rows, lines = [], {}
+    for name, point, row in found:
+        where = f"{name}, {point.device}, {point.interval:g} ms" if row["streams"] else f"{name} (any radio)"
+        if where in lines:
+            continue
+        total, cumulative = 0, []
+        for layer in layers:
+            total += row["layers"].get(layer, 0)
+            cumulative.append(100 * total / row["frames"])
+        rows.append((where, *(f"{c:.1f}" for c in cumulative), percent(row["accuracy"])))
+        lines[where] = list(zip(range(1, len(layers) + 1), cumulative))
+    page.table(("policy", *layers, "accuracy"), rows)
+    page.chart(f"Pictures answered behind a layer, threshold {PAPER_1A} (simulated)", "layer", "answered, percent", lines)
+    sized = [(f"{point.device}, {point.interval:g} ms", row) for name, point, row in found if name == "fleet" and row["sizes"]]
+    if sized:
+        most = max(len(row["sizes"]) for _, row in sized)
+        page.text("What the cloud had of the stream it answered, of its answers in percent (1: the smallest size):")
+        page.table(("FLEET", *(str(i + 1) for i in range(most))),
+                   [(where, *(f"{100 * n / max(1, sum(row['sizes'])):.1f}" for n in [*row["sizes"], *[0] * (most - len(row["sizes"]))])) for where, row in sized])
 
 
 def over_intervals(page, pool, accuracy, device):
@@ -263,14 +309,29 @@ def over_accuracy(page, pool, device):
 
 
 def rows_of_table_3(page, pool, accuracy):
-    kinds = [k for k in PAPER_ROWS if pool.along(device=M33, phy=k[0], packets=k[1], loss=0.0)]
-    if not kinds:
+    rows = []
+
+    def add(label, device, phy, packets, paper):
+        points = pool.along(device=device, phy=phy, packets=packets, loss=0.0)
+        if not points:
+            return
+        rows.append((f"{label}, here", *(ahead(pool, points, f, accuracy) for f in columns().values())))
+        if paper:
+            rows.append((f"{label}, the paper", *paper[:3], "-", paper[3]))
+    for device in (M33, A77, GAP8):
+        add(f"{device}, 1M, 4", device, "1M", 4, PAPER_RANGES[device])
+    for (phy, n), (label, *paper) in PAPER_ROWS.items():
+        add(f"{A77}, {phy}, {n} ({label})", A77, phy, n, paper)
+    for phy, n in PAPER_ROWS:
+        if (phy, n) != ("1M", 4):
+            add(f"{M33}, {phy}, {n}", M33, phy, n, None)
+    if not rows:
         return
-    page.heading("Table 3: packets and PHYs")
-    page.text("Intervals at which FLEET is ahead on the M33, and how far; simulated. The paper's column is its A77 at 200 MHz with ImageNet-100, against all three.")
-    page.table(("PHY, data packets", *columns(), "the paper, all three"),
-               [(f"{phy}, {n}", *(ahead(pool, pool.along(device=M33, phy=phy, packets=n, loss=0.0), f, accuracy) for f in columns().values()), PAPER_ROWS[phy, n])
-                for phy, n in kinds])
+    page.heading("Table 3: every row")
+    page.text("Connection intervals in ms at which FLEET is ahead, and how far: here with CIFAR-10 and airtime cap, simulated; in the paper with CIFAR-100 on the M33 and ImageNet-100 on the others, by "
+              "count alone. Data packets in one direction: the paper counts acknowledgements as well. Its rows of packets and PHYs are on the A77; the last rows are the same on the M33, where FLEET "
+              "is ahead of something here. Intervals that were run: 7.5 to 66.25 ms (13 of them) for the first three rows, 7.5 to 60 (7) for packets and PHYs, 7.5 and 30 for 125k with packets of 27 bytes.")
+    page.table(("device, PHY, data packets", *columns()), rows)
 
 
 def over_loss(page, pool, accuracy):
@@ -321,8 +382,16 @@ def clocks(page, pool, accuracy):
     if len(points) < 2:
         return
     page.heading("Figure 10: the A-class core's clock")
-    page.text("7.5 ms, the shortest interval; 1M, 4 data packets; simulated. In the paper (ImageNet-100) the gain is high at 200 MHz and shrinks with the clock.")
+    page.text("Latencies at 7.5 ms, the shortest interval; 1M, 4 data packets; simulated. In the paper (ImageNet-100) the gain over the best of all is high at 200 MHz (7.5 to 64.5 ms, 1 to 3.1 times) "
+              "and shrinks with the clock.")
     points.sort(key=lambda p: int(re.sub(r"\D", "", p.device.removeprefix("cortex_a77_"))))
+    wide = columns()
+    page.table(("device", *(f"ahead of {name}" for name in wide)),
+               [(p.device, *(ahead(pool, pool.along(device=p.device, phy="1M", packets=4, loss=0.0), f, accuracy) for f in wide.values())) for p in points])
+    lines = {name: [(int(re.sub(r"\D", "", p.device.removeprefix("cortex_a77_"))), max(
+        (other.ms / own.ms for q in pool.along(device=p.device, phy="1M", packets=4, loss=0.0)
+         for own, other in [(pool.at("fleet", q, accuracy), pool.best(f, q, accuracy))] if own and other), default=0)) for p in points] for name, f in wide.items()}
+    page.chart("FLEET's largest speed-up at any interval, over the clock (simulated)", "MHz", "times", lines)
     rows = []
     for p in points:
         fleet = pool.at("fleet", p, accuracy)
@@ -335,9 +404,13 @@ def table_5(page, pool, accuracy):
     if len(points) < 2:
         return
     page.heading("Table 5: what the data allows")
-    page.text("Of its rows only the small pictures are run here: CIFAR-10 with a ResNet of 14 layers, in the paper CIFAR-100 with MobileNetV3. ResNet34, InceptionV3, Tiny-ImageNet and "
-              "ImageNet-100 are not: nothing is trained for them.")
-    page.table(("", "intervals, speed-up against all three"), [("CIFAR-10, M33, simulated here", ahead(pool, points, columns()["all three"], accuracy)), ("CIFAR-100, M33, the paper", "18 - 64.5, 1 - 1.2x")])
+    page.text("A row needs a network trained with exits on the data set, and pictures to record its logits on. Of the paper's data sets none is at hand: CIFAR-10 stands for CIFAR-100. ImageNet-100 and "
+              "Tiny-ImageNet cannot be made from 200 pictures of ImageNet without a training set, and with them neither the rows of ResNet34 and InceptionV3, which are on ImageNet-100.")
+    here = ahead(pool, points, columns()["all three"], accuracy)
+    page.table(("row", "simulated here: intervals, speed-up against all three", "the paper"),
+               [("CIFAR-100, M33: here CIFAR-10, ResNet-14", here, "18 - 64.5, 1 - 1.2x"), ("the same, exits and partitions alone", ahead(pool, points, columns()["exits and partition"], accuracy), "-"),
+                ("ResNet34, ImageNet-100, A77", "cannot be made: no ImageNet-100", "7.5 - 52.5, 1 - 4.5x"), ("InceptionV3, ImageNet-100, A77", "cannot be made: no ImageNet-100", "7.5 - 49.5, 1 - 4.2x"),
+                ("Tiny-ImageNet, MobileNetV3, A77", "cannot be made: no Tiny-ImageNet", "7.5 - 19.5, 1 - 2.3x")])
 
 
 def write_page(options):
@@ -349,10 +422,11 @@ def write_page(options):
     page = Page("FLEET and its baselines from recorded logits: simulated")
     about = pool.about
     page.text("Made by tools/fleet_report.py; docs/fleet.md has the commands and says what reproduces.")
-    page.text(f"Everything but the accuracies of figure 1 is simulated by splitdsl-sim: {about.get('name')}; {about.get('pictures')} pictures, of which the first "
+    page.text(f"Everything but the accuracies of figures 1b and 1c is simulated by splitdsl-sim: {about.get('name')}; {about.get('pictures')} pictures, of which the first "
               f"{about.get('validation_pictures')} choose thresholds and the others are counted; cloud {about.get('cloud_ms')} ms, {about.get('currents')}, cap {about.get('cap')}. "
               f"Policies are compared at {percent(options.accuracy)} % on the counted pictures, by interpolation between runs with thresholds for several accuracies, as if one of the two were drawn for each picture. "
               f"Frames without an answer in all runs: {pool.unanswered} of {pool.counted}.")
+    shares_by_layer(page, pool)
     depth_and_fusion(page, summary, options.summary)
     for device in (M33, A77):
         over_intervals(page, pool, options.accuracy, device)

@@ -57,7 +57,7 @@ class Pool:
     """Every run of every file: by policy and point, by policy and device where nothing is sent."""
 
     def __init__(self):
-        self.runs, self.points, self.about = defaultdict(list), {}, {}
+        self.runs, self.points, self.about, self.answers = defaultdict(list), {}, {}, {}
         self.unanswered = self.counted = 0
 
     def add(self, path):
@@ -84,8 +84,25 @@ class Pool:
                 found = Found(number(row, "mean_latency_ms", at), number(row, "energy_mj", at), number(row, "accuracy", at, 0, 1), name)
                 self.unanswered += int(number(row, "unanswered", at))
                 self.counted += int(number(row, "frames", at)) if "frames" in row else 0
+                self.count(about, name, point, row, at)
                 family = re.sub(r" \d+ ms$", "", name)
                 self.runs[family, point.device if family in LOCAL else point].append(found)
+
+    def count(self, about, name, point, row, where):
+        """Answers by layer of a run with one threshold: those for a stream at the layer it is of, those of the device's exits at theirs."""
+        if not {"threshold", "answered_by_stream", "answered_by_exit", "answered_by_size", "network"} <= row.keys():
+            return
+        network = about.get("networks", {}).get(row["network"]) if isinstance(about.get("networks"), dict) else None
+        layers = defaultdict(int)
+        for key, places in (("answered_by_stream", "streams_behind"), ("answered_by_exit", "exits_behind")):
+            counts, names = row[key], network.get(places) if isinstance(network, dict) else None
+            if not isinstance(counts, list) or not isinstance(names, list) or len(counts) > len(names) or not all(isinstance(n, int) and n >= 0 for n in counts):
+                raise Refused(f'expected "{key}" of {where} to fit its network, found other numbers')
+            for n, layer in zip(counts, names):
+                layers[str(layer)] += n
+        self.answers[name, point, number(row, "threshold", where)] = {
+            "layers": dict(layers), "frames": int(number(row, "frames", where)), "accuracy": number(row, "accuracy", where, 0, 1),
+            "streams": sum(row["answered_by_stream"]) > 0, "sizes": [n for n in row["answered_by_size"] if isinstance(n, int)]}
 
     def of(self, family, point):
         return self.runs.get((family, point.device if family in LOCAL else point), [])

@@ -4,7 +4,9 @@
 
     train_fleet.py train --recipe trunk --epochs 10       then fleet, branchynet, shallow_deep, ensemble, whole, partition
     train_fleet.py record                                 WORK/answers.safetensors (docs/fleet.md, "Recorded logits"), WORK/summary.json
-    train_fleet.py export --weights FILE                  f16, named as zoo::fleet_cifar_resnet wants them
+    train_fleet.py export --weights FILE                  f16, named as zoo::fleet_cifar_resnet (or zoo::fleet_mobilenet_v3) wants them
+
+--network mobilenet_v3_cifar trains FLEET's MobileNetV3 for 32 x 32 pictures in place of the CIFAR ResNet, with the same recipes; name another --work for it.
 
 Pictures: DATA/cifar10/{train_1..5,test}.zip, decoded once into WORK/pictures. DATA is --data or SPLITDSL_DATA; --synthetic N invents N pictures instead.
 Everything goes below --work (out/fleet). A phase saves WORK/RECIPE.pt every epoch and goes on from it when started again; what it draws is a function of the
@@ -19,7 +21,7 @@ where that is ahead of the steps, so such a run cannot be repeated exactly.
 | shallow_deep | the same | 1 for the last; for the others from 0.01 to their share of the multiplications, growing with training |
 | ensemble | two networks of fewer layers, from the trunk's first layers | cross entropy |
 | whole | the network without exits, from the trunk, on pictures as they are and as JPEG: what the cloud runs on inputs | cross entropy |
-| partition | NeuroSurgeon's and CLIO's cloud part behind the first block of the second stage; the device's is `whole`'s | cross entropy; each picture draws a size, or a number of channels |
+| partition | NeuroSurgeon's and CLIO's cloud part behind the first block of the second stage (MobileNetV3: layer 5, as in FLEET); the device's is `whole`'s | cross entropy; each picture draws a size, or a number of channels |
 """
 import argparse
 import json
@@ -38,7 +40,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import safetensors_io
 from train_fleet_network import folded, normalise
 from train_fleet_pictures import QUALITIES, load, moved, prepare
-from train_fleet_recipes import MAKE, WIDTHS, layer_macs
+from train_fleet_recipes import MAKE, NETWORKS, cloud_macs, layer_macs
 from training_steps import descend, halved, load_checkpoint, save_checkpoint
 
 RECIPES = ("trunk", "fleet", "branchynet", "shallow_deep", "ensemble", "whole", "partition")
@@ -65,9 +67,10 @@ def finished(options, recipe):
     saved = torch.load(path, map_location="cpu")
     if not saved["finished"]:
         raise SystemExit(f"train_fleet.py: {path} stopped in epoch {saved['epoch']}: run train --recipe {recipe} again")
-    for name in ("blocks", "depth"):
-        if saved["options"][name] != getattr(options, name):
-            raise SystemExit(f"train_fleet.py: {path} was trained with --{name} {saved['options'][name]}, not {getattr(options, name)}")
+    for name in ("network", "blocks", "depth"):
+        there, asked = saved["options"].get(name, NETWORKS[0]), getattr(options, name, NETWORKS[0])      # older files name no network
+        if there != asked:
+            raise SystemExit(f"train_fleet.py: {path} was trained with --{name} {there}, not {asked}")
     return saved
 
 
@@ -95,7 +98,7 @@ def train(options):
     began, sums, recipe = time.monotonic(), [], recipe.train()
 
     def save(done):
-        about = {"epochs": options.epochs, "minutes": options.minutes, "seed": options.seed, "batch": options.batch, "rate": peak, "blocks": options.blocks,
+        about = {"epochs": options.epochs, "minutes": options.minutes, "seed": options.seed, "batch": options.batch, "rate": peak, "network": options.network, "blocks": options.blocks,
                  "depth": options.depth, "sizes": list(options.sizes), "draws": options.draws}
         save_checkpoint(path, recipe, optimiser, epoch=epoch, step=step, finished=done, seconds=used + time.monotonic() - began, options=about)
 
@@ -154,13 +157,13 @@ def over(pictures, device, compute):
 
 def cloud_answers(recipe, tail, sent):
     """(pictures, streams, sizes + 1, sizes, classes) from what each stream sends; NaN where a first stream would have one before it."""
-    m, ladder = recipe.model, recipe.ladder
-    sizes = len(ladder.sizes)
-    received = [[torch.zeros_like(s), *ladder.received(s)] for s in sent]
+    m, ladders = recipe.model, recipe.ladders
+    sizes = len(recipe.ladder.sizes)
+    received = [[torch.zeros_like(s), *ladder.received(s)] for s, ladder in zip(sent, ladders)]
     logits = torch.full((sent[0].shape[0], m.streams, sizes + 1, sizes, m.classes), math.nan)
     for k in range(m.streams):
-        for before in range(sizes + 1 if k else 1):
-            for here in range(1, sizes + 1):
+        for before in range(len(ladders[k - 1].sizes) + 1 if k else 1):
+            for here in range(1, len(ladders[k].sizes) + 1):
                 logits[:, k, before, here - 1] = m.rest(tail, m.fuse(k, received[k - 1][before] if k else None, received[k][here]))
     return logits
 
@@ -182,7 +185,7 @@ def answers_of(name, recipe, pictures, encoded, device):
     def behind_cut(x):
         y = recipe.at_cut(x)
         kept = torch.arange(y.shape[1], device=y.device)[None, :, None, None]
-        return torch.stack([m.rest(recipe.tail, r) for r in recipe.ladder.received(y)], 1), torch.stack([m.rest(recipe.tail, y * (kept < w)) for w in WIDTHS], 1)
+        return torch.stack([m.rest(recipe.tail, r) for r in recipe.ladder.received(y)], 1), torch.stack([m.rest(recipe.tail, y * (kept < w)) for w in m.widths], 1)
 
     tail = folded(m.cloud) if name == "fleet" else None
 
@@ -230,6 +233,7 @@ def record(options):
             summary["phases"][name] = {**saved["options"], "steps": saved["step"], "seconds": round(saved["seconds"])}
             if name == "fleet":
                 summary["layers"], summary["exits"], summary["last"] = layer_macs(recipe.model)
+                summary["cloud"], summary["network"] = cloud_macs(recipe.model), options.network
                 summary["exit_layers"], summary["sizes"] = list(recipe.model.exit_layers), list(recipe.ladder.sizes)
     if not have:
         raise SystemExit(f"train_fleet.py: expected {work} to hold finished phases, found none of {', '.join(RECIPES[1:])}")
@@ -291,6 +295,17 @@ def write_streams(work, m, pictures, device):
 # ---- weights ----------------------------------------------------------------------------------------------------------------------------------------
 
 
+def self_test(m, picture):
+    """A picture and every answer to it, as the library's programs check weights by them."""
+    with torch.inference_mode():
+        answer = m(normalise(picture)).numpy().astype(numpy.float32)
+    names = ["output"]                                # as the library orders them: the trunk's, then the exits as they stand behind the layers
+    for layer in range(1, m.layer_count + 1):
+        names += [f"local{i}" for i, at in enumerate(m.exit_layers, 1) if at == layer]
+        names += [f"cloud{layer}"] if layer <= m.streams else []
+    return {"selftest.input.image": picture.numpy(), **{f"selftest.output.{n}": answer[:, i * m.classes:(i + 1) * m.classes] for i, n in enumerate(names)}}
+
+
 def export(options):
     recipe, saved = stored(options, "fleet")
     folder = prepare(options)
@@ -298,18 +313,9 @@ def export(options):
     tensors = {n.removeprefix("model."): a for n, a in tensors.items()}
     path = pathlib.Path(options.weights)
     path.parent.mkdir(parents=True, exist_ok=True)
-    about = {"made_by": "tools/train_fleet.py", "network": f"fleet_cifar_resnet<{options.blocks}>", "sizes": " ".join(map(str, saved["options"]["sizes"])),
+    about = {"made_by": "tools/train_fleet.py", "network": f"fleet_cifar_resnet<{options.blocks}>" if options.network == "resnet" else "fleet_mobilenet_v3", "sizes": " ".join(map(str, saved["options"]["sizes"])),
              "seed": saved["options"]["seed"], "steps": saved["step"]}
-    picture = load(folder, "test")[:1]
-    with torch.inference_mode():
-        answer = recipe.model(normalise(picture)).numpy().astype(numpy.float32)
-    names = ["output"]                                # as the library orders them: the trunk's, then the exits as they stand behind the layers
-    m = recipe.model
-    for layer in range(1, m.layer_count + 1):
-        names += [f"local{i}" for i, at in enumerate(m.exit_layers, 1) if at == layer]
-        names += [f"cloud{layer}"] if layer <= m.streams else []
-    tensors["selftest.input.image"] = picture.numpy()
-    tensors.update({f"selftest.output.{n}": answer[:, i * m.classes:(i + 1) * m.classes] for i, n in enumerate(names)})
+    tensors.update(self_test(recipe.model, load(folder, "test")[:1]))
     safetensors_io.save(path, tensors, about)
     print(f"{path}: {path.stat().st_size} bytes")
 
@@ -320,6 +326,7 @@ def main():
     shared.add_argument("--work", default="out/fleet", help="folder of everything that is written (%(default)s)")
     shared.add_argument("--data", help="folder that holds cifar10/ (SPLITDSL_DATA)")
     shared.add_argument("--synthetic", type=int, default=0, metavar="N", help="N invented pictures instead of CIFAR-10")
+    shared.add_argument("--network", choices=NETWORKS, default=NETWORKS[0], help="the zoo's fleet_cifar_resnet or FLEET's MobileNetV3 for 32 x 32 pictures, which needs torchvision (%(default)s)")
     shared.add_argument("--blocks", type=int, default=2, help="residual blocks a stage (%(default)s)")
     shared.add_argument("--depth", type=int, default=4, help="channels of a stream (%(default)s)")
     shared.add_argument("--sizes", type=lambda s: tuple(map(int, s.split(","))), default=(3, 4, 5, 6, 7, 8), help="of a stream, growing to 8 (3,4,5,6,7,8)")

@@ -37,6 +37,17 @@ class Block(nn.Module):
         return functional.relu(y + short)
 
 
+def add_stages(module, blocks):
+    """A CIFAR ResNet's residual stages `layer1` to `layer3` of so many blocks, behind 16 channels."""
+    before = 16
+    for stage, channels in enumerate((16, 32, 64), 1):
+        layer = []
+        for i in range(blocks):
+            layer.append(Block(before, channels, 2 if i == 0 and stage > 1 else 1))
+            before = channels
+        setattr(module, f"layer{stage}", nn.Sequential(*layer))
+
+
 class Exit(nn.Linear):
     """A layer averaged to size x size values a channel (windows overlap where the sizes do not divide), one dense layer."""
 
@@ -57,14 +68,9 @@ class FleetCifarResNet(nn.Module):
         super().__init__()
         self.blocks, self.classes, self.depth = blocks, classes, depth
         self.layer_count, self.streams = 1 + 3 * blocks, blocks + 2
+        self.sides, self.cut, self.widths = (SENT_SIDE,) * self.streams, blocks + 2, (4, 8, 16, 32)   # of the streams; layers before the cut; CLIO's channels of it
         self.conv1, self.bn1 = nn.Conv2d(3, 16, 3, 2, 1, bias=False), nn.BatchNorm2d(16)
-        before = 16
-        for stage, channels in enumerate((16, 32, 64), 1):
-            layer = []
-            for i in range(blocks):
-                layer.append(Block(before, channels, 2 if i == 0 and stage > 1 else 1))
-                before = channels
-            setattr(self, f"layer{stage}", nn.Sequential(*layer))
+        add_stages(self, blocks)
         self.linear = nn.Linear(64, classes)
         self.exit_layers = (1, 2, 1 + blocks, 2 + blocks, 1 + 2 * blocks, 2 + 2 * blocks) if exits != "cloud" else ()
         if self.exit_layers:
@@ -81,6 +87,19 @@ class FleetCifarResNet(nn.Module):
         tail.layer2[0] = nn.Identity()
         tail.layer3, tail.linear = copy.deepcopy(self.layer3), copy.deepcopy(self.linear)
         return tail
+
+    def cut_tail(self):
+        return self.tail_copy()
+
+    def ensemble(self):
+        return Ensemble(self)
+
+    def layer_counts(self, counts):
+        """Multiplications of each layer from those of each module, and the name of the last dense layer."""
+        layers = [counts["conv1"]]
+        for stage in (1, 2, 3):
+            layers += [sum(c for n, c in counts.items() if n.startswith(f"layer{stage}.{i}.")) for i in range(self.blocks)]
+        return layers, "linear"
 
     def channels_behind(self, layer):
         return 16 if layer <= 1 + self.blocks else 32 if layer <= 1 + 2 * self.blocks else 64
@@ -156,7 +175,7 @@ def multiplications(model, run):
     for name, module in model.named_modules():
         if isinstance(module, (nn.Conv2d, nn.Linear)):
             def hook(module, given, output, name=name):
-                inner = module.in_features if isinstance(module, nn.Linear) else module.in_channels * module.kernel_size[0] * module.kernel_size[1]
+                inner = module.in_features if isinstance(module, nn.Linear) else module.in_channels // module.groups * module.kernel_size[0] * module.kernel_size[1]
                 counts[name] = output[0].numel() * inner
             hooks.append(module.register_forward_hook(hook))
     with torch.no_grad():

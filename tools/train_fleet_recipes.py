@@ -5,15 +5,22 @@ import numpy
 import torch
 from torch import nn
 from torch.nn import functional
-from train_fleet_network import SENT_SIDE, Ensemble, FleetCifarResNet, multiplications
+from train_fleet_mobilenet import FleetMobileNetV3
+from train_fleet_network import SENT_SIDE, FleetCifarResNet, multiplications
 from train_fleet_pictures import QUALITIES
 from train_fleet_pooling import Ladder, pool_to, through_steps
 
-WIDTHS = (4, 8, 16, 32)                           # CLIO's: channels of the cut
+NETWORKS = ("resnet", "mobilenet_v3_cifar")
 
 
 def cross(logits, labels):
     return functional.cross_entropy(logits, labels)
+
+
+def make_network(options, exits):
+    if getattr(options, "network", "resnet") == "mobilenet_v3_cifar":
+        return FleetMobileNetV3(depth=options.depth, exits=exits)
+    return FleetCifarResNet(options.blocks, depth=options.depth, exits=exits)
 
 
 class Recipe(nn.Module):
@@ -24,7 +31,7 @@ class Recipe(nn.Module):
     def __init__(self, options, exits="local"):
         super().__init__()
         self.options = options
-        self.model = FleetCifarResNet(options.blocks, depth=options.depth, exits=exits)
+        self.model = make_network(options, exits)
 
     def start_from(self, state):
         """The trunk of another phase."""
@@ -38,7 +45,7 @@ class Recipe(nn.Module):
 
 
 def trunk_of(state):
-    return {n.removeprefix("model."): t for n, t in state.items() if n.startswith(("model.conv1", "model.bn1", "model.layer", "model.linear"))}
+    return {n.removeprefix("model."): t for n, t in state.items() if n.startswith("model.") and not n.startswith(("model.fusion", "model.cloud", "model.exits"))}
 
 
 class Plain(Recipe):
@@ -71,23 +78,26 @@ class Fleet(Branches):
     def __init__(self, options):
         super().__init__(options, "both")
         self.ladder = Ladder(SENT_SIDE, options.sizes)
+        self.ladders = [self.ladder if side == SENT_SIDE else Ladder(side, [s for s in options.sizes if s <= side]) for side in self.model.sides]
 
     def at_streams(self, seen):
         """The largest size of what each stream would send, not yet in 8 bits."""
-        return [pool_to(seen[k][:, :self.model.depth], SENT_SIDE) for k in range(self.model.streams)]
+        return [pool_to(seen[k][:, :self.model.depth], self.model.sides[k]) for k in range(self.model.streams)]
 
     def loss(self, x, labels, generator, progress):
-        m, ladder = self.model, self.ladder
+        m, ladders = self.model, self.ladders
         logits, seen = m.trunk(x)
         sent = [through_steps(s) for s in self.at_streams(seen)]
         chosen = torch.rand((len(labels), m.streams), generator=generator).argsort(1) < self.options.draws
         fused, truth = [], []
         for k in range(m.streams):
             who = chosen[:, k].nonzero().flatten()
-            here = torch.randint(0, len(ladder.sizes), who.shape, generator=generator)
-            before = torch.randint(-1, len(ladder.sizes), who.shape, generator=generator)      # -1: nothing of it came
+            if len(who) == 0:                    # a stream that no picture of a small batch drew
+                continue
+            here = torch.randint(0, len(ladders[k].sizes), who.shape, generator=generator)
+            before = torch.randint(-1, len(ladders[max(k - 1, 0)].sizes), who.shape, generator=generator)      # -1: nothing of it came
             who = who.to(labels.device)
-            fused.append(m.fuse(k, ladder.means(sent[k - 1][who], before) if k else None, ladder.means(sent[k][who], here)))
+            fused.append(m.fuse(k, ladders[k - 1].means(sent[k - 1][who], before) if k else None, ladders[k].means(sent[k][who], here)))
             truth.append(labels[who])
         answers = m.rest(m.cloud, torch.cat(fused))
         weights, _ = self.weights(progress)
@@ -98,11 +108,11 @@ class Fleet(Branches):
 class Members(Recipe):
     def __init__(self, options):
         super().__init__(options)
-        self.ensemble = Ensemble(self.model)
+        self.ensemble = self.model.ensemble()
 
     def start_from(self, state):
         super().start_from(state)
-        self.ensemble = Ensemble(self.model)
+        self.ensemble = self.model.ensemble()
 
     def trained(self):
         return self.ensemble.parameters()
@@ -115,11 +125,11 @@ class Partition(Recipe):
     def __init__(self, options):
         super().__init__(options)
         self.ladder = Ladder(SENT_SIDE, options.sizes)
-        self.tail = self.model.tail_copy()
+        self.tail = self.model.cut_tail()
 
     def start_from(self, state):
         super().start_from(state)
-        self.tail = self.model.tail_copy()
+        self.tail = self.model.cut_tail()
 
     def trained(self):
         return self.tail.parameters()
@@ -130,9 +140,9 @@ class Partition(Recipe):
         return self
 
     def at_cut(self, x):
-        """What the device has behind the first block of the second stage, and would send in full."""
+        """What the device has at the cut, and would send in full."""
         with torch.no_grad():
-            for stage in self.model.stages()[:self.model.blocks + 2]:
+            for stage in self.model.stages()[:self.model.cut]:
                 x = stage(x)
             return through_steps(x)
 
@@ -141,7 +151,7 @@ class Partition(Recipe):
         n, full = len(labels), len(self.ladder.sizes) - 1
         narrow = torch.rand((n,), generator=generator) < 0.5
         size = torch.where(narrow, torch.tensor(full), torch.randint(0, full + 1, (n,), generator=generator))
-        width = torch.where(narrow, torch.tensor(WIDTHS)[torch.randint(0, len(WIDTHS), (n,), generator=generator)], torch.tensor(y.shape[1]))
+        width = torch.where(narrow, torch.tensor(self.model.widths)[torch.randint(0, len(self.model.widths), (n,), generator=generator)], torch.tensor(y.shape[1]))
         y = self.ladder.means(y, size) * (torch.arange(y.shape[1]) < width[:, None])[:, :, None, None].to(y)
         return cross(self.model.rest(self.tail, y), labels)
 
@@ -151,11 +161,21 @@ MAKE = {"trunk": Plain, "whole": Whole, "branchynet": Branches, "shallow_deep": 
 
 def layer_macs(model):
     """(each layer's multiplications, those of each of the device's exits, the last dense layer's)."""
-    counts = multiplications(model, lambda: model.local(model.trunk(torch.zeros(2, 3, 32, 32, device=model.linear.weight.device))[1]))
-    layers = [counts["conv1"]]
-    for stage in (1, 2, 3):
-        layers += [sum(c for n, c in counts.items() if n.startswith(f"layer{stage}.{i}.")) for i in range(model.blocks)]
-    return layers, [counts[f"exits.{i}"] for i in range(1, len(model.exit_layers) + 1)], counts["linear"]
+    device = next(model.parameters()).device
+    counts = multiplications(model, lambda: model.local(model.trunk(torch.zeros(2, 3, 32, 32, device=device))[1]))
+    layers, last = model.layer_counts(counts)
+    return layers, [counts[f"exits.{i}"] for i in range(1, len(model.exit_layers) + 1)], counts[last]
+
+
+def cloud_macs(model):
+    """The cloud's multiplications for an answer to each stream, fusion included."""
+    device, all_of = next(model.parameters()).device, []
+    for k in range(model.streams):
+        def answer(k=k):
+            before, here = (torch.zeros(1, model.depth, side, side, device=device) for side in (model.sides[max(k - 1, 0)], model.sides[k]))
+            model.rest(model.cloud, model.fuse(k, before if k else None, here))
+        all_of.append(sum(multiplications(model, answer).values()))
+    return all_of
 
 
 def stage_shares(model):

@@ -26,13 +26,14 @@ struct outcome {
     std::string name{};
     double threshold{};
     bool has_threshold{}, reached{true}; ///< reached: the accuracy wanted, on the validation pictures
+    std::string network{};
     splitdsl::sim::fleet_summary summary{};
     std::vector<splitdsl::policy::answer_thresholds> learnt{}; ///< fleet_by_benefit, calibrated: for states of the link
 };
 
 /// The point of a sweep that is run: the scenario's own, or one with other values.
 struct point {
-    splitdsl::radio::ble_setting ble{};
+    air_terms air{};
     std::string device{};
 };
 
@@ -49,6 +50,10 @@ public:
                 throw option_error("scenario " + terms_of.file + ": policy " + c.name + ": expected answers " + c.group
                                    + (c.streams() ? ".cloud" : ".offload") + ", found none");
         }
+        if (!terms_of.cloud_profile.empty()) {
+            const device_profile& cloud = find_device(devices, terms_of.cloud_profile);
+            cloud_speed = 1 / to_seconds(cloud.time_of(1e9)) * 1e9;
+        }
         const std::size_t pictures = groups.front().answers.pictures();
         held_back = static_cast<std::size_t>(terms_of.validation * static_cast<double>(pictures));
         if (held_back >= pictures) held_back = pictures - 1;
@@ -58,7 +63,7 @@ public:
             throw option_error("scenario " + terms_of.file + ": expected a validation share above 0 for calibrated thresholds, found none");
     }
 
-    point own_point() const { return {terms_of.ble, terms_of.device}; }
+    point own_point() const { return {terms_of.air, terms_of.device}; }
     std::size_t pictures() const { return groups.front().answers.pictures(); }
     std::size_t validation_pictures() const { return held_back; }
 
@@ -87,7 +92,8 @@ public:
     /// else the most accurate one.
     outcome run(const contender& c, const point& at) const {
         using namespace splitdsl;
-        outcome o{.name = c.name, .threshold = c.threshold, .has_threshold = c.has_threshold()};
+        outcome o{
+            .name = c.name, .threshold = c.threshold, .has_threshold = c.has_threshold(), .network = terms_of.networks[c.network].name};
         const sim::fleet_run shown{.frames = static_cast<std::uint64_t>(terms_of.frames),
                                    .seed = terms_of.seed,
                                    .first = held_back,
@@ -128,7 +134,7 @@ public:
         return all;
     }
 
-    /// The grid of a sweep, in the order devices, PHYs, packets, losses, intervals. Refused (option_error): more than 10,000 points.
+    /// The grid of a sweep, in the order links, devices, PHYs, packets, losses, intervals. Refused (option_error): more than 10,000 points.
     std::vector<point> grid() const {
         using namespace splitdsl;
         const sweep_terms& s = terms_of.sweep;
@@ -137,26 +143,34 @@ public:
             if (all.empty()) all.push_back(otherwise);
             return all;
         };
-        const auto devices_of = or_one(s.device, terms_of.device), phys = or_one(s.phy, std::string{radio::to_text(terms_of.ble.phy)});
-        const auto packets = or_one(s.packets, double(terms_of.ble.packets)), losses = or_one(s.loss, terms_of.ble.loss);
-        const auto intervals = or_one(s.interval_ms, to_milliseconds(terms_of.ble.interval));
-        if (static_cast<double>(devices_of.size()) * static_cast<double>(phys.size()) * static_cast<double>(packets.size())
-                * static_cast<double>(losses.size()) * static_cast<double>(intervals.size())
+        const auto devices_of = or_one(s.device, terms_of.device), phys = or_one(s.phy, std::string{radio::to_text(terms_of.air.ble.phy)});
+        std::vector<air_terms> links;
+        for (const std::string& line : s.link) {
+            links.push_back(read_air(terms_of.air.kind(), line));
+            if (links.back().other) links.back().other->draws = terms_of.air.other->draws;
+        }
+        if (links.empty()) links.push_back(terms_of.air);
+        if (static_cast<double>(links.size()) * static_cast<double>(devices_of.size()) * static_cast<double>(phys.size())
+                * std::max(1.0, static_cast<double>(s.packets.size())) * std::max(1.0, static_cast<double>(s.loss.size()))
+                * std::max(1.0, static_cast<double>(s.interval_ms.size()))
             > 10'000)
             throw option_error("scenario " + terms_of.file + ": sweep: expected at most 10000 points, found more");
         std::vector<point> all;
-        for (const std::string& device : devices_of)
-            for (const std::string& phy : phys)
-                for (const double n : packets)
-                    for (const double loss : losses)
-                        for (const double interval : intervals) {
-                            point p{terms_of.ble, device};
-                            p.ble.phy = radio::parse_ble_phy(phy);
-                            p.ble.packets = static_cast<int>(n);
-                            p.ble.loss = loss;
-                            p.ble.interval = from_milliseconds(interval);
-                            all.push_back(p);
-                        }
+        for (const air_terms& link : links) {
+            const double own_loss = link.other ? link.other->loss() : link.ble.loss;
+            for (const std::string& device : devices_of)
+                for (const std::string& phy : s.link.empty() ? phys : or_one(s.phy, std::string{radio::to_text(link.ble.phy)}))
+                    for (const double n : or_one(s.packets, double(link.ble.packets)))
+                        for (const double loss : or_one(s.loss, own_loss))
+                            for (const double interval : or_one(s.interval_ms, to_milliseconds(link.ble.interval))) {
+                                point p{link, device};
+                                p.air.ble.phy = radio::parse_ble_phy(phy);
+                                p.air.ble.packets = static_cast<int>(n);
+                                p.air.ble.interval = from_milliseconds(interval);
+                                p.air.other ? p.air.other->set_loss(loss) : void(p.air.ble.loss = loss);
+                                all.push_back(p);
+                            }
+        }
         return all;
     }
 
@@ -189,9 +203,11 @@ private:
         const device_profile& device = find_device(devices, at.device);
         sim::fleet_world w{.network = terms_of.networks[c.network],
                            .local_exits = c.has_exits(),
-                           .radio = at.ble,
+                           .radio = at.air.ble,
+                           .other_radio = at.air.other,
                            .packet_overhead = terms_of.packet_overhead,
                            .cloud = from_milliseconds(terms_of.cloud_ms),
+                           .cloud_macs_per_second = cloud_speed,
                            .reply_bytes = terms_of.reply_bytes,
                            .reply_from = c.streams() ? static_cast<float>(threshold) : 0.0F,
                            .deadline = from_milliseconds(terms_of.deadline_ms),
@@ -199,14 +215,14 @@ private:
                            .stops_within_stage = terms_of.stops_within_stage,
                            .active = device.active_watts.value_or(watts{}),
                            .idle = device.idle_watts.value_or(watts{}),
-                           .draws = *radio::find_ble_radio(terms_of.currents)};
+                           .draws = at.air.other ? radio::ble_radio{} : *radio::find_ble_radio(terms_of.currents)};
         w.times = sim::times_on(device, w.network);
         if (c.delivery == "unreliable")
-            w.radio.delivery = radio::ble_delivery::unreliable;
+            w.set_delivery(radio::ble_delivery::unreliable);
         else if (c.delivery == "reliable")
-            w.radio.delivery = radio::ble_delivery::reliable;
-        else if (c.delivery == "resending" || (c.offloads() && w.radio.delivery == radio::ble_delivery::unreliable))
-            w.radio.delivery = radio::ble_delivery::resending;
+            w.set_delivery(radio::ble_delivery::reliable);
+        else if (c.delivery == "resending" || (c.offloads() && w.delivery() == radio::ble_delivery::unreliable))
+            w.set_delivery(radio::ble_delivery::resending);
         return w;
     }
 
@@ -262,8 +278,10 @@ private:
         case policy_kind::ensemble: return go(policy::local_early_exit::ensemble(sure, w.network.exits()));
         case policy_kind::neurosurgeon: {
             auto o = sim::partition_options_of(w.network, w.radio, w.packet_overhead);
+            if (w.other_radio) o.radio = {}; // no bursts: the rate alone
             o.target = from_milliseconds(c.target_ms);
-            return go(policy::neurosurgeon{sim::deployment_of(w.network, w.times, w.cloud, w.reply_bytes, w.deadline), o});
+            return go(policy::neurosurgeon{
+                sim::deployment_of(w.network, w.times, w.cloud, w.reply_bytes, w.deadline, w.cloud_macs_per_second), o});
         }
         case policy_kind::clio:
             return go(policy::clio{{.cut = c.cut,
@@ -281,6 +299,7 @@ private:
     splitdsl::safetensors file{};
     std::deque<loaded> groups{};
     std::size_t held_back{};
+    double cloud_speed{}; ///< 0: not known
     /// Of an answer that counts as sure where the tables compare streams, before thresholds are learnt.
     static constexpr double first_guess = 0.7;
 };

@@ -80,6 +80,11 @@ inline nlohmann::json policies_json(const std::vector<outcome>& all) {
             {"late", s.late},
             {"energy_parts_mj", {{"compute", s.compute_mj}, {"radio", s.radio_mj}, {"idle", s.idle_mj}}},
             {"answered_by", {{"cloud", s.by_cloud}, {"exit", s.by_exit}, {"trunk", s.by_trunk}, {"fallback", s.by_fallback}}},
+            {"answered_by_stream", s.by_stream},
+            {"answered_by_size", s.by_size},
+            {"answered_by_exit", s.by_local},
+            {"answered_in_stage", s.in_stage},
+            {"network", o.network},
             {"violations", s.violations},
             {"label", to_text(s.label)}};
         if (o.has_threshold && o.learnt.empty()) policies[o.name]["threshold"] = o.threshold;
@@ -111,7 +116,7 @@ public:
         ++points;
         if (local == nullptr) return;
         const double behind = ours->summary.mean_latency_ms / local->summary.mean_latency_ms;
-        if (behind > worst) worst = behind, worst_at = to_text(p.ble);
+        if (behind > worst) worst = behind, worst_at = p.air.line();
         if (!paper->reached || paper->summary.mean_latency_ms >= local->summary.mean_latency_ms) return;
         ++cells;
         const double ahead = paper->summary.mean_latency_ms / ours->summary.mean_latency_ms;
@@ -150,24 +155,46 @@ private:
     std::string worst_at{};
 };
 
-inline nlohmann::json point_json(const point& p) { return {{"device", p.device}, {"ble", to_text(p.ble)}, {"cap", to_text(p.ble.cap)}}; }
+/// The radio, always with the rule that limits its air.
+inline nlohmann::json air_json(const air_terms& a) {
+    if (a.other) return {{"radio", a.kind()}, {a.kind(), a.line()}, {"airtime_rule", a.rule()}};
+    return {{"radio", "ble"}, {"ble", a.line()}, {"cap", to_text(a.ble.cap)}};
+}
+inline nlohmann::json point_json(const point& p) {
+    nlohmann::json j{{"device", p.device}};
+    j.update(air_json(p.air));
+    return j;
+}
 
 inline nlohmann::json scenario_json(const scenario& s, const contest& c) {
-    return {{"name", s.name},
-            {"file", s.file},
-            {"frames", s.frames},
-            {"seed", s.seed},
-            {"deadline_ms", s.deadline_ms},
-            {"device", s.device},
-            {"ble", to_text(s.ble)},
-            {"cap", to_text(s.ble.cap)},
-            {"currents", s.currents},
-            {"cloud_ms", s.cloud_ms},
-            {"packet_overhead", s.packet_overhead},
-            {"answers", s.answers.empty() ? "synthetic: no network stands behind them" : s.answers},
-            {"synthetic", s.answers.empty()},
-            {"pictures", c.pictures()},
-            {"validation_pictures", c.validation_pictures()}};
+    nlohmann::json networks = nlohmann::json::object();
+    for (const auto& n : s.networks) {
+        nlohmann::json stages = nlohmann::json::array(), streams = nlohmann::json::array(), exits = nlohmann::json::array();
+        for (const auto& stage : n.stages) {
+            stages.push_back(stage.name);
+            if (!stage.stream.empty()) streams.push_back(stage.name);
+            if (stage.exit >= 0) exits.push_back(stage.name);
+        }
+        networks[n.name] = {{"stages", stages}, {"streams_behind", streams}, {"exits_behind", exits}};
+    }
+    nlohmann::json j{{"name", s.name},
+                     {"file", s.file},
+                     {"frames", s.frames},
+                     {"seed", s.seed},
+                     {"deadline_ms", s.deadline_ms},
+                     {"device", s.device},
+                     {"currents", s.currents},
+                     {"cloud_ms", s.cloud_ms},
+                     {"cloud_profile", s.cloud_profile},
+                     {"stops_within_stage", s.stops_within_stage},
+                     {"networks", networks},
+                     {"packet_overhead", s.packet_overhead},
+                     {"answers", s.answers.empty() ? "synthetic: no network stands behind them" : s.answers},
+                     {"synthetic", s.answers.empty()},
+                     {"pictures", c.pictures()},
+                     {"validation_pictures", c.validation_pictures()}};
+    j.update(air_json(s.air));
+    return j;
 }
 
 } // namespace simulate

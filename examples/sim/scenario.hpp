@@ -9,14 +9,17 @@
 #include <splitdsl/policy/confidence.hpp>
 #include <splitdsl/radio/ble_energy.hpp>
 #include <splitdsl/radio/ble_options.hpp>
+#include <splitdsl/radio/packet_options.hpp>
 #include <splitdsl/sim/exit_network.hpp>
 #include <splitdsl/sim/synthetic_answers.hpp>
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <limits>
+#include <optional>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -77,7 +80,22 @@ struct contender {
 struct sweep_terms {
     std::vector<double> interval_ms{}, loss{}, packets{};
     std::vector<std::string> phy{}, device{};
-    bool empty() const { return interval_ms.empty() && loss.empty() && packets.empty() && phy.empty() && device.empty(); }
+    std::vector<std::string> link{}; ///< whole lines of the radio's own kind
+    bool empty() const { return interval_ms.empty() && loss.empty() && packets.empty() && phy.empty() && device.empty() && link.empty(); }
+};
+
+/// The radio of a scenario or of a sweep's point.
+struct air_terms {
+    splitdsl::radio::ble_setting ble{};
+    std::optional<splitdsl::radio::packet_radio> other{}; ///< LoRa or 802.11ah; `ble` then does not count
+
+    std::string_view kind() const { return !other ? "ble" : other->kind == splitdsl::radio::packet_kind::lora ? "lora" : "halow"; }
+    /// As a scenario has it, and as every table names it: with the rule that limits the air.
+    std::string line() const { return other ? splitdsl::radio::to_text(*other) : to_text(ble); }
+    std::string rule() const {
+        return other ? splitdsl::radio::airtime_rule(*other) : "cap " + std::string{splitdsl::radio::to_text(ble.cap)};
+    }
+    std::string named() const { return other ? std::string{kind()} + " " + line() + " (" + rule() + ")" : line(); }
 };
 
 /// Which policies a sweep is summed up for: `improved` against `paper`, where `paper` is ahead of the best of `local`.
@@ -93,11 +111,12 @@ struct scenario {
     double deadline_ms{}, gap_ms{};
     bool stops_within_stage{};
     std::string profiles{}, device{};
-    splitdsl::radio::ble_setting ble{};
+    air_terms air{};
     std::string currents{};
     int packet_overhead{}, reply_bytes{};
     double cloud_ms{};
-    std::string answers{}; ///< a file; empty: synthetic
+    std::string cloud_profile{}; ///< empty: `cloud_ms` is all
+    std::string answers{};       ///< a file; empty: synthetic
     splitdsl::sim::synthetic_options synthetic{};
     double validation{}, accuracy{};
     std::vector<double> thresholds{};
@@ -129,6 +148,7 @@ inline splitdsl::sim::exit_network read_network(terms t, const std::vector<split
                             .share = s.number("share", 0, 1e9, 0),
                             .exit = -1,
                             .exit_macs = s.number("exit_macs", 0, most, 0),
+                            .cloud_macs = s.number("cloud_macs", 0, most, 0),
                             .stream = s.wholes("stream", 1, most_bytes),
                             .payload = s.wholes("payload", 1, most_bytes)});
         // Exits are numbered in the order of the stages that have one.
@@ -150,8 +170,8 @@ inline splitdsl::sim::exit_network read_network(terms t, const std::vector<split
         p.end();
     }
     for (terms i : t.list("input")) {
-        n.inputs.push_back(
-            {i.text("name"), i.whole("bytes", 1, most_bytes), splitdsl::from_milliseconds(i.number("prepare_ms", 0, 1e6, 0))});
+        n.inputs.push_back({i.text("name"), i.whole("bytes", 1, most_bytes), splitdsl::from_milliseconds(i.number("prepare_ms", 0, 1e6, 0)),
+                            i.number("cloud_macs", 0, most, 0)});
         i.end();
     }
     t.end();
@@ -214,6 +234,13 @@ inline contender read_contender(terms t, const std::vector<splitdsl::sim::exit_n
 
 } // namespace parts
 
+/// The radio that a line of that kind describes.
+inline air_terms read_air(std::string_view kind, const std::string& line) {
+    if (kind == "lora") return {.other = splitdsl::radio::parse_lora(line)};
+    if (kind == "halow") return {.other = splitdsl::radio::parse_halow(line)};
+    return {.ble = splitdsl::radio::parse_ble(line)};
+}
+
 /// Below the scenario's folder unless absolute.
 inline std::string beside(const std::string& path, const std::string& scenario_file) {
     const std::filesystem::path p{path};
@@ -252,19 +279,30 @@ inline scenario read_scenario(const std::string& path) {
     device.end();
 
     terms radio = t.inside("radio");
-    s.ble = splitdsl::radio::parse_ble(radio.text("ble"));
-    s.currents = radio.text("currents", "nrf52840_0dbm");
-    if (splitdsl::radio::find_ble_radio(s.currents) == nullptr) {
+    const std::string kind = radio.choice("kind", {"ble", "lora", "halow"}, "ble");
+    s.air = read_air(kind, radio.text(kind));
+    const auto drawn_by = [&](const auto& known, std::string_view usual) {
+        s.currents = radio.text("currents", std::string{usual});
         std::string names;
-        for (const auto& r : splitdsl::radio::known_ble_radios) names += (names.empty() ? "" : ", ") + std::string{r.name};
+        for (const auto& r : known) {
+            if (r.name == s.currents) return &r;
+            names += (names.empty() ? "" : ", ") + std::string{r.name};
+        }
         radio.refuse("currents", "one of " + names);
-    }
+    };
+    if (kind == "ble")
+        drawn_by(splitdsl::radio::known_ble_radios, "nrf52840_0dbm");
+    else if (kind == "lora")
+        s.air.other->draws = *drawn_by(splitdsl::radio::known_lora_radios, "sx1276_13dbm");
+    else
+        s.air.other->draws = *drawn_by(std::array{splitdsl::radio::assumed_halow_radio}, splitdsl::radio::assumed_halow_radio.name);
     s.packet_overhead = static_cast<int>(radio.whole("packet_overhead", 0, 250, 0));
     s.reply_bytes = static_cast<int>(radio.whole("reply_bytes", 1, 251, 16));
     radio.end();
 
     terms cloud = t.inside("cloud", false);
-    s.cloud_ms = cloud.number("ms", 0, 1e6, 5);
+    s.cloud_profile = cloud.text("profile", "");
+    s.cloud_ms = cloud.number("ms", 0, 1e6, s.cloud_profile.empty() ? 5 : 0);
     cloud.end();
 
     terms answers = t.inside("answers");
@@ -303,6 +341,11 @@ inline scenario read_scenario(const std::string& path) {
     s.sweep.packets = sweep.numbers("packets", 1, 64);
     s.sweep.phy = sweep.texts("phy");
     s.sweep.device = sweep.texts("device");
+    s.sweep.link = sweep.texts("link");
+    if (s.air.other)
+        for (const char* const key : {"interval_ms", "packets", "phy"})
+            if (sweep.has(key)) sweep.refuse(key, "link and loss, for the radio is " + std::string{s.air.kind()});
+    for (const std::string& line : s.sweep.link) read_air(s.air.kind(), line);
     sweep.end();
     for (terms comparison : t.list("comparison")) {
         s.comparisons.push_back({comparison.text("improved"), comparison.text("paper"), comparison.texts("local")});

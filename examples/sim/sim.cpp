@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The splitdsl authors
 // SPDX-License-Identifier: BSD-3-Clause
 /// @file sim.cpp
-/// splitdsl-sim: compares offloading policies for networks with exits over a simulated BLE radio, from a scenario file.
+/// splitdsl-sim: compares offloading policies for networks with exits over a simulated radio, from a scenario file.
 #include "plot.hpp"
 #include "report.hpp"
 
@@ -23,7 +23,8 @@ struct settings {
 };
 
 std::string setting_of(const simulate::scenario& s, const simulate::point& p) {
-    return p.device + ", " + to_text(p.ble) + ", cloud " + simulate::parts::fixed(s.cloud_ms, 2) + " ms, seed " + std::to_string(s.seed);
+    const std::string cloud = simulate::parts::fixed(s.cloud_ms, 2) + " ms" + (s.cloud_profile.empty() ? "" : " and " + s.cloud_profile);
+    return p.device + ", " + p.air.named() + ", cloud " + cloud + ", seed " + std::to_string(s.seed);
 }
 std::string answers_of(const simulate::scenario& s) {
     return s.answers.empty() ? "synthetic answers (no network stands behind them)" : "answers " + s.answers;

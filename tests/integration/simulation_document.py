@@ -38,6 +38,12 @@ def problems_of(doc):
                 found.append(f"{where}: {p}")
             if sum(p["answered_by"].values()) != FRAMES:
                 found.append(f"{where}: answers of {sum(p['answered_by'].values())} frames, not {FRAMES}")
+            in_cloud, by_size = p["answered_by"]["cloud"], sum(p["answered_by_size"])
+            if by_size != in_cloud or sum(p["answered_by_stream"]) not in (0, in_cloud) or sum(p["answered_by_exit"]) != p["answered_by"]["exit"]:
+                found.append(f"{where}: answers by stream, size or exit do not add up")
+            network = doc["scenario"]["networks"][p["network"]]
+            if [len(p[k]) for k in ("answered_by_stream", "answered_by_exit", "answered_in_stage")] != [len(network[k]) for k in ("streams_behind", "exits_behind", "stages")]:
+                found.append(f"{where}: answers of other streams, exits or stages than the network has")
             if abs(sum(p["energy_parts_mj"].values()) - p["energy_mj"]) > 1e-9 * p["energy_mj"]:
                 found.append(f"{where}: parts of the energy do not add up")
             if not p["p50_latency_ms"] <= p["p99_latency_ms"] <= p["max_latency_ms"]:

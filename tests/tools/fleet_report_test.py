@@ -48,6 +48,12 @@ FAST = document(point(7.5, {"fleet": policy(0.79, 80, 1), "shallow_deep": policy
                 {**point(5, {}), "refused": "too short"},
                 *(point(25, {"fleet": policy(0.80, 70 + 200 * loss), "neurosurgeon": policy(0.9, 400)}, loss, "500k", 2) for loss in (0.0, 0.1, 0.2)))
 GOOD = document(point(7.5, {"fleet": policy(0.81, 100, 3), "neurosurgeon 300 ms": policy(0.82, 135)}), point(60, {"fleet": policy(0.81, 160)}))
+# Answers by layer at 0.7: FLEET's by stream, Shallow-Deep's by exit; a run at another threshold does not count.
+COUNTED = {"network": "n", "answered_by_stream": [0, 0], "answered_by_exit": [0, 0], "answered_by_size": []}
+EXITS = document(point(10, {"fleet": {**policy(0.81, 90), **COUNTED, "threshold": 0.7, "answered_by_stream": [20, 30], "answered_by_size": [10, 0, 40]},
+                            "shallow_deep": {**policy(0.8, 100), **COUNTED, "threshold": 0.7, "answered_by_exit": [5, 40]}}),
+                 point(60, {"fleet": {**policy(0.81, 160), **COUNTED, "threshold": 0.6, "answered_by_stream": [99, 0]}}))
+EXITS["scenario"]["networks"] = {"n": {"stages": ["layer1", "layer2", "rest"], "streams_behind": ["layer1", "layer2"], "exits_behind": ["layer1", "layer2"]}}
 SUMMARY = {"exit_layers": [1, 2], "sizes": [3, 8], "phases": {"fleet": {"epochs": 3, "steps": 7, "seconds": 1}}, "accuracy": {
     "fleet.trunk": {"test": 0.8}, "fleet.local": {"test": [0.4, 0.5]}, "branchynet.local": {"test": [0.3, 0.45]},
     "fleet.cloud": {"test": [[[0.5, 0.55], [None, None], [None, None]], [[0.5, 0.6], [0.55, 0.62], [0.6, 0.65]]]}}}
@@ -117,6 +123,14 @@ def main():
         check(f"the page refers to nothing else and its tags close: {outside.faults[:5]} {outside.open}", not outside.faults and not outside.open)
         check("names are escaped", "&lt;i&gt;invented &amp; small" in shown and "<i>" not in shown)
         check("no coordinate is without a number", not re.search(r"\b(nan|inf)\b", shown) and shown.count("<svg") == 3)
+        status, _, err = run("page", "--summary", summary, "--markdown", plain, "--html", page, good, written("exits.json", EXITS))
+        text = plain.read_text(encoding="utf-8")
+        for row in (f"| fleet, {M33}, 10 ms | 20.0 | 50.0 | 81.0 |", "| shallow_deep (any radio) | 5.0 | 45.0 | 80.0 |", f"| {M33}, 10 ms | 20.0 | 0.0 | 80.0 |"):
+            check(f"figure 1a has no {row!r}: {err}", row in text)
+        check("another threshold is no part of figure 1a", "99.0" not in text and "Pictures answered behind a layer" in page.read_text(encoding="utf-8"))
+        wrong_counts = changed(EXITS, lambda d: d["sweep"][0]["policies"]["fleet"].update(answered_by_stream=[1, 2, 3]))
+        status, _, err = run("page", "--summary", summary, "--markdown", plain, written("counts.json", wrong_counts))
+        check(f"answers of streams that do not exist are refused: {err}", status == 2 and '"answered_by_stream" of fleet' in err and err.count("\n") == 1)
         status, _, _ = run("page", "--summary", summary, "--markdown", plain, good)
         check("parts that were not run are left out", status == 0 and "Packet loss" not in plain.read_text(encoding="utf-8"))
 
@@ -145,13 +159,14 @@ def main():
         into = folder / "scenarios"
         check("scenarios are written", run("scenarios", "--base", base, "--into", into)[0] == 0)
         made = {p.stem: p.read_text(encoding="utf-8") for p in into.glob("*.toml")}
+        check("figure 1a has its one threshold", "thresholds = [0.7]" in made["exits_0.7"])
         check("there is a scenario for each experiment", made.keys() == fleet_report.experiments().keys())
         with contextlib.suppress(ImportError):                     # Python 3.11
             import tomllib
             parsed = {n: tomllib.loads(t) for n, t in made.items()}
             check("profiles are found from the new folder", all((into / p["device"]["profiles"]).resolve() == ROOT / "examples" / "profiles" / "devices.csv" for p in parsed.values()))
             check("accuracies and sweeps are the experiments'", all(parsed[n]["calibration"]["accuracy"] == accuracy and {k: tuple(v) for k, v in parsed[n]["sweep"].items()} == sweep
-                                                                   for n, (accuracy, sweep, _, _) in fleet_report.experiments().items()))
+                                                                   for n, (accuracy, sweep, *_) in fleet_report.experiments().items()))
             check("slow packets are short", parsed["slow_0.8"]["radio"]["ble"] == "phy=1M,interval=30,packets=4,bytes=27")
             names = [p["name"] for p in parsed["loss_1M_4_25_0.8"]["policy"]]
             check(f"policies that send nothing are left out of what sweeps the radio: {names}", "neurosurgeon 150 ms" in names and not set(names) & set(fleet_report.LOCAL))

@@ -8,6 +8,8 @@
 import argparse
 import contextlib
 import io
+import json
+import os
 import pathlib
 import re
 import subprocess
@@ -23,6 +25,7 @@ try:
 except ImportError as problem:
     print(f"SKIPPED: training needs python3-torch and python3-pil ({problem})")
     sys.exit(0)
+import learn_channel_order  # noqa: E402
 import safetensors_io  # noqa: E402
 import train_fleet  # noqa: E402
 import train_fleet_wide  # noqa: E402
@@ -105,6 +108,74 @@ def run_wide(*arguments):
         train_fleet_wide.main()
 
 
+class Useful:
+    """Streams of which each channel takes its share off the loss, whatever the others do; the second stream's shares are others."""
+
+    def __init__(self, *shares):
+        self.shares, self.large = shares, [torch.zeros(1, len(s), 1, 1) for s in shares]
+
+    def with_channels(self, stream, channels, others_small=False):
+        return sum(self.shares[stream]) - sum(self.shares[stream][c] for c in channels), 0
+
+
+def channels_are_ordered(folder, few):
+    """`few`: options of a run whose fleet phase is finished, with its weights exported to weights.safetensors."""
+    check("the most useful channel comes first, and equals as they come", learn_channel_order.greedy(Useful([1, 5, 3, 5]), [0], True) == [1, 3, 2, 0])
+    check("streams that share an order share what it is worth", learn_channel_order.greedy(Useful([1, 5, 3], [9, 0, 1]), [0, 1], True) == [0, 1, 2])
+    with contextlib.redirect_stdout(io.StringIO()):
+        sys.argv = ["learn_channel_order.py", "--work", str(folder / "whole"), "--pictures", "64", "--held-out", "64", "--weights", str(folder / "ordered.safetensors"), *few]
+        learn_channel_order.main()
+    found = json.loads((folder / "whole" / "channel_order.json").read_text())
+    orders = [s["order"] for s in found["streams"].values()]
+    check(f"every stream has an order of its channels: {orders}", len(orders) == 4 and all(sorted(o) == [0, 1, 2, 3] for o in orders))
+    check(f"the order is another one than the channels': {orders}", any(o != [0, 1, 2, 3] for o in orders))
+    check("with all channels the order does not matter", all(len({w["loss"][-1] for w in s[others].values()}) == 1 for s in found["streams"].values() for others in ("small", "absent")))
+    before, after = (safetensors_io.load(folder / f"{n}.safetensors")[0] for n in ("weights", "ordered"))
+    check("ordered weights are the same tensors", before.keys() == after.keys() and all(before[n].shape == after[n].shape for n in before))
+    moved = orders[0]
+    check("a stream's channels come in its order", numpy.array_equal(after["conv1.weight"][:4], before["conv1.weight"][moved]) and numpy.array_equal(after["conv1.weight"][4:], before["conv1.weight"][4:]))
+    worst = max(float(numpy.abs(before[n].astype(numpy.float32) - after[n].astype(numpy.float32)).max()) for n in before if n.startswith("selftest.output."))
+    check(f"ordered weights answer as before: {worst}", worst < 2e-3)
+
+
+def mobilenet_is_the_zoos(folder):
+    try:
+        import torchvision  # noqa: F401
+    except ImportError:
+        print("SKIPPED: MobileNetV3 needs torchvision")
+        return
+    sys.path.insert(0, str(ROOT / "tests" / "zoo"))
+    import fleet_models
+    from train_fleet_mobilenet import FleetMobileNetV3
+    from train_fleet_recipes import Fleet, layer_macs
+    own, zoos = FleetMobileNetV3(classes=100).eval(), fleet_models.FleetMobileNetV3("cifar").eval()
+    zoos.load_state_dict(own.state_dict())
+    with torch.inference_mode():
+        x = torch.randn(2, 3, 32, 32)
+        check("MobileNetV3 trains what the zoo declares", float((own(x) - zoos(x)).abs().max()) < 1e-6)
+    text = (ROOT / "examples" / "sim" / "m33_cifar.toml").read_text()
+    layers, exits, _ = layer_macs(own)
+    stages = [int(n) for n in re.findall(r"(?m)^macs = (\d+)", text)]
+    check(f"its multiplications are the scenario's: {layers}, {stages}", layers[:13] == stages[:13] and exits == [int(n) for n in re.findall(r"(?m)^exit_macs = (\d+)", text)])
+    recipe = Fleet(argparse.Namespace(network="mobilenet_v3_cifar", depth=4, blocks=2, sizes=(3, 4, 5, 6, 7, 8), draws=2))
+    loss = recipe.loss(torch.randn(6, 3, 32, 32), torch.arange(6), torch.Generator().manual_seed(1), 0.5)
+    loss.backward()
+    check("its loss reaches the stem and every fusion", all(p.grad is not None and float(p.grad.abs().sum()) > 0 for n, p in recipe.named_parameters() if n == "model.features.0.0.weight"))
+    if os.environ.get("SPLITDSL_TEST_FULL") == "1":
+        work = ("--work", folder / "mobile", "--synthetic", 64, "--threads", 1, "--device", "cpu", "--network", "mobilenet_v3_cifar")
+        for recipe in ("trunk", "fleet", "shallow_deep", "ensemble", "whole", "partition"):
+            run("train", "--recipe", recipe, "--epochs", 1, "--batch", 32, *work)
+        check("a ResNet's phase is no MobileNet's", "trained with --network mobilenet_v3_cifar" in refused("train", "--recipe", "fleet", "--work", folder / "mobile", "--synthetic", 64))
+        run("record", "--pictures", 4, *work)
+        tensors, _ = safetensors_io.load(folder / "mobile" / "answers.safetensors")
+        cloud = tensors["fleet.cloud"]
+        check(f"its streams are recorded in their sizes: {cloud.shape}", cloud.shape == (4, 8, 7, 6, 10) and not numpy.isnan(cloud[:, 1:7]).any()
+              and numpy.isnan(cloud[:, 7, :, 2:]).all() and not numpy.isnan(cloud[:, 7, :, :2]).any())
+        run("export", "--weights", folder / "mobile.safetensors", *work)
+        check("its weights have the zoo's names", {n.removesuffix(".num_batches_tracked") for n in zoos.state_dict() if not n.endswith("num_batches_tracked")}
+              <= safetensors_io.load(folder / "mobile.safetensors")[0].keys())
+
+
 def refused(*arguments):
     try:
         run(*arguments)
@@ -161,6 +232,9 @@ def main():
         weights, about = safetensors_io.load(folder / "weights.safetensors")
         check("weights have the zoo's names", {"conv1.weight", "layer2.0.bn1.running_var", "exits.6.bias", "fusion.4.0.weight", "cloud.layer3.1.conv2.weight"} <= weights.keys())
         check("a family's weights stay below 1 MB", (folder / "weights.safetensors").stat().st_size < 1_000_000 and about["network"] == "fleet_cifar_resnet<2>")
+
+        channels_are_ordered(folder, ("--synthetic", "128"))
+        mobilenet_is_the_zoos(folder)
 
         more = ("--work", str(folder / "whole"), "--synthetic", "128", "--threads", "1", "--batch", "32", "--epochs", "1")
         for verb in ("train", "record"):

@@ -9,6 +9,7 @@
 #include <splitdsl/radio/ble_options.hpp>
 #include <splitdsl/radio/halow.hpp>
 #include <splitdsl/radio/lora.hpp>
+#include <splitdsl/radio/packet_options.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -254,7 +255,7 @@ TEST_CASE("FLT-22: 802.11ah has the standard's rates, and a sleeping station wai
     CHECK(exchange_airtime(halow_setting{}, 100) == 264us + 390us + 560us + 94 * 40us + 160us + 560us);
     CHECK(transfer_time(halow_setting{}, 0) == duration{0});
     CHECK(transfer_time(halow_setting{}, 1600) == exchange_airtime(halow_setting{}, 1500) + exchange_airtime(halow_setting{}, 100));
-    CHECK(to_seconds(transfer_time({.loss = 0.5}, 1500)) == Approx(2 * to_seconds(transfer_time(halow_setting{}, 1500))));
+    CHECK(to_seconds(transfer_time(halow_setting{.loss = 0.5}, 1500)) == Approx(2 * to_seconds(transfer_time(halow_setting{}, 1500))));
     CHECK(sustained_rate(halow_setting{}) < halow_rate({}));
     const halow_setting sleepy{.wake_interval = 100ms};
     CHECK(next_wake(sleepy, at(101ms)) == at(200ms));
@@ -289,4 +290,144 @@ TEST_CASE("FLT-12: every device of FLEET has a speed and a power, and what is as
     CHECK((speed("gap8_175mhz") > speed("cortex_a77_200mhz") && speed("gap8_175mhz") < speed("cortex_a77_400mhz")));
     CHECK(says(find_device(devices, "gap8_175mhz").source, "assum"));
     CHECK(says(find_device(devices, "cortex_m33_64mhz").source, "assum"));
+}
+
+namespace {
+struct seen_packets {
+    std::vector<ble_report> all{};
+    void operator()(const ble_report& r) { all.push_back(r); }
+};
+} // namespace
+
+TEST_CASE("LoRa in virtual time: the duty cycle's silence between packets, answers in the window behind one, windows of lost packets empty") {
+    packet_radio r{.lora = {.duty_cycle = 0.01}, .receive_delay = 1s};
+    const duration on_air = airtime(r.lora, 100), reply = airtime(r.lora, lora_acknowledgement_octets), answer = airtime(r.lora, 16);
+    packet_air air{r};
+    const instant t0{5s};
+    CHECK(air.queue(ble_way::up, 1, 100, t0));
+    CHECK(air.queue(ble_way::up, 2, 100, t0));
+    CHECK_FALSE(air.queue(ble_way::up, 3, 256, t0));
+    CHECK_FALSE(air.queue(ble_way::up, 3, 0, t0));
+    seen_packets seen;
+    CHECK(air.next_with_data() == t0);
+    air.run(t0, std::ref(seen));
+    REQUIRE(seen.all.size() == 1);
+    CHECK((seen.all[0].tag == 1 && seen.all[0].fate == ble_fate::delivered && seen.all[0].sent == t0));
+    CHECK((seen.all[0].arrived == t0 + on_air && seen.all[0].known == t0 + on_air + 1s + reply));
+    // An answer that is ready in time rides on the acknowledgement; one that is not waits for the second packet's window.
+    CHECK(air.queue(ble_way::down, 10, 16, t0 + on_air + 5ms));
+    CHECK(air.next_with_data() == t0 + on_air + 1s);
+    air.run(t0 + on_air + 1s, std::ref(seen));
+    REQUIRE(seen.all.size() == 2);
+    CHECK((seen.all[1].way == ble_way::down && seen.all[1].arrived == t0 + on_air + 1s + answer));
+    CHECK(air.queue(ble_way::down, 11, 16, t0 + on_air + 2s));
+    const instant second = t0 + on_air + silence_after(r.lora, 100);
+    CHECK(air.next_with_data() == second);
+    air.run(second + on_air + 2s, std::ref(seen));
+    REQUIRE(seen.all.size() == 4);
+    CHECK((seen.all[2].tag == 2 && seen.all[2].sent == second));
+    CHECK((seen.all[3].tag == 11 && seen.all[3].sent == second + on_air + 1s));
+    CHECK(air.next_with_data() == instant::max());
+    CHECK(air.activity().transmitting == 2 * on_air);
+    CHECK(air.activity().receiving == 2 * answer);
+    // Asleep but for that.
+    const sleeping_radio& d = r.draws;
+    CHECK(energy_of(air.activity(), 100s, r).value
+          == Approx(d.volts * 1e-3 * (d.transmit_ma * to_seconds(2 * on_air) + d.receive_ma * to_seconds(2 * answer) + d.sleep_ma * to_seconds(100s - 2 * on_air - 2 * answer))));
+    // What is lost: the window stays empty, and nobody answers in it. Sent again where it says so, and only so often.
+    r.lora.loss = 1;
+    packet_air deaf{r};
+    seen.all.clear();
+    deaf.queue(ble_way::up, 1, 100, t0);
+    deaf.run(t0, std::ref(seen));
+    REQUIRE(seen.all.size() == 1);
+    CHECK((seen.all[0].fate == ble_fate::lost && seen.all[0].known == t0 + on_air + 1s + preamble_time(r.lora)));
+    deaf.queue(ble_way::down, 2, 16, t0 + on_air);
+    CHECK(deaf.next_with_data() == instant::max());
+    r.delivery = ble_delivery::resending, r.most_tries = 3;
+    packet_air stubborn{r};
+    seen.all.clear();
+    stubborn.queue(ble_way::up, 1, 100, t0);
+    stubborn.run(t0 + 1000s, std::ref(seen));
+    REQUIRE(seen.all.size() == 1);
+    CHECK((seen.all[0].tries == 3 && seen.all[0].sent == t0 + 2 * (on_air + silence_after(r.lora, 100))));
+    // Always listening: the answer goes when it is ready, and the rest of the time is not sleep.
+    packet_radio open{.receive_delay = 0s};
+    packet_air awake{open};
+    awake.queue(ble_way::up, 1, 100, t0);
+    awake.queue(ble_way::down, 2, 16, t0 + on_air + 300ms);
+    seen.all.clear();
+    awake.run(t0 + 10s, std::ref(seen));
+    REQUIRE(seen.all.size() == 2);
+    CHECK(seen.all[1].arrived == t0 + on_air + 300ms + answer);
+    CHECK(energy_of({}, 10s, open).value == Approx(open.draws.receive_energy(10s).value));
+    CHECK(to_seconds(packet_period(r, 255)) == Approx(100 * to_seconds(airtime(r.lora, 255))));
+    CHECK(packet_period(open, 255) == airtime(open.lora, 255) + reply);
+}
+
+TEST_CASE("802.11ah in virtual time: one exchange after another, and a sleeping station's data wait for its wakes") {
+    packet_radio r{.kind = packet_kind::halow, .octets = 1500, .delivery = ble_delivery::resending, .draws = assumed_halow_radio};
+    const duration access = halow::difs + halow::mean_backoff;
+    packet_air air{r};
+    seen_packets seen;
+    const instant t0{3ms};
+    air.queue(ble_way::up, 1, 1500, t0);
+    air.queue(ble_way::up, 2, 100, t0);
+    air.queue(ble_way::down, 3, 16, t0 + 1ms);
+    air.run(t0 + 1s, std::ref(seen));
+    REQUIRE(seen.all.size() == 3);
+    CHECK((seen.all[0].tag == 1 && seen.all[0].arrived == t0 + access + frame_airtime(r.halow, 1500)));
+    const instant free = t0 + exchange_airtime(r.halow, 1500);
+    CHECK((seen.all[1].tag == 3 && seen.all[1].arrived == free + access + frame_airtime(r.halow, 16)));
+    CHECK((seen.all[2].tag == 2 && seen.all[2].sent == free + exchange_airtime(r.halow, 16)));
+    // Every 20 ms, for at least 2 ms.
+    r.halow.wake_interval = 20ms, r.halow.wake_for = 2ms;
+    packet_air station{r};
+    const auto sent_at = [&](packet_air& a, ble_way way, instant ready) {
+        seen.all.clear();
+        a.queue(way, 1, 16, ready);
+        a.run(ready + 1s, std::ref(seen));
+        return seen.all.at(0).sent;
+    };
+    CHECK(sent_at(station, ble_way::up, instant{3ms}) == instant{20ms});
+    CHECK(sent_at(station, ble_way::down, instant{30ms}) == instant{40ms});
+    CHECK(sent_at(station, ble_way::up, instant{61ms}) == instant{61ms});       // awake since 60 ms
+    CHECK(sent_at(station, ble_way::up, instant{60ms} + exchange_airtime(r.halow, 16)) == instant{60ms} + exchange_airtime(r.halow, 16) + 1ms);
+    CHECK(sent_at(station, ble_way::up, instant{100ms}) == instant{100ms});
+    // A tenth of the time awake.
+    CHECK(energy_of({}, 1s, r).value == Approx(assumed_halow_radio.receive_energy(100ms).value + assumed_halow_radio.sleep_energy(900ms).value));
+    // All lost: sent again until it is dropped.
+    r.halow.loss = 1, r.halow.wake_interval = 0ms;
+    r.halow.wake_for = 0ms;
+    packet_air lossy{r};
+    seen.all.clear();
+    lossy.queue(ble_way::up, 1, 16, t0);
+    lossy.run(t0 + 100ms, std::ref(seen));
+    CHECK(seen.all.empty());
+    lossy.drop(ble_way::up, std::ref(seen));
+    REQUIRE(seen.all.size() == 1);
+    CHECK((seen.all[0].fate == ble_fate::dropped && seen.all[0].tries > 5 && lossy.waiting(ble_way::up) == 0));
+}
+
+TEST_CASE("a LoRa or 802.11ah link is read from a line and written as one, with the rule that limits its air") {
+    const packet_radio lora = parse_lora("sf=9,bandwidth=250,coding=4/7,duty_cycle=0.1,bytes=115,loss=0.25,delivery=resending,tries=4,receive_delay=0,preamble=10");
+    CHECK((lora.lora.spreading_factor == 9 && lora.lora.bandwidth_hz == 250e3 && lora.lora.parity == 3 && lora.lora.duty_cycle == 0.1 && lora.octets == 115));
+    CHECK((lora.lora.loss == 0.25 && lora.delivery == ble_delivery::resending && lora.most_tries == 4 && lora.receive_delay == 0s && lora.lora.preamble_symbols == 10));
+    CHECK(to_text(parse_lora(to_text(lora))) == to_text(lora));
+    CHECK(airtime_rule(lora) == "duty cycle 10 %, always listening");
+    CHECK(airtime_rule(parse_lora("sf=7,duty_cycle=0.01")) == "duty cycle 1 %, answers only 1000 ms behind a packet");
+    const packet_radio halow = parse_halow("bandwidth=2,mcs=3,guard=short,wake=20,wake_for=1,loss=0.1");
+    CHECK((halow.halow.bandwidth_mhz == 2 && halow.halow.mcs == 3 && halow.halow.short_guard && halow.halow.wake_interval == 20ms && halow.halow.wake_for == 1ms));
+    CHECK((halow.delivery == ble_delivery::resending && halow.octets == 1500));
+    CHECK(to_text(parse_halow(to_text(halow))) == to_text(halow));
+    CHECK(airtime_rule(halow) == "wakes every 20 ms");
+    for (const auto& [line, why] : {std::pair{"sf=5", "spreading factor from 6 to 12, found 5"}, {"sf=7.5", "another value of sf, found \"7.5\""},
+                                    {"sf=7,sf=8", "each key once, found \"sf\""}, {"colour=1", "one of the keys sf,"}, {"sf", "key=value, found \"sf\""},
+                                    {"coding=4/9", "another value of coding"}, {"bytes=256", "1 to 255 bytes"}, {"loss=1.5", "a loss from 0 to 1"},
+                                    {"duty_cycle=0", "duty cycle above 0"}, {"delivery=maybe", "another value of delivery"}, {"receive_delay=-1", "another value of receive_delay"},
+                                    {"", "key=value"}})
+        CHECK(says(refusal([&] { parse_lora(line); }), why));
+    for (const auto& [line, why] : {std::pair{"bandwidth=2,mcs=9", "found 2 MHz with MCS 9"}, {"guard=none", "another value of guard"}, {"bytes=1501", "1 to 1500 bytes"},
+                                    {"wake=5,wake_for=6", "wakes of 0 to the wake interval"}})
+        CHECK(says(refusal([&] { parse_halow(line); }), why));
 }

@@ -10,7 +10,7 @@ import torch
 import torchvision
 from torch import nn
 from torch.nn import functional
-from train_fleet_network import Block  # in tools/, which fleet_models has put on the path
+from train_fleet_network import add_stages  # in tools/, which fleet_models has put on the path
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
@@ -30,13 +30,7 @@ class CifarResNet(nn.Module):
     def __init__(self, blocks):
         super().__init__()
         self.conv1, self.bn1 = nn.Conv2d(3, 16, 3, 1, 1, bias=False), nn.BatchNorm2d(16)
-        before = 16
-        for stage, channels in enumerate((16, 32, 64), 1):
-            layer = []
-            for i in range(blocks):
-                layer.append(Block(before, channels, 2 if i == 0 and stage > 1 else 1))
-                before = channels
-            setattr(self, f"layer{stage}", nn.Sequential(*layer))
+        add_stages(self, blocks)
         self.linear = nn.Linear(64, 10)
 
     def forward(self, x):

@@ -22,6 +22,7 @@ struct halow_setting {
     /// Target wake time: the station sleeps between wakes, so a transfer waits for the next. 0: always awake.
     duration wake_interval{};
     double loss{};                ///< probability that a frame is lost; it is sent again at once
+    duration wake_for{};          ///< how long it listens at least from a wake; only energy and what becomes ready meanwhile depend on it
 };
 
 namespace halow {
@@ -69,6 +70,8 @@ inline void require_valid(const halow_setting& s) {
         throw option_error("halow: expected 1, 2, 4, 8 or 16 MHz with an MCS from 0 to 9 (10 at 1 MHz only, no 9 at 2 MHz), found "
                            + std::to_string(s.bandwidth_mhz) + " MHz with MCS " + std::to_string(s.mcs));
     if (s.wake_interval < duration{0}) throw option_error("halow: expected a wake interval of 0 or more, found " + std::to_string(s.wake_interval.count()) + " ns");
+    if (s.wake_for < duration{0} || (s.wake_interval > duration{0} && s.wake_for > s.wake_interval))
+        throw option_error("halow: expected wakes of 0 to the wake interval, found " + std::to_string(s.wake_for.count()) + " ns");
     if (!(s.loss >= 0 && s.loss < 1)) throw option_error("halow: expected a loss from 0 to below 1, found " + std::to_string(s.loss));
 }
 

@@ -25,6 +25,7 @@ struct lora_setting {
     int preamble_symbols{8};       ///< before the 4.25 the modem adds
     bool explicit_header{true};    ///< spreading factor 6 has none, whatever this says
     bool crc{true};
+    double loss{};                 ///< probability that a packet is lost
 };
 inline constexpr int lora_most_octets = 255;
 
@@ -45,6 +46,7 @@ inline void require_valid(const lora_setting& s) {
     if (s.parity < 1 || s.parity > 4) refuse("a parity from 1 (coding rate 4/5) to 4 (4/8)", std::to_string(s.parity));
     if (!(s.duty_cycle > 0 && s.duty_cycle <= 1)) refuse("a duty cycle above 0, at most 1", std::to_string(s.duty_cycle));
     if (s.preamble_symbols < 6 || s.preamble_symbols > 65'535) refuse("6 to 65535 preamble symbols", std::to_string(s.preamble_symbols));
+    if (!(s.loss >= 0 && s.loss <= 1)) refuse("a loss from 0 to 1", std::to_string(s.loss));
 }
 
 constexpr duration symbol_time(const lora_setting& s) {
@@ -66,6 +68,9 @@ constexpr duration airtime(const lora_setting& s, int octets) {
     const double symbols = s.preamble_symbols + 4.25 + payload_symbols(s, octets);
     return from_seconds(symbols * static_cast<double>(std::int64_t{1} << s.spreading_factor) / s.bandwidth_hz);
 }
+
+/// The preamble with the 4.25 symbols the modem adds: how long a receiver listens before it knows that nothing comes.
+constexpr duration preamble_time(const lora_setting& s) { return from_seconds((s.preamble_symbols + 4.25) * to_seconds(symbol_time(s))); }
 
 /// From the end of a packet until the duty cycle lets the next one start.
 constexpr duration silence_after(const lora_setting& s, int octets) {

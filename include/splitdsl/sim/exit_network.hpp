@@ -25,6 +25,7 @@ struct exit_stage {
     double share{}; ///< measured share of the trunk's time; all stages have one or none does (then MACs decide)
     int exit{-1};   ///< the device's exit behind it: 0, 1, ... in order
     double exit_macs{};
+    double cloud_macs{}; ///< of the cloud's answer for the stream behind it, fusion included; only a cloud whose speed is known asks for it
     std::vector<std::int64_t> stream{};  ///< FLEET: cumulative bytes of the stream's sizes, smallest first
     std::vector<std::int64_t> payload{}; ///< a cut: bytes of each size or width; widths are cumulative
 };
@@ -34,6 +35,7 @@ struct input_encoding {
     std::string name{};
     std::int64_t size{}; ///< bytes
     duration prepare{};  ///< on the device, before the first byte leaves
+    double cloud_macs{}; ///< of the cloud's answer; 0: those of all stages
 };
 
 /// Stages in order, streams numbered in the order of the stages that have one, and what offloads may carry.
@@ -74,6 +76,16 @@ struct exit_network {
         int n = static_cast<int>(inputs.size());
         for (const exit_stage& s : stages) n += static_cast<int>(s.payload.size());
         return n;
+    }
+    /// MACs of the stages behind `stage`: what the cloud runs on a cut's payload, or, from -1, on an input.
+    double macs_behind(int stage) const {
+        double n = 0;
+        for (int k = stage + 1; k < static_cast<int>(stages.size()); ++k) n += stages[at(k)].macs;
+        return n;
+    }
+    /// MACs of the cloud's answer to an offload (cut -1: an input's encoding `size`).
+    double offload_macs(int cut, int size) const {
+        return cut == -1 && inputs[at(size)].cloud_macs > 0 ? inputs[at(size)].cloud_macs : macs_behind(cut);
     }
     /// Most sizes a stream has.
     int sizes() const {
@@ -117,6 +129,8 @@ inline void require_valid(const exit_network& n) {
         const std::string where = ", stage " + std::to_string(k) + (s.name.empty() ? "" : " (" + s.name + ")");
         if (!(s.macs > 0) || !std::isfinite(s.macs)) refuse(where, "MACs above 0", std::to_string(s.macs));
         if (!(s.exit_macs >= 0) || !std::isfinite(s.exit_macs)) refuse(where, "an exit's MACs of at least 0", std::to_string(s.exit_macs));
+        if (!(s.cloud_macs >= 0) || !std::isfinite(s.cloud_macs))
+            refuse(where, "the cloud's MACs of at least 0", std::to_string(s.cloud_macs));
         if (!(s.share >= 0) || !std::isfinite(s.share)) refuse(where, "a share of at least 0", std::to_string(s.share));
         if ((s.share > 0) != (n.stages[0].share > 0)) refuse(where, "shares for all stages or for none", std::to_string(s.share));
         if (s.exit >= 0 && s.exit != exits++) refuse(where, "exit " + std::to_string(exits - 1), std::to_string(s.exit));
@@ -169,9 +183,14 @@ inline int sizes_by_rule(const exit_network& n, const stage_times& t, int stage,
     return sizes.empty() ? 0 : std::max(fit, 1);
 }
 
-/// What a partition policy knows before the first frame: cut k behind stage k, its largest payload, and the times around it.
-inline deployment deployment_of(const exit_network& n, const stage_times& t, duration cloud, int reply_bytes, duration deadline) {
-    deployment d{.edge_total = t.rest(0), .cloud_total = cloud, .reply = {static_cast<double>(reply_bytes)}, .deadline = deadline};
+/// What a partition policy knows before the first frame: cut k behind stage k, its largest payload, and the times around it. `cloud`: of
+/// every answer; `cloud_macs_per_second`, unless 0, adds what the cloud's part takes.
+inline deployment deployment_of(const exit_network& n, const stage_times& t, duration cloud, int reply_bytes, duration deadline,
+                                double cloud_macs_per_second = 0) {
+    const auto behind = [&](int stage) {
+        return cloud_macs_per_second > 0 ? cloud + from_seconds(n.macs_behind(stage) / cloud_macs_per_second) : cloud;
+    };
+    deployment d{.edge_total = t.rest(0), .cloud_total = behind(-1), .reply = {static_cast<double>(reply_bytes)}, .deadline = deadline};
     if (!n.inputs.empty()) d.input = {static_cast<double>(n.inputs.front().size)};
     duration head{};
     for (std::size_t k = 0; k < n.stages.size() && k < static_cast<std::size_t>(max_cuts); ++k) {
@@ -180,7 +199,7 @@ inline deployment deployment_of(const exit_network& n, const stage_times& t, dur
         d.cut[k] = {.payload = {p.empty() ? 0.0 : static_cast<double>(p.back())},
                     .edge_head = head,
                     .edge_tail = t.rest(k + 1),
-                    .cloud_tail = cloud};
+                    .cloud_tail = behind(static_cast<int>(k))};
         d.cuts = static_cast<int>(k) + 1;
     }
     return d;

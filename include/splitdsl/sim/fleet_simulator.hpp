@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The splitdsl authors
 // SPDX-License-Identifier: BSD-3-Clause
 /// @file fleet_simulator.hpp
-/// Frames of a network with exits over a BLE connection, in virtual time: any policy on the one concept, the device, the air and the cloud
-/// side by side.
+/// Frames of a network with exits over a duty-cycled radio, in virtual time: any policy on the one concept, the device, the air and the
+/// cloud side by side.
 ///
 /// Everything here is simulated. What is simplified: the cloud answers a burst when its last packet is there, one prediction at a time,
 /// always of the newest state; packets carry streams without gaps, so that the usable prefix ends at the first lost packet; a lost answer
@@ -10,10 +10,9 @@
 #pragma once
 
 #include <splitdsl/policy/scheduler_policy.hpp>
-#include <splitdsl/radio/ble_connection.hpp>
 #include <splitdsl/sim/event_queue.hpp>
 #include <splitdsl/sim/exit_answers.hpp>
-#include <splitdsl/sim/fleet_world.hpp>
+#include <splitdsl/sim/fleet_air.hpp>
 
 #include <algorithm>
 #include <cstdint>
@@ -37,7 +36,7 @@ public:
         : policy{std::move(p)},
           world{&w},
           answers{&a},
-          air{(require_valid(w), w.radio), seed},
+          air{(require_valid(w), w), seed},
           random{seed ^ 0x9e3779b97f4a7c15u} {
         const auto c = a.counts();
         const auto refuse = [](const std::string& what, std::size_t wanted, std::size_t found) {
@@ -56,11 +55,9 @@ public:
             stream_of.push_back(w.network.stream_behind(static_cast<int>(k)));
             if (stream_of.back() >= 0) stage_of.push_back(static_cast<int>(k));
         }
-        room = radio::payload_octets(w.radio) - w.packet_overhead;
-        capacity = static_cast<std::size_t>(radio::packets_per_event(w.radio));
-        auto lossless = w.radio;
-        lossless.loss = 0;
-        nominal = radio::sustained_rate(lossless);
+        room = w.packet_room();
+        capacity = static_cast<std::size_t>(w.packets_at_once());
+        nominal = w.nominal_rate();
         there.resize(stage_of.size());
         sent.reserve(64);
         told.reserve(256);
@@ -86,7 +83,7 @@ public:
         // What an older frame left in the air is dropped when a newer one begins.
         air.run(now, [](const radio::ble_report&) {});
         air.drop(radio::ble_way::down, [](const radio::ble_report&) {});
-        before = air.activity();
+        air.mark();
         follow(policy.on(frame_start{count}, view(), left()), -1);
         while (open) {
             const instant t_air = air.next_with_data(), t_next = calendar.next();
@@ -101,7 +98,6 @@ public:
     /// Actions that no runtime could carry out: a stream, level, cut or exit that does not exist or is not computed yet. They count as
     /// `proceed`.
     std::uint64_t violations() const { return broken_rules; }
-    const radio::ble_connection& connection() const { return air; }
     /// Every answer that the device hears of goes behind `into`, in the order of time; null ends it. `into` must outlive the frames.
     void keep_answers(std::vector<heard_answer>* into) { diary = into; }
 
@@ -134,20 +130,21 @@ private:
     struct answered_question {
         policy::prediction what{};
         int exit{-1};
+        int size{};
     };
     static constexpr std::size_t at(int i) { return static_cast<std::size_t>(i); }
 
     instant next_start() {
         const double within = random.uniform();
-        return count == 1 ? instant{} + from_seconds(within * to_seconds(world->radio.interval))
-                          : free_from + world->gap + from_seconds(within * to_seconds(world->radio.interval));
+        const duration phase = from_seconds(within * to_seconds(world->phases()));
+        return count == 1 ? instant{} + phase : free_from + world->gap + phase;
     }
     link_view view() const {
         return {.up = true,
                 .busy = air.waiting(radio::ble_way::up) > 0,
                 .rate_up = nominal * arriving,
                 .rate_down = nominal * arriving,
-                .rtt = world->radio.interval * 3 / 2};
+                .rtt = world->round_trip()};
     }
     budget left() const { return {.now = now, .deadline = f.start + world->deadline, .reserve = world->times.rest(at(stage + 1))}; }
     int last_stage() const { return static_cast<int>(world->network.stages.size()) - 1; }
@@ -255,10 +252,13 @@ private:
     }
     void charge_waiting() { f.idle_energy += world->idle * std::max(now - waiting_from, duration{}); }
 
-    void answer(answer_source source, const policy::prediction& p, int exit) {
+    void answer(answer_source source, const policy::prediction& p, int exit, int size = 0) {
         open = false;
         f.source = source;
         f.exit = exit;
+        f.size = size;
+        f.offloaded = size > 0 && offloaded.cut != -2;
+        f.stage = stage;
         f.label = p.label;
         f.right = p.label == answers->label(f.picture);
         f.latency = now - f.start;
@@ -272,7 +272,7 @@ private:
         drop_up();
         f.compute_energy = world->active * f.computing;
         air.run(now, [&](const radio::ble_report& r) { book(r); });
-        if (used_radio) f.radio_energy = radio::energy_of(air.activity() - before, f.latency, world->draws).total();
+        if (used_radio) f.radio_energy = air.energy_since_mark(*world, f.latency);
     }
 
     void hear(bool on_device, int exit, const policy::prediction& p) {
@@ -369,7 +369,12 @@ private:
         if (q == question{} || q == cloud_last) return;
         cloud_last = cloud_asked = q;
         cloud_works = true;
-        calendar.put(now + world->cloud, {.what = kind::cloud_done});
+        calendar.put(now + cloud_time(q), {.what = kind::cloud_done});
+    }
+    duration cloud_time(const question& q) const {
+        if (world->cloud_macs_per_second <= 0) return world->cloud;
+        return world->cloud_time(q.width < 0 ? world->network.stages[at(stage_of[at(q.stream)])].cloud_macs
+                                             : world->network.offload_macs(offloaded.cut, offloaded.cut == -1 ? q.width : 0));
     }
     void cloud_done() {
         cloud_works = false;
@@ -378,7 +383,7 @@ private:
                                                   : answers->cloud(f.picture, q.stream, q.before, q.here);
         // A NaN was recorded: this pair of sizes has no answer.
         if (p.label >= 0 && (q.width >= 0 || p.confidence >= world->reply_from)) {
-            told.push_back({p, q.width >= 0 ? q.width : q.stream});
+            told.push_back({p, q.width >= 0 ? q.width : q.stream, q.width >= 0 ? q.width + 1 : q.here});
             send_reply(static_cast<int>(told.size()) - 1);
         }
         ask();
@@ -407,7 +412,7 @@ private:
             hear(false, r.exit, r.what);
             const duration since = offloaded.cut != -2 ? now - offloaded.since : duration{};
             const verdict v = policy.on(reply_arrived{count, r.exit, r.what.confidence, since}, view(), left());
-            if (v == verdict::accept) answer(answer_source::cloud, r.what, r.exit);
+            if (v == verdict::accept) answer(answer_source::cloud, r.what, r.exit, r.size);
             return;
         }
         }
@@ -416,7 +421,7 @@ private:
     Policy policy;
     const fleet_world* world;
     const exit_answers* answers;
-    radio::ble_connection air;
+    fleet_air air;
     splitdsl::detail::xoshiro256 random;
     event_queue<event> calendar{};
     std::vector<int> stream_of{}, stage_of{}, there{};
@@ -424,7 +429,6 @@ private:
     std::vector<answered_question> told{};
     std::vector<heard_answer>* diary{};
     fleet_frame f{};
-    radio::ble_activity before{};
     offload_state offloaded{};
     question cloud_asked{}, cloud_last{};
     bits_per_second nominal{};

@@ -24,7 +24,11 @@ struct fleet_run {
 struct fleet_summary {
     std::uint64_t frames{}, right{}, unanswered{}, late{};
     std::uint64_t by_cloud{}, by_exit{}, by_trunk{}, by_fallback{};
-    std::uint64_t violations{}; ///< actions the policy asked for that do not exist
+    std::vector<std::uint64_t> by_stream{}; ///< of `by_cloud`, those that a stream brought: stream k's answers
+    std::vector<std::uint64_t> by_size{};   ///< of `by_cloud`, by what the cloud had of the stream or the width: [0] the smallest size
+    std::vector<std::uint64_t> by_local{};  ///< of `by_exit`: the device's exit k
+    std::vector<std::uint64_t> in_stage{};  ///< of all that are answered: while, or right behind, stage k ran
+    std::uint64_t violations{};             ///< actions the policy asked for that do not exist
     double mean_latency_ms{}, p50_latency_ms{}, p99_latency_ms{}, max_latency_ms{};
     double energy_mj{}, compute_mj{}, radio_mj{}, idle_mj{}; ///< a frame, mean
     double bytes_up{};                                       ///< a frame, mean
@@ -51,6 +55,14 @@ fleet_summary simulate_fleet(Policy policy, const fleet_world& world, const exit
     fleet_summary s;
     std::vector<duration> latencies;
     latencies.reserve(static_cast<std::size_t>(run.frames));
+    s.by_stream.resize(static_cast<std::size_t>(world.network.streams()));
+    s.by_local.resize(static_cast<std::size_t>(world.network.exits()));
+    s.in_stage.resize(world.network.stages.size());
+    const auto counted = [](std::vector<std::uint64_t>& all, int k) {
+        if (k < 0) return; // an input that is sent before the first stage
+        if (static_cast<std::size_t>(k) >= all.size()) all.resize(static_cast<std::size_t>(k) + 1);
+        ++all[static_cast<std::size_t>(k)];
+    };
     joules compute{}, radio{}, idle{};
     std::int64_t bytes = 0;
     duration sum{};
@@ -68,6 +80,10 @@ fleet_summary simulate_fleet(Policy policy, const fleet_world& world, const exit
         s.by_fallback += f.source == answer_source::fallback;
         compute += f.compute_energy, radio += f.radio_energy, idle += f.idle_energy;
         bytes += f.bytes_up;
+        if (f.source == answer_source::cloud && f.size > 0) counted(s.by_size, f.size - 1);
+        if (f.source == answer_source::cloud && !f.offloaded) counted(s.by_stream, f.exit);
+        if (f.source == answer_source::exit) counted(s.by_local, f.exit);
+        if (is_own(f.source)) counted(s.in_stage, f.stage);
         sum += f.latency;
         latencies.push_back(f.latency);
         each(f);

@@ -1,15 +1,17 @@
 // SPDX-FileCopyrightText: The splitdsl authors
 // SPDX-License-Identifier: BSD-3-Clause
 /// @file fleet_world.hpp
-/// What a simulation of exits over a BLE connection is told, and what it says of each frame.
+/// What a simulation of exits over a duty-cycled radio is told, and what it says of each frame.
 #pragma once
 
 #include <splitdsl/radio/ble_energy.hpp>
+#include <splitdsl/radio/packet_air.hpp>
 #include <splitdsl/runtime/answer.hpp>
 #include <splitdsl/sim/exit_network.hpp>
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,8 +23,10 @@ struct fleet_world {
     stage_times times{};
     bool local_exits{true}; ///< the device computes the network's exits
     radio::ble_setting radio{};
-    int packet_overhead{};                        ///< of the user's bytes in each packet, for headers of the streams; FLEET counts none
-    duration cloud{std::chrono::milliseconds{5}}; ///< one answer, once its bytes are in the gateway
+    std::optional<radio::packet_radio> other_radio{}; ///< LoRa or 802.11ah; `radio` and `draws` then do not count
+    int packet_overhead{};                            ///< of the user's bytes in each packet, for headers of the streams; FLEET counts none
+    duration cloud{std::chrono::milliseconds{5}};     ///< of every answer, once its bytes are in the gateway
+    double cloud_macs_per_second{};                   ///< 0: `cloud` is all; else each answer takes its MACs at this speed besides
     int reply_bytes{16};
     float reply_from{};                         ///< the cloud keeps answers for a stream to itself that are less sure
     duration deadline{std::chrono::seconds{4}}; ///< of every frame
@@ -31,23 +35,59 @@ struct fleet_world {
     watts active{};                ///< of the device while it computes
     watts idle{};                  ///< while it waits for an answer
     radio::ble_radio draws{};
+
+    /// The user's bytes in a packet.
+    int packet_room() const { return (other_radio ? other_radio->octets : radio::payload_octets(radio)) - packet_overhead; }
+    /// Packets that go out together.
+    int packets_at_once() const { return other_radio ? 1 : radio::packets_per_event(radio); }
+    double loss() const { return other_radio ? other_radio->loss() : radio.loss; }
+    void set_loss(double p) { other_radio ? other_radio->set_loss(p) : void(radio.loss = p); }
+    void set_delivery(radio::ble_delivery d) { (other_radio ? other_radio->delivery : radio.delivery) = d; }
+    radio::ble_delivery delivery() const { return other_radio ? other_radio->delivery : radio.delivery; }
+    /// What a sender gets through if nothing is lost.
+    bits_per_second nominal_rate() const {
+        if (other_radio) {
+            auto lossless = *other_radio;
+            lossless.set_loss(0);
+            return radio::sustained_rate(lossless);
+        }
+        auto lossless = radio;
+        lossless.loss = 0;
+        return radio::sustained_rate(lossless);
+    }
+    duration round_trip() const { return other_radio ? radio::round_trip(*other_radio) : radio.interval * 3 / 2; }
+    /// Of which a frame's start knows nothing: the time between two moments at which the radio may send.
+    duration phases() const {
+        return !other_radio                                     ? radio.interval
+               : other_radio->kind == radio::packet_kind::halow ? other_radio->halow.wake_interval
+                                                                : duration{};
+    }
+    /// The cloud's time for an answer of so many MACs.
+    duration cloud_time(double macs) const {
+        return cloud_macs_per_second > 0 ? cloud + from_seconds(macs / cloud_macs_per_second) : cloud;
+    }
 };
 
 /// Refused (option_error): what `require_valid` refuses of network and radio, times that do not fit the network, packets without room, a
-/// deadline that the device alone cannot keep.
+/// cloud with a speed and streams without MACs, a deadline that the device alone cannot keep.
 inline void require_valid(const fleet_world& w) {
     require_valid(w.network);
-    radio::require_valid(w.radio);
+    w.other_radio ? radio::require_valid(*w.other_radio) : radio::require_valid(w.radio);
+    const int payload = w.packet_room() + w.packet_overhead;
     const auto refuse = [](const std::string& expected, const std::string& found) {
         throw option_error("simulation: expected " + expected + ", found " + found);
     };
     if (w.times.stage.size() != w.network.stages.size() || w.times.exit.size() != w.network.stages.size())
         refuse("times of " + std::to_string(w.network.stages.size()) + " stages", std::to_string(w.times.stage.size()));
-    if (w.packet_overhead < 0 || w.packet_overhead >= radio::payload_octets(w.radio))
-        refuse("a packet's overhead of 0 to " + std::to_string(radio::payload_octets(w.radio) - 1) + " bytes",
-               std::to_string(w.packet_overhead));
-    if (w.reply_bytes < 1 || w.reply_bytes > radio::payload_octets(w.radio))
-        refuse("an answer of 1 to " + std::to_string(radio::payload_octets(w.radio)) + " bytes", std::to_string(w.reply_bytes));
+    if (w.packet_overhead < 0 || w.packet_overhead >= payload)
+        refuse("a packet's overhead of 0 to " + std::to_string(payload - 1) + " bytes", std::to_string(w.packet_overhead));
+    if (w.reply_bytes < 1 || w.reply_bytes > payload)
+        refuse("an answer of 1 to " + std::to_string(payload) + " bytes", std::to_string(w.reply_bytes));
+    if (!(w.cloud_macs_per_second >= 0)) refuse("a cloud's speed of at least 0", std::to_string(w.cloud_macs_per_second));
+    if (w.cloud_macs_per_second > 0)
+        for (const exit_stage& s : w.network.stages)
+            if (!s.stream.empty() && !(s.cloud_macs > 0))
+                refuse("the cloud's MACs of every stream, for its speed is known", "none for the one behind " + s.name);
     if (w.cloud.count() < 0 || w.gap.count() < 0) refuse("times of at least 0", "less");
     duration whole = w.times.rest(0);
     if (w.local_exits)
@@ -65,6 +105,9 @@ struct fleet_frame {
     answer_source source{
         answer_source::none}; ///< edge: the trunk; exit: one of the device's; cloud; fallback: the trunk after an offload in vain; none
     int exit{-1};             ///< of the device, or the stream or width that the cloud answered
+    bool offloaded{};         ///< the answer is to an offload: `exit` is a width
+    int size{};               ///< of the stream or width, 1 the smallest: what the cloud had when it answered; 0: the device did
+    int stage{-1};            ///< the last one begun when the answer came
     int label{-1};
     bool right{};
     duration latency{};

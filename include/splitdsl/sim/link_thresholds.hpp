@@ -54,16 +54,14 @@ inline learnt_thresholds learn_thresholds(policy::benefit_options& o, const flee
     deaf.fleet.threshold.fill(policy::never_sure);
     deaf.fleet.local_threshold = policy::never_sure;
     const int streams = o.fleet.streams, exits = w.local_exits ? w.network.exits() : 0;
-    auto lossless = w.radio;
-    lossless.loss = 0;
-    const bits_per_second nominal = radio::sustained_rate(lossless);
+    const bits_per_second nominal = w.nominal_rate();
 
     learnt_thresholds learnt;
     threshold_search::outcome alone;
     std::vector<heard_answer> heard;
     for (std::size_t i = 0; i < g.losses.size(); ++i) {
         fleet_world there = w;
-        there.radio.loss = g.losses[i];
+        there.set_loss(g.losses[i]);
         there.reply_from = 0;
         threshold_search search{streams, exits};
         fleet_simulator<policy::fleet_by_benefit> run{policy::fleet_by_benefit{deaf}, there, a, g.seed};
