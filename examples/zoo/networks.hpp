@@ -20,6 +20,7 @@
     X(squeezenet1_1, imagenet, 256, squeezenet1_1<>)                           \
     X(mobilenet_v2, imagenet, 256, mobilenet_v2<>)                             \
     X(mobilenet_v2_tf, imagenet_background, 256, mobilenet_v2_tf<>)            \
+    X(mobilenet_v2_tf_int8, imagenet_background, 256, mobilenet_v2_tf_int8<>)  \
     X(mobilenet_v3_large, imagenet, 256, mobilenet_v3_large<>)                 \
     X(inception_v3, imagenet, 342, inception_v3<>)                             \
     X(cifar10_resnet20, cifar10, 0, cifar_resnet20<>)                          \
@@ -37,6 +38,7 @@
     X(densenet201, imagenet, 256, densenet201<>)                               \
     X(mobilenet_v2_035, imagenet, 256, mobilenet_v2<35, 96, 96>)               \
     X(mobilenet_v2_140, imagenet, 256, mobilenet_v2<140>)                      \
+    X(mobilenet_v2_int8, imagenet, 256, mobilenet_v2_int8<>)                   \
     X(mobilenet_v3_small, imagenet, 256, mobilenet_v3_small<>)                 \
     X(mnasnet0_5, imagenet, 256, mnasnet0_5<>)                                 \
     X(mnasnet1_3, imagenet, 256, mnasnet1_3<>)                                 \

@@ -48,6 +48,7 @@ struct program {
 template <class Network>
 program program_of() {
     static_assert(check<Network>);
+    static_assert(!precision_of<Network>.bytes, "splitdsl: an int8 network runs on processors; on a GPU run the network in f32 that it wraps");
     const auto& g = graph_of<Network>;
     const auto& r = resolved_of<Network>;
     const auto& l = steps_of<Network>;

@@ -8,8 +8,9 @@
 
 namespace splitdsl::graph {
 
-/// Bytes of a tensor in blocked layout: [ceil(channels / lanes)][rows][columns][lanes] floats with its halo.
+/// Bytes of a tensor with its halo: in blocked layout, [ceil(channels / lanes)][rows][columns][lanes] floats; or pixel by pixel.
 constexpr std::int64_t blocked_bytes(const buffer& b, int lanes) {
+    if (b.is_u8) return std::int64_t{b.of.height + b.top + b.bottom} * (b.of.width + b.left + b.right) * byte_pitch(b.of.channels, b.range < 0);
     const std::int64_t blocks = (b.of.channels + lanes - 1) / lanes;
     return blocks * (b.of.height + b.top + b.bottom) * (b.of.width + b.left + b.right) * lanes * 4;
 }

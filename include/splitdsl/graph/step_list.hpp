@@ -21,6 +21,8 @@ enum class step_kind : std::uint8_t {
     copy_channels,  ///< one operand of a concat, or a branch's result into its select
     encode, decode, ///< a tensor into its payload bytes and back
     output,         ///< a tensor into the caller's floats
+    load_u8,        ///< a picture's bytes as a tensor of bytes
+    quantise_u8, dequantise_u8, conv_u8, depthwise_u8, dense_u8, global_pool_u8,
     branch          ///< runs the steps up to `skip` only if the command says so
 };
 
@@ -55,6 +57,8 @@ struct buffer {
     shape of{};
     std::int16_t top{}, left{}, bottom{}, right{};  ///< zeros kept around the image for the convolutions that read it
     bool is_bytes{};
+    bool is_u8{};                                   ///< a tensor of bytes
+    int range{-1};                                  ///< of such a tensor: which of the ranges says what they mean; -1: a picture's
     std::int64_t bytes{};
     int first{}, last{};                            ///< steps between which it is alive
     std::int64_t offset{};
@@ -89,6 +93,8 @@ struct step_list {
     int item_buffer[max_network_cuts][max_group_tensors]{}; ///< where each crossing item's bytes stand
     int slot[Ops]{};                        ///< of an input: its bytes buffer, or -1
     std::int64_t output_floats{};
+    int range_op[Ops]{};                    ///< whose values each range is of
+    int range_count{};
     int trunk_stages{};                     ///< `stages`; with dynamic_pool streams those of the streams' place, the exits' follow
     int stream_count{};                     ///< of dynamic_pool streams
     int exit_count{};                       ///< that read them

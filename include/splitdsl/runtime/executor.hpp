@@ -75,7 +75,7 @@ struct engine {
 
     static void run_step(const step_run& s) {
         const instruction& c = s.c;
-        if (c.defines && c.out.has_halo()) simd::zero_halo(s.out(), s.of(), {c.out.top, c.out.left, c.out.bottom, c.out.right});
+        if (c.defines && c.out.has_halo()) zero_halo(s);
         const step_kernel& kernel = kernel_for(c);
         const int tasks = kernel.tasks(c);
         if (tasks < 2 || !s.m.workers) return kernel.run(s, 0, tasks);
@@ -86,9 +86,19 @@ struct engine {
         }, &shared);
     }
 
+    static void zero_halo(const step_run& s) {
+        const placed& b = s.c.out;
+        const simd::halo around{b.top, b.left, b.bottom, b.right};
+        if constexpr (has_ranges<Network>) {
+            if (b.is_u8) return simd::byte_halo(s.out_u8(), s.of(), around, zero_of_bytes(s));
+        }
+        simd::zero_halo(s.out(), s.of(), around);
+    }
+
     /// Which sides of a stage's cuts belong to the same run: floats that cross them as they are need no encoding.
     struct joined { bool before, behind; };
-    static bool needless(const instruction& c, joined with) { return c.passes && (c.kind == step_kind::encode ? with.behind : with.before); }
+    static bool leaves(const instruction& c) { return c.passes && (c.kind == step_kind::encode || c.kind == step_kind::dequantise_u8); }
+    static bool needless(const instruction& c, joined with) { return c.passes && (leaves(c) ? with.behind : with.before); }
 
     static void run_range(const frame_memory& m, int begin, int end, joined with) {
         const float* packed = reinterpret_cast<const float*>(m.packed_weights);
@@ -148,7 +158,7 @@ struct engine {
     static void encode_what_passes(const frame_memory& m, int stage) {
         const program<Network>& p = program_of<Network>;
         for (int i = p.stage_first[static_cast<std::size_t>(stage)]; i < p.stage_first[static_cast<std::size_t>(stage) + 1]; ++i)
-            if (at(i).passes && at(i).kind == step_kind::encode) run_range(m, i, i + 1, {});
+            if (leaves(at(i))) run_range(m, i, i + 1, {});
     }
 
     static bool run(const frame_memory& m, int first, int last, const std::atomic<bool>* stop) {

@@ -73,13 +73,22 @@ inline std::vector<parameter> list_parameters(const parameter_source& d) {
 
 } // namespace graph
 
-/// The parameters a weights file must hold, in the order `pipeline::pack` takes them.
+/// The parameters a weights file must hold, in the order `pipeline::pack` takes them. Of an `int8` network also what calibration found: the least and
+/// the largest value of each tensor that becomes bytes, and what is added to its channels.
 template <class Network>
 std::vector<parameter> parameters() {
     const auto& g = graph_of<Network>;
     const auto& r = resolved_of<Network>;
-    return graph::list_parameters({&g.ops[0], &g.scopes[0], &shaped_of<Network>.out[0], &r.a[0], &r.name[0], &r.parent[0],
+    std::vector<parameter> list = graph::list_parameters({&g.ops[0], &g.scopes[0], &shaped_of<Network>.out[0], &r.a[0], &r.name[0], &r.parent[0],
                                    &parameters_of<Network>.owner[0], &r.has_bias[0], g.ops.size()});
+    if constexpr (has_ranges<Network>) {
+        const auto& l = steps_of<Network>;
+        std::uint64_t channels = 0;
+        for (int k = 0; k < l.range_count; ++k) channels += static_cast<std::uint64_t>(shaped_of<Network>.out[static_cast<std::size_t>(l.range_op[k])].channels);
+        list.push_back({"int8.ranges", {static_cast<std::uint64_t>(l.range_count), 2}, -1});
+        list.push_back({"int8.shifts", {channels}, -1});
+    }
+    return list;
 }
 
 } // namespace splitdsl

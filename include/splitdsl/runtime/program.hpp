@@ -19,6 +19,8 @@ struct placed {
     std::int32_t row{}, block{};        ///< floats
     shape of{};
     std::int16_t top{}, left{}, bottom{}, right{};
+    bool is_u8{};                       ///< a tensor of bytes: `row` and `block` (from pixel to pixel) are bytes
+    int range{-1};                      ///< of such a tensor
     constexpr bool has_halo() const { return (top | left | bottom | right) != 0; }
 };
 
@@ -46,6 +48,8 @@ struct instruction {
     std::int64_t encoded{};             ///< bytes
     std::ptrdiff_t scratch{};           ///< bytes from the arena to what it works in; parts of a fan have one each
     simd::winograd_cut winograd{};
+    int ranges{-1};                     ///< index of the parameter that holds them, if this step has to do with bytes; the shifts follow
+    int shift{};                        ///< where `out`'s shifts begin
 };
 
 struct stored_item {
@@ -89,6 +93,14 @@ constexpr placed place_buffer(int b) {
     p.top = t.top, p.left = t.left, p.bottom = t.bottom, p.right = t.right;
     if (t.is_bytes) {
         p.at = p.start;
+        return p;
+    }
+    if (t.is_u8) {
+        p.is_u8 = true;
+        p.range = t.range;
+        p.block = graph::byte_pitch(t.of.channels, t.range < 0);
+        p.row = (t.of.width + t.left + t.right) * p.block;
+        p.at = p.start + std::ptrdiff_t{t.top} * p.row + std::ptrdiff_t{t.left} * p.block;
         return p;
     }
     p.row = (t.of.width + t.left + t.right) * simd::lanes;
@@ -143,7 +155,7 @@ constexpr program<Network> write_program() {
         c.pad_bottom = o.pad.bottom;
         c.pad_right = o.pad.right;
         int from_input = -1;
-        if (s.kind == graph::step_kind::load_input) from_input = o.kind == op_kind::input ? s.op : r.a[static_cast<std::size_t>(s.op)];
+        if (s.kind == graph::step_kind::load_input || s.kind == graph::step_kind::load_u8) from_input = o.kind == op_kind::input ? s.op : r.a[static_cast<std::size_t>(s.op)];
         if (s.kind == graph::step_kind::copy_input) from_input = s.op;
         if (s.kind == graph::step_kind::branch) from_input = r.b[static_cast<std::size_t>(s.op)];
         if (from_input >= 0) {
@@ -151,9 +163,15 @@ constexpr program<Network> write_program() {
             c.input = source.kind == op_kind::sizes ? -1 : input_index<Network>(from_input);
             c.is_u8 = source.element == element_type::u8;
             c.flag_a = has(source.flags, op_flag::is_hwc);
-            c.normalises = s.kind == graph::step_kind::load_input && o.kind == op_kind::normalise;
+            c.normalises = s.kind != graph::step_kind::copy_input && o.kind == op_kind::normalise;
             c.encoded = graph::input_bytes(source);
             if (const int slot = l.slot[static_cast<std::size_t>(from_input)]; slot >= 0) c.slot = memory_of<Network, simd::lanes>.offset[static_cast<std::size_t>(slot)];
+        }
+        if (c.in.is_u8 || c.out.is_u8) {
+            c.ranges = t.count;
+            for (int k = 0; k < c.out.range; ++k) c.shift += shaped_of<Network>.out[static_cast<std::size_t>(l.range_op[k])].channels;
+            // of the picture that the layer reads: what normalises it
+            if (c.in.is_u8 && c.in.range < 0) c.values = g.ops[static_cast<std::size_t>(r.a[static_cast<std::size_t>(s.op)])].values;
         }
         if (s.kind == graph::step_kind::encode || s.kind == graph::step_kind::decode) {
             const int bytes_buffer = s.kind == graph::step_kind::encode ? s.out : s.in;

@@ -30,6 +30,7 @@ inline std::vector<std::vector<float>> random_weights(std::span<const parameter>
         if (p.name.ends_with("running_var")) low = high = 1;
         else if (p.name.ends_with(".beta")) low = 0.5, high = 1.5;                          // of a gdn: it divides
         else if (p.name.ends_with(".gamma")) low = 0, high = 1 / fan;
+        else if (p.name == "int8.ranges") low = -6, high = 6;
         else if (p.dims.size() > 1) high = std::sqrt(3 / fan), low = -high;
         else if (!p.name.ends_with(".bias") && !p.name.ends_with("running_mean")) low = high = 1; // a norm's weight
         for (float& v : values) v = static_cast<float>(random.uniform(low, high));

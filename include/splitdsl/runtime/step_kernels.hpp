@@ -44,6 +44,12 @@ struct step_run {
     simd::extent of() const { return extent_of(c.out.of); }
     simd::extent from() const { return extent_of(c.in.of); }
     simd::epilogue end() const { return ending(m, c); }
+    simd::byte_view out_u8() const { return {reinterpret_cast<std::uint8_t*>(m.arena + c.out.at), c.out.row, c.out.block}; }
+    static simd::const_byte_view bytes(const frame_memory& m, const placed& b) {
+        return b.at < 0 ? simd::const_byte_view{} : simd::const_byte_view{reinterpret_cast<const std::uint8_t*>(m.arena + b.at), b.row, b.block};
+    }
+    simd::const_byte_view in_u8() const { return bytes(m, c.in); }
+    simd::const_byte_view addend_u8() const { return bytes(m, c.addend); }
 };
 
 /// A layer's parameters on their way to packed ones; a folded batch norm is already in scale and bias.
@@ -51,6 +57,8 @@ struct parameters_of_step {
     const float* weight{};
     const float* scale{};       ///< per output channel, or null
     const float* bias{};        ///< per output channel, or null
+    const float* ranges{};      ///< of steps on bytes: the least and the largest value of each tensor
+    const float* shift{};       ///< and what is added to each channel of `out`
 };
 
 /// What the engine holds of a kind of step.
@@ -274,6 +282,93 @@ template <>
 struct kernel_of<step_kind::output> : one_task {
     static void run(const step_run& s, int, int) { simd::blocked_to_planar(s.from(), s.in(), s.m.outputs + s.c.offset, 0, simd::row_tasks(s.from())); }
 };
+
+// Steps on tensors of bytes. Their packed numbers begin with the output's `requantisation`.
+
+SPLITDSL_INLINE simd::byte_scale scale_of(const parameters_of_step& p, const placed& b) {
+    return b.range < 0 ? simd::byte_scale{} : simd::byte_scale_of(p.ranges[2 * b.range], p.ranges[2 * b.range + 1]);
+}
+/// The bytes of 0, for a pixel of four.
+inline std::uint32_t zero_of_bytes(const step_run& s) {
+    const auto zero = static_cast<std::uint32_t>(simd::requantisation_in(s.packed).zero);
+    return s.c.kind == step_kind::load_u8 ? zero : zero * 0x01010101U;
+}
+inline simd::byte_layer layer_of(const instruction& c, const parameters_of_step& p) {
+    simd::byte_layer l;
+    l.weight = p.weight, l.scale = p.scale, l.bias = p.bias;
+    if (c.in.range < 0) { // a picture: byte / 255, less the mean, over the deviation
+        l.per_channel = true;
+        for (int k = 0; k < 4; ++k) {
+            l.in_scale[k] = static_cast<float>(1.0 / (255.0 * static_cast<double>(c.values[static_cast<std::size_t>(4 + k)])));
+            l.in_zero[k] = 255 * c.values[static_cast<std::size_t>(k)];
+        }
+    } else {
+        const simd::byte_scale in = scale_of(p, c.in);
+        l.in_scale[0] = in.scale;
+        l.in_zero[0] = static_cast<float>(in.zero);
+    }
+    if (c.out.is_u8) l.shift = p.shift + c.shift, l.act = c.activation;
+    else l.to_floats = true;
+    l.out = scale_of(p, c.out);
+    l.addend = scale_of(p, c.addend);
+    return l;
+}
+template <>
+struct kernel_of<step_kind::conv_u8> {
+    static std::size_t packed_floats(const instruction& c) { return simd::conv_u8_packed_floats(c.conv); }
+    static int tasks(const instruction& c) { return simd::conv_u8_tasks(c.conv); }
+    static void run(const step_run& s, int first, int last) { simd::conv_u8(s.c.conv, s.in_u8(), s.out_u8(), nullptr, s.addend_u8(), s.packed, first, last); }
+    static void pack(const instruction& c, const parameters_of_step& p, float* packed) { simd::pack_conv_u8(c.conv, layer_of(c, p), packed); }
+};
+template <>
+struct kernel_of<step_kind::dense_u8> {
+    static std::size_t packed_floats(const instruction& c) { return simd::conv_u8_packed_floats(c.conv); }
+    static int tasks(const instruction&) { return 1; }
+    static void run(const step_run& s, int, int) {
+        float* const out = s.out().at;
+        simd::conv_u8(s.c.conv, s.in_u8(), {}, out, {}, s.packed, 0, 1);
+        if (s.c.activation != simd::activation::none) simd::activate(s.of(), s.out(), s.out(), s.c.activation, s.c.slope, 0, simd::row_tasks(s.of()));
+    }
+    static void pack(const instruction& c, const parameters_of_step& p, float* packed) { simd::pack_conv_u8(c.conv, layer_of(c, p), packed); }
+};
+template <>
+struct kernel_of<step_kind::depthwise_u8> {
+    static std::size_t packed_floats(const instruction& c) { return simd::depthwise_u8_packed_floats(c.conv); }
+    static int tasks(const instruction& c) { return simd::depthwise_u8_tasks(c.conv); }
+    static void run(const step_run& s, int first, int last) { simd::depthwise_u8(s.c.conv, s.in_u8(), s.out_u8(), s.packed, first, last); }
+    static void pack(const instruction& c, const parameters_of_step& p, float* packed) { simd::pack_depthwise_u8(c.conv, layer_of(c, p), packed); }
+};
+struct with_requantisation {
+    static std::size_t packed_floats(const instruction&) { return simd::requantisation_floats; }
+};
+template <>
+struct kernel_of<step_kind::global_pool_u8> : with_requantisation {
+    static int tasks(const instruction& c) { return simd::global_pool_u8_tasks(extent_of(c.in.of)); }
+    static void run(const step_run& s, int first, int last) { simd::global_pool_u8(s.from(), s.in_u8(), s.out_u8().at, s.packed, first, last); }
+    static void pack(const instruction& c, const parameters_of_step& p, float* packed) { simd::pack_global_pool_u8(extent_of(c.in.of), scale_of(p, c.in), scale_of(p, c.out), packed); }
+};
+template <>
+struct kernel_of<step_kind::quantise_u8> : with_requantisation {
+    static int tasks(const instruction& c) { return simd::row_tasks(extent_of(c.out.of)); }
+    static void run(const step_run& s, int first, int last) { simd::quantise_u8(s.of(), s.in(), s.out_u8(), s.packed, first, last); }
+    static void pack(const instruction& c, const parameters_of_step& p, float* packed) { simd::pack_quantise_u8(scale_of(p, c.out), packed); }
+};
+template <>
+struct kernel_of<step_kind::dequantise_u8> : with_requantisation {
+    static int tasks(const instruction& c) { return simd::row_tasks(extent_of(c.out.of)); }
+    static void run(const step_run& s, int first, int last) { simd::dequantise_u8(s.of(), s.in_u8(), s.out(), s.packed, first, last); }
+    static void pack(const instruction& c, const parameters_of_step& p, float* packed) { simd::pack_dequantise_u8(scale_of(p, c.in), packed); }
+};
+template <>
+struct kernel_of<step_kind::load_u8> : with_requantisation {
+    static int tasks(const instruction&) { return 1; }
+    static void run(const step_run& s, int, int) {
+        const void* bytes = s.c.slot >= 0 ? static_cast<const void*>(s.m.arena + s.c.slot) : s.m.inputs[s.c.input];
+        simd::load_u8(s.of(), static_cast<const std::uint8_t*>(bytes), s.c.flag_a ? simd::byte_order::interleaved : simd::byte_order::planar, s.out_u8());
+    }
+    static void pack(const instruction& c, const parameters_of_step&, float* packed) { simd::pack_load_u8(c.out.of.channels, c.values.data(), packed); }
+};
+
 /// Never run: the engine takes a branch itself.
 template <>
 struct kernel_of<step_kind::branch> : one_task {
@@ -309,13 +404,14 @@ inline void pack_step(const step_kernel& kernel, const instruction& c, const flo
         p = {nullptr, room.scale, room.shift};
     } else {
         const bool is_norm = c.kind == step_kind::affine;
-        if (!is_norm) p = {parameters[c.parameters], nullptr, c.has_bias ? parameters[c.parameters + 1] : nullptr};
+        if (!is_norm && c.parameters >= 0) p = {parameters[c.parameters], nullptr, c.has_bias ? parameters[c.parameters + 1] : nullptr};
         if (c.norm_parameters >= 0) {
             fold(c, is_norm ? c.conv.in_channels : c.conv.out_channels, parameters, p.bias, room);
             p.scale = room.scale;
             p.bias = room.shift;
         }
     }
+    if (c.ranges >= 0) p.ranges = parameters[c.ranges], p.shift = parameters[c.ranges + 1];
     kernel.pack(c, p, packed);
 }
 

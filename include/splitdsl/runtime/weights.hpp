@@ -28,10 +28,10 @@ inline std::string shape_words(const std::vector<std::uint64_t>& dims) {
 }
 
 /// Names a network leaves alone: its own list (`static constexpr auto ignored() { return std::array{...}; }`, suffixes), the counters
-/// PyTorch keeps beside batch norms, and the self-test tensors of files our tools write.
+/// PyTorch keeps beside batch norms, and the self-test tensors and ranges of files our tools write.
 template <class Network>
 bool is_ignored(std::string_view name) {
-    if (name.starts_with("selftest.") || name.ends_with("num_batches_tracked")) return true;
+    if (name.starts_with("selftest.") || name.starts_with("int8.") || name.ends_with("num_batches_tracked")) return true;
     if constexpr (requires { Network::ignored(); })
         for (const std::string_view i : Network::ignored())
             if (name.ends_with(i) || name.starts_with(i)) return true;
@@ -100,7 +100,7 @@ std::vector<std::vector<float>> match_weights(const safetensors& file, const std
         values.emplace_back();
         const auto* t = file.find(p.name);
         if (!t) {
-            note(p.name + " " + detail::shape_words(p.dims) + " is missing");
+            note(p.name + " " + detail::shape_words(p.dims) + " is missing" + (p.name.starts_with("int8.") ? "; splitdsl-calibrate adds it" : ""));
             continue;
         }
         if (t->shape != p.dims && !detail::is_dense_form(t->shape, p.dims)) {

@@ -1,0 +1,407 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file bytes.hpp
+/// Tensors of bytes and what all kernels on them share: how a value is a byte, products of bytes summed exactly, sums made bytes again.
+///
+/// A byte q of a tensor means scale * (q - zero). Products and sums are whole numbers and exact on every instruction set; the way back is a
+/// handful of single IEEE operations in a fixed order. So all instruction sets give the same bytes.
+///
+/// A tensor of (channels, height, width) lies as [rows][columns][pitch] bytes, the same on every instruction set: pitch is 4 for a
+/// picture, which has up to four channels, else the next multiple of 16. Around the interior lies a halo that holds `zero`. Bytes beyond the last channel hold anything.
+#pragma once
+
+#include "vec.hpp"
+#include "views.hpp"
+
+#if defined(SPLITDSL_ARCH_AVX512) || defined(SPLITDSL_ARCH_AVX2_FMA) || defined(SPLITDSL_ARCH_AVX) || defined(SPLITDSL_ARCH_SSE2)
+#include <immintrin.h>
+#elif defined(SPLITDSL_ARCH_NEON)
+#include <arm_neon.h>
+#if defined(__linux__)
+#include <sys/auxv.h>
+#endif
+#endif
+
+namespace splitdsl::kernels::inline SPLITDSL_ARCH {
+namespace simd {
+
+/// All distances in bytes; `at` is row 0, column 0, channel 0 of the interior.
+struct byte_view {
+    std::uint8_t* at = nullptr;
+    std::ptrdiff_t row = 0;
+    std::ptrdiff_t pixel = 0;   ///< the pitch
+};
+struct const_byte_view {
+    const std::uint8_t* at = nullptr;
+    std::ptrdiff_t row = 0;
+    std::ptrdiff_t pixel = 0;
+    constexpr const_byte_view() = default;
+    constexpr const_byte_view(const std::uint8_t* a, std::ptrdiff_t r, std::ptrdiff_t p) : at(a), row(r), pixel(p) {}
+    SPLITDSL_INLINE constexpr const_byte_view(const byte_view& v) : at(v.at), row(v.row), pixel(v.pixel) {}
+};
+
+/// What the bytes of a tensor mean.
+struct byte_scale {
+    float scale = 1;
+    int zero = 0;       ///< the byte of 0
+};
+/// The scale whose bytes cover [low, high] and 0.
+SPLITDSL_INLINE byte_scale byte_scale_of(float low, float high) {
+    const double l = low < 0 ? static_cast<double>(low) : 0.0, h = high > 0 ? static_cast<double>(high) : 0.0;
+    const double step = (h - l) / 255;
+    if (!(step > 1e-30 && step < 1e30)) return {};
+    return {static_cast<float>(step), static_cast<int>(__builtin_nearbyint(-l / step))};
+}
+
+/// What follows a layer's sums, the same for all its outputs. Lies in front of the packed weights.
+struct requantisation {
+    std::int32_t zero = 0, low = 0, high = 255; ///< of the output: its 0, and the bounds that the activation sets
+    std::int32_t addend_zero = 0;
+    float addend_factor = 0;                    ///< the addend's scale over the output's
+    std::int32_t machine = 0;                   ///< the products' instruction was found when the weights were packed
+    std::int32_t plain = 0;                     ///< zero and low are 0, high is 255: what packing does to what does not fit is all
+    std::int32_t unused[9] = {};
+};
+inline constexpr int requantisation_floats = 16;
+static_assert(sizeof(requantisation) == requantisation_floats * sizeof(float));
+SPLITDSL_INLINE requantisation requantisation_in(const float* packed) {
+    requantisation r;
+    __builtin_memcpy(static_cast<void*>(&r), packed, sizeof r);
+    return r;
+}
+
+/// What turns a layer's numbers into bytes.
+struct byte_layer {
+    const float* weight = nullptr;      ///< PyTorch's layout
+    const float* scale = nullptr;       ///< per output channel, or null: a folded batch norm
+    const float* bias = nullptr;        ///< per output channel, or null
+    const float* shift = nullptr;       ///< per output channel, or null: added to the bias, found by calibration
+    float in_scale[4] = {1, 1, 1, 1};   ///< of input channel c: entry c, or the first alone
+    float in_zero[4] = {};              ///< need not be whole
+    bool per_channel = false;           ///< of the inputs
+    byte_scale out{}, addend{};
+    bool to_floats = false;             ///< results stay f32: scale and zero of `out` do not matter
+    activation act = activation::none;  ///< none, relu or relu6
+};
+
+SPLITDSL_INLINE requantisation requantisation_of(const byte_layer& l) {
+    requantisation r;
+    r.zero = l.out.zero;
+    if (l.act == activation::relu || l.act == activation::relu6) r.low = l.out.zero;
+    if (l.act == activation::relu6) {
+        const double six = __builtin_nearbyint(6.0 / static_cast<double>(l.out.scale)) + l.out.zero;
+        if (six < 255) r.high = static_cast<std::int32_t>(six);
+    }
+    r.plain = r.zero == 0 && r.low == 0 && r.high == 255;
+    r.addend_zero = l.addend.zero;
+    const double factor = static_cast<double>(l.addend.scale) / static_cast<double>(l.out.scale);
+    r.addend_factor = static_cast<float>(factor < 1e6 ? factor : 1e6);
+    return r;
+}
+
+/// Writes `zero` around the interior. A pixel of four bytes may have another one in each: byte k of `zero`.
+inline void byte_halo(const byte_view& v, const extent& e, const halo& h, std::uint32_t zero) {
+    const auto fill = [&](int y, int from, int to) {
+        std::uint8_t* at = v.at + y * v.row + from * v.pixel;
+        const std::ptrdiff_t bytes = (to - from) * v.pixel;
+        if (v.pixel == 4)
+            for (std::ptrdiff_t i = 0; i < bytes; i += 4) __builtin_memcpy(at + i, &zero, 4);
+        else if (bytes > 0) __builtin_memset(at, static_cast<int>(zero & 255U), static_cast<std::size_t>(bytes));
+    };
+    for (int y = -h.top; y < e.height + h.bottom; ++y) {
+        if (y < 0 || y >= e.height) fill(y, -h.left, e.width + h.right);
+        else fill(y, -h.left, 0), fill(y, e.width, e.width + h.right);
+    }
+}
+
+// ---- sums of products -----------------------------------------------------------------------------------------------------------
+
+/// Outputs are computed 16 channels at a time, in `group_vectors` vectors of `sum_lanes` sums.
+#if defined(SPLITDSL_ARCH_AVX512)
+using ints = __m512i;
+inline constexpr int sum_lanes = 16;
+#elif defined(SPLITDSL_ARCH_AVX2_FMA)
+using ints = __m256i;
+inline constexpr int sum_lanes = 8;
+#elif defined(SPLITDSL_ARCH_NEON)
+using ints = int32x4_t;
+inline constexpr int sum_lanes = 4;
+#else
+using ints = __m128i;
+inline constexpr int sum_lanes = 4;
+#endif
+inline constexpr int group_channels = 16, group_vectors = group_channels / sum_lanes;
+
+/// Channel of a group that a vector's lane sums: AVX2 packs its vectors in halves, and this order makes the bytes come out right.
+SPLITDSL_INLINE constexpr int channel_of_lane(int vector, int lane) {
+    return sum_lanes == 8 ? vector * 4 + lane % 4 + lane / 4 * 8 : vector * sum_lanes + lane;
+}
+
+/// Weights are in [-127, 127]; besides, two sums of 16 bits that AVX2 forms without a carry must hold for every input: over eight input
+/// channels of a tap, the positive and the negative weights at 0, 1, 4, 5 and at 2, 3, 6, 7 each sum up to at most 128 (255 * 128 < 2^15).
+inline constexpr int most_weight = 127, most_lane_weight = 128;
+
+#if defined(SPLITDSL_ARCH_AVX512) || defined(SPLITDSL_ARCH_AVX2_FMA)
+
+inline constexpr int weight_size = 1, byte_centre = 0; ///< bytes of a packed weight; what is taken off a byte before it is multiplied
+
+/// vpmaddubsw, twice where eight channels follow one another, and one widening sum for both.
+struct dot_by_pairs {
+    static constexpr int channels = 8;
+    using operand = ints;
+#if defined(SPLITDSL_ARCH_AVX512)
+    SPLITDSL_INLINE static operand spread(const std::uint8_t* x) { int v; __builtin_memcpy(&v, x, 4); return _mm512_set1_epi32(v); }
+    SPLITDSL_INLINE static ints weights(const std::int8_t* w) { return _mm512_loadu_si512(w); }
+    SPLITDSL_INLINE static ints widened(ints sum, ints pairs) { return _mm512_add_epi32(sum, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1))); }
+    SPLITDSL_INLINE static ints four(ints sum, operand x, const std::int8_t* w) { return widened(sum, _mm512_maddubs_epi16(x, weights(w))); }
+    SPLITDSL_INLINE static ints eight(ints sum, operand x, operand y, const std::int8_t* w, const std::int8_t* k) {
+        return widened(sum, _mm512_add_epi16(_mm512_maddubs_epi16(x, weights(w)), _mm512_maddubs_epi16(y, weights(k))));
+    }
+#else
+    SPLITDSL_INLINE static operand spread(const std::uint8_t* x) { int v; __builtin_memcpy(&v, x, 4); return _mm256_set1_epi32(v); }
+    SPLITDSL_INLINE static ints weights(const std::int8_t* w) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(w)); }
+    SPLITDSL_INLINE static ints widened(ints sum, ints pairs) { return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1))); }
+    SPLITDSL_INLINE static ints four(ints sum, operand x, const std::int8_t* w) { return widened(sum, _mm256_maddubs_epi16(x, weights(w))); }
+    SPLITDSL_INLINE static ints eight(ints sum, operand x, operand y, const std::int8_t* w, const std::int8_t* k) {
+        return widened(sum, _mm256_add_epi16(_mm256_maddubs_epi16(x, weights(w)), _mm256_maddubs_epi16(y, weights(k))));
+    }
+#endif
+};
+
+/// vpdpbusd. Written as assembly, so that objects need not be compiled for it: the weights say whether the machine has it.
+struct dot_by_four {
+    static constexpr int channels = 8;
+    using operand = ints;
+    SPLITDSL_INLINE static operand spread(const std::uint8_t* x) { return dot_by_pairs::spread(x); }
+    SPLITDSL_INLINE static ints four(ints sum, operand x, const std::int8_t* w) {
+#if defined(SPLITDSL_ARCH_AVX512)
+        asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(x), "v"(dot_by_pairs::weights(w)));
+#else
+        asm("%{vex%} vpdpbusd %2, %1, %0" : "+x"(sum) : "x"(x), "x"(dot_by_pairs::weights(w)));
+#endif
+        return sum;
+    }
+    SPLITDSL_INLINE static ints eight(ints sum, operand x, operand y, const std::int8_t* w, const std::int8_t* k) { return four(four(sum, x, w), y, k); }
+};
+
+/// Whether dot_by_four runs here. Leaf 7: AVX512_VNNI is bit 11 of ecx, AVX-VNNI bit 4 of eax of its subleaf 1.
+inline bool machine_has_dot() {
+#if defined(SPLITDSL_ARCH_AVX512)
+    return __builtin_cpu_supports("avx512vnni");
+#else
+    unsigned a = 7, b = 0, c = 0, d = 0;
+    asm("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+    if (a < 1) return false;
+    a = 7, c = 1;
+    asm("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+    return (a >> 4 & 1U) != 0;
+#endif
+}
+SPLITDSL_INLINE void put_weight(std::int8_t* step, bool, int vector, int lane, int k, int value) {
+    step[(vector * sum_lanes + lane) * 4 + k] = static_cast<std::int8_t>(value);
+}
+
+#elif defined(SPLITDSL_ARCH_NEON)
+
+inline constexpr int weight_size = 1, byte_centre = 128;
+
+SPLITDSL_INLINE int8x16_t centred(uint32x4_t x) { return vreinterpretq_s8_u8(veorq_u8(vreinterpretq_u8_u32(x), vdupq_n_u8(128))); }
+
+/// smull and smlal into 16 bits (two products of at most 2^14), then sadalp.
+struct dot_by_pairs {
+    static constexpr int channels = 8;
+    struct operand { int8x8_t front, behind; };
+    SPLITDSL_INLINE static operand spread(const std::uint8_t* x) {
+        std::uint16_t v[2];
+        __builtin_memcpy(v, x, 4);
+        const uint8x8_t middle = vdup_n_u8(128);
+        return {vreinterpret_s8_u8(veor_u8(vreinterpret_u8_u16(vdup_n_u16(v[0])), middle)), vreinterpret_s8_u8(veor_u8(vreinterpret_u8_u16(vdup_n_u16(v[1])), middle))};
+    }
+    SPLITDSL_INLINE static ints four(ints sum, const operand& x, const std::int8_t* w) {
+        return vpadalq_s16(sum, vmlal_s8(vmull_s8(vld1_s8(w), x.front), vld1_s8(w + 8), x.behind));
+    }
+    SPLITDSL_INLINE static ints eight(ints sum, const operand& x, const operand& y, const std::int8_t* w, const std::int8_t* k) { return four(four(sum, x, w), y, k); }
+};
+/// sdot, as assembly: see above.
+struct dot_by_four {
+    static constexpr int channels = 8;
+    using operand = int8x16_t;
+    SPLITDSL_INLINE static operand spread(const std::uint8_t* x) {
+        std::uint32_t v;
+        __builtin_memcpy(&v, x, 4);
+        return centred(vdupq_n_u32(v));
+    }
+    SPLITDSL_INLINE static ints four(ints sum, operand x, const std::int8_t* w) {
+        asm(".arch armv8.2-a+dotprod\n\tsdot %0.4s, %1.16b, %2.16b" : "+w"(sum) : "w"(x), "w"(vld1q_s8(w)));
+        return sum;
+    }
+    SPLITDSL_INLINE static ints eight(ints sum, operand x, operand y, const std::int8_t* w, const std::int8_t* k) { return four(four(sum, x, w), y, k); }
+};
+inline bool machine_has_dot() {
+#if defined(__linux__)
+    return (getauxval(AT_HWCAP) >> 20 & 1U) != 0; // HWCAP_ASIMDDP
+#else
+    return false;
+#endif
+}
+SPLITDSL_INLINE void put_weight(std::int8_t* step, bool by_four, int vector, int lane, int k, int value) {
+    step[vector * 16 + (by_four ? lane * 4 + k : k / 2 * 8 + lane * 2 + k % 2)] = static_cast<std::int8_t>(value);
+}
+
+#else // SSE2: weights lie as 16 bits
+
+inline constexpr int weight_size = 2, byte_centre = 0;
+
+/// pmaddwd of 16 bits.
+struct dot_by_pairs {
+    static constexpr int channels = 8;
+    struct operand { __m128i front, behind; };
+    SPLITDSL_INLINE static operand spread(const std::uint8_t* x) {
+        int v;
+        __builtin_memcpy(&v, x, 4);
+        const __m128i wide = _mm_unpacklo_epi8(_mm_cvtsi32_si128(v), _mm_setzero_si128());
+        return {_mm_shuffle_epi32(wide, 0x00), _mm_shuffle_epi32(wide, 0x55)};
+    }
+    SPLITDSL_INLINE static ints four(ints sum, const operand& x, const std::int8_t* w) {
+        const __m128i front = _mm_loadu_si128(reinterpret_cast<const __m128i*>(w)), behind = _mm_loadu_si128(reinterpret_cast<const __m128i*>(w + 16));
+        return _mm_add_epi32(sum, _mm_add_epi32(_mm_madd_epi16(x.front, front), _mm_madd_epi16(x.behind, behind)));
+    }
+    SPLITDSL_INLINE static ints eight(ints sum, const operand& x, const operand& y, const std::int8_t* w, const std::int8_t* k) { return four(four(sum, x, w), y, k); }
+};
+using dot_by_four = dot_by_pairs;
+inline bool machine_has_dot() { return false; }
+SPLITDSL_INLINE void put_weight(std::int8_t* step, bool, int vector, int lane, int k, int value) {
+    const auto wide = static_cast<std::int16_t>(value);
+    __builtin_memcpy(step + vector * 32 + k / 2 * 16 + (lane * 2 + k % 2) * 2, &wide, 2);
+}
+
+#endif
+
+/// Packed bytes of one group's weights for four input channels of a tap.
+inline constexpr int step_bytes = group_channels * 4 * weight_size;
+
+// ---- from sums to bytes ---------------------------------------------------------------------------------------------------------
+
+/// One group's 16 sums of a pixel: float(sum) * factor, plus the addend's float(byte - zero) * factor, to the nearest whole number (ties to
+/// even), plus zero, bounded. `factor`: in lane order.
+SPLITDSL_INLINE void store_bytes(const ints (&sum)[group_vectors], const float* factor, const requantisation& r, const std::uint8_t* addend, std::uint8_t* out) {
+#if defined(SPLITDSL_ARCH_AVX512)
+    constexpr auto every = static_cast<__mmask16>(0xffff);
+    __m512 v = _mm512_mul_ps(_mm512_maskz_cvtepi32_ps(every, sum[0]), _mm512_loadu_ps(factor));
+    if (addend) {
+        const __m512i a = _mm512_sub_epi32(_mm512_maskz_cvtepu8_epi32(every, _mm_loadu_si128(reinterpret_cast<const __m128i*>(addend))), _mm512_set1_epi32(r.addend_zero));
+        v = _mm512_add_ps(v, _mm512_mul_ps(_mm512_maskz_cvtepi32_ps(every, a), _mm512_set1_ps(r.addend_factor)));
+    }
+    __m512i q = _mm512_add_epi32(_mm512_maskz_cvtps_epi32(every, v), _mm512_set1_epi32(r.zero));
+    q = _mm512_maskz_min_epi32(every, _mm512_maskz_max_epi32(every, q, _mm512_set1_epi32(r.low)), _mm512_set1_epi32(r.high));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm512_maskz_cvtepi32_epi8(every, q));
+#elif defined(SPLITDSL_ARCH_AVX2_FMA)
+    __m256 v = _mm256_mul_ps(_mm256_cvtepi32_ps(sum[0]), _mm256_loadu_ps(factor)), w = _mm256_mul_ps(_mm256_cvtepi32_ps(sum[1]), _mm256_loadu_ps(factor + 8));
+    if (addend) {
+        const __m256i a = _mm256_sub_epi16(_mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(addend))), _mm256_set1_epi16(static_cast<short>(r.addend_zero)));
+        const __m256 by = _mm256_set1_ps(r.addend_factor);
+        v = _mm256_add_ps(v, _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_srai_epi32(_mm256_unpacklo_epi16(a, a), 16)), by));
+        w = _mm256_add_ps(w, _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_srai_epi32(_mm256_unpackhi_epi16(a, a), 16)), by));
+    }
+    __m256i q = _mm256_packs_epi32(_mm256_cvtps_epi32(v), _mm256_cvtps_epi32(w));
+    if (!r.plain) q = _mm256_adds_epi16(q, _mm256_set1_epi16(static_cast<short>(r.zero)));
+    __m128i b = _mm_packus_epi16(_mm256_castsi256_si128(q), _mm256_extracti128_si256(q, 1));
+    if (!r.plain) b = _mm_min_epu8(_mm_max_epu8(b, _mm_set1_epi8(static_cast<char>(r.low))), _mm_set1_epi8(static_cast<char>(r.high)));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out), b);
+#elif defined(SPLITDSL_ARCH_NEON)
+    int32x4_t q[4];
+    uint8x16_t a = vdupq_n_u8(0);
+    if (addend) a = vld1q_u8(addend);
+    const int16x8_t from = vdupq_n_s16(static_cast<std::int16_t>(r.addend_zero));
+    const int16x8_t low = vsubq_s16(vreinterpretq_s16_u16(vmovl_u8(vget_low_u8(a))), from), high = vsubq_s16(vreinterpretq_s16_u16(vmovl_u8(vget_high_u8(a))), from);
+    const int32x4_t wide[4]{vmovl_s16(vget_low_s16(low)), vmovl_s16(vget_high_s16(low)), vmovl_s16(vget_low_s16(high)), vmovl_s16(vget_high_s16(high))};
+    for (int k = 0; k < 4; ++k) {
+        float32x4_t v = vmulq_f32(vcvtq_f32_s32(sum[k]), vld1q_f32(factor + 4 * k));
+        if (addend) {
+            float32x4_t more = vmulq_f32(vcvtq_f32_s32(wide[k]), vdupq_n_f32(r.addend_factor));
+            asm("" : "+w"(more)); // no contraction, whatever the flags
+            v = vaddq_f32(v, more);
+        }
+        q[k] = vcvtnq_s32_f32(v);
+    }
+    const int16x8_t zero = vdupq_n_s16(static_cast<std::int16_t>(r.zero));
+    const int16x8_t front = vqaddq_s16(vcombine_s16(vqmovn_s32(q[0]), vqmovn_s32(q[1])), zero), behind = vqaddq_s16(vcombine_s16(vqmovn_s32(q[2]), vqmovn_s32(q[3])), zero);
+    const uint8x16_t b = vcombine_u8(vqmovun_s16(front), vqmovun_s16(behind));
+    vst1q_u8(out, vminq_u8(vmaxq_u8(b, vdupq_n_u8(static_cast<std::uint8_t>(r.low))), vdupq_n_u8(static_cast<std::uint8_t>(r.high))));
+#else
+    __m128i q[4];
+    __m128i wide[4]{};
+    if (addend) {
+        const __m128i a = _mm_loadu_si128(reinterpret_cast<const __m128i*>(addend)), none = _mm_setzero_si128(), from = _mm_set1_epi16(static_cast<short>(r.addend_zero));
+        const __m128i low = _mm_sub_epi16(_mm_unpacklo_epi8(a, none), from), high = _mm_sub_epi16(_mm_unpackhi_epi8(a, none), from);
+        wide[0] = _mm_srai_epi32(_mm_unpacklo_epi16(low, low), 16), wide[1] = _mm_srai_epi32(_mm_unpackhi_epi16(low, low), 16);
+        wide[2] = _mm_srai_epi32(_mm_unpacklo_epi16(high, high), 16), wide[3] = _mm_srai_epi32(_mm_unpackhi_epi16(high, high), 16);
+    }
+    for (int k = 0; k < 4; ++k) {
+        __m128 v = _mm_mul_ps(_mm_cvtepi32_ps(sum[k]), _mm_loadu_ps(factor + 4 * k));
+        if (addend) v = _mm_add_ps(v, _mm_mul_ps(_mm_cvtepi32_ps(wide[k]), _mm_set1_ps(r.addend_factor)));
+        q[k] = _mm_cvtps_epi32(v);
+    }
+    const __m128i zero = _mm_set1_epi16(static_cast<short>(r.zero));
+    __m128i b = _mm_packus_epi16(_mm_adds_epi16(_mm_packs_epi32(q[0], q[1]), zero), _mm_adds_epi16(_mm_packs_epi32(q[2], q[3]), zero));
+    b = _mm_min_epu8(_mm_max_epu8(b, _mm_set1_epi8(static_cast<char>(r.low))), _mm_set1_epi8(static_cast<char>(r.high)));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out), b);
+#endif
+}
+
+SPLITDSL_INLINE ints load_ints(const std::int32_t* p) {
+#if defined(SPLITDSL_ARCH_AVX512)
+    return _mm512_loadu_si512(p);
+#elif defined(SPLITDSL_ARCH_AVX2_FMA)
+    return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+#elif defined(SPLITDSL_ARCH_NEON)
+    return vld1q_s32(p);
+#else
+    return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+#endif
+}
+
+/// A vector of a group's sums as floats: float(sum) * factor, in the order of the channels.
+SPLITDSL_INLINE void store_floats(ints sums, int vector, const float* factor, float* out) {
+    std::int32_t s[sum_lanes];
+#if defined(SPLITDSL_ARCH_AVX512)
+    _mm512_storeu_si512(s, sums);
+#elif defined(SPLITDSL_ARCH_AVX2_FMA)
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(s), sums);
+#elif defined(SPLITDSL_ARCH_NEON)
+    vst1q_s32(s, sums);
+#else
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(s), sums);
+#endif
+    for (int l = 0; l < sum_lanes; ++l) out[channel_of_lane(vector, l)] = static_cast<float>(s[l]) * factor[vector * sum_lanes + l];
+}
+
+/// Whole numbers and factor of one output channel, so that float(sum) * factor stays below 2^30 whatever the input.
+struct byte_sums {
+    std::int32_t bias = 0;
+    float factor = 0;
+};
+/// The real bias of a channel.
+SPLITDSL_INLINE double byte_bias(const byte_layer& l, int channel) {
+    return (l.bias ? static_cast<double>(l.bias[channel]) : 0.0) + (l.shift ? static_cast<double>(l.shift[channel]) : 0.0);
+}
+/// A step of weights that a bias fits beside: next to weights of almost nothing, 2^28 steps of theirs would not reach it.
+SPLITDSL_INLINE double step_beside(const byte_layer& l, int channel, double step) {
+    const double least = __builtin_fabs(byte_bias(l, channel)) / 268435456.0;
+    return step > least ? step : least;
+}
+/// `weights`: the sum of what they are rounded to; `zeros`: the sum of each times its input's zero; `sizes`: the sum of their sizes. `step`: what 1 means.
+SPLITDSL_INLINE byte_sums byte_sums_of(const byte_layer& l, int channel, double step, double weights, double zeros, double sizes) {
+    double bias = __builtin_nearbyint(byte_bias(l, channel) / step - zeros);
+    bias = bias < -1e9 ? -1e9 : bias > 1e9 ? 1e9 : bias;
+    byte_sums s;
+    s.bias = static_cast<std::int32_t>(bias + byte_centre * weights);
+    double factor = l.to_floats ? step : step / static_cast<double>(l.out.scale);
+    const double largest = (bias < 0 ? -bias : bias) + 255 * sizes + 1;
+    if (!l.to_floats && factor * largest > 1e9) factor = 1e9 / largest;
+    s.factor = static_cast<float>(factor);
+    return s;
+}
+
+} // namespace simd
+} // namespace splitdsl::kernels::inline SPLITDSL_ARCH
