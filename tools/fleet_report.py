@@ -243,7 +243,8 @@ def cell(fleet, other):
 
 def shares_by_layer(page, pool):
     """Figure 1a: behind which layer the answers come, at one threshold for all."""
-    found = [(name, point, row) for (name, point, threshold), row in sorted(pool.answers.items()) if threshold == PAPER_1A and name in SHOWN_1A and row["frames"]]
+    found = [(name, point, row) for (name, point, threshold), row in sorted(pool.answers.items()) if threshold == PAPER_1A and name in SHOWN_1A and row["frames"]
+             and (point.phy, point.packets, point.interval, point.loss) == ("1M", 4, 10.0, 0.0)]
     if not found:
         return
     page.heading("Figure 1a: how early pictures are answered")

@@ -308,14 +308,17 @@ def self_test(m, picture):
 
 def export(options):
     recipe, saved = stored(options, "fleet")
-    folder = prepare(options)
+    network = f"fleet_cifar_resnet<{options.blocks}>" if options.network == "resnet" else "fleet_mobilenet_v3"
+    write_weights(pathlib.Path(options.weights), recipe.model, saved, prepare(options), "tools/train_fleet.py", network)
+
+
+def write_weights(path, m, saved, folder, made_by, network):
+    """A finished phase's weights under the library's names, and what they say of one picture."""
     tensors = halved(saved["model"])
     tensors = {n.removeprefix("model."): a for n, a in tensors.items()}
-    path = pathlib.Path(options.weights)
     path.parent.mkdir(parents=True, exist_ok=True)
-    about = {"made_by": "tools/train_fleet.py", "network": f"fleet_cifar_resnet<{options.blocks}>" if options.network == "resnet" else "fleet_mobilenet_v3", "sizes": " ".join(map(str, saved["options"]["sizes"])),
-             "seed": saved["options"]["seed"], "steps": saved["step"]}
-    tensors.update(self_test(recipe.model, load(folder, "test")[:1]))
+    about = {"made_by": made_by, "network": network, "sizes": " ".join(map(str, saved["options"]["sizes"])), "seed": saved["options"]["seed"], "steps": saved["step"]}
+    tensors.update(self_test(m, load(folder, "test")[:1]))
     safetensors_io.save(path, tensors, about)
     print(f"{path}: {path.stat().st_size} bytes")
 

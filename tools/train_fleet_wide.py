@@ -5,6 +5,7 @@
 
     train_fleet_wide.py train                             WORK/wide.pt: fusion and the cloud's layers, from WORK/shallow_deep.pt
     train_fleet_wide.py record                            WORK/answers_wide.safetensors: WORK/answers.safetensors and the group wide
+    train_fleet_wide.py export --weights FILE             the weights in half precision, for examples/visual_wake
 
 The device's part is Shallow-Deep's, exits included, and is not trained: without a link it answers exactly as that baseline does. Options are those of
 train_fleet.py, but for --depth (16 channels a stream) and --sizes (3,4,6,8); training cannot be resumed.
@@ -23,7 +24,7 @@ import torch
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import safetensors_io
-from train_fleet import accuracy, checkpoint, cloud_answers, finished, over, rate_at, write_streams
+from train_fleet import accuracy, checkpoint, cloud_answers, finished, over, rate_at, write_streams, write_weights
 from train_fleet_network import folded, normalise
 from train_fleet_pictures import load, moved, prepare
 from train_fleet_recipes import Fleet, cross
@@ -129,9 +130,18 @@ def record(options):
         print(f"wide.{n}: {accuracy(a[len(a) // 2:], tensors['labels'][len(a) // 2:]).tolist()}")
 
 
+def export(options):
+    folder, saved = prepare(options), finished(options, "wide")
+    options.sizes = tuple(saved["options"]["sizes"])
+    recipe = Wide(options)
+    rounded = {n: torch.from_numpy(a.astype(numpy.float32)) for n, a in halved(saved["model"]).items()}
+    recipe.load_state_dict({**recipe.state_dict(), **rounded})
+    write_weights(pathlib.Path(options.weights), recipe.eval().model, saved, folder, "tools/train_fleet_wide.py", f"fleet_cifar_resnet<{options.blocks}>")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("verb", choices=("train", "record"))
+    parser.add_argument("verb", choices=("train", "record", "export"))
     parser.add_argument("--work", default="out/fleet", help="folder of everything that is read and written (%(default)s)")
     parser.add_argument("--data", help="folder that holds cifar10/ (SPLITDSL_DATA)")
     parser.add_argument("--synthetic", type=int, default=0, metavar="N", help="N invented pictures instead of CIFAR-10")
@@ -147,11 +157,12 @@ def main():
     parser.add_argument("--start", default="shallow_deep", help="the phase whose device's part is taken (%(default)s)")
     parser.add_argument("--start-depth", type=int, default=4, help="the --depth it was trained with (%(default)s)")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--weights", default="out/fleet/fleet_cifar_resnet14_wide.safetensors", help="export: the file to write (%(default)s)")
     options = parser.parse_args()
     if options.blocks < 2 or options.blocks > 6 or not 1 <= options.depth <= 16:
         parser.error("expected 2 to 6 blocks and streams of 1 to 16 channels")
     torch.set_num_threads(options.threads)
-    {"train": train, "record": record}[options.verb](options)
+    {"train": train, "record": record, "export": export}[options.verb](options)
 
 
 if __name__ == "__main__":

@@ -106,7 +106,7 @@ policy_record drive_live(const char* name, const drive_plan& plan, const splitds
     options.link.probe_interval = plan.terms.probe_interval;
     options.link.ping_interval = std::min(options.link.ping_interval, plan.terms.probe_interval);
     options.link.probe_bytes = plan.terms.probe_bytes;
-    options.encode_input = [&codec](frame_inputs in, std::span<std::byte> to) { return encode_whole_input(codec, in, to); };
+    options.encode_input = [&codec](frame_inputs in, std::span<std::byte> to, int) { return encode_whole_input(codec, in, to); };
     options.encoded_input_max = picture_codec::largest() + 16;
     // A car that never offloads needs no modem: no connection, no probes, nothing charged to the radio.
     std::unique_ptr<link::connector> uplink;

@@ -5,11 +5,13 @@
 #pragma once
 
 #include "../processes/serving_process.hpp"
-#include "network.hpp"
+#include "contestant.hpp"
 
 #include <splitdsl/link/tcp_listener.hpp>
+#include <splitdsl/radio/ble.hpp>
 #include <splitdsl/runtime/cloud_core.hpp>
 #include <splitdsl/runtime/cloud_streams.hpp>
+#include <splitdsl/runtime/random_weights.hpp>
 #include <splitdsl/runtime/weights.hpp>
 
 #include <cstdio>
@@ -18,23 +20,53 @@
 
 namespace visual_wake {
 
-/// What a cloud counted until its end.
-struct cloud_tally {
-    unsigned long long frames{}, predictions{}, replies{}, unsure{}, stopped{};
+/// What comes within this time is of one connection event, and answered together: a packet of the radio and what a host may sleep over.
+inline splitdsl::duration burst_gap(const splitdsl::radio::ble_setting& s) {
+    return std::max<splitdsl::duration>(std::chrono::milliseconds{4},
+                                        splitdsl::radio::exchange_airtime(s.phy, s.octets, 0, s.encrypted) + std::chrono::milliseconds{2});
+}
+
+/// Instead of a file: untrained weights from a seed. Times and bytes then mean something, classes do not.
+inline constexpr const char* made_up_weights = "made-up";
+
+/// A network and its weights, whichever of the two it is.
+struct subject {
+    const splitdsl::pipeline* net{};
+    std::span<const std::byte> packed{};
+    std::uint64_t digest{};
+    std::shared_ptr<const void> owner{};
+    template <class Network>
+    static subject load(const std::string& file) {
+        auto w = std::make_shared<const splitdsl::network_weights<Network>>(file == made_up_weights ? splitdsl::seeded_weights<Network>(1) : splitdsl::load_weights<Network>(file));
+        return {&w->net(), w->bytes(), w->digest(), w};
+    }
+    static subject load(const std::string& file, bool wide) { return wide ? load<wide_network>(file) : load<wake_network>(file); }
 };
 
-/// What comes within 4 ms is of one connection event, and answered together.
-inline constexpr splitdsl::duration burst_gap = std::chrono::milliseconds{4};
+/// What a cloud is told.
+struct cloud_terms {
+    std::string weights{};
+    bool wide{};
+    double threshold{}; ///< less sure answers are kept
+    double gap_ms{4};   ///< nothing for so long: the burst is over
+    double pace_ms{};   ///< an answer takes at least so long
+    std::int64_t first_event_ns{}, interval_ns{}; ///< the radio's, by this machine's steady clock; 0: not known
+};
 
-/// Serves the streams' exits until SIGINT or SIGTERM. Prints "port N" when ready, and what it counted at the end.
-inline int serve(const std::string& weights_file, float threshold, std::uint16_t port, const std::string& bind) {
+/// Serves the streams' exits, and whole pictures, until SIGINT or SIGTERM. Prints "port N" when ready, and what it counted at the end.
+inline int serve(const cloud_terms& t, std::uint16_t port, const std::string& bind) {
     const processes::interruption end;
-    const auto weights = splitdsl::load_weights<wake_network>(weights_file);
-    splitdsl::cloud_streams streams{weights.net(), weights.bytes(), {.thresholds = {threshold}, .gap = burst_gap}};
-    const splitdsl::cloud_core cloud{weights.net(),
-                                     weights.bytes(),
-                                     {.weights_digest = weights.digest(), .streams = &streams},
-                                     std::make_unique<splitdsl::link::tcp_listener>(port, bind)};
+    const subject weights = subject::load(t.weights, t.wide);
+    splitdsl::cloud_streams streams{*weights.net,
+                                    weights.packed,
+                                    {.thresholds = {static_cast<float>(t.threshold)},
+                                     .gap = splitdsl::from_milliseconds(t.gap_ms),
+                                     .first_event = splitdsl::instant{splitdsl::duration{t.first_event_ns}},
+                                     .interval = splitdsl::duration{t.interval_ns},
+                                     .pace = splitdsl::from_milliseconds(t.pace_ms)}};
+    splitdsl::cloud_options options{.weights_digest = weights.digest, .streams = &streams, .encoded_input_max = encoded_max};
+    options.decode_input = [](std::span<const std::byte> from, std::span<const std::span<std::byte>> to) { return decode_picture(from, to[0]); };
+    const splitdsl::cloud_core cloud{*weights.net, weights.packed, options, std::make_unique<splitdsl::link::tcp_listener>(port, bind)};
     std::printf("port %u\n", static_cast<unsigned>(cloud.port()));
     std::fflush(stdout);
     end.wait();
@@ -48,8 +80,10 @@ inline int serve(const std::string& weights_file, float threshold, std::uint16_t
 /// A running `--serve`.
 class cloud_process {
 public:
-    cloud_process(const std::string& program, const std::string& weights_file, float threshold)
-        : running{{program, "--serve", "0", "--weights", weights_file, "--threshold", std::to_string(threshold)}} {}
+    cloud_process(const std::string& program, const cloud_terms& t)
+        : running{{program, "--serve", "0", "--network", t.wide ? "wide" : "narrow", t.wide ? "--wide-weights" : "--weights", t.weights, "--threshold",
+                   std::to_string(t.threshold), "--gap", std::to_string(t.gap_ms), "--pace", std::to_string(t.pace_ms), "--events",
+                   std::to_string(t.first_event_ns), std::to_string(t.interval_ns)}} {}
 
     std::uint16_t port() const { return running.port(); }
     /// Asks it to end, waits, and reads what it counted.

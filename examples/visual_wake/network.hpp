@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The splitdsl authors
 // SPDX-License-Identifier: BSD-3-Clause
 /// @file network.hpp
-/// The trained network with exits on the device and streams to the cloud, run by the best code for this processor.
+/// The trained networks with exits on the device and streams to the cloud, run by the best code for this processor.
 #pragma once
 
 #include <splitdsl/runtime/dispatch.hpp>
@@ -11,11 +11,16 @@
 
 namespace visual_wake {
 
-/// ResNet-14 on CIFAR-10's classes: four growing streams, six exits on the device. Both contestants run it, so both pay for the exits' 13
+constexpr splitdsl::zoo::fleet_choice with_streams_of(int channels) {
+    splitdsl::zoo::fleet_choice f{.pictures = splitdsl::zoo::fleet_pictures::cifar, .exits = splitdsl::zoo::fleet_exits::both, .codec = splitdsl::codec_id::pooled};
+    for (int& d : f.depth) d = channels;
+    return f;
+}
+/// ResNet-14 on CIFAR-10's classes: four growing streams of 4 channels, six exits on the device. All contestants pay for the exits' 13
 /// thousand multiplications.
-struct wake_network : splitdsl::zoo::fleet_cifar_resnet<2, splitdsl::zoo::fleet_choice{.pictures = splitdsl::zoo::fleet_pictures::cifar,
-                                                                                       .exits = splitdsl::zoo::fleet_exits::both,
-                                                                                       .codec = splitdsl::codec_id::pooled}> {};
+struct wake_network : splitdsl::zoo::fleet_cifar_resnet<2, with_streams_of(4)> {};
+/// The same with streams of 16 channels, on the device of Shallow-Deep's training (tools/train_fleet_wide.py).
+struct wide_network : splitdsl::zoo::fleet_cifar_resnet<2, with_streams_of(16)> {};
 
 inline constexpr int side = 32, classes = 10;
 inline constexpr std::size_t picture_bytes = std::size_t{3} * side * side;
@@ -27,3 +32,4 @@ inline constexpr std::array<int, classes> wake_word_of{0, 0, 2, 1, 2, 1, 2, 2, 0
 } // namespace visual_wake
 
 SPLITDSL_DISPATCHED(visual_wake::wake_network)
+SPLITDSL_DISPATCHED(visual_wake::wide_network)

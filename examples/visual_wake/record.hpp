@@ -23,36 +23,25 @@
 
 namespace visual_wake {
 
-struct frame_record {
-    std::size_t picture{};
-    splitdsl::answer_source source{};
-    int exit{-1}; ///< the device's, or the stream that the cloud answered
-    int predicted{};
-    double latency_ms{};
-    std::size_t bytes_up{};
-    bool on_time{}, host_stall{};
-    std::array<float, classes> values{};
-    bool differs{}; ///< an own answer that the network in one piece does not give
-};
-
-/// One policy's frames.
-struct contestant {
-    std::string key{}, name{};
-    double threshold{};
-    std::vector<frame_record> frames{};
-    int compared{};
-};
-
 struct run_record {
     album shown{};
     std::string instruction_set{}, weights{}, device{}, radio{}, cap{}, peer{}; ///< `radio` empty: as TCP brings it
     double macs_per_second{}, whole_ms{}, deadline_ms{};                        ///< of the device: modelled
     std::uint64_t seed{}, macs{};
     double interval_ms{};
-    contestant fleet{}, alone{};
-    std::vector<int> trunk{};           ///< each picture's class by the whole network
-    std::optional<cloud_tally> cloud{}; ///< unknown of a cloud that somebody else started
-    bool linked{};                      ///< there was a connection when the frames began
+    std::vector<contestant> list{};
+    std::array<std::vector<int>, 2> trunk{}; ///< each picture's class by the whole network: FLEET's, and that with wide streams
+    bool linked{true};                       ///< there was a connection when the frames began
+    int calibrated_on{};                     ///< pictures that the thresholds were chosen on; 0: none
+    double accuracy_goal{};
+
+    int whole(const contestant& c, std::size_t picture) const { return trunk[c.what->wide ? 1 : 0][picture]; }
+    /// The one that the first is held against: the device's exits alone if they are there.
+    const contestant* other() const {
+        for (const contestant& c : list)
+            if (c.what != list.front().what && (c.what->kind == kind_of_policy::shallow_deep || &c == &list.back())) return &c;
+        return nullptr;
+    }
 };
 
 /// A policy in numbers. Latencies in milliseconds; shares are NaN without labels.
@@ -71,6 +60,7 @@ inline std::string key_of(const frame_record& f) {
 }
 /// For people.
 inline std::string words_of(const std::string& key) {
+    if (key == "cloud0") return "whole network in the cloud";
     if (key.starts_with("cloud")) return "cloud exit " + key.substr(5);
     if (key.starts_with("local")) return "exit " + key.substr(5) + " on the device";
     return key == "trunk" ? "whole network on the device" : key;
@@ -96,7 +86,7 @@ inline summary summarise(const run_record& r, const contestant& c) {
         s.unanswered += !own;
         if (!f.on_time || !own) ++(f.host_stall ? s.host_stalls : s.misses);
         s.differing += f.differs;
-        agreed += f.predicted == r.trunk[f.picture];
+        agreed += f.predicted == r.whole(c, f.picture);
         labelled += label >= 0;
         right += label >= 0 && f.predicted == label;
         wake_right += label >= 0 && wake_word_of[static_cast<std::size_t>(f.predicted)] == wake_word_of[static_cast<std::size_t>(label)];
@@ -125,11 +115,45 @@ inline summary summarise(const run_record& r, const contestant& c) {
     return s;
 }
 
+/// Live frames against the simulator's. Frames during which a hypervisor took processor time are counted apart.
+struct likeness {
+    std::size_t frames{}, alike{}, robbed{}, robbed_alike{};
+    double live_ms{}, simulated_ms{}, live_bytes{}, simulated_bytes{};
+    double share() const { return frames > 0 ? static_cast<double>(alike) / static_cast<double>(frames) : std::nan(""); }
+    double ratio() const { return live_ms / simulated_ms; }
+};
+inline bool alike(const contestant& c, const frame_record& f, const simulated_frame& s) {
+    // A whole input has no exit in the cloud; the simulator numbers its encodings.
+    const bool input = c.what->encoding >= 0 && f.source == splitdsl::answer_source::cloud;
+    return f.source == s.source && (input || f.exit == s.exit);
+}
+inline likeness likeness_of(const contestant& c) {
+    likeness l;
+    for (std::size_t k = 0; k < c.simulated.size(); ++k) {
+        const frame_record& f = c.frames[k];
+        const bool same_decision = alike(c, f, c.simulated[k]);
+        if (f.robbed) {
+            ++l.robbed;
+            l.robbed_alike += same_decision;
+            continue;
+        }
+        ++l.frames;
+        l.alike += same_decision;
+        l.live_ms += f.latency_ms;
+        l.simulated_ms += c.simulated[k].latency_ms;
+        l.live_bytes += static_cast<double>(f.bytes_up);
+        l.simulated_bytes += static_cast<double>(c.simulated[k].bytes_up);
+    }
+    const double n = std::max<double>(static_cast<double>(l.frames), 1);
+    l.live_ms /= n, l.simulated_ms /= n, l.live_bytes /= n, l.simulated_bytes /= n;
+    return l;
+}
+
 /// The whole network on the device: its answers as they are here, its time as the profile says. {accuracy, accuracy of the wake word}
 inline std::pair<double, double> whole_accuracy(const run_record& r) {
     std::size_t labelled = 0, right = 0, wake_right = 0;
-    for (const frame_record& f : r.fleet.frames) {
-        const int label = r.shown.stills[f.picture].label, found = r.trunk[f.picture];
+    for (const frame_record& f : r.list.front().frames) {
+        const int label = r.shown.stills[f.picture].label, found = r.whole(r.list.front(), f.picture);
         labelled += label >= 0;
         right += label >= 0 && found == label;
         wake_right += label >= 0 && wake_word_of[static_cast<std::size_t>(found)] == wake_word_of[static_cast<std::size_t>(label)];
@@ -151,35 +175,44 @@ inline void print(const run_record& r) {
                 r.device.c_str(), static_cast<double>(r.macs) / 1e6, r.whole_ms, r.instruction_set.c_str());
     std::printf("radio, relayed in connection events: %s; cloud: %s\n\n", shown_radio(r).c_str(),
                 r.peer.empty() ? "a second process" : r.peer.c_str());
-    std::printf("%-30s %9s %9s %9s %8s %8s %8s %8s %8s %9s %7s\n", "", "threshold", "accuracy", "wake word", "mean ms", "p50", "p95", "p99",
+    std::printf("%-34s %9s %9s %9s %8s %8s %8s %8s %8s %9s %7s\n", "", "threshold", "accuracy", "wake word", "mean ms", "p50", "p95", "p99",
                 "max", "bytes up", "misses");
     const auto percent = [](double v) {
         char text[16];
         std::snprintf(text, sizeof text, "%.1f %%", 100 * v);
         return std::isfinite(v) ? std::string{text} : std::string{"-"};
     };
-    for (const contestant* c : {&r.fleet, &r.alone}) {
-        const summary s = summarise(r, *c);
-        std::printf("%-30s %9.2f %9s %9s %8.1f %8.1f %8.1f %8.1f %8.1f %9.0f %7zu\n", c->name.c_str(), c->threshold,
+    for (const contestant& c : r.list) {
+        const summary s = summarise(r, c);
+        char threshold[16] = "-";
+        if (std::isfinite(c.threshold)) std::snprintf(threshold, sizeof threshold, "%.2f", c.threshold);
+        std::printf("%-34s %9s %9s %9s %8.1f %8.1f %8.1f %8.1f %8.1f %9.0f %7zu\n", c.name.c_str(), threshold,
                     percent(s.accuracy).c_str(), percent(s.wake_accuracy).c_str(), s.mean, s.p50, s.p95, s.p99, s.max, s.bytes_up,
                     s.misses);
     }
     const auto [whole, wake] = whole_accuracy(r);
-    std::printf("%-30s %9s %9s %9s %8.1f   latency modelled, the other rows' measured\n\n", "whole network on the device", "-",
+    std::printf("%-34s %9s %9s %9s %8.1f   latency modelled, the other rows' measured\n\n", "whole network on the device", "-",
                 percent(whole).c_str(), percent(wake).c_str(), r.whole_ms);
-    for (const contestant* c : {&r.fleet, &r.alone}) {
-        const summary s = summarise(r, *c);
-        std::printf("%s: ", c->name.c_str());
+    for (const contestant& c : r.list) {
+        const summary s = summarise(r, c);
+        std::printf("%s: ", c.name.c_str());
         for (const auto& [key, count] : s.answered_by)
             std::printf("%s %s, ", words_of(key).c_str(), percent(share(count, s.frames)).c_str());
         std::printf("as the whole network %s\n", percent(s.agreement).c_str());
         std::printf("  deadline %.0f ms: %zu misses, %zu more where the host stood still; %d answers compared with the network in one "
                     "piece, %zu differ\n",
-                    r.deadline_ms, s.misses, s.host_stalls, c->compared, s.differing);
+                    r.deadline_ms, s.misses, s.host_stalls, c.compared, s.differing);
+        if (c.cloud)
+            std::printf("  the cloud: %llu frames, %llu predictions, of them %llu sent and %llu kept as not sure; stopped in %llu frames\n",
+                        c.cloud->frames, c.cloud->predictions, c.cloud->replies, c.cloud->unsure, c.cloud->stopped);
+        if (!c.simulated.empty()) {
+            const likeness l = likeness_of(c);
+            std::printf("  simulated with the same pictures, answers and phases: the same decision in %zu of %zu frames (%s), mean %.1f ms live and %.1f ms "
+                        "simulated (%.3f); %.0f and %.0f bytes up; %zu more frames while a hypervisor took time, %zu of them alike\n",
+                        l.alike, l.frames, percent(l.share()).c_str(), l.live_ms, l.simulated_ms, l.ratio(), l.live_bytes, l.simulated_bytes, l.robbed,
+                        l.robbed_alike);
+        }
     }
-    if (r.cloud)
-        std::printf("the cloud: %llu frames, %llu predictions, of them %llu sent and %llu kept as not sure; stopped in %llu frames\n",
-                    r.cloud->frames, r.cloud->predictions, r.cloud->replies, r.cloud->unsure, r.cloud->stopped);
 }
 
 inline nlohmann::ordered_json number_or_null(double v) { return std::isfinite(v) ? nlohmann::ordered_json(v) : nlohmann::ordered_json(); }
@@ -187,11 +220,12 @@ inline nlohmann::ordered_json number_or_null(double v) { return std::isfinite(v)
 inline nlohmann::ordered_json to_json(const run_record& r) {
     using json = nlohmann::ordered_json;
     json policies = json::object(), list = json::object();
-    for (const contestant* c : {&r.fleet, &r.alone}) {
+    for (const contestant& one : r.list) {
+        const contestant* const c = &one;
         const summary s = summarise(r, *c);
         json by = json::object(), frames = json::array();
         for (const auto& [key, count] : s.answered_by) by[key] = count;
-        policies[c->key] = {{"threshold", c->threshold},
+        policies[c->key] = {{"threshold", number_or_null(c->threshold)},
                             {"accuracy", number_or_null(s.accuracy)},
                             {"wake_word_accuracy", number_or_null(s.wake_accuracy)},
                             {"as_whole_network", s.agreement},
@@ -209,14 +243,47 @@ inline nlohmann::ordered_json to_json(const run_record& r) {
                             {"different", s.differing},
                             {"frames", s.frames},
                             {"label", "measured"}};
-        for (const frame_record& f : c->frames)
+        if (c->cloud)
+            policies[c->key]["cloud"] = {{"frames", c->cloud->frames},
+                                         {"predictions", c->cloud->predictions},
+                                         {"replies", c->cloud->replies},
+                                         {"unsure", c->cloud->unsure},
+                                         {"stopped", c->cloud->stopped}};
+        if (!c->simulated.empty()) {
+            const likeness l = likeness_of(*c);
+            policies[c->key]["simulated"] = {{"label", "simulated"},
+                                             {"frames", l.frames},
+                                             {"same_decision", l.share()},
+                                             {"mean_latency_ms", l.simulated_ms},
+                                             {"live_mean_latency_ms", l.live_ms},
+                                             {"latency_ratio", l.ratio()},
+                                             {"bytes_up", l.simulated_bytes},
+                                             {"live_bytes_up", l.live_bytes},
+                                             {"robbed_frames", l.robbed},
+                                             {"robbed_same_decision", l.robbed_alike}};
+        }
+        for (const frame_record& f : c->frames) {
             frames.push_back({{"picture", f.picture},
                               {"answered_by", key_of(f)},
                               {"class", f.predicted},
                               {"latency_ms", f.latency_ms},
                               {"bytes_up", f.bytes_up},
+                              {"start_ms", f.start_ms},
+                              {"streams", f.streams},
+                              {"packets", f.packets},
                               {"on_time", f.on_time},
-                              {"host_stall", f.host_stall}});
+                              {"host_stall", f.host_stall},
+                              {"robbed", f.robbed}});
+            if (r.interval_ms > 0) frames.back()["phase_ms"] = std::fmod(f.start_ms, r.interval_ms);
+            if (f.here >= 0) frames.back()["sizes"] = {f.before, f.here};
+            if (const auto k = static_cast<std::size_t>(&f - c->frames.data()); k < c->simulated.size()) {
+                const simulated_frame& sim = c->simulated[k];
+                frames.back()["simulated"] = {{"answered_by", key_of({.source = sim.source, .exit = sim.exit})},
+                                              {"latency_ms", sim.latency_ms},
+                                              {"bytes_up", sim.bytes_up},
+                                              {"same_decision", alike(*c, f, sim)}};
+            }
+        }
         list[c->key] = std::move(frames);
     }
     const auto [whole, wake] = whole_accuracy(r);
@@ -228,7 +295,7 @@ inline nlohmann::ordered_json to_json(const run_record& r) {
     for (const still& s : r.shown.stills)
         names.push_back({{"name", s.name},
                          {"class", s.label >= 0 ? json(s.label) : json()},
-                         {"whole_network", r.trunk[static_cast<std::size_t>(&s - r.shown.stills.data())]}});
+                         {"whole_network", r.whole(r.list.front(), static_cast<std::size_t>(&s - r.shown.stills.data()))}});
     json j{{"label", "measured"},
            {"pictures",
             {{"origin", r.shown.origin},
@@ -250,15 +317,11 @@ inline nlohmann::ordered_json to_json(const run_record& r) {
            {"instruction_set", r.instruction_set},
            {"seed", r.seed},
            {"deadline_ms", r.deadline_ms},
+           {"calibrated_on", r.calibrated_on},
            {"policies", policies},
            {"picture_list", names},
            {"frame_list", list}};
-    if (r.cloud)
-        j["cloud"] = {{"frames", r.cloud->frames},
-                      {"predictions", r.cloud->predictions},
-                      {"replies", r.cloud->replies},
-                      {"unsure", r.cloud->unsure},
-                      {"stopped", r.cloud->stopped}};
+    if (r.list.front().cloud) j["cloud"] = policies[r.list.front().key]["cloud"];
     return j;
 }
 

@@ -34,10 +34,12 @@ inline std::string keep_units(std::string text) {
     return text;
 }
 
-inline std::string headline(const summary& fleet, const summary& alone) {
+inline std::string headline(const run_record& r, const summary& fleet) {
+    const contestant* const against = r.other();
+    if (against == nullptr) return r.list.front().name + " answered in " + number(fleet.mean) + " ms on average";
+    const summary alone = summarise(r, *against);
     const double ratio = alone.mean / fleet.mean;
-    std::string text =
-        "FLEET answered in " + number(fleet.mean) + " ms on average, the exits on the device alone in " + number(alone.mean) + " ms";
+    std::string text = r.list.front().name + " answered in " + number(fleet.mean) + " ms on average, " + against->name + " in " + number(alone.mean) + " ms";
     if (std::isfinite(fleet.accuracy) && std::isfinite(alone.accuracy))
         text += ", right in " + percent(fleet.accuracy, 1) + " and " + percent(alone.accuracy, 1) + " of the frames";
     return text
@@ -62,7 +64,8 @@ inline std::string row(const contestant& c, const summary& s) {
     const auto cell = [](const char* name, const std::string& content, const char* css = "") {
         return std::string{"<td class=\""} + css + "\" data-name=\"" + name + "\">" + content + "</td>";
     };
-    return "<tr><th>" + escape(c.name) + "<small>from a probability of " + number(c.threshold, 2) + " on</small></th>"
+    return "<tr><th>" + escape(c.name)
+           + (std::isfinite(c.threshold) ? "<small>from a probability of " + number(c.threshold, 2) + " on</small>" : std::string{}) + "</th>"
            + cell("accuracy", "<b>" + percent(s.accuracy, 1) + "</b><small>wake word " + percent(s.wake_accuracy, 1)
                                   + "<br>as the whole network " + percent(s.agreement, 1) + "</small>")
            + cell("latency, ms", "<b>" + number(s.mean, 1) + "</b><small>median " + number(s.p50, 1) + "<br>p95 " + number(s.p95, 1)
@@ -73,14 +76,16 @@ inline std::string row(const contestant& c, const summary& s) {
                                 + "</small>")
            + "</tr>\n";
 }
-inline std::string comparison(const run_record& r, const summary& fleet, const summary& alone) {
-    std::string text = "<section id=\"comparison\"><h2>The same pictures, twice</h2>\n<p>One device, one network, one after the other: "
-                       "with the cloud behind the radio, and with its own exits alone. "
+inline std::string comparison(const run_record& r) {
+    std::string rows;
+    for (const contestant& c : r.list) rows += row(c, summarise(r, c));
+    std::string text = "<section id=\"comparison\"><h2>The same pictures, policy after policy</h2>\n<p>One device, one picture after the other, "
+                       "with the cloud behind the radio where the policy sends. "
                        "The last row is what the profile says of the device without either.</p>\n<table "
                        "class=\"compare\"><thead><tr><th>policy</th><th>accuracy "
                        + label("measured") + "</th><th>latency, ms " + label("measured") + "</th><th>who answered " + label("measured")
                        + "</th><th>bytes up a frame " + label("measured") + "</th><th>missed " + label("measured")
-                       + "</th></tr></thead><tbody>\n" + row(r.fleet, fleet) + row(r.alone, alone);
+                       + "</th></tr></thead><tbody>\n" + rows;
     const auto [whole, wake] = whole_accuracy(r);
     return text + "<tr><th>the whole network<small>on the device</small></th><td data-name=\"accuracy\"><b>" + percent(whole, 1)
            + "</b><small>wake word " + percent(wake, 1) + "</small></td><td data-name=\"latency, ms\"><b>" + number(r.whole_ms, 1)
@@ -121,15 +126,15 @@ inline std::string distribution(const run_record& r, double high) {
     }
     for (const double t : svg::ticks(0, high, 8)) draw.text(x(t), h - 22, number(t), "mid tiny");
     draw.text((x.from + x.to) / 2, h - 5, "ms from picture to answer", "mid tiny");
-    for (const contestant* c : {&r.fleet, &r.alone}) {
+    for (const contestant& c : r.list) {
         std::vector<double> sorted;
-        for (const frame_record& f : c->frames) sorted.push_back(f.latency_ms);
+        for (const frame_record& f : c.frames) sorted.push_back(f.latency_ms);
         std::sort(sorted.begin(), sorted.end());
         std::string path = "M" + svg::at(x(0)) + " " + svg::at(y(0));
         for (std::size_t i = 0; i < sorted.size(); ++i) path += "H" + svg::at(x(sorted[i])) + "V" + svg::at(y(share(i + 1, sorted.size())));
-        draw.path(path + "H" + svg::at(x.to), c == &r.fleet ? "l-all_cloud" : "l-all_edge");
+        draw.path(path + "H" + svg::at(x.to), &c == &r.list.front() ? "l-all_cloud" : "l-all_edge");
     }
-    return draw.finish("Share of the frames that were answered within a time, of both");
+    return draw.finish("Share of the frames that were answered within a time, of each policy");
 }
 
 inline std::string key_line(const char* colour, const char* words) {
@@ -148,12 +153,16 @@ inline std::string terms(const run_record& r) {
     text += term("weights", r.weights) + term("radio, relayed", shown_radio(r))
             + term("cloud", r.peer.empty() ? "a second process on this machine" : r.peer);
     text += term("pictures", shown_pictures(r)) + term("seed", std::to_string(r.seed)) + term("deadline", number(r.deadline_ms, 1) + " ms");
-    for (const contestant* c : {&r.fleet, &r.alone})
-        text += term("answers compared",
-                     c->name + ": " + std::to_string(c->compared) + ", different " + std::to_string(summarise(r, *c).differing));
-    if (r.cloud)
-        text += term("the cloud’s predictions", std::to_string(r.cloud->predictions) + ", sent " + std::to_string(r.cloud->replies)
-                                                    + ", not sure " + std::to_string(r.cloud->unsure));
+    for (const contestant& c : r.list) {
+        text += term("answers compared", c.name + ": " + std::to_string(c.compared) + ", different " + std::to_string(summarise(r, c).differing));
+        if (c.cloud)
+            text += term("the cloud’s predictions", std::to_string(c.cloud->predictions) + ", sent " + std::to_string(c.cloud->replies) + ", not sure "
+                                                        + std::to_string(c.cloud->unsure));
+        if (c.simulated.empty()) continue;
+        const likeness l = likeness_of(c);
+        text += term("the same frames in the simulator",
+                     c.name + ": the same decision in " + percent(l.share(), 1) + ", mean " + number(l.simulated_ms, 1) + " ms", "simulated");
+    }
     return text
            + "</dl>\n<ul class=\"notes\"><li>The device’s stages wait until their time on the profile is over; coding and sending take "
              "what they take here.</li>"
@@ -167,8 +176,17 @@ inline std::string terms(const run_record& r) {
 /// The whole page; every text of the run is escaped.
 inline std::string report_html(const run_record& r) {
     using namespace page;
-    const summary fleet = summarise(r, r.fleet), alone = summarise(r, r.alone);
-    const double high = svg::round_up(std::max({fleet.max, alone.max, r.whole_ms * 1.05}));
+    const contestant &first = r.list.front(), *const against = r.other();
+    const summary fleet = summarise(r, first);
+    double high = r.whole_ms * 1.05;
+    std::size_t misses = 0, frames = 0;
+    for (const contestant& c : r.list) {
+        const summary s = summarise(r, c);
+        high = std::max(high, s.max);
+        misses += s.misses;
+        frames += s.frames;
+    }
+    high = svg::round_up(high);
     std::size_t by_cloud = 0;
     for (const auto& [key, count] : fleet.answered_by) by_cloud += key.starts_with("cloud") ? count : 0;
     const auto whole = whole_accuracy(r).first;
@@ -177,36 +195,38 @@ inline std::string report_html(const run_record& r) {
         "content=\"width=device-width,initial-scale=1\">"
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; img-src "
         "data:\"><link rel=\"icon\" href=\"data:,\"><title>"
-        + headline(fleet, alone) + "</title><style>" + drive::detail::report_style + "</style></head>\n<body><main>\n";
-    std::string text = "<p class=\"over\">splitdsl · visual wake words</p>\n<h1>" + headline(fleet, alone) + ".</h1>\n<p class=\"lede\">"
+        + headline(r, fleet) + "</title><style>" + drive::detail::report_style + "</style></head>\n<body><main>\n";
+    std::string text = "<p class=\"over\">splitdsl · visual wake words</p>\n<h1>" + headline(r, fleet) + ".</h1>\n<p class=\"lede\">"
                        + escape(shown_pictures(r)) + ". " + number(fleet.frames) + " frames each on a device paced to " + escape(r.device)
                        + ", with a cloud behind "
                        + (r.radio.empty() ? "TCP"
                                           : "a radio that wakes every "
                                                 + number(r.interval_ms, r.interval_ms == std::floor(r.interval_ms) ? 0 : 2) + " ms")
                        + ".</p>\n<div class=\"tiles\">\n";
-    text += tile(number(fleet.misses + alone.misses),
-                 "frames without an answer of their own in time, of " + number(fleet.frames + alone.frames), "measured",
-                 fleet.misses + alone.misses == 0 ? "good" : "bad");
-    text += tile(number(fleet.mean, 1) + " ms", "mean latency with FLEET; " + number(alone.mean, 1) + " ms with the device’s exits alone",
-                 "measured");
+    text += tile(number(misses), "frames without an answer of their own in time, of " + number(frames), "measured", misses == 0 ? "good" : "bad");
+    const std::string other_mean = against == nullptr ? std::string{} : "; " + number(summarise(r, *against).mean, 1) + " ms: " + against->name;
+    text += tile(number(fleet.mean, 1) + " ms", "mean latency: " + first.name + other_mean, "measured");
     text += tile(percent(share(by_cloud, fleet.frames)), "of the frames ended with an answer of the cloud", "measured");
     text += std::isfinite(whole)
                 ? tile(percent(fleet.accuracy, 1),
-                       "right with FLEET; " + percent(alone.accuracy, 1) + " with the exits alone, " + percent(whole, 1)
-                           + " with the whole network",
+                       "right: " + first.name + (against == nullptr ? std::string{} : "; " + percent(summarise(r, *against).accuracy, 1) + " " + against->name)
+                           + "; " + percent(whole, 1) + " with the whole network",
                        "measured")
                 : tile(percent(fleet.agreement, 1), "answered as the whole network answers; there are no labels", "measured");
-    text += tile(number(fleet.bytes_up) + " B", "sent a frame, headers with them", "measured") + "</div>\n" + comparison(r, fleet, alone);
+    text += tile(number(fleet.bytes_up) + " B", "sent a frame, headers with them", "measured") + "</div>\n" + comparison(r);
     text += "<section id=\"latency\"><h2>Latency, frame by frame " + label("measured")
             + "</h2>\n<p>From the picture to the answer. Fainter dots are later exits.</p>\n<ul class=\"keys\">"
             + key_line("cloud", "an exit in the cloud") + key_line("compute", "an exit on the device")
             + key_line("edge", "the whole network on the device") + key_line("held", "no answer of its own")
-            + "</ul>\n<div class=\"scroll\" tabindex=\"0\">\n" + frame_by_frame(r, r.fleet, high) + frame_by_frame(r, r.alone, high)
+            + "</ul>\n<div class=\"scroll\" tabindex=\"0\">\n" + [&] {
+                  std::string all;
+                  for (const contestant& c : r.list) all += frame_by_frame(r, c, high);
+                  return all;
+              }()
             + "</div></section>\n";
     text += "<section id=\"distribution\"><h2>How fast, how often " + label("measured")
-            + "</h2>\n<p>Share of the frames answered within a time.</p>\n<ul class=\"keys\">" + key_line("cloud", "FLEET")
-            + key_line("edge", "exits on the device alone") + "</ul>\n<div class=\"scroll\" tabindex=\"0\">\n" + distribution(r, high)
+            + "</h2>\n<p>Share of the frames answered within a time.</p>\n<ul class=\"keys\">" + key_line("cloud", first.name.c_str())
+            + (against == nullptr ? std::string{} : key_line("edge", r.list.size() > 2 ? "the others" : against->name.c_str())) + "</ul>\n<div class=\"scroll\" tabindex=\"0\">\n" + distribution(r, high)
             + "</div></section>\n";
     text += terms(r)
             + "<footer><p><b>measured</b>: read from a clock or counter in this run. <b>modelled</b>: computed from the network’s "

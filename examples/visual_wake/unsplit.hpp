@@ -6,8 +6,10 @@
 
 #include "album.hpp"
 
+#include <splitdsl/codec/dynamic_pool_packets.hpp>
 #include <splitdsl/codec/dynamic_pool_stream.hpp>
 #include <splitdsl/runtime/aligned_buffer.hpp>
+#include <splitdsl/link/frame.hpp>
 #include <splitdsl/runtime/edge_options.hpp>
 #include <splitdsl/runtime/stream_terms.hpp>
 
@@ -50,6 +52,9 @@ inline bool same(std::span<const float> a, std::span<const float> b) {
     return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size_bytes()) == 0;
 }
 
+/// Of a stream, in a message of 48 bytes more: together one packet of the radio.
+inline constexpr std::size_t packet_bytes = 196;
+
 /// All that the network says of one picture.
 class unsplit {
 public:
@@ -63,6 +68,7 @@ public:
           coded(terms.info.size()) {
         for (const splitdsl::pool_ladder& l : terms.ladders) {
             encoders.push_back(std::make_unique<splitdsl::dynamic_pool_encoder>(l));
+            writers.emplace_back(*encoders.back(), splitdsl::pool_packet_options{.packet_bytes = packet_bytes});
             decoders.push_back(std::make_unique<splitdsl::dynamic_pool_decoder>(l));
         }
     }
@@ -85,21 +91,39 @@ public:
         const splitdsl::exit_place& e = exits[static_cast<std::size_t>(which)];
         return std::span{outputs}.subspan(e.first_float, e.floats);
     }
-    /// Whether the cloud's exit says this of the stream and the one before it, in any of their sizes.
-    bool cloud_may_say(int stream, std::span<const float> values) {
-        const int levels = terms.ladders[static_cast<std::size_t>(stream)].levels;
-        const int before = stream > 0 ? terms.ladders[static_cast<std::size_t>(stream) - 1].levels : 0;
-        for (int b = before; b >= 0; --b)
-            for (int h = levels; h > 0; --h)
-                if (same(cloud_exit(stream, b, h), values)) return true;
+    int streams() const { return terms.count(); }
+    std::vector<int> stages_of_streams() const {
+        std::vector<int> stages;
+        for (const splitdsl::stream_info& i : terms.info) stages.push_back(i.stage);
+        return stages;
+    }
+    int levels(int stream) const { return terms.ladders[static_cast<std::size_t>(stream)].levels; }
+    /// Whether the cloud's exit says this of the stream and the one before it, in any of their sizes, and in which.
+    bool cloud_may_say(int stream, std::span<const float> values, int& before, int& here) {
+        for (before = stream > 0 ? levels(stream - 1) : 0; before >= 0; --before)
+            for (here = levels(stream); here > 0; --here)
+                if (same(cloud_exit(stream, before, here), values)) return true;
+        before = here = -1;
         return false;
     }
-
-    const splitdsl::pipeline& net;
-    const std::span<const std::byte> packed;
-    const std::vector<splitdsl::exit_place> exits;
-
-private:
+    /// Bytes on the way, messages' headers included, until each size of a stream is complete: what an edge writes.
+    std::vector<std::int64_t> message_ends(int stream) { return message_ends(stream, levels(stream)); }
+    /// The same if no size above the first `wanted` is sent: then the last message is shorter.
+    std::vector<std::int64_t> message_ends(int stream, int wanted) {
+        const auto s = static_cast<std::size_t>(stream);
+        std::vector<std::int64_t> ends;
+        std::vector<std::byte> packet(packet_bytes);
+        std::int64_t sent = 0;
+        writers[s].start(1);
+        for (std::size_t size = 0; (size = writers[s].next(packet, wanted)) != 0;) {
+            sent += static_cast<std::int64_t>(splitdsl::link::header_bytes + size);
+            const int at = writers[s].next_level();
+            const bool level_over = at < wanted && writers[s].next_offset() >= coded[s][static_cast<std::size_t>(at)].size();
+            ends.resize(static_cast<std::size_t>(at + level_over), sent);
+        }
+        ends.resize(static_cast<std::size_t>(wanted), sent);
+        return ends;
+    }
     std::span<const float> cloud_exit(int stream, int before, int here) {
         const splitdsl::stream_exit_info& e = *terms.answering(stream);
         for (int s = 0; s <= stream; ++s) {
@@ -115,10 +139,16 @@ private:
         return std::span{outputs}.subspan(e.first_float, e.floats);
     }
 
+    const splitdsl::pipeline& net;
+    const std::span<const std::byte> packed;
+    const std::vector<splitdsl::exit_place> exits;
+
+private:
     const splitdsl::stream_terms terms;
     const splitdsl::aligned_buffer arena;
     std::vector<float> outputs;
     std::vector<std::unique_ptr<splitdsl::dynamic_pool_encoder>> encoders;
+    std::vector<splitdsl::pool_packet_writer> writers;
     std::vector<std::unique_ptr<splitdsl::dynamic_pool_decoder>> decoders;
     std::vector<std::vector<std::vector<std::byte>>> coded; // of each stream, by size
 };

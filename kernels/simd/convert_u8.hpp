@@ -28,7 +28,7 @@ inline void pack_quantise_u8(byte_scale out, float* packed) { pack_conversion(ou
 inline void pack_dequantise_u8(byte_scale in, float* packed) { pack_conversion(in, in.scale, packed); }
 
 /// blocked f32 → bytes: x times 1 / scale, to the nearest, plus zero. Tasks: row_tasks(e).
-inline void quantise_u8(const extent& e, const const_view& in, const byte_view& out, const float* packed, int first, int last) {
+inline void floats_to_u8(const extent& e, const const_view& in, const byte_view& out, const float* packed, int first, int last) {
     const requantisation r = requantisation_in(packed);
     const vec factor = broadcast(r.addend_factor), low = broadcast(static_cast<float>(-r.zero)), high = broadcast(static_cast<float>(255 - r.zero)), zero = broadcast(static_cast<float>(r.zero));
     for_each_row(e, first, last, [&](int block, int y) {
@@ -45,7 +45,7 @@ inline void quantise_u8(const extent& e, const const_view& in, const byte_view& 
 }
 
 /// bytes → blocked f32: (byte - zero) * scale. Tasks: row_tasks(e).
-inline void dequantise_u8(const extent& e, const const_byte_view& in, const view& out, const float* packed, int first, int last) {
+inline void u8_to_floats(const extent& e, const const_byte_view& in, const view& out, const float* packed, int first, int last) {
     const requantisation r = requantisation_in(packed);
     for_each_row(e, first, last, [&](int block, int y) {
         const std::uint8_t* from = in.at + y * in.row + block * lanes;

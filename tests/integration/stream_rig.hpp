@@ -113,22 +113,30 @@ inline edge_options paced(std::array<duration, 4>& times, duration each, edge_st
 /// Edge, perhaps a relay, and cloud.
 struct stream_rig {
     stream_rig(fleet_or_pull p, duration each, std::optional<radio::ble_setting> air, bool over_tcp = true,
-               cloud_stream_options at_cloud = {}, edge_stream_options at_edge = {})
+               cloud_stream_options at_cloud = {}, edge_stream_options at_edge = {}, bool events_told = false)
         : net{network()},
           above{*net.net, net.packed, std::move(at_cloud)},
-          here{*net.net, at_edge} {
-        std::unique_ptr<link::connector> way;
+          way{connect(air, over_tcp)},
+          here{*net.net, with_events(at_edge, events_told)} {
+        edge.emplace(*net.net, net.packed, std::move(p), paced(times, each, here), std::move(way));
+    }
+    std::unique_ptr<link::connector> connect(std::optional<radio::ble_setting> air, bool over_tcp) {
+        std::unique_ptr<link::connector> to;
         const cloud_options o{.weights_digest = net.digest, .streams = &above};
         if (over_tcp) {
             cloud.emplace(*net.net, net.packed, o, std::make_unique<link::tcp_listener>(std::uint16_t{0}));
             relay.emplace(link::relay_options{.port = cloud->port(), .ble = air});
-            way = std::make_unique<watched_tcp>(relay->port(), use);
+            to = std::make_unique<watched_tcp>(relay->port(), use);
         } else {
             auto door = std::make_unique<link::in_process_listener>();
-            way = std::make_unique<link::in_process>(*door);
+            to = std::make_unique<link::in_process>(*door);
             cloud.emplace(*net.net, net.packed, o, std::move(door));
         }
-        edge.emplace(*net.net, net.packed, std::move(p), paced(times, each, here), std::move(way));
+        return to;
+    }
+    edge_stream_options with_events(edge_stream_options o, bool told) const {
+        if (told) o.radio = relay->gauge();
+        return o;
     }
     ~stream_rig() {
         edge.reset();
@@ -164,14 +172,40 @@ struct stream_rig {
     stream_use use{};
     subject net;
     cloud_streams above;
-    edge_streams here;
-    std::array<duration, 4> times{};
     std::optional<cloud_core> cloud;
     std::optional<link::relay> relay;
+    std::unique_ptr<link::connector> way;
+    edge_streams here;
+    std::array<duration, 4> times{};
     std::optional<edge_core<fleet_or_pull>> edge;
     std::map<std::uint32_t, reference> known;
 };
 
 inline int stream_frames() { return std::max(12, frames_wanted() / 3); }
+
+/// What came of frames through a rig, each answer held against what it must be.
+struct seen_frames {
+    tally t{};
+    int by_cloud{}, wrong{};
+};
+/// `frames` pictures one after another; `each(i, answer, complete sizes of the stream before, of the answered one)` behind each, `before(i)`
+/// before it. Held and preset answers are no frame's own and right by nature.
+template <class Each, class Before>
+seen_frames show(stream_rig& r, int frames, Each each, Before before_each) {
+    seen_frames s;
+    for (int i = 0; i < frames; ++i) {
+        before_each(i);
+        std::array<float, classes> out{};
+        const answer a = r.frame(static_cast<std::uint32_t>(i), s.t, out);
+        int before = 0, here = 0;
+        s.wrong += is_own(a.source) && !r.right(static_cast<std::uint32_t>(i), a, out, &before, &here);
+        s.by_cloud += a.source == answer_source::cloud;
+        each(a, before, here);
+    }
+    return s;
+}
+inline seen_frames show(stream_rig& r, int frames) {
+    return show(r, frames, [](const answer&, int, int) {}, [](int) {});
+}
 
 } // namespace streamed

@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """examples/visual_wake: FLEET live with the cloud in a second process, and the same pictures with the device's exits alone.
 
-    live      a folder of pictures: every frame answered in time, and as the network in one piece answers; times, bytes, counts, report page
+    live      a folder of pictures: every frame answered in time, and as the network in one piece answers; times, bytes, counts, report page;
+              and the same frames in the simulator: the same decisions, the same mean latency
+    policies  every policy for a few frames: it runs, it is never without an answer, and where it sends the cloud answers
     refusals  wrong options and inputs end with one sentence
 
 The pictures are coloured blocks: what the network calls them means nothing, how sure it is of them differs.
@@ -10,6 +12,7 @@ The pictures are coloured blocks: what the network calls them means nothing, how
 import argparse
 import html.parser
 import json
+import os
 import pathlib
 import random
 import struct
@@ -47,9 +50,9 @@ def png(seed):
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 32, 32, 8, 2, 0, 0, 0)) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
-def run(program, folder, *options):
+def run(program, folder, *options, within=120):
     document = folder / "wake.json"
-    ran = subprocess.run([program, *map(str, options), "--json", str(document)], capture_output=True, text=True, timeout=120)
+    ran = subprocess.run([program, *map(str, options), "--json", str(document)], capture_output=True, text=True, timeout=within)
     print(ran.stdout, ran.stderr, sep="")
     check(ran.returncode == 0, f"exit status 0 was expected, found {ran.returncode}")
     return json.loads(document.read_text(encoding="utf-8"))
@@ -76,7 +79,7 @@ class Page(html.parser.HTMLParser):
             check(self.open and self.open.pop() == tag, f"</{tag}> closes something else")
 
 
-def check_policy(report, name, frames):
+def check_policy(report, name, frames, wide=False):
     p, listed = report["policies"][name], report["frame_list"][name]
     check(p["frames"] == len(listed) == frames, f"{name}: {frames} frames were expected")
     check(p["misses"] == 0, f"{name}: {p['misses']} misses")      # where the host stood still is counted apart
@@ -86,8 +89,64 @@ def check_policy(report, name, frames):
     check(abs(p["mean_latency_ms"] - sum(f["latency_ms"] for f in listed) / frames) < 1e-6 and p["p50_latency_ms"] <= p["p99_latency_ms"] <= p["max_latency_ms"], f"{name}: its latencies")
     check(p["label"] == "measured", f"{name} is measured")
     whole = [q["whole_network"] for q in report["picture_list"]]
-    check(all(f["class"] == whole[f["picture"]] for f in listed if f["answered_by"] == "trunk"), f"{name}: the trunk says what the whole network says")
+    check(wide or all(f["class"] == whole[f["picture"]] for f in listed if f["answered_by"] == "trunk"), f"{name}: the trunk says what the whole network says")
     return p, listed
+
+
+def unlikeness(report, name, most_robbed=0.5):
+    """What speaks against 98 % the same decisions (or all but one) and a mean within 10 %; frames during which a hypervisor took processor time count apart."""
+    s, listed = report["policies"][name]["simulated"], report["frame_list"][name]
+    check(s["frames"] + s["robbed_frames"] == len(listed) and s["robbed_frames"] == sum(f["robbed"] for f in listed), f"{name}: {s}")
+    kept = [f for f in listed if not f["robbed"]]
+    inputs = name in ("cascade", "jpeg25", "jpeg75", "raw")     # a whole picture has no exit in the cloud, only an encoding
+
+    def same(a, b):
+        return a == b or (inputs and a.startswith("cloud") and b.startswith("cloud"))
+    check(all(f["simulated"]["same_decision"] == same(f["simulated"]["answered_by"], f["answered_by"]) for f in kept), f"{name}: what is called the same decision is one")
+    if len(kept) < (1 - most_robbed) * len(listed):
+        print(f"{name}: a hypervisor took time in {s['robbed_frames']} of {len(listed)} frames: too few are left to compare")
+        return []
+    different = [f for f in kept if not f["simulated"]["same_decision"]]
+    found = []
+    if len(different) > max(0.02 * len(kept), 1):
+        found.append(f"{name}: {len(different)} of {len(kept)} live frames decided otherwise than simulated: {different}")
+    if abs(s["latency_ratio"] - 1) > 0.1:
+        found.append(f"{name}: {s['live_mean_latency_ms']:.1f} ms live, {s['mean_latency_ms']:.1f} ms simulated")
+    return found
+
+
+POLICIES = ["fleet", "fleet_wide", "fleet_by_benefit", "improved", "local_early_exit", "branchynet", "shallow_deep", "ensemble", "neurosurgeon", "clio", "cascade",
+            "jpeg25", "jpeg75", "raw", "all_edge"]
+SENDING = {"fleet": "cloud", "fleet_wide": "cloud", "fleet_by_benefit": "cloud", "improved": "cloud", "neurosurgeon": "cloud", "clio": "cloud", "cascade": "cloud",
+           "jpeg25": "cloud", "jpeg75": "cloud", "raw": "cloud"}
+
+
+def policies(program):
+    full = os.environ.get("SPLITDSL_TEST_FULL", "") not in ("", "0")
+    frames, aside = (500, 1000) if full else (4, 12)
+    trained = pathlib.Path("out/fleet/fleet_cifar_resnet14_wide.safetensors").exists()
+    if not trained:                                                 # they are not part of the project
+        print("the weights of the network with streams of 16 channels are not here: untrained ones stand for them")
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        pictures = ["--pictures", f"{os.environ['SPLITDSL_DATA']}/cifar10/test.zip"] if full else []
+        pictures += [] if trained else ["--wide-weights", "made-up"]
+        for interval in ("7.5", "30", "60") if full else ("7.5",):
+            report = run(program, folder, *pictures, "--frames", frames, "--calibrate", aside, "--accuracy", 0.8 if full else 0.5, "--ble", f"interval={interval},packets=4",
+                         "--device", "cortex_m33_64mhz" if full else "cortex_a77_200mhz", "--compare", "--policy", *POLICIES, within=7200)
+            check(list(report["policies"])[:len(POLICIES)] == POLICIES, f"{list(report['policies'])}")
+            for policy in POLICIES:
+                p, listed = check_policy(report, policy, frames, wide=policy in ("fleet_wide", "improved", "shallow_deep", "neurosurgeon", "clio"))
+                check(p["unanswered"] == 0, f"{policy}: {p['unanswered']} frames without an answer of their own")
+                if policy in SENDING:
+                    check(any(f["bytes_up"] > 0 for f in listed) or policy in ("fleet_by_benefit", "improved", "neurosurgeon", "cascade"), f"{policy} sent nothing")
+                else:
+                    check(p["bytes_up"] == 0 and not any(k.startswith("cloud") for k in p["answered_by"]), f"{policy}: it sends nothing, found {p['answered_by']}")
+                if policy in ("jpeg25", "jpeg75", "raw", "clio"):
+                    check(any(k.startswith("cloud") for k in p["answered_by"]), f"{policy}: the cloud answers, found {p['answered_by']}")
+                if full:
+                    found = unlikeness(report, policy, 1)
+                    check(not found, found)
 
 
 def live(program):
@@ -98,7 +157,7 @@ def live(program):
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(png(k))
         page = folder / "wake.html"
-        report = run(program, folder, "--pictures", folder / "pictures", "--frames", FRAMES, "--ble", "interval=15,packets=4", "--threshold", 0.4, "--local-threshold", 0.5, "--report", page)
+        report = run(program, folder, "--pictures", folder / "pictures", "--frames", FRAMES, "--ble", "interval=15,packets=4", "--threshold", 0.4, "--local-threshold", 0.5, "--compare", "--report", page)
 
         check(report["pictures"] == {"origin": str(folder / "pictures"), "made_up": False, "found": FRAMES, "shown": FRAMES, "labelled": FRAMES - 1}, f"the pictures are {report['pictures']}")
         labels = {pathlib.Path(p["name"]).stem: p["class"] for p in report["picture_list"]}
@@ -120,6 +179,16 @@ def live(program):
             until = 7 if f["answered_by"] == "trunk" else int(f["answered_by"][5:])
             paced = 1e3 * (sum(LAYERS[:until]) + sum(EXITS[:until])) / M33
             check(paced <= f["latency_ms"] < paced + SLACK or f["host_stall"], f"{f['answered_by']} after {f['latency_ms']:.1f} ms, paced to {paced:.1f}")
+
+        # A thread that a crowded machine lets run a millisecond late misses an event. What lies in the code differs every time.
+        found = unlikeness(report, "fleet") + unlikeness(report, "local_early_exit")
+        for again in range(3):
+            if not found:
+                break
+            print(*found, f"once more, {again + 1}", sep="\n")
+            other = run(program, folder, "--pictures", folder / "pictures", "--frames", FRAMES, "--ble", "interval=15,packets=4", "--threshold", 0.4, "--local-threshold", 0.5, "--compare")
+            found = unlikeness(other, "fleet") + unlikeness(other, "local_early_exit")
+        check(not found, found)
 
         text = page.read_text(encoding="utf-8")
         check({"comparison", "latency", "distribution", "terms"} <= Page(text).ids and "measured" in text and "modelled" in text and "://" not in text, "the page is whole and asks for nothing")
@@ -154,7 +223,9 @@ def refusals(program):
                                   (["--device", "abacus"], "abacus"), (["--device", "tx2"], "macs_per_second"), (["--frames", "0"], "--frames"), (["--deadline", "100"], "--deadline 100"),
                                   (["--weights", folder / "good.png"], "good.png"), (["--thresholds", folder / "thresholds.json"], 'none for "exits of fleet, top-1"'),
                                   (["--thresholds", folder / "good.png"], "--thresholds"), (["--connect", "nowhere"], "--connect: expected HOST:PORT"),
-                                  (["--connect", "127.0.0.1:1"], "--connect 127.0.0.1:1: "), (["--json", folder / "no" / "x.json"], "cannot be written"), (["--report", folder], "--report")):
+                                  (["--connect", "127.0.0.1:1"], "--connect 127.0.0.1:1: "), (["--policy", "guess"], "--policy guess: expected one of fleet, "),
+                                  (["--policy", "fleet", "fleet"], "expected each policy once"), (["--policy", "improved"], "expected --calibrate beside it"),
+                                  (["--compare", "--ble", "none"], "--compare: expected connection events"), ([*good, "--calibrate", "3", "--frames", "1"], "--calibrate 3: expected that many pictures"), (["--json", folder / "no" / "x.json"], "cannot be written"), (["--report", folder], "--report")):
             ran = subprocess.run([program, *map(str, options)], capture_output=True, text=True, timeout=60)
             check(ran.returncode == 2, f"{options}: exit status 2 was expected, found {ran.returncode}")
             check(sentence in ran.stderr and ran.stderr.startswith("visual_wake: ") and ran.stderr.count("\n") == 1, f"{options}: {ran.stderr!r}")
@@ -163,9 +234,9 @@ def refusals(program):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program", required=True)
-    parser.add_argument("test", choices=["live", "refusals"])
+    parser.add_argument("test", choices=["live", "policies", "refusals"])
     a = parser.parse_args()
-    {"live": live, "refusals": refusals}[a.test](a.program)
+    {"live": live, "policies": policies, "refusals": refusals}[a.test](a.program)
     sys.exit(failures > 0)
 
 

@@ -236,6 +236,52 @@ TEST_CASE("the same seed loses the same packets, another one others") {
     CHECK(std::count(picture.begin(), picture.end(), 'x') == Approx(40).margin(15));
 }
 
+TEST_CASE("losses by place are the event's, whoever else sent before") {
+    const auto lost = [](bool by_place, int before) {
+        ble_connection c{{.interval = 10ms, .loss = 0.4, .loss_by_place = by_place}, 5};
+        c.queue_bytes(ble_way::up, 1, before * 251, at(0ms)); // over by event 10
+        c.queue_bytes(ble_way::up, 2, 40 * 251, at(101ms));
+        std::string picture;
+        for (const ble_report& r : run_to(c, at(10s)))
+            if (r.tag == 2) picture += r.fate == ble_fate::lost ? 'x' : '.';
+        return picture;
+    };
+    CHECK(lost(true, 3) == lost(true, 20));
+    CHECK(lost(false, 3) != lost(false, 20));
+    const auto losses = std::ranges::count(lost(true, 3), 'x');
+    CHECK((losses > 4 && losses < 32));
+}
+
+TEST_CASE("a radio keeps what it once sent, though its host drops it") {
+    ble_connection c{{.interval = 10ms, .packets = 2, .delivery = ble_delivery::resending, .loss = 1}};
+    c.queue_bytes(ble_way::up, 1, 4 * 251, at(0ms));
+    const auto nothing = [](const ble_report&) { FAIL("nothing is decided yet"); };
+    c.run(at(0ms), nothing);
+    CHECK((c.tried(ble_way::up).sent == 2 && c.tried(ble_way::up).lost == 2));
+    c.drop(ble_way::up, nothing, true); // those behind wait for the two in front
+    CHECK(c.waiting(ble_way::up) == 2);
+    int dropped = 0;
+    c.drop(ble_way::up, [&](const ble_report& r) { dropped += r.fate == ble_fate::dropped; });
+    CHECK((dropped == 4 && c.waiting(ble_way::up) == 0));
+}
+
+TEST_CASE("a radio's gauge tells its events, its room and the share that arrives") {
+    const ble_setting s{.interval = 10ms, .packets = 4};
+    CHECK_FALSE(link::radio_gauge{}.known());
+    link::radio_gauge g{s, at(3ms)};
+    CHECK(g.known());
+    CHECK(g.event_from(at(0ms)) == at(3ms));
+    CHECK(g.event_from(at(13ms)) == at(13ms));
+    CHECK(g.event_from(at(13ms) + 1ns) == at(23ms));
+    CHECK(g.room() == 4 * 251);
+    CHECK(g.rate_up() / sustained_rate(s) == Approx(1));
+    g.event_over(4, 0, 1);
+    CHECK((g.waiting() == 1 && g.room() == 3 * 251 && g.arriving() == 1));
+    for (int i = 0; i < 200; ++i) g.event_over(2, 1, 0);
+    CHECK(g.arriving() == Approx(0.5).margin(0.02));
+    CHECK(g.round_trip() == 15ms);
+}
+
 TEST_CASE("FLEET's count that does not fit arrives by the next event, and only when asked for") {
     ble_connection c{{.phy = ble_phy::coded_500k, .interval = 10ms, .packets = 4, .cap = ble_cap::count_only}};
     CHECK(c.queue_bytes(ble_way::up, 1, 1004, at(0ms)) == 4);

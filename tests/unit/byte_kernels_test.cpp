@@ -216,8 +216,8 @@ TEST_CASE("floats become the nearest bytes and a NaN the lowest, bytes become fl
         for (auto& v : in) v = whole(0, 9) == 0 ? std::nanf("") : real(-4, 4);
         std::vector<float> again(in.size());
         image out{channels, e.height, e.width};
-        simd::quantise_u8(e, {in.data(), row, row * e.height}, out.view(), packed, 0, simd::row_tasks(e));
-        simd::dequantise_u8(e, out.view(), {again.data(), row, row * e.height}, back, 0, simd::row_tasks(e));
+        simd::floats_to_u8(e, {in.data(), row, row * e.height}, out.view(), packed, 0, simd::row_tasks(e));
+        simd::u8_to_floats(e, out.view(), {again.data(), row, row * e.height}, back, 0, simd::row_tasks(e));
         int wrong = 0;
         for (int c = 0; c < channels; ++c)
             for (int y = 0; y < e.height; ++y)

@@ -8,6 +8,7 @@
 #include <splitdsl/policy/cascade.hpp>
 #include <splitdsl/policy/fleet_by_benefit.hpp>
 #include <splitdsl/policy/local_early_exit.hpp>
+#include <splitdsl/policy/one_of.hpp>
 #include <splitdsl/policy/partition.hpp>
 
 #include <array>
@@ -266,6 +267,21 @@ TEST_CASE("NeuroSurgeon takes the fastest cut in the largest size that keeps its
     CHECK(policy::neurosurgeon{d, o}.choose(up).expected == 36ms);
     o.payload[0][1] = {1000};
     CHECK(says(refusal([&] { policy::neurosurgeon(d, o); }), "growing sizes above 0 at cut 0"));
+}
+
+TEST_CASE("one of several policies does what that one does") {
+    using any = policy::one_of<policy::fleet, policy::clio, policy::cascade>;
+    static_assert(scheduler_policy<any> && any::streams && any::falls_back);
+    static_assert(!policy::one_of<policy::cascade, policy::offload_input>::streams);
+    any p{policy::cascade{0.8F, 1}};
+    const action a = p.on(stage_done{.exit = 2, .confidence = 0.5F}, up, plenty);
+    CHECK((a.what == action::kind::offload && a.cut == -1 && a.codec == 1));
+    p = any{policy::fleet{policy::fleet_plan(2, 3, 0.5F)}};
+    CHECK(p.on(stage_done{.stage = 1}, up, plenty).stream == 1);
+    any q = p;
+    CHECK(q.on(reply_arrived{.exit = 1, .confidence = 0.4F}, up, plenty) == verdict::keep_going);
+    CHECK(q.on(frame_start{1}, up, plenty).what == action::kind::proceed);
+    CHECK(q.on(link_event{.what = link_event::kind::down}, up, plenty).what == action::kind::stop);
 }
 
 TEST_CASE("CLIO offers all widths and takes the first sure answer, the widest, or any when its patience ends") {

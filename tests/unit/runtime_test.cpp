@@ -53,6 +53,21 @@ struct streamer : stay_local {
     }
     using stay_local::on;
 };
+/// Offloads in sizes behind stage 1: one payload of size `codec`, or an answer for each of 0 .. `level`.
+struct partitioner : stay_local {
+    static constexpr bool streams = true;
+    int codec{-1}, level{-1};
+    action on(stage_done s, const link_view&, const budget&) noexcept {
+        return s.stage == 1 ? action{.what = action::kind::offload, .cut = 1, .codec = codec, .level = level} : action::go_on();
+    }
+    verdict on(reply_arrived r, const link_view&, const budget&) noexcept { return r.confidence > 0.8F ? verdict::accept : verdict::keep_going; }
+    using stay_local::on;
+};
+/// The whole input, once a stage's exit was not sure.
+struct unsure : stay_local {
+    action on(stage_done s, const link_view&, const budget&) noexcept { return s.stage == 1 ? action::offload_at(-1, 2) : action::go_on(); }
+    using stay_local::on;
+};
 static_assert(streams_v<streamer> && !streams_v<stay_local> && scheduler_policy<streamer>);
 static_assert(
     scheduler_policy<always_offload> && scheduler_policy<stay_local> && scheduler_policy<no_fallback> && scheduler_policy<exit_lover>);
@@ -98,6 +113,71 @@ TEST_CASE("a frame the policy keeps runs every stage here and is answered by the
     CHECK(m.counters().uncovered == 0);
     CHECK(m.counters().covered_misses == 0);
     CHECK(m.counters().offload_tries == 0);
+}
+
+TEST_CASE("a stream stands for a cut's payload in the sizes that are asked for, and its answers are numbered by them") {
+    frame_rules r = rules();
+    r.cuts = 0;
+    r.streams_behind[1] = 1 + 3;
+    const auto to_the_wait = [&](frame_machine<partitioner>& m) {
+        m.begin(1, t0, t0, good);
+        m.stage_done(at(10ms), good);
+        const auto c = m.stage_done(at(20ms), good);
+        REQUIRE(c.what == kind::offload);
+        CHECK((c.stream == 3 && c.cut == -2 && c.first == 0 && m.last_stage() == 1));
+        const auto w = m.handed_over(at(21ms), true, 7);
+        REQUIRE(w.what == kind::wait);
+        CHECK(w.until == at(100ms - 1ms - 10ms)); // the last stage's reserve
+        return c.last;
+    };
+    const auto answer = [](int sizes, float sure) { return reply_facts{.sequence = 1, .epoch = 7, .exit = 3, .sizes = sizes, .confidence = sure}; };
+    SECTION("one payload: only the whole of it counts") {
+        partitioner p;
+        p.codec = 2;
+        frame_machine m{p, r};
+        CHECK(to_the_wait(m) == 2);
+        CHECK(m.reply(answer(2, 1), at(30ms), good).what == kind::nothing);
+        const auto c = m.reply(answer(3, 1), at(40ms), good);
+        REQUIRE(c.what == kind::publish);
+        CHECK((c.source == answer_source::cloud && c.exit == 2));
+    }
+    SECTION("widths: each has an answer, and the policy takes the first sure one") {
+        partitioner p;
+        p.level = 2;
+        frame_machine m{p, r};
+        CHECK(to_the_wait(m) == 2);
+        CHECK(m.reply(answer(1, 0.5F), at(30ms), good).what == kind::nothing);
+        CHECK(m.reply(answer(2, 0.9F), at(40ms), good).exit == 1);
+        CHECK(m.counters().kept_going == 1);
+    }
+    SECTION("no answer: the rest runs here") {
+        frame_machine m{partitioner{}, r};
+        to_the_wait(m);
+        const auto c = m.timer(at(89ms));
+        CHECK((c.what == kind::run && c.stage == 2));
+        CHECK(m.stage_done(at(99ms), good).source == answer_source::fallback);
+    }
+    SECTION("no connection took it") {
+        frame_machine m{partitioner{}, r};
+        m.begin(1, t0, t0, good);
+        m.stage_done(at(10ms), good);
+        m.stage_done(at(20ms), good);
+        CHECK(m.handed_over(at(21ms), false, 0).what == kind::run);
+        CHECK(m.counters().offload_refused == 1);
+    }
+}
+
+TEST_CASE("the whole input may go to the cloud after any stage, in an encoding, and the rest runs here if no answer comes") {
+    frame_machine m{unsure{}, rules()};
+    m.begin(1, t0, t0, good);
+    m.stage_done(at(10ms), good);
+    const auto c = m.stage_done(at(20ms), good);
+    REQUIRE(c.what == kind::offload);
+    CHECK((c.cut == -1 && c.codec == 2));
+    const auto w = m.handed_over(at(21ms), true, 7);
+    CHECK(w.until == at(100ms - 1ms - 10ms));
+    SECTION("an answer") { CHECK(m.reply({.sequence = 1, .epoch = 7}, at(40ms), good).source == answer_source::cloud); }
+    SECTION("none") { CHECK(m.timer(w.until).stage == 2); }
 }
 
 TEST_CASE("a reply in time is accepted (SAGE Fig. 5: offloaded)") {

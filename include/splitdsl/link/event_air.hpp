@@ -4,6 +4,7 @@
 /// The relay's radio in connection-event mode: asks for packets at each event and says when each comes out.
 #pragma once
 
+#include <splitdsl/link/radio_gauge.hpp>
 #include <splitdsl/radio/ble_connection.hpp>
 
 #include <algorithm>
@@ -15,7 +16,7 @@ namespace splitdsl::link::detail {
 /// The clock is the caller's: tests hand in virtual instants. One thread.
 class event_air {
 public:
-    event_air(radio::ble_setting chosen, std::uint64_t seed, instant start) : air{for_a_stream(chosen), seed, start} {}
+    event_air(radio::ble_setting chosen, std::uint64_t seed, instant start) : air{for_a_stream(chosen), seed, start}, told{chosen, start} {}
 
     /// A packet that was read at an event.
     struct taken {
@@ -49,10 +50,16 @@ public:
                 out(r.way, r.tag, r.arrived);
             });
             ++held_events;
+            const auto& tried = air.tried(radio::ble_way::up);
+            told.event_over(tried.sent - told_of.sent, tried.lost - told_of.lost, air.waiting(radio::ble_way::up));
+            told_of = tried;
         }
     }
     /// Nobody is there: events until `now` pass unheld and uncounted.
     void rest(instant now) { air.miss(now); }
+
+    /// What the device's host may know of it; any thread.
+    const radio_gauge& gauge() const { return told; }
 
     std::uint64_t held() const { return held_events; }
     std::uint64_t missed() const { return missed_events; }
@@ -65,6 +72,8 @@ private:
         return s;
     }
     radio::ble_connection air;
+    radio_gauge told;
+    radio::ble_connection::tries told_of{};
     std::uint64_t held_events{}, missed_events{}, lost_packets{};
 };
 

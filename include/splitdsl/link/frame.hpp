@@ -57,7 +57,7 @@ enum class message_kind : std::uint8_t {
     pong,
     goodbye, ///< orderly end
     refuse,  ///< the other side's request is refused; payload: a sentence
-    stream,     ///< a packet of a frame's stream (codec/dynamic_pool_packets.hpp); its stream in place of the cut
+    stream,     ///< a packet of a frame's stream (codec/dynamic_pool_packets.hpp); its stream in place of the cut; codec `without_ack`
     stream_ack, ///< which stream, how many sizes of it are complete (codec), all stream bytes of this connection so far (first bytes)
     exit_reply  ///< an exit's answer to a stream, in place of the cut; whoever takes it sends `stop`
 };
@@ -69,6 +69,9 @@ constexpr const char* name_of(message_kind kind) noexcept {
                                                   "stream", "stream_ack", "exit_reply"};
     return static_cast<int>(kind) < message_kinds ? names[static_cast<int>(kind)] : "unknown kind";
 }
+
+/// In a stream message's codec: the radio tells the edge what arrived, no stream_ack is wanted.
+inline constexpr std::uint8_t without_ack = 1;
 
 struct frame_header {
     message_kind kind{};

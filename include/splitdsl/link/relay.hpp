@@ -44,7 +44,7 @@ public:
         const detail::address_list addresses{options.host, options.port, who};
         target.resize(addresses.first()->ai_addrlen);
         std::memcpy(target.data(), addresses.first()->ai_addr, target.size());
-        if (options.ble) air.emplace(*options.ble, options.seed, detail::steady_now());
+        if (options.ble) air.emplace(*options.ble, options.seed, options.first_event == instant{} ? detail::steady_now() : options.first_event);
         listen();
         worker = std::thread{[this] { run(); }};
     }
@@ -57,6 +57,9 @@ public:
     }
 
     std::uint16_t port() const { return bound; }
+
+    /// Connection-event mode: what the device's host may know of this radio, as long as the relay lives; null without events.
+    const radio_gauge* gauge() const { return air ? &air->gauge() : nullptr; }
 
     /// Replaces what a direction (or both) suffers; scripted faults come on top. With a trace, `rate` of the uplink has no effect; with
     /// connection events neither has any rate or drip.

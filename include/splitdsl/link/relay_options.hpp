@@ -38,6 +38,7 @@ struct relay_options {
     /// Connection-event mode: bytes of both directions pass only at this connection's events, in its packets. Replaces rates, drip and
     /// trace. Lost packets are sent again, for the bytes are a stream.
     std::optional<radio::ble_setting> ble{};
+    instant first_event{}; ///< of that connection, by `steady_clock`; not set: at construction
     std::vector<fault> faults{};          ///< timed by the relay's clock
     bool start_on_first_connection{true}; ///< else the clock waits for `start_clock`
     std::size_t buffer_bytes{16 * 1024};  ///< SO_RCVBUF and SO_SNDBUF of both sockets

@@ -59,6 +59,8 @@ struct partition_choice {
 /// constructor (option_error): what `check_deployment` refuses, sizes out of range or not growing, a burst without packets.
 class neurosurgeon {
 public:
+    static constexpr bool streams = true; ///< live, a cut's sizes are those of the stream behind it
+
     neurosurgeon(const deployment& d, const partition_options& o) : plan(d), options(o) {
         check_deployment(d);
         const auto refuse = [](const std::string& expected, const std::string& found) {
@@ -148,6 +150,8 @@ struct clio_options {
 /// the constructor (option_error): a cut or a number of widths out of range, a threshold below 0, a negative patience.
 class clio {
 public:
+    static constexpr bool streams = true; ///< live, its widths are the sizes of the stream behind the cut
+
     explicit clio(const clio_options& o) : options(o) {
         const auto refuse = [](const std::string& expected, const std::string& found) {
             throw option_error("policy clio: expected " + expected + ", found " + found);

@@ -86,6 +86,9 @@ struct ble_setting {
     int peripheral_latency{};                         ///< events the peripheral may sleep through when it has nothing to say (slave latency)
     int most_tries{};                                 ///< of a packet that is sent again; 0: until it arrives
     bool encrypted{};
+    /// Losses are a function of the seed, the event, the direction and the place in the event, whoever else sends: two runs that meet the
+    /// same events meet the same losses. False: drawn one packet after another.
+    bool loss_by_place{};
     bool any_interval{};                              ///< allow intervals off the 1.25 ms grid: FLEET steps by 1.5 ms (25.5, 46.5, 64.5 ms)
 };
 

@@ -69,7 +69,7 @@ public:
     static constexpr std::size_t most_queued = 65'536;
 
     explicit ble_connection(const ble_setting& chosen, std::uint64_t seed = 1, instant first_anchor = {})
-        : s{chosen}, random{seed}, origin{first_anchor} {
+        : s{chosen}, random{seed}, origin{first_anchor}, salt{seed} {
         require_valid(s);
         capacity = packets_per_event(s);
     }
@@ -129,15 +129,24 @@ public:
         attended = std::max(attended, next - 1);
     }
 
-    /// Drops what has not arrived, as FLEET does with a layer's features once the next layer's are there.
+    /// Drops what has not arrived, as FLEET does with a layer's features once the next layer's are there. `untried_only`: but for what was
+    /// on the air already, which a radio sends again whatever its host thinks of it.
     template <class Report>
-    void drop(ble_way way, Report&& report) {
+    void drop(ble_way way, Report&& report, bool untried_only = false) {
         lane& l = lanes[index(way)];
         for (std::size_t i = l.head; i < l.packets.size(); ++i)
-            if (l.packets[i].state == fate_of::open) l.packets[i].state = fate_of::dropped;
-        l.waiting = 0;
+            if (packet& p = l.packets[i]; p.state == fate_of::open && (p.tries == 0 || !untried_only)) {
+                p.state = fate_of::dropped;
+                --l.waiting;
+            }
         release(way, report);
     }
+
+    /// Packets put on the air so far, each try of them, and those of them that were lost.
+    struct tries {
+        std::uint64_t sent{}, lost{};
+    };
+    const tries& tried(ble_way way) const { return lanes[index(way)].tried; }
 
     /// What the peripheral did in the events held so far.
     const ble_activity& activity() const { return done; }
@@ -159,6 +168,7 @@ private:
         std::size_t head{};
         std::size_t waiting{};            // open
         std::int64_t data_from{};         // reliable: the first event that may carry data again
+        tries tried{};
         instant last_arrival{instant::min()};
 
         std::size_t count() const { return packets.size() - head; }
@@ -262,8 +272,10 @@ private:
                 // A count that does not fit is made to: what runs over is taken as done by the next event.
                 p.sent = start + std::min(begins[w], s.interval);
                 p.arrived = start + std::min(begins[w] + pdu_airtime(s.phy, octets[w], s.encrypted), s.interval);
-                // Drawn for every packet, so that a seed means the same losses at every setting that sends the same packets.
-                if (!random.chance(s.loss)) p.state = fate_of::arrived;
+                const bool gone = lost(w, capacity - left[w]);
+                ++lanes[w].tried.sent;
+                lanes[w].tried.lost += gone;
+                if (!gone) p.state = fate_of::arrived;
                 else if (s.delivery == ble_delivery::unreliable || (s.most_tries > 0 && p.tries >= s.most_tries)) p.state = fate_of::lost;
                 if (p.state != fate_of::open) --lanes[w].waiting;
                 --left[w];
@@ -278,6 +290,12 @@ private:
             must_attend = next + 1;
             if (s.delivery == ble_delivery::reliable) lanes[w].data_from = next + 2;
         }
+    }
+
+    /// Drawn for every packet, so that a seed means the same losses at every setting that sends the same packets.
+    bool lost(std::size_t way, int place) {
+        if (!s.loss_by_place) return random.chance(s.loss);
+        return splitdsl::detail::xoshiro256{salt ^ (static_cast<std::uint64_t>(next) << 8 | static_cast<std::uint64_t>(place) << 1 | way) * 0x9e3779b97f4a7c15u}.chance(s.loss);
     }
 
     /// Reports, in order, the packets of a direction whose fate is decided.
@@ -303,6 +321,7 @@ private:
     ble_setting s;
     splitdsl::detail::xoshiro256 random;
     instant origin;
+    std::uint64_t salt;
     int capacity{};
     lane lanes[2];
     std::size_t yields{1};               // which direction waits when only one packet fits

@@ -92,6 +92,7 @@ inline frame_rules rules_for(const pipeline& p, const edge_options& o, const sta
                   .last_resort_lead = o.last_resort_lead,
                   .breaker = o.breaker};
     for (std::size_t k = 0; k < p.cuts.size(); ++k) r.stage_of_cut[k] = p.cuts[k].stage;
+    for (int s = 0; p.cuts.size() == 0 && s < p.stream_count; ++s) r.streams_behind[p.streams[s].stage] = static_cast<std::uint32_t>(s) + 1;
     const int first = r.first_tail_stage();
     duration tail{};
     for (int k = first; k < p.stages; ++k) tail += 2 * times.p99[static_cast<std::size_t>(k)];

@@ -17,6 +17,7 @@
 #include <list>
 #include <memory>
 #include <mutex>
+#include <thread>
 #include <vector>
 
 namespace splitdsl {
@@ -31,6 +32,11 @@ struct cloud_stream_options {
     /// An answer waits until nothing came for so long, or for four times that: packets of one radio event come one after another. 0: it
     /// answers whatever is there.
     duration gap{};
+    /// A radio whose events this side knows, by `steady_clock`: what came in one of them is a burst, however soon the next one brings more.
+    instant first_event{};
+    duration interval{}; ///< 0: not known
+    /// A modelled cloud: an answer takes so long from its burst's last packet on, and not less. 0: as long as it takes.
+    duration pace{};
     const task_runner* workers{};
 };
 
@@ -71,6 +77,11 @@ public:
         if (options.gap < duration{} || options.gap > std::chrono::milliseconds{100})
             throw option_error("cloud streams: expected a gap of 0 to 100 ms, found " + std::to_string(to_milliseconds(options.gap))
                                + " ms");
+        if (options.interval < duration{} || (options.interval > duration{} && options.gap == duration{}))
+            throw option_error("cloud streams: expected an interval of at least 0 ms, and a gap beside it, found "
+                               + std::to_string(to_milliseconds(options.interval)) + " ms");
+        if (options.pace < duration{} || options.pace > std::chrono::seconds{1})
+            throw option_error("cloud streams: expected a pace of 0 to 1000 ms, found " + std::to_string(to_milliseconds(options.pace)) + " ms");
         if (options.packet_bytes < smallest_pool_packet || options.packet_bytes > largest_pool_packet)
             throw option_error("cloud streams: expected packets of 16 to 65535 bytes, found " + std::to_string(options.packet_bytes));
         for (const float t : options.thresholds)
@@ -127,6 +138,7 @@ private:
             total += static_cast<std::uint32_t>(link::header_bytes + payload.size());
             last = h;
             arrived = true;
+            last_at = std::chrono::steady_clock::now();
             const auto ahead = static_cast<std::int32_t>(h.sequence - frame);
             if (any && ahead < 0) return count(packet_fault::stale), true;
             if (!any || ahead > 0) begin(h, first);
@@ -147,14 +159,16 @@ private:
             const std::lock_guard hold{own.mutex};
             ++own.counts.stopped;
         }
-        duration gap() const noexcept override { return own.options.gap; }
+        duration gap() const noexcept override {
+            return std::clamp<duration>(ends_at() - std::chrono::steady_clock::now(), std::chrono::microseconds{50}, own.options.gap);
+        }
         burst read_out(cloud_connection& to) override {
             if (!arrived) return news ? wait_or_answer(to) : burst::over;
             arrived = false;
             for (const auto& b : boxes)
                 if (!take(*b)) return burst::lied;
             std::array<std::byte, link::header_bytes> ack{};
-            to.send(ack, {.kind = link::message_kind::stream_ack,
+            if (last.codec != link::without_ack) to.send(ack, {.kind = link::message_kind::stream_ack,
                           .cut = last.cut,
                           .codec = static_cast<std::uint8_t>(any && last.sequence == frame ? boxes[at(last.cut)]->whole : 0),
                           .epoch = last.epoch,
@@ -179,6 +193,7 @@ private:
                 ++own.counts.predictions;
             }
             asked = now;
+            burst_at = last_at;
             answer(now, to);
         }
 
@@ -190,9 +205,18 @@ private:
             int whole{};
             bool news{};
         };
+        /// When the burst is over if nothing more comes: after a gap, or with the event that its last packet came in. What is read shortly
+        /// behind an event's end was on its way within it.
+        instant ends_at() const noexcept {
+            const instant quiet = last_at + own.options.gap;
+            if (own.options.interval <= duration{}) return quiet;
+            constexpr duration late = std::chrono::microseconds{1500}; // a full packet takes longer than that from an event's begin on
+            const auto events = (last_at - late - own.options.first_event) / own.options.interval + 1;
+            return std::min(quiet, own.options.first_event + events * own.options.interval + late);
+        }
         burst wait_or_answer(cloud_connection& to) {
-            if (own.options.gap > duration{} && std::chrono::steady_clock::now() - news_since < 4 * own.options.gap)
-                return burst::may_go_on;
+            const instant now = std::chrono::steady_clock::now();
+            if (own.options.gap > duration{} && now < ends_at() && now - news_since < 4 * own.options.gap) return burst::may_go_on;
             burst_over(to);
             return burst::over;
         }
@@ -259,6 +283,7 @@ private:
             const auto& t = own.options.thresholds;
             const float threshold = t.empty() ? 0.0F : t[std::min(at(q.stream), t.size() - 1)];
             const bool sure = own.options.confidence.of(values) >= threshold;
+            if (own.options.pace > duration{}) std::this_thread::sleep_until(burst_at + own.options.pace);
             {
                 const std::lock_guard hold{own.mutex};
                 ++(sure ? own.counts.replies : own.counts.unsure);
@@ -281,7 +306,7 @@ private:
         std::vector<std::unique_ptr<box>> boxes;
         link::frame_header last{}; // of the last packet
         question asked{};
-        instant deadline{}, news_since{};
+        instant deadline{}, news_since{}, last_at{}, burst_at{};
         std::uint32_t frame{}, total{}; // total: stream bytes of this connection
         bool any{}, stopped{}, arrived{}, news{};
     };

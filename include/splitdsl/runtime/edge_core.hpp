@@ -128,7 +128,7 @@ public:
     }
     const stage_profile& profile() const { return times; }
     /// The link as the next decision would see it.
-    link_view link_now() const { return line ? line->view(std::chrono::steady_clock::now()) : link_view{}; }
+    link_view link_now() const { return view(std::chrono::steady_clock::now()); }
     /// Why there is no connection, for people; empty without a link.
     std::string link_failure() const { return line ? line->last_failure() : std::string{}; }
     const frame_rules& rules() const { return machine.rulebook(); }
@@ -255,6 +255,7 @@ private:
         drop_stale_replies();
         watch_link(taken_up);
         note = {.frame = l.frame, .queued = (taken_up - l.start).count()};
+        paced_from = l.start;
         memory = {arena.data(), packed, l.inputs, outputs.data(), options.workers};
         command c = machine.begin(l.frame, l.start, taken_up, view(taken_up));
         while (true) {
@@ -263,8 +264,14 @@ private:
                 if constexpr (streams_v<Policy>) begin_stream(c);
                 c = run_stage(c.stage);
                 break;
-            case command::kind::offload: c = hand_over(c, l); break;
-            case command::kind::wait: c = await(c.until); break;
+            case command::kind::offload:
+                c = hand_over(c, l);
+                paced_from = std::chrono::steady_clock::now();
+                break;
+            case command::kind::wait:
+                c = await(c.until);
+                paced_from = std::chrono::steady_clock::now();
+                break;
             case command::kind::publish: answer_with(c.source, c.exit, l); return;
             case command::kind::last_resort: answer_with(answer_source::held, -1, l); return;
             case command::kind::nothing: // the sentinel was first, or the edge is being destroyed
@@ -282,7 +289,8 @@ private:
         if constexpr (streams_v<Policy>) tail = tail || streaming; // an answer may come at any time
         command reply{};
         if (stage_times.size() > 0) {
-            const instant until = begun + stage_times[static_cast<std::size_t>(stage)];
+            // Counted from where the stage before should have ended: what this machine takes to wake up does not add up.
+            const instant until = paced_from += stage_times[static_cast<std::size_t>(stage)];
             auto heard = work.now();
             while (std::chrono::steady_clock::now() < until && !given_up()) {
                 if (tail && (reply = take_replies()).what != command::kind::nothing) break;
@@ -349,12 +357,14 @@ private:
 
     command hand_over(const command& c, const input_mailbox::letter& l) {
         const instant begun = std::chrono::steady_clock::now();
+        if constexpr (streams_v<Policy>)
+            if (c.stream >= 0) return hand_over_stream(c, begun);
         const auto room = line->payload_room();
         std::size_t size{};
         if (c.cut >= 0)
             size = network.store_payload(memory, c.cut, room.data());
         else if (options.encode_input)
-            size = options.encode_input(frame_inputs{l.spans, network.inputs.size()}, room);
+            size = options.encode_input(frame_inputs{l.spans, network.inputs.size()}, room, std::max(c.codec, 0));
         else
             for (const auto s : frame_inputs{l.spans, network.inputs.size()}) {
                 std::memcpy(room.data() + size, s.data(), s.size());
@@ -370,6 +380,27 @@ private:
         const command next = machine.handed_over(handed, sent.taken, sent.epoch);
         if (next.what != command::kind::wait) line->leave();
         return next;
+    }
+
+    /// A stream in place of a cut's payload: it leaves as any stream, and the frame waits for its answer.
+    command hand_over_stream(const command& c, instant begun) {
+        const std::uint32_t epoch = options.streams != nullptr && line ? line->connection() : 0;
+        const bool taken = epoch != 0
+                           && options.streams->start({.frame = machine.running_frame(),
+                                                      .epoch = epoch,
+                                                      .stream = c.stream,
+                                                      .last = c.last,
+                                                      .stage = machine.last_stage(),
+                                                      .due = machine.due()},
+                                                     arena.data(), begun);
+        handed = std::chrono::steady_clock::now();
+        note.send = (handed - begun).count();
+        notes.store(note);
+        if (taken) {
+            streaming = true;
+            line->streams_changed();
+        }
+        return machine.handed_over(handed, taken, epoch);
     }
 
     command await(instant until) {
@@ -426,7 +457,12 @@ private:
         }
         return c;
     }
-    link_view view(instant now) const { return line ? line->view(now) : link_view{}; }
+    link_view view(instant now) const {
+        link_view v = line ? line->view(now) : link_view{};
+        if constexpr (streams_v<Policy>)
+            if (options.streams != nullptr) options.streams->look(v);
+        return v;
+    }
 
     void answer_with(answer_source source, int exit, const input_mailbox::letter& l) {
         if constexpr (streams_v<Policy>)
@@ -472,6 +508,7 @@ private:
     frame_memory memory{}; // compute thread's from here
     frame_note note{};
     instant handed{};
+    instant paced_from{};
     link_status known_status{};
     bool streaming{};
 

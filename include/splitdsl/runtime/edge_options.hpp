@@ -50,7 +50,9 @@ struct edge_options {
     duration reserve{};
     /// The sentinel answers half of this before the deadline; part of what has to fit.
     duration last_resort_lead{std::chrono::microseconds{500}};
-    std::span<const duration> stage_times{}; ///< pacing: a stage takes at least this long (a device profile); empty: as it is
+    /// Pacing: a stage takes at least this long (a device profile), counted from the moment at which the one before was due to end, so
+    /// that what this machine takes between them does not add up. Empty: as it is.
+    std::span<const duration> stage_times{};
     std::span<const float> preset{};         ///< the answer before there is any; empty: zeros
     std::span<const exit_place> exits{};
     int calibration_runs{100}; ///< of the whole network at construction, to measure it; 0: `reserve` is taken at its word
@@ -60,9 +62,9 @@ struct edge_options {
     thread_options threads{};
     const task_runner* workers{};   ///< for a fan's parts and a step's tasks (runtime/parallel.hpp); null: the compute thread alone
     std::uint64_t weights_digest{}; ///< compared by the handshake
-    /// Encodes the whole input for a policy that offloads it (cut -1); returns the bytes written. Empty: the inputs' bytes one after
-    /// another.
-    std::function<std::size_t(frame_inputs, std::span<std::byte>)> encode_input{};
+    /// Encodes the whole input for a policy that offloads it (cut -1) in the encoding that the action names (0 if it names none); returns
+    /// the bytes written. Empty: the inputs' bytes one after another.
+    std::function<std::size_t(frame_inputs, std::span<std::byte>, int)> encode_input{};
     edge_stream_hooks* streams{}; ///< of a network with dynamic_pool streams (runtime/edge_streams.hpp); outlives the edge
     std::size_t encoded_input_max{}; ///< room for `encode_input`; 0: the inputs' size and 1 kB
 };

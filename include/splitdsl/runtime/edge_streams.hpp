@@ -4,6 +4,7 @@
 /// The device's side of streams: a stage's map becomes packets on the compute thread, and whoever writes sends them as the air allows.
 #pragma once
 
+#include <splitdsl/link/radio_gauge.hpp>
 #include <splitdsl/link/stream.hpp>
 #include <splitdsl/runtime/aligned_buffer.hpp>
 #include <splitdsl/runtime/stream_hooks.hpp>
@@ -22,6 +23,11 @@ struct edge_stream_options {
     /// What may be on its way unacknowledged, in bytes with headers; the rest can still be dropped. About three events of a radio: less
     /// leaves events empty, more queues old streams in the way of new ones. 0: no limit.
     std::size_t window_bytes{4096};
+    /// A radio that tells its events; outlives the edge. Packets then leave `ahead` of an event and no more than it takes, so that what
+    /// no event took can still be dropped, as in the simulation; the radio acknowledges in the cloud's place, so that there is no window,
+    /// and policies see its rate.
+    const link::radio_gauge* radio{};
+    duration ahead{std::chrono::milliseconds{1}}; ///< what the host may take to wake up and write
     pool_options coding{}; ///< as the cloud's
     exit_confidence confidence{};
 };
@@ -55,6 +61,7 @@ public:
         for (store& s : stores) {
             s.memory = aligned_buffer{most};
             s.ends.resize(packets);
+            s.whole.resize(packets);
         }
         pooled_for.resize(encoders.size());
     }
@@ -82,6 +89,12 @@ public:
         return e == nullptr ? 0 : e->floats;
     }
     float confidence(int, std::span<const float> values) const noexcept override { return options.confidence.of(values); }
+    void look(link_view& v) const noexcept override {
+        if (!has_events()) return;
+        v.rate_up = v.rate_down = options.radio->rate_up();
+        v.rtt = options.radio->round_trip();
+        v.age = {};
+    }
 
     // ---- compute thread ---------------------------------------------------------------------------------------------------
     bool start(const order& o, const std::byte* arena, instant now) noexcept override {
@@ -116,13 +129,19 @@ public:
             if (size == 0) break;
             at += link::seal({.kind = link::message_kind::stream,
                               .cut = static_cast<std::uint8_t>(o.stream),
+                              .codec = has_events() ? link::without_ack : std::uint8_t{0},
                               .epoch = o.epoch,
                               .sequence = o.frame,
                               .budget_us = link::wire_microseconds(o.due - now),
                               .stamp_us = static_cast<std::uint32_t>(now.time_since_epoch().count() / 1000)},
                              room.first(link::header_bytes + size));
+            // Sizes that are over with this message: as the writer stands, the last one perhaps just so.
+            const int next = from.next_level();
+            to.whole[to.count] = static_cast<std::int8_t>(next + (next < levels && from.next_offset() >= encoders[s]->encode(next).size()));
             to.ends[to.count++] = at;
         }
+        to.frame = o.frame;
+        to.stream = o.stream;
         streaming.store(true, std::memory_order_relaxed);
         add(0, 1);
         publish();
@@ -143,6 +162,7 @@ public:
         return static_cast<std::size_t>(sent_bytes.load(std::memory_order_relaxed) - sent_before);
     }
     bool next_event(link_event& e) noexcept override {
+        if (has_events()) return next_sent(e);
         const std::size_t at = taken.load(std::memory_order_relaxed);
         if (put.load(std::memory_order_acquire) == at) return false;
         e = events[at % events.size()];
@@ -187,6 +207,7 @@ public:
                 written += done.bytes;
             }
             if (from.is_stream) {
+                if (has_events()) note_event(from, end - start);
                 written_total.fetch_add(static_cast<std::uint32_t>(end - start), std::memory_order_relaxed);
                 sent_bytes.fetch_add(end - start, std::memory_order_relaxed);
                 written_at.store(std::chrono::steady_clock::now().time_since_epoch().count(), std::memory_order_relaxed);
@@ -207,7 +228,17 @@ public:
                || (messages_left.load(std::memory_order_relaxed) != 0 && (at_once.load(std::memory_order_relaxed) || window_open()));
     }
     bool active() const noexcept override { return streaming.load(std::memory_order_relaxed) || unacknowledged() || wants(); }
-    bool unacknowledged() const noexcept override { return connected.load(std::memory_order_relaxed) && in_flight() != 0; }
+    bool unacknowledged() const noexcept override { return !has_events() && connected.load(std::memory_order_relaxed) && in_flight() != 0; }
+    duration until_event() const noexcept override {
+        if (!has_events() || !connected.load(std::memory_order_acquire)) return duration::max();
+        const instant now = std::chrono::steady_clock::now();
+        duration left = duration::max();
+        if ((ready.load(std::memory_order_acquire) & is_new) != 0)
+            left = {};
+        else if (messages_left.load(std::memory_order_relaxed) != 0 && !at_once.load(std::memory_order_relaxed))
+            left = opens(now) - now;
+        return std::max<duration>(left, std::chrono::microseconds{50}); // not 0: a socket may be full
+    }
     instant last_written() const noexcept override { return instant{duration{written_at.load(std::memory_order_relaxed)}}; }
 
     // ---- reading side -----------------------------------------------------------------------------------------------------
@@ -228,7 +259,7 @@ public:
         if (told != before) acknowledged_at = now;
         flowing = told != sent || wants();
         const std::size_t at = put.load(std::memory_order_relaxed);
-        if (h.codec == 0 || h.codec > terms.ladders[h.cut].levels || at - taken.load(std::memory_order_acquire) == events.size())
+        if (has_events() || h.codec == 0 || h.codec > terms.ladders[h.cut].levels || at - taken.load(std::memory_order_acquire) == events.size())
             return rate; // a later one says all of it
         events[at % events.size()] = {link_event::kind::acknowledged, h.sequence, h.cut, h.codec - 1};
         put.store(at + 1, std::memory_order_release);
@@ -241,8 +272,19 @@ private:
     struct store {
         aligned_buffer memory{};
         std::vector<std::size_t> ends{};
+        std::vector<std::int8_t> whole{}; ///< sizes complete once a message has arrived
+        std::uint32_t frame{};
+        int stream{-1};
         std::size_t count{};
         bool is_stream{};
+    };
+
+    /// A message that the radio took for an event.
+    struct handed {
+        std::int64_t event{};
+        std::uint32_t frame{};
+        int stream{};
+        std::int8_t whole{};
     };
 
     void publish() noexcept { mine = ready.exchange(mine | is_new, std::memory_order_seq_cst) & 3U; }
@@ -258,7 +300,47 @@ private:
     std::uint32_t in_flight() const noexcept {
         return written_total.load(std::memory_order_relaxed) - acknowledged_total.load(std::memory_order_relaxed);
     }
+    bool has_events() const noexcept { return options.radio != nullptr && options.radio->known(); }
+    /// From when on the next message may go: shortly before the next event, or the one behind it if that one's room is used up.
+    instant opens(instant now) const noexcept {
+        const instant next = options.radio->event_from(now);
+        const std::int64_t gone = event_of_bytes.load(std::memory_order_relaxed) == next.time_since_epoch().count()
+                                       ? event_bytes.load(std::memory_order_relaxed)
+                                       : 0;
+        const bool fits = gone + static_cast<std::int64_t>(link::header_bytes + options.packet_bytes) <= std::max<std::int64_t>(options.radio->room(), 0)
+                          || (gone == 0 && options.radio->room() > 0); // a message may be larger than an event
+        return fits ? std::max(now, next - options.ahead) : next + options.radio->interval - options.ahead;
+    }
+    void note_event(const store& from, std::size_t size) noexcept {
+        const auto next = options.radio->event_from(std::chrono::steady_clock::now()).time_since_epoch().count();
+        if (const std::size_t at = put.load(std::memory_order_relaxed); at - taken.load(std::memory_order_acquire) < given.size()) {
+            given[at % given.size()] = {next, from.frame, from.stream, from.whole[next_message]};
+            put.store(at + 1, std::memory_order_release);
+        }
+        const bool more = event_of_bytes.load(std::memory_order_relaxed) == next;
+        event_bytes.store((more ? event_bytes.load(std::memory_order_relaxed) : 0) + static_cast<std::int64_t>(size), std::memory_order_relaxed);
+        event_of_bytes.store(next, std::memory_order_relaxed);
+    }
+    /// What the radio sent, as far as its host knows: the next event tells. Messages that it still has to send again are the last ones.
+    bool next_sent(link_event& e) noexcept {
+        while (true) {
+            const std::size_t at = taken.load(std::memory_order_relaxed), left = put.load(std::memory_order_acquire) - at;
+            const handed& m = given[at % given.size()];
+            if (left == 0 || left <= options.radio->waiting()
+                || std::chrono::steady_clock::now().time_since_epoch().count() < m.event + options.radio->interval.count())
+                return false;
+            e = {link_event::kind::acknowledged, m.frame, m.stream, m.whole - 1};
+            const bool newest_one = m.frame == newest_frame && m.stream == newest;
+            if (newest_one) complete = std::max<int>(complete, m.whole);
+            taken.store(at + 1, std::memory_order_release);
+            if (e.level >= 0) return true;
+        }
+    }
     bool window_open() const noexcept {
+        if (has_events()) {
+            const instant now = std::chrono::steady_clock::now();
+            return opens(now) <= now;
+        }
         const std::size_t flying = in_flight();
         return options.window_bytes == 0 || flying == 0 || flying + link::header_bytes + options.packet_bytes <= options.window_bytes;
     }
@@ -277,6 +359,7 @@ private:
     std::atomic<std::uint32_t> written_total{}, acknowledged_total{}; // of streams, on this connection
     std::atomic<std::uint64_t> sent_bytes{};
     std::atomic<std::int64_t> written_at{};
+    std::atomic<std::int64_t> event_of_bytes{}, event_bytes{}; // what was written for which event; the outbox holder's
     std::array<std::atomic<std::uint64_t>, 7> tally{};
 
     std::vector<std::unique_ptr<dynamic_pool_encoder>> encoders; // compute thread's from here
@@ -293,6 +376,7 @@ private:
     instant acknowledged_at{};           // reading side's
     bool flowing{};                      // something was on its way or waiting ever since
     std::array<link_event, 16> events{}; // reading side to compute thread
+    std::array<handed, 64> given{};      // or, with a radio that tells, outbox holder to compute thread
     std::atomic<std::size_t> put{}, taken{};
 };
 

@@ -44,6 +44,7 @@ public:
         offloaded_cut = -2;
         offloaded = false;
         streamed = false;
+        least_size = -1;
         fits = false;
         tail_in_time = true;
         remembered[frame % memory] = {.sequence = frame};
@@ -72,6 +73,7 @@ public:
         }
         ++counts.offload_tries;
         offloaded = true;
+        streamed = streamed || least_size >= 0;
         handed_at = now;
         breaker.sent();
         remembered[sequence % memory] = {.sequence = sequence, .epoch = epoch, .asked = true};
@@ -148,6 +150,7 @@ public:
     std::uint32_t running_frame() const { return sequence; }
     instant due() const { return deadline; }
     int last_cut() const { return offloaded_cut; }
+    int last_stage() const { return next_stage - 1; }
     int exit_in_hand() const { return newest_exit; }
     circuit_breaker::state breaker_is() const { return breaker.now_is(); }
     /// Wider reserves, learnt while running; takes effect with the next frame's decisions.
@@ -184,6 +187,18 @@ private:
             if constexpr (!falls_back_v<Policy>) return last_resort(); // a baseline that cannot send has nothing to say
         }
         if constexpr (streams_v<Policy>)
+            if (const int stream = stream_in_place_of(a); stream >= 0) {
+                const link_view l = seen(link, now);
+                if (l.up && !l.busy) {
+                    is = state::sending;
+                    reserve_begins(now);
+                    const int last = std::max(a.level >= 0 ? a.level : a.codec, 0);
+                    least_size = a.level >= 0 ? 0 : last; // each width has an answer of its own; of one payload only the whole counts
+                    return {.what = command::kind::offload, .stream = stream, .last = last};
+                }
+                ++counts.blocked;
+            }
+        if constexpr (streams_v<Policy>)
             if (a.what == action::kind::stream && a.stream >= 0 && seen(link, now).up)
                 if (command c = go_on(now); c.what == command::kind::run) {
                     c.stream = a.stream;
@@ -192,7 +207,13 @@ private:
                 }
         return go_on(now);
     }
-    bool legal(int cut) const { return cut >= -1 && cut < rules.cuts && rules.stage_behind(cut) == next_stage; }
+    bool legal(int cut) const { return cut == -1 || (cut >= 0 && cut < rules.cuts && rules.stage_behind(cut) == next_stage); }
+    /// Where the network has no payload at this cut but a stream behind the stage that ended (cut k ends stage k): that one, in the sizes
+    /// that the action names. Else -1.
+    int stream_in_place_of(const action& a) const {
+        if (a.what != action::kind::offload || a.cut < 0 || a.cut >= max_stages || a.cut != next_stage - 1) return -1;
+        return static_cast<int>(rules.streams_behind[a.cut]) - 1;
+    }
 
     command go_on(instant now) {
         if (next_stage >= rules.stages) return publish(is == state::falling_back ? answer_source::fallback : answer_source::edge, -1);
@@ -239,13 +260,18 @@ private:
     command reply_to_stream(const reply_facts& r, instant now, const link_view& link) {
         if (!r.size_ok) return ++counts.wrong_size, command{};
         if (!r.crc_ok) return ++counts.corrupt, command{};
-        if (!streamed || r.sequence != sequence || (is != state::running && is != state::falling_back)) return ++counts.late, command{};
+        const bool listening = is == state::running || is == state::falling_back || (is == state::waiting && least_size >= 0);
+        if (!streamed || r.sequence != sequence || !listening) return ++counts.late, command{};
         if (Conduct::checks_epoch && r.epoch != remembered[sequence % memory].epoch) return ++counts.wrong_epoch, command{};
         if (Conduct::checks_values && !r.finite) return ++counts.not_finite, command{};
-        if (policy.on(reply_arrived{sequence, r.exit, r.confidence, now - handed_at}, seen(link, now), left(now)) == verdict::keep_going)
+        // An offload's answers are numbered by its sizes, as in the simulation.
+        const int exit = least_size >= 0 ? r.sizes - 1 : r.exit;
+        if (exit < least_size
+            || policy.on(reply_arrived{sequence, exit, r.confidence, now - handed_at}, seen(link, now), left(now)) == verdict::keep_going)
             return ++counts.kept_going, command{};
         ++counts.accepted;
-        return publish(answer_source::cloud, r.exit);
+        if (offloaded) breaker.succeeded();
+        return publish(answer_source::cloud, exit);
     }
 
     fate judge(const reply_facts& r) {
@@ -277,6 +303,7 @@ private:
     std::uint32_t sequence{};
     instant deadline{}, handed_at{}, tail_from{};
     int next_stage{}, newest_exit{-1}, offloaded_cut{-2}, tail_stage{};
+    int least_size{-1}; // of a stream in place of a payload: the first size whose answer may count
     bool offloaded{}, streamed{}, fits{}, tail_in_time{true}, tail_over{};
     std::array<memo, memory> remembered{};
 };

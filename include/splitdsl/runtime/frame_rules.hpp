@@ -18,6 +18,7 @@ struct frame_rules {
     int stages{1};
     int cuts{};
     int stage_of_cut[max_cuts]{};         ///< the stage each cut ends, rising
+    std::uint32_t streams_behind[max_stages]{}; ///< 1 + the stream that a stage's end begins; 0: none. Of networks with streams and no cuts
     duration deadline{};                  ///< of every frame, from its start
     duration remaining[max_stages + 1]{}; ///< reserve for running stages k .. end here (at least twice their p99); 0 at `stages`
     duration last_resort_lead{};          ///< the sentinel answers this long before the deadline
@@ -38,6 +39,7 @@ struct reply_facts {
     bool finite{true};
     bool shed{}; ///< the cloud refuses: it could not be in time
     int exit{-1};
+    int sizes{}; ///< of the stream that is answered, as many as the answer was made of
     float confidence{1};
 };
 
@@ -58,7 +60,8 @@ struct command {
     int codec{-1};
     int exit{-1};
     instant until{};
-    int stream{-1};      ///< run, nothing: hand over this stream first (policies with `streams` only)
+    /// run, nothing: hand over this stream first; offload: hand it over in place of a cut's payload (policies with `streams` only).
+    int stream{-1};
     int first{}, last{}; ///< its sizes
     bool drop{};         ///< nothing: drop what is unsent
 };

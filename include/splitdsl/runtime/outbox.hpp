@@ -89,10 +89,14 @@ public:
         if (target) target->wake();
         unlock();
     }
-    /// Compute thread: `side` has something new. Never waits: if the token is taken, its holder looks again after letting go.
+    /// Compute thread: `side` has something new. What may go at once is written here, the rest is the link thread's. Never waits: if the
+    /// token is taken, its holder looks again after letting go.
     void nudge() noexcept {
         if (!try_lock()) return;
-        if (target) target->wake();
+        if (target) {
+            write_pending(); // an ended stream is seen by the next read
+            target->wake();
+        }
         unlock();
     }
 

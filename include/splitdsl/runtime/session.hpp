@@ -145,7 +145,7 @@ public:
         if (open && work.now() == heard) {
             const instant now = clock();
             listened.fetch_add(1, std::memory_order_relaxed);
-            stream->wait(true, box.blocked(), std::min<duration>(until - now, nap()));
+            stream->wait(true, box.blocked(), std::min<duration>(until - now, pause_at_most()));
             const auto before = counts.bytes_down;
             over = !read(1); // one message: what it says comes before what follows it, and before the link's own affairs
             if (!over && counts.bytes_down == before) over = !keep_alive(clock()) || !box.flush();
@@ -293,7 +293,7 @@ private:
             const auto heard = pause.now();
             if (over || !read(64) || !keep_alive(clock()) || !box.flush()) return;
             publish();
-            const duration quiet = nap();
+            const duration quiet = pause_at_most();
             if (ping_open || unanswered() || box.blocked() || (setup.streams != nullptr && setup.streams->active())) {
                 stream->wait(true, box.blocked(), quiet);
                 continue;
@@ -307,6 +307,8 @@ private:
     duration nap() const noexcept {
         return std::clamp<duration>(ping_pause() / 4, std::chrono::milliseconds{1}, std::chrono::milliseconds{50});
     }
+    /// And how long a wait for it may last: streams may wait for the radio's next event.
+    duration pause_at_most() const noexcept { return setup.streams != nullptr ? std::min(nap(), setup.streams->until_event()) : nap(); }
     /// At most so many messages. False: the connection is over.
     bool read(int messages) noexcept {
         while (messages > 0) {
@@ -368,7 +370,7 @@ private:
         }
         case link::message_kind::exit_reply:
             if (reader.payload().size() != setup.streams->answer_floats(h.cut) * sizeof(float)) return false;
-            hand_on({.exit = h.cut}, reader.payload());
+            hand_on({.exit = h.cut, .sizes = h.codec}, reader.payload());
             return true;
         case link::message_kind::stream_ack: // these come only where streams are taken
         case link::message_kind::stop_ack:
@@ -432,7 +434,9 @@ private:
 
     /// A link of which nothing is known yet is asked quickly: round trip first, then rate.
     duration ping_pause() const noexcept {
-        return picture.rate_known() ? setup.options.ping_interval
+        // Where no rate is ever asked for, the round trip is all there is to know.
+        const bool known = setup.options.probe_bytes > 0 ? picture.rate_known() : picture.estimator().rtt.known();
+        return known                ? setup.options.ping_interval
                                     : std::min<duration>(setup.options.ping_interval, std::chrono::milliseconds{5});
     }
 

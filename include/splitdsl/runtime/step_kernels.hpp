@@ -350,13 +350,13 @@ struct kernel_of<step_kind::global_pool_u8> : with_requantisation {
 template <>
 struct kernel_of<step_kind::quantise_u8> : with_requantisation {
     static int tasks(const instruction& c) { return simd::row_tasks(extent_of(c.out.of)); }
-    static void run(const step_run& s, int first, int last) { simd::quantise_u8(s.of(), s.in(), s.out_u8(), s.packed, first, last); }
+    static void run(const step_run& s, int first, int last) { simd::floats_to_u8(s.of(), s.in(), s.out_u8(), s.packed, first, last); }
     static void pack(const instruction& c, const parameters_of_step& p, float* packed) { simd::pack_quantise_u8(scale_of(p, c.out), packed); }
 };
 template <>
 struct kernel_of<step_kind::dequantise_u8> : with_requantisation {
     static int tasks(const instruction& c) { return simd::row_tasks(extent_of(c.out.of)); }
-    static void run(const step_run& s, int first, int last) { simd::dequantise_u8(s.of(), s.in_u8(), s.out(), s.packed, first, last); }
+    static void run(const step_run& s, int first, int last) { simd::u8_to_floats(s.of(), s.in_u8(), s.out(), s.packed, first, last); }
     static void pack(const instruction& c, const parameters_of_step& p, float* packed) { simd::pack_dequantise_u8(scale_of(p, c.in), packed); }
 };
 template <>

@@ -53,6 +53,8 @@ struct edge_stream_hooks {
     /// The oldest acknowledgement not asked for yet.
     virtual bool next_event(link_event& e) noexcept = 0;
     virtual float confidence(int stream, std::span<const float> values) const noexcept = 0;
+    /// What the radio tells of the link, where there is one that does, in place of what was measured.
+    virtual void look(link_view& v) const noexcept = 0;
     /// Floats of the exit that answers a stream; 0: none does.
     virtual std::size_t answer_floats(int stream) const noexcept = 0;
 
@@ -69,6 +71,8 @@ struct edge_stream_hooks {
     virtual bool active() const noexcept = 0;
     virtual bool unacknowledged() const noexcept = 0;
     virtual instant last_written() const noexcept = 0;
+    /// How long what waits has to wait for the radio's next event; `duration::max()` if nothing does.
+    virtual duration until_event() const noexcept = 0;
 
     // ---- reading side -----------------------------------------------------------------------------------------------------
     /// A stream_ack or stop_ack. The rate at which bytes went through since the one before, if more were waiting all the time; else 0.

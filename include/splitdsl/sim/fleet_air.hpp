@@ -30,9 +30,10 @@ public:
     void run(instant until, Report&& report) {
         ble != nullptr ? ble->run(until, report) : other().run(until, report);
     }
+    /// `untried_only`: BLE alone, see there.
     template <class Report>
-    void drop(radio::ble_way way, Report&& report) {
-        ble != nullptr ? ble->drop(way, report) : other().drop(way, report);
+    void drop(radio::ble_way way, Report&& report, bool untried_only = false) {
+        ble != nullptr ? ble->drop(way, report, untried_only) : other().drop(way, report);
     }
 
     /// From here on `energy_since` counts.

@@ -22,8 +22,8 @@
 
 namespace splitdsl::sim {
 
-/// Runs frame after frame; equal arguments give equal frames, bit for bit. `w` and `a` must outlive it. One thread; allocates only until
-/// its queues have grown. Refused by the constructor (option_error): what `require_valid` refuses, answers that do not fit the network.
+/// Runs frame after frame; equal arguments give equal frames, bit for bit. `w` and `a` must outlive it; between frames the bytes of `w`'s
+/// streams may be replaced by others, as many (coded streams differ by picture). One thread; allocates only until its queues have grown. Refused by the constructor (option_error): what `require_valid` refuses, answers that do not fit the network.
 ///
 /// ```cpp
 /// sim::fleet_simulator run{policy::fleet{policy::fleet_plan(8, 6, 0.7F)}, world, answers, seed};
@@ -64,8 +64,12 @@ public:
     }
 
     /// The next frame, on this picture (below `exit_answers::pictures`).
-    fleet_frame run_frame(std::size_t picture) {
-        f = {.frame = ++count, .picture = picture, .start = next_start()};
+    fleet_frame run_frame(std::size_t picture) { return run_frame_at(picture, next_start()); }
+    /// The next frame at a moment of the caller's, such as that of a live one; the radio's first event is at 0. Should the frame before not
+    /// be over by then, it begins whole intervals later.
+    fleet_frame run_frame_at(std::size_t picture, instant start) {
+        if (start < free_from) start += ((free_from - start) / world->radio.interval + 1) * world->radio.interval;
+        f = {.frame = ++count, .picture = picture, .start = start};
         now = f.start;
         calendar.clear();
         sent.clear();
@@ -137,7 +141,7 @@ private:
     instant next_start() {
         const double within = random.uniform();
         const duration phase = from_seconds(within * to_seconds(world->phases()));
-        return count == 1 ? instant{} + phase : free_from + world->gap + phase;
+        return count == 0 ? instant{} + phase : free_from + world->gap + phase;
     }
     link_view view() const {
         return {.up = true,
@@ -270,6 +274,7 @@ private:
         }
         if (waiting) charge_waiting();
         drop_up();
+        if (used_radio && world->stop_bytes > 0) air.queue(radio::ble_way::up, std::uint64_t{count} << 32, world->stop_bytes, now);
         f.compute_energy = world->active * f.computing;
         air.run(now, [&](const radio::ble_report& r) { book(r); });
         if (used_radio) f.radio_energy = air.energy_since_mark(*world, f.latency);
@@ -302,7 +307,9 @@ private:
     }
     void drop_up() {
         next_to_queue = sent.size();
-        if (air.waiting(radio::ble_way::up) > 0) air.drop(radio::ble_way::up, [&](const radio::ble_report& r) { book(r); });
+        const duration interval = world->radio.interval, to_event = interval - (now - instant{}) % interval;
+        if (open && to_event < world->ahead) return; // the event's packets are with the radio
+        if (air.waiting(radio::ble_way::up) > 0) air.drop(radio::ble_way::up, [&](const radio::ble_report& r) { book(r); }, world->radio_keeps);
     }
     /// Bytes on the air and the share that arrives; whichever frame it was.
     void book(const radio::ble_report& r) {

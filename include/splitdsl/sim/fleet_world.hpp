@@ -28,6 +28,10 @@ struct fleet_world {
     duration cloud{std::chrono::milliseconds{5}};     ///< of every answer, once its bytes are in the gateway
     double cloud_macs_per_second{};                   ///< 0: `cloud` is all; else each answer takes its MACs at this speed besides
     int reply_bytes{16};
+    int stop_bytes{};  ///< a message up that ends a frame which sent; 0: none, as in FLEET's arithmetic
+    /// The host hands an event's packets over so long before it; from then on they go out whatever becomes of their stream.
+    duration ahead{};
+    bool radio_keeps{}; ///< a packet that was lost once is sent again whatever became of its stream: the radio has it, not the host
     float reply_from{};                         ///< the cloud keeps answers for a stream to itself that are less sure
     duration deadline{std::chrono::seconds{4}}; ///< of every frame
     duration gap{}; ///< from an answer to the next frame, and up to one interval more, drawn: frames know nothing of the radio's phase
