@@ -61,6 +61,13 @@ public:
         case step_kind::decode: return decode(s);
         case step_kind::copy_input:
         case step_kind::branch: return;
+        case step_kind::load_u8:
+        case step_kind::quantise_u8:
+        case step_kind::dequantise_u8:
+        case step_kind::conv_u8:
+        case step_kind::depthwise_u8:
+        case step_kind::dense_u8:
+        case step_kind::global_pool_u8: return; // of int8 networks, which do not compile for a GPU (program.hpp)
         }
     }
 
