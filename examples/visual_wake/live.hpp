@@ -6,6 +6,7 @@
 
 #include "record.hpp"
 
+#include <examples/processes/stolen_time.hpp>
 #include <splitdsl/detail/xoshiro.hpp>
 #include <splitdsl/energy/device_profile.hpp>
 #include <splitdsl/link/host_port.hpp>
@@ -15,7 +16,6 @@
 #include <splitdsl/runtime/edge_streams.hpp>
 #include <splitdsl/runtime/plan.hpp>
 
-#include <fstream>
 #include <thread>
 
 namespace visual_wake {
@@ -56,16 +56,6 @@ inline std::vector<splitdsl::duration> times_of(const policy_choice& what, std::
     return times;
 }
 
-/// Hundredths of a second that a hypervisor has given to others while this machine wanted to run; 0 where the system does not say.
-inline std::uint64_t stolen_ticks() {
-    std::ifstream stat{"/proc/stat"};
-    std::string name;
-    std::uint64_t value{};
-    stat >> name;
-    for (int i = 0; i < 8; ++i) stat >> value;
-    return stat ? value : 0;
-}
-
 /// Every frame begins at a phase of the radio's interval of its own: the answer before came in an event, so a next frame at once would
 /// always begin there.
 inline void show(splitdsl::edge_core<any_policy>& edge, const live_terms& terms, const album& pictures, splitdsl::duration interval, std::uint64_t seed,
@@ -76,7 +66,7 @@ inline void show(splitdsl::edge_core<any_policy>& edge, const live_terms& terms,
         std::this_thread::sleep_for(splitdsl::from_seconds(splitdsl::to_seconds(interval) * (1 + random.uniform())));
         frame_record f{.picture = k % pictures.stills.size()};
         const std::array<std::span<const std::byte>, 1> input{pictures.stills[f.picture].pixels};
-        const auto stolen = stolen_ticks();
+        const auto stolen = processes::stolen_ticks();
         const auto before = streams != nullptr ? streams->counted() : splitdsl::edge_streams::counts{};
         f.start_ms = splitdsl::to_milliseconds(std::chrono::steady_clock::now() - zero);
         const splitdsl::answer a = edge.infer(input, values);
@@ -91,7 +81,7 @@ inline void show(splitdsl::edge_core<any_policy>& edge, const live_terms& terms,
         f.packets = after.packets - before.packets;
         f.on_time = a.on_time;
         f.host_stall = a.host_stall;
-        f.robbed = stolen_ticks() > stolen;
+        f.robbed = processes::stolen_ticks() > stolen;
         to.frames.push_back(f);
     }
 }

@@ -10,6 +10,7 @@
 
 #include "fake_network.hpp"
 
+#include <examples/processes/stolen_time.hpp>
 #include <splitdsl/link/relay.hpp>
 #include <splitdsl/link/tcp_listener.hpp>
 #include <splitdsl/runtime/cloud_core.hpp>
@@ -20,7 +21,6 @@
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
-#include <fstream>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -90,16 +90,6 @@ bool wait_for_quiet(Edge& edge) {
     return edge.link_now().age != duration::max();
 }
 
-/// Ticks of a hundredth of a second that a hypervisor has given to others while this machine wanted to run; 0 where the system does not say.
-inline std::uint64_t stolen_ticks() {
-    std::ifstream stat{"/proc/stat"};
-    std::string name;
-    std::uint64_t value{};
-    stat >> name;
-    for (int i = 0; i < 8; ++i) stat >> value;
-    return stat ? value : 0;
-}
-
 /// Frames through `edge`; `before(i)` runs before each. Every answer has to be its own frame's.
 struct tally {
     int answered{}, wrong{}, not_counted_up{}, own{};
@@ -107,7 +97,7 @@ struct tally {
     void judge(const answer& a, std::uint64_t stolen_before) {
         if (a.on_time && a.source != answer_source::held && a.source != answer_source::preset) return;
         std::this_thread::sleep_for(20ms); // until it is counted
-        robbed += stolen_ticks() > stolen_before;
+        robbed += processes::stolen_ticks() > stolen_before;
     }
 };
 template <class Edge>
@@ -119,7 +109,7 @@ tally drive(Edge& edge, int frames, const std::function<void(int)>& before = {})
         const std::uint32_t tag = 1000U + static_cast<std::uint32_t>(i);
         const fake::tagged_input in{tag};
         std::array<float, fake::outputs> out{};
-        const auto stolen = stolen_ticks();
+        const auto stolen = processes::stolen_ticks();
         const answer a = edge.infer(in.spans, out);
         t.judge(a, stolen);
         t.answered += a.frame != 0;

@@ -148,7 +148,7 @@ struct stream_rig {
     answer frame(std::uint32_t seed, tally& t, std::array<float, classes>& out) {
         const picture in{seed};
         std::vector<float> values(net.net->output_floats);
-        const auto stolen = stolen_ticks();
+        const auto stolen = processes::stolen_ticks();
         const answer a = edge->infer(in.spans, values);
         t.judge(a, stolen);
         std::copy_n(values.begin(), out.size(), out.begin());
