@@ -31,7 +31,7 @@ INTERVALS = (7.5, 10, 15, 17.5, 20, 25, 30, 35, 40, 45, 50, 60, 66.25)
 FEWER = (7.5, 15, 20, 25, 30, 45, 60)
 SENDING = ("fleet", "neurosurgeon", "clio", "jpeg25", "jpeg75")
 SHOWN_1A = ("fleet", "shallow_deep", "exits of fleet, top-1")
-TARGETS_MS = tuple(range(110, 310, 10))                    # NeuroSurgeon's, beside the base scenario's: the size it sends follows from them
+TARGETS = tuple(range(55, 155, 5))                         # NeuroSurgeon's, in percent of the base scenario's: the size it sends follows from them
 
 # FLEET (MobiCom 2023), tables 3 and 4 and section 4.3. Packets count acknowledgements there: half of them are data.
 PAPER_1A = 0.7                                              # the confidence from which its figure 1a takes an answer
@@ -54,12 +54,16 @@ PAPER_ENERGY = {M33: ("1.57 - 1.08", "4.04", "4.15 - 1.25", "7.01 - 1.25"), A77:
 # ---- scenarios --------------------------------------------------------------------------------------------------------------------------------------
 
 
-def experiments():
-    """{file name: (accuracy, sweep, policies or all, changes of the radio[, thresholds to try])}"""
+def experiments(middle=0.8):
+    """{file name: (accuracy, sweep, policies or all, changes of the radio[, thresholds to try])}, around the accuracy at which policies are compared."""
     made = {}
-    for accuracy in (0.72, 0.75, 0.78, 0.79, 0.8, 0.805, 0.81):
+
+    def around(*points):
+        return [round(middle + p / 100, 4) for p in points]
+
+    for accuracy in around(-8, -5, -2, -1, 0, 0.5, 1):
         made[f"accuracy_{accuracy}"] = accuracy, {"device": (M33, A77, GAP8), "interval_ms": (10,)}, None, {}
-    for accuracy in (0.8, 0.805, 0.81):
+    for accuracy in around(0, 0.5, 1):
         made[f"intervals_{accuracy}"] = accuracy, {"device": (M33, A77), "interval_ms": INTERVALS}, (*SENDING, "raw", "cascade"), {}
         made[f"packets_{accuracy}"] = accuracy, {"packets": (1, 2, 3), "interval_ms": FEWER}, SENDING, {}
         made[f"phy_{accuracy}"] = accuracy, {"phy": ("500k", "2M"), "interval_ms": FEWER}, SENDING, {}
@@ -69,14 +73,14 @@ def experiments():
             sweep = {"phy": (phy,), "packets": (packets,), "loss": tuple(i / 10 for i in range(10)), "interval_ms": (interval,)}
             made[f"loss_{phy}_{packets}_{interval}_{accuracy}"] = accuracy, sweep, SENDING, {}
     clocks = tuple(f"cortex_a77_{mhz}mhz" for mhz in range(300, 1600, 100))
-    for accuracy in (0.8, 0.805, 0.81):
+    for accuracy in around(0, 0.5, 1):
         made[f"clocks_{accuracy}"] = accuracy, {"device": clocks, "interval_ms": (7.5, 15, 30)}, SENDING, {}
         made[f"clocks_alone_{accuracy}"] = accuracy, {"device": clocks, "interval_ms": (7.5,)}, ("shallow_deep", "branchynet"), {}
         made[f"gap8_{accuracy}"] = accuracy, {"device": (GAP8,), "interval_ms": INTERVALS}, SENDING, {}
         made[f"a77_packets_{accuracy}"] = accuracy, {"device": (A77,), "packets": (1, 2, 3), "interval_ms": FEWER}, SENDING, {}
         made[f"a77_phy_{accuracy}"] = accuracy, {"device": (A77,), "phy": ("500k", "2M"), "interval_ms": FEWER}, SENDING, {}
-    made[f"exits_{PAPER_1A}"] = 0.8, {"device": (M33, A77), "interval_ms": (10,)}, SHOWN_1A, {}, (PAPER_1A,)
-    for accuracy in (0.74, 0.76):                            # for a page with --accuracy 0.75
+    made[f"exits_{PAPER_1A}"] = middle, {"device": (M33, A77), "interval_ms": (10,)}, SHOWN_1A, {}, (PAPER_1A,)
+    for accuracy in around(-6, -4):                          # for a page with --accuracy 0.05 lower
         made[f"lower_{accuracy}"] = accuracy, {"interval_ms": INTERVALS}, SENDING, {}
     return made
 
@@ -117,8 +121,12 @@ def derived(base, into, accuracy, sweep, policies, radio, thresholds=()):
             if policies and name not in policies:
                 continue
             if name == "neurosurgeon":
+                target = re.search(r"(?m)^target_ms *= *([0-9.]+)", block)
+                if not target:
+                    raise Refused(f'expected "target_ms" of neurosurgeon in {base}, found none')
+                targets = [f"{float(target.group(1)) * share / 100:g}" for share in TARGETS]
                 block = block.rstrip() + "\n\n" + "".join(
-                    replaced(replaced(block, "name", f'"neurosurgeon {ms} ms"\nkind = "neurosurgeon"', base), "target_ms", ms, base).rstrip() + "\n\n" for ms in TARGETS_MS)
+                    replaced(replaced(block, "name", f'"neurosurgeon {ms} ms"\nkind = "neurosurgeon"', base), "target_ms", ms, base).rstrip() + "\n\n" for ms in targets)
         elif head == "[sweep]":
             continue
         kept.append(block)
@@ -134,9 +142,10 @@ def write_scenarios(options):
     if not base.is_file():
         raise Refused(f"expected a scenario, found no file {base}")
     into.mkdir(parents=True, exist_ok=True)
-    for name, terms in experiments().items():
+    made = experiments(options.accuracy)
+    for name, terms in made.items():
         (into / f"{name}.toml").write_text(derived(base, into, *terms), encoding="utf-8")
-    print(f"{into}: {len(experiments())} scenarios")
+    print(f"{into}: {len(made)} scenarios")
 
 
 # ---- comparisons ------------------------------------------------------------------------------------------------------------------------------------
@@ -195,6 +204,11 @@ def shares(value, depth):
     return isinstance(value, list) and len(value) > 0 and all(shares(v, depth - 1) or (v is None and depth == 1) for v in value)
 
 
+def known(row):
+    """What was recorded of a row, by growing size: a stream of a smaller map has fewer sizes."""
+    return [rate for rate in row if rate is not None]
+
+
 def depth_and_fusion(page, summary, path):
     """Figure 1: what an exit knows, on the device and in the cloud."""
     rates = summary.get("accuracy")
@@ -208,7 +222,8 @@ def depth_and_fusion(page, summary, path):
         return found
     local, cloud, trunk, layers, sizes = part("fleet.local", 1), part("fleet.cloud", 3), part("fleet.trunk", 0), summary.get("exit_layers"), summary.get("sizes")
     fits = isinstance(layers, list) and isinstance(sizes, list) and len(layers) == len(local) and all(isinstance(n, int) and n > 0 for n in [*layers, *sizes])
-    if not fits or any(len(k) != len(sizes) + 1 or any(len(row) != len(sizes) for row in k) for k in cloud) or any(None in row for k in cloud[1:] for row in k):
+    if not fits or any(len(k) != len(sizes) + 1 or any(len(row) != len(sizes) for row in k) for k in cloud) \
+            or not all(known(row) for i, k in enumerate(cloud) for row in (k if i else k[:1])):
         raise Refused(f'expected "exit_layers" and "sizes" of {path} to fit its accuracies, found others')
     page.heading("Figures 1b and 1c: exits on the device and in the cloud, by depth and by fusion")
     page.text("Accuracy on the test pictures in percent, measured with PyTorch; not simulated. The cloud has 4 channels of 8 x 8 values of a layer (alone), with those of the layer "
@@ -216,20 +231,20 @@ def depth_and_fusion(page, summary, path):
     rows = []
     for i, layer in enumerate(layers):
         stream = cloud[layer - 1] if layer <= len(cloud) else None
-        alone, fused = (stream[0][-1], stream[-1][-1] if layer > 1 else None) if stream else (None, None)
+        alone, fused = (known(stream[0])[-1], known(stream[-1])[-1] if layer > 1 else None) if stream else (None, None)
         rows.append((layer, *("-" if a is None else percent(a) for a in (local[i], alone, fused)), f"{100 * ((fused or alone) - local[i]):+.1f}" if stream else "-"))
     page.table(("behind layer", "device's exit", "cloud, alone", "cloud, fused", "cloud - device, points"), rows)
     page.text(f"The whole network: {percent(trunk)}. The paper (ImageNet-100, figure 1b, exits of 1 and of 3 layers): +15 for earlier and +7 for later exits; its text has no number for fusion.")
-    lines = {"exit on the device": [(n, 100 * a) for n, a in zip(layers, local)], "cloud, alone": [(k + 1, 100 * c[0][-1]) for k, c in enumerate(cloud)],
-             "cloud, fused": [(k + 1, 100 * c[-1][-1]) for k, c in enumerate(cloud) if k]}
+    lines = {"exit on the device": [(n, 100 * a) for n, a in zip(layers, local)], "cloud, alone": [(k + 1, 100 * known(c[0])[-1]) for k, c in enumerate(cloud)],
+             "cloud, fused": [(k + 1, 100 * known(c[-1])[-1]) for k, c in enumerate(cloud) if k]}
     own = {n: part(f"{n}.local", 1) for n in ("branchynet", "shallow_deep") if f"{n}.local" in rates}
     if any(len(found) != len(layers) for found in own.values()):
         raise Refused(f"expected {len(layers)} exits of every baseline in {path}, found others")
     lines.update({f"{n}'s exit": [(layer, 100 * a) for layer, a in zip(layers, found)] for n, found in own.items()})
     page.chart("Accuracy of exits on CIFAR-10 (measured)", "behind layer", "accuracy, percent", lines, from_zero=False)
-    middle = min(2, len(cloud) - 1)
+    middle = max(i for i in range(min(3, len(cloud))) if i == 0 or all(None not in row for row in cloud[i]))
     page.text(f"Fusion by size, stream behind layer {middle + 1}: rows its own size, columns the size of the stream before (0: nothing came).")
-    page.table(("size", *map(str, (0, *sizes))), [(f"{size} x {size}", *(percent(before[i]) for before in cloud[middle])) for i, size in enumerate(sizes)])
+    page.table(("size", *map(str, (0, *sizes))), [(f"{size} x {size}", *("-" if before[i] is None else percent(before[i]) for before in cloud[middle])) for i, size in enumerate(sizes)])
     if own:
         page.text("Exits of the baselines' own trainings:")
         page.table(("behind layer", *own), [(layer, *(percent(found[i]) for found in own.values())) for i, layer in enumerate(layers)])
@@ -450,15 +465,23 @@ def write_page(options):
             print(f"{path}: {len(content)} characters")
 
 
+def accuracy(text):
+    value = float(text)
+    if not 0.1 <= value <= 0.98:                            # others are tried from 8 points below to 1 above
+        raise argparse.ArgumentTypeError(f"expected an accuracy from 0.1 to 0.98, found {text}")
+    return value
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0], epilog="docs/fleet.md has the exact commands.")
     verbs = parser.add_subparsers(dest="verb", required=True)
     s = verbs.add_parser("scenarios", help="write the scenarios behind the page")
     s.add_argument("--base", required=True, help="the scenario they differ from, such as examples/sim/cifar_recorded.toml")
     s.add_argument("--into", required=True, help="the folder for them")
+    s.add_argument("--accuracy", type=accuracy, default=0.8, help="that of the page: thresholds are chosen for this one and for others around it (%(default)s)")
     p = verbs.add_parser("page", help="write the page from the simulator's JSON")
     p.add_argument("--summary", required=True, help="what train_fleet.py record wrote beside the answers")
-    p.add_argument("--accuracy", type=float, default=0.8, help="at which policies are compared (%(default)s)")
+    p.add_argument("--accuracy", type=accuracy, default=0.8, help="at which policies are compared (%(default)s)")
     p.add_argument("--html")
     p.add_argument("--markdown")
     p.add_argument("runs", nargs="+", help="JSON documents of splitdsl-sim")

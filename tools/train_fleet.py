@@ -40,7 +40,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import safetensors_io
 from train_fleet_network import folded, normalise
 from train_fleet_pictures import QUALITIES, load, moved, prepare
-from train_fleet_recipes import MAKE, NETWORKS, cloud_macs, layer_macs
+from train_fleet_recipes import MAKE, NETWORKS, cloud_macs, layer_macs, member_macs
 from training_steps import descend, halved, load_checkpoint, save_checkpoint
 
 RECIPES = ("trunk", "fleet", "branchynet", "shallow_deep", "ensemble", "whole", "partition")
@@ -233,8 +233,19 @@ def record(options):
             summary["phases"][name] = {**saved["options"], "steps": saved["step"], "seconds": round(saved["seconds"])}
             if name == "fleet":
                 summary["layers"], summary["exits"], summary["last"] = layer_macs(recipe.model)
-                summary["cloud"], summary["network"] = cloud_macs(recipe.model), options.network
-                summary["exit_layers"], summary["sizes"] = list(recipe.model.exit_layers), list(recipe.ladder.sizes)
+                m = recipe.model
+                summary["cloud"], summary["network"] = cloud_macs(m), f"resnet{6 * options.blocks + 2}" if options.network == "resnet" else options.network
+                summary["exit_layers"], summary["sizes"] = list(m.exit_layers), list(recipe.ladder.sizes)
+                with torch.inference_mode():
+                    maps = [s.shape[2] for s in m.eval().trunk(torch.zeros(1, 3, 32, 32, device=next(m.parameters()).device))[1]]
+                summary["streams"] = [{"file": stream_file(k, m.depth, side), "channels": m.depth, "side": side, "sizes": list(ladder.sizes)} for k, (side, ladder) in enumerate(zip(maps, recipe.ladders), 1)]
+            elif name == "ensemble":
+                summary["members"] = member_macs(recipe)
+            elif name == "partition":
+                m = recipe.model
+                with torch.inference_mode():
+                    _, channels, side, _ = recipe.at_cut(torch.zeros(1, 3, 32, 32, device=next(m.parameters()).device)).shape
+                summary["partition"] = {"layer": m.cut, "channels": channels, "side": side, "sizes": list(recipe.ladder.sizes), "widths": list(m.widths)}
     if not have:
         raise SystemExit(f"train_fleet.py: expected {work} to hold finished phases, found none of {', '.join(RECIPES[1:])}")
     if "whole" not in have and {"ensemble", "partition"} & have.keys():
@@ -285,11 +296,15 @@ def accuracy(logits, labels):
     return numpy.where(numpy.isnan(flat[0, :, 0]), None, right).reshape(logits.shape[1:-1])
 
 
+def stream_file(number, channels, side):
+    return f"stream{number}_{channels}x{side}.f32"
+
+
 def write_streams(work, m, pictures, device):
     """What the device hands to dynamic pooling, for `bench_dynamic_pool --features`: bytes a size of a real stream."""
     streams = over(pictures, device, lambda x: [s[:, :m.depth].contiguous() for s in m.trunk(x)[1][:m.streams]])
     for k, values in enumerate(streams, 1):
-        values.astype("<f4").tofile(work / f"stream{k}_{m.depth}x{values.shape[2]}.f32")
+        values.astype("<f4").tofile(work / stream_file(k, m.depth, values.shape[2]))
 
 
 # ---- weights ----------------------------------------------------------------------------------------------------------------------------------------

@@ -178,6 +178,13 @@ def cloud_macs(model):
     return all_of
 
 
+def member_macs(recipe):
+    """Multiplications of each of the ensemble's first networks."""
+    device = next(recipe.parameters()).device
+    counts = multiplications(recipe.ensemble, lambda: recipe.ensemble(torch.zeros(2, 3, 32, 32, device=device)))
+    return [sum(c for n, c in counts.items() if n.startswith(f"members.{i}.")) for i in range(len(recipe.ensemble.members))]
+
+
 def stage_shares(model):
     """Of the trunk's multiplications, those up to each layer's end."""
     if not hasattr(model, "shares"):

@@ -27,6 +27,7 @@ except ImportError as problem:
     sys.exit(0)
 import learn_channel_order  # noqa: E402
 import safetensors_io  # noqa: E402
+import fleet_scenario  # noqa: E402
 import train_fleet  # noqa: E402
 import train_fleet_wide  # noqa: E402
 from train_fleet_pooling import Ladder, pool_to, to_steps  # noqa: E402
@@ -176,6 +177,41 @@ def mobilenet_is_the_zoos(folder):
               <= safetensors_io.load(folder / "mobile.safetensors")[0].keys())
 
 
+STAND_IN = """#!{python}
+import json, sys
+asked = dict(zip(sys.argv[2::2], sys.argv[3::2]))
+sizes = range(int(asked["--smallest"]), int(asked["--largest"]) + 1)
+json.dump({{"levels": [{{"size": s, "lifted_rice": s * s + int(asked["--side"]) / 100}} for s in sizes]}}, open(asked["--json"], "w"))
+"""
+
+
+def scenario_is_written(folder, sim):
+    """The networks of a scenario made from what was recorded are those of the scenario that stands in examples/."""
+    bench = folder / "measures"                                    # in place of bench_dynamic_pool, whose bytes are those of trained streams
+    bench.write_text(STAND_IN.format(python=sys.executable))
+    bench.chmod(0o755)
+
+    def made(*more):
+        sys.argv = ["fleet_scenario.py", "--base", str(ROOT / "examples" / "sim" / "cifar_recorded.toml"), "--bench", str(bench), "--into", str(folder / "made.toml"), *map(str, more)]
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()) as err:
+            return fleet_scenario.main(), err.getvalue()
+    status, err = made("--work", folder / "whole")
+    check(f"a scenario is made of what was recorded: {err}", status == 0)
+    own, stands = ((f.read_text().split("[[policy]]")[0]) for f in (folder / "made.toml", ROOT / "examples" / "sim" / "cifar_recorded.toml"))
+    for key in ("macs", "exit_macs", "cloud_macs", "payload"):
+        one, other = (re.findall(rf"(?m)^{key} = (.*?) *(?:#.*)?$", text) for text in (own, stands))
+        check(f"its {key} are those of the scenario for this network: {one}, {other}", one == other and one)
+    check("streams have the bytes that were measured", "stream = [9, 16, 25, 36, 49, 64]" in own)
+    if sim:
+        done = subprocess.run([sim, str(folder / "made.toml"), "--frames", "100"], capture_output=True, text=True)
+        check(f"it runs: {done.stderr}", done.returncode == 0)
+    (folder / "bare").mkdir()
+    (folder / "bare" / "summary.json").write_text("{}")
+    for work, says in ((folder / "bare", 'expected "network"'), (folder / "nowhere", "found none")):
+        status, err = made("--work", work)
+        check(f"refused in one sentence that has {says!r}: {status} {err!r}", status == 2 and says in err and err.count("\n") == 1)
+
+
 def refused(*arguments):
     try:
         run(*arguments)
@@ -233,6 +269,7 @@ def main():
         check("weights have the zoo's names", {"conv1.weight", "layer2.0.bn1.running_var", "exits.6.bias", "fusion.4.0.weight", "cloud.layer3.1.conv2.weight"} <= weights.keys())
         check("a family's weights stay below 1 MB", (folder / "weights.safetensors").stat().st_size < 1_000_000 and about["network"] == "fleet_cifar_resnet<2>")
 
+        scenario_is_written(folder, options.sim)
         channels_are_ordered(folder, ("--synthetic", "128"))
         mobilenet_is_the_zoos(folder)
 
