@@ -421,13 +421,13 @@ TEST_CASE("a LoRa or 802.11ah link is read from a line and written as one, with 
     CHECK((halow.delivery == ble_delivery::resending && halow.octets == 1500));
     CHECK(to_text(parse_halow(to_text(halow))) == to_text(halow));
     CHECK(airtime_rule(halow) == "wakes every 20 ms");
-    for (const auto& [line, why] : {std::pair{"sf=5", "spreading factor from 6 to 12, found 5"}, {"sf=7.5", "another value of sf, found \"7.5\""},
-                                    {"sf=7,sf=8", "each key once, found \"sf\""}, {"colour=1", "one of the keys sf,"}, {"sf", "key=value, found \"sf\""},
-                                    {"coding=4/9", "another value of coding"}, {"bytes=256", "1 to 255 bytes"}, {"loss=1.5", "a loss from 0 to 1"},
-                                    {"duty_cycle=0", "duty cycle above 0"}, {"delivery=maybe", "another value of delivery"}, {"receive_delay=-1", "another value of receive_delay"},
+    for (const auto& [line, why] : {std::pair{"sf=5", "spreading factor from 6 to 12, found 5"}, {"sf=7.5", "a number as sf, found \"7.5\""},
+                                    {"sf=7,sf=8", "each key once, found \"sf=8\""}, {"colour=1", "one of sf,"}, {"sf", "key=value, found \"sf\""},
+                                    {"coding=4/9", "4/5, 4/6, 4/7 or 4/8 as coding"}, {"bytes=256", "1 to 255 bytes"}, {"loss=1.5", "a loss from 0 to 1"},
+                                    {"duty_cycle=0", "duty cycle above 0"}, {"delivery=maybe", "delivery to be one of unreliable, resending"}, {"receive_delay=-1", "0 to 1e9 ms as receive_delay"},
                                     {"", "key=value"}})
         CHECK(says(refusal([row = line] { parse_lora(row); }), why));
-    for (const auto& [line, why] : {std::pair{"bandwidth=2,mcs=9", "found 2 MHz with MCS 9"}, {"guard=none", "another value of guard"}, {"bytes=1501", "1 to 1500 bytes"},
+    for (const auto& [line, why] : {std::pair{"bandwidth=2,mcs=9", "found 2 MHz with MCS 9"}, {"guard=none", "guard to be one of long, short"}, {"bytes=1501", "1 to 1500 bytes"},
                                     {"wake=5,wake_for=6", "wakes of 0 to the wake interval"}})
         CHECK(says(refusal([row = line] { parse_halow(row); }), why));
 }

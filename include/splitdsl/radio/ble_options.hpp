@@ -5,8 +5,8 @@
 #pragma once
 
 #include <splitdsl/radio/ble.hpp>
+#include <splitdsl/radio/terms.hpp>
 
-#include <charconv>
 #include <cstdio>
 
 namespace splitdsl::radio {
@@ -29,70 +29,22 @@ inline ble_phy parse_ble_phy(std::string_view text) {
 /// ```
 inline ble_setting parse_ble(std::string_view text) {
     ble_setting s;
-    unsigned named = 0;
-    const auto quoted = [](std::string_view what) { return "\"" + std::string{what.substr(0, 40)} + "\""; };
-    for (bool more = true; more;) {
-        const auto comma = text.find(',');
-        const std::string_view part = text.substr(0, comma);
-        more = comma != std::string_view::npos;
-        text.remove_prefix(more ? comma + 1 : text.size());
-        const auto equals = part.find('=');
-        const std::string_view key = part.substr(0, equals);
-        if (equals == std::string_view::npos) throw option_error("ble: expected key=value, found " + quoted(part));
-        const std::string_view value = part.substr(equals + 1);
-        const auto number = [&](auto& into) {
-            const auto [end, code] = std::from_chars(value.data(), value.data() + value.size(), into);
-            if (code != std::errc{} || end != value.data() + value.size())
-                throw option_error("ble: expected a number as " + std::string{key} + ", found " + quoted(value));
-        };
-        const auto choice = [&]<class T>(T& into, std::initializer_list<T> all) {
-            std::string names;
-            for (const T one : all) {
-                if (value == to_text(one)) {
-                    into = one;
-                    return;
-                }
-                names += (names.empty() ? "" : ", ") + std::string{to_text(one)};
-            }
-            throw option_error("ble: expected " + std::string{key} + " to be one of " + names + ", found " + quoted(value));
-        };
-        const auto yes_or_no = [&](bool& into) {
-            if (value != "0" && value != "1") throw option_error("ble: expected 0 or 1 as " + std::string{key} + ", found " + quoted(value));
-            into = value == "1";
-        };
-        constexpr std::string_view keys[]{"phy", "interval", "packets", "bytes", "loss", "delivery", "latency", "cap",
-                                          "headers", "tries",
-                                          "encrypted", "any_interval"};
-        unsigned which = 0;
-        while (which < std::size(keys) && key != keys[which]) ++which;
-        if (which == std::size(keys)) {
-            std::string all;
-            for (const auto k : keys) all += (all.empty() ? "" : ", ") + std::string{k};
-            throw option_error("ble: expected one of " + all + ", found " + quoted(key));
-        }
-        if ((named >> which & 1) != 0) throw option_error("ble: expected each key once, found " + std::string{key} + " again");
-        named |= 1u << which;
-        switch (which) {
-        case 0: s.phy = parse_ble_phy(value); break;
-        case 1: {
-            double ms = 0;
-            number(ms);
-            if (!std::isfinite(ms)) throw option_error("ble: expected a number as interval, found " + quoted(value));
-            s.interval = from_milliseconds(ms);
-            break;
-        }
-        case 2: number(s.packets); break;
-        case 3: number(s.octets); break;
-        case 4: number(s.loss); break;
-        case 5: choice(s.delivery, {ble_delivery::unreliable, ble_delivery::resending, ble_delivery::reliable}); break;
-        case 6: number(s.peripheral_latency); break;
-        case 7: choice(s.cap, {ble_cap::airtime, ble_cap::count_only}); break;
-        case 8: number(s.header_octets); break;
-        case 9: number(s.most_tries); break;
-        case 10: yes_or_no(s.encrypted); break;
-        default: yes_or_no(s.any_interval); break;
-        }
-    }
+    read_terms("ble", "phy, interval, packets, bytes, loss, delivery, latency, cap, headers, tries, encrypted, any_interval", text, [&](const term& t) {
+        if (t.key == "phy") s.phy = parse_ble_phy(t.value);
+        else if (t.key == "interval") t.read(s.interval);
+        else if (t.key == "packets") t.read(s.packets);
+        else if (t.key == "bytes") t.read(s.octets);
+        else if (t.key == "loss") t.read(s.loss);
+        else if (t.key == "delivery") t.read(s.delivery, {ble_delivery::unreliable, ble_delivery::resending, ble_delivery::reliable});
+        else if (t.key == "latency") t.read(s.peripheral_latency);
+        else if (t.key == "cap") t.read(s.cap, {ble_cap::airtime, ble_cap::count_only});
+        else if (t.key == "headers") t.read(s.header_octets);
+        else if (t.key == "tries") t.read(s.most_tries);
+        else if (t.key == "encrypted") t.read(s.encrypted);
+        else if (t.key == "any_interval") t.read(s.any_interval);
+        else return false;
+        return true;
+    });
     require_valid(s);
     return s;
 }

@@ -5,8 +5,8 @@
 #pragma once
 
 #include <splitdsl/radio/packet_air.hpp>
+#include <splitdsl/radio/terms.hpp>
 
-#include <charconv>
 #include <cstdio>
 #include <string>
 #include <string_view>
@@ -14,56 +14,7 @@
 namespace splitdsl::radio {
 
 namespace parts {
-/// key=value, separated by commas, each key once; `take(key, number, word)` says whether it knows the key and the value fits.
-template <class Take>
-void read_terms(const char* radio, const char* keys, std::string_view text, Take take) {
-    std::string named = ",";
-    const auto quoted = [](std::string_view what) { return "\"" + std::string{what.substr(0, 40)} + "\""; };
-    for (bool more = true; more;) {
-        const auto comma = text.find(',');
-        const std::string_view part = text.substr(0, comma);
-        more = comma != std::string_view::npos;
-        text.remove_prefix(more ? comma + 1 : text.size());
-        const auto equals = part.find('=');
-        if (equals == std::string_view::npos) throw option_error(std::string{radio} + ": expected key=value, found " + quoted(part));
-        const std::string_view key = part.substr(0, equals), value = part.substr(equals + 1);
-        if (named.find("," + std::string{key} + ",") != std::string::npos)
-            throw option_error(std::string{radio} + ": expected each key once, found " + quoted(key) + " again");
-        named += std::string{key} + ",";
-        double number = 0;
-        const auto [end, code] = std::from_chars(value.data(), value.data() + value.size(), number);
-        const bool is_number = code == std::errc{} && end == value.data() + value.size();
-        switch (take(key, is_number ? &number : nullptr, value)) {
-        case 0: break;
-        case 1: throw option_error(std::string{radio} + ": expected another value of " + std::string{key} + ", found " + quoted(value));
-        default: throw option_error(std::string{radio} + ": expected one of the keys " + keys + ", found " + quoted(key));
-        }
-    }
-}
-inline int read_whole(const double* v, int& into) {
-    if (v == nullptr || *v != static_cast<double>(static_cast<int>(std::clamp(*v, -1e9, 1e9)))) return 1;
-    into = static_cast<int>(*v);
-    return 0;
-}
-inline int read_number(const double* v, double& into) {
-    if (v == nullptr) return 1;
-    into = *v;
-    return 0;
-}
-inline int read_milliseconds(const double* v, duration& into) {
-    if (v == nullptr || !(*v >= 0 && *v <= 1e9)) return 1;
-    into = from_milliseconds(*v);
-    return 0;
-}
-inline int read_delivery(std::string_view word, ble_delivery& into) {
-    if (word == "unreliable")
-        into = ble_delivery::unreliable;
-    else if (word == "resending")
-        into = ble_delivery::resending;
-    else
-        return 1;
-    return 0;
-}
+inline void read_delivery(const term& t, ble_delivery& into) { t.read(into, {ble_delivery::unreliable, ble_delivery::resending}); }
 inline std::string short_number(double v) {
     char text[32]{};
     std::snprintf(text, sizeof text, "%.6g", v);
@@ -82,28 +33,26 @@ inline std::string short_number(double v) {
 /// ```
 inline packet_radio parse_lora(std::string_view text) {
     packet_radio r;
-    using namespace parts;
-    read_terms("lora", "sf, bandwidth, coding, duty_cycle, bytes, loss, delivery, tries, receive_delay, preamble", text,
-               [&](std::string_view key, const double* number, std::string_view word) {
-                   if (key == "sf") return read_whole(number, r.lora.spreading_factor);
-                   if (key == "bandwidth") {
-                       const int bad = read_number(number, r.lora.bandwidth_hz);
-                       r.lora.bandwidth_hz *= 1e3;
-                       return bad;
-                   }
-                   if (key == "coding") {
-                       r.lora.parity = word.size() == 3 && word.substr(0, 2) == "4/" ? word[2] - '4' : 0;
-                       return r.lora.parity >= 1 && r.lora.parity <= 4 ? 0 : 1;
-                   }
-                   if (key == "duty_cycle") return read_number(number, r.lora.duty_cycle);
-                   if (key == "bytes") return read_whole(number, r.octets);
-                   if (key == "loss") return read_number(number, r.lora.loss);
-                   if (key == "delivery") return read_delivery(word, r.delivery);
-                   if (key == "tries") return read_whole(number, r.most_tries);
-                   if (key == "receive_delay") return read_milliseconds(number, r.receive_delay);
-                   if (key == "preamble") return read_whole(number, r.lora.preamble_symbols);
-                   return 2;
-               });
+    read_terms("lora", "sf, bandwidth, coding, duty_cycle, bytes, loss, delivery, tries, receive_delay, preamble", text, [&](const term& t) {
+        if (t.key == "sf") t.read(r.lora.spreading_factor);
+        else if (t.key == "bandwidth") {
+            double khz = 0;
+            t.read(khz);
+            r.lora.bandwidth_hz = 1e3 * khz;
+        } else if (t.key == "coding") {
+            const bool fits = t.value.size() == 3 && t.value.substr(0, 2) == "4/" && t.value[2] >= '5' && t.value[2] <= '8';
+            if (!fits) t.refuse("4/5, 4/6, 4/7 or 4/8 as coding");
+            r.lora.parity = t.value[2] - '4';
+        } else if (t.key == "duty_cycle") t.read(r.lora.duty_cycle);
+        else if (t.key == "bytes") t.read(r.octets);
+        else if (t.key == "loss") t.read(r.lora.loss);
+        else if (t.key == "delivery") parts::read_delivery(t, r.delivery);
+        else if (t.key == "tries") t.read(r.most_tries);
+        else if (t.key == "receive_delay") t.read(r.receive_delay);
+        else if (t.key == "preamble") t.read(r.lora.preamble_symbols);
+        else return false;
+        return true;
+    });
     require_valid(r);
     return r;
 }
@@ -118,23 +67,21 @@ inline packet_radio parse_lora(std::string_view text) {
 inline packet_radio parse_halow(std::string_view text) {
     packet_radio r{
         .kind = packet_kind::halow, .octets = halow::most_octets, .delivery = ble_delivery::resending, .draws = assumed_halow_radio};
-    using namespace parts;
-    read_terms("halow", "bandwidth, mcs, guard, wake, wake_for, bytes, loss, delivery, tries", text,
-               [&](std::string_view key, const double* number, std::string_view word) {
-                   if (key == "bandwidth") return read_whole(number, r.halow.bandwidth_mhz);
-                   if (key == "mcs") return read_whole(number, r.halow.mcs);
-                   if (key == "guard") {
-                       r.halow.short_guard = word == "short";
-                       return word == "short" || word == "long" ? 0 : 1;
-                   }
-                   if (key == "wake") return read_milliseconds(number, r.halow.wake_interval);
-                   if (key == "wake_for") return read_milliseconds(number, r.halow.wake_for);
-                   if (key == "bytes") return read_whole(number, r.octets);
-                   if (key == "loss") return read_number(number, r.halow.loss);
-                   if (key == "delivery") return read_delivery(word, r.delivery);
-                   if (key == "tries") return read_whole(number, r.most_tries);
-                   return 2;
-               });
+    read_terms("halow", "bandwidth, mcs, guard, wake, wake_for, bytes, loss, delivery, tries", text, [&](const term& t) {
+        if (t.key == "bandwidth") t.read(r.halow.bandwidth_mhz);
+        else if (t.key == "mcs") t.read(r.halow.mcs);
+        else if (t.key == "guard") {
+            if (t.value != "short" && t.value != "long") t.refuse("guard to be one of long, short");
+            r.halow.short_guard = t.value == "short";
+        } else if (t.key == "wake") t.read(r.halow.wake_interval);
+        else if (t.key == "wake_for") t.read(r.halow.wake_for);
+        else if (t.key == "bytes") t.read(r.octets);
+        else if (t.key == "loss") t.read(r.halow.loss);
+        else if (t.key == "delivery") parts::read_delivery(t, r.delivery);
+        else if (t.key == "tries") t.read(r.most_tries);
+        else return false;
+        return true;
+    });
     require_valid(r);
     return r;
 }
