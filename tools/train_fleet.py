@@ -93,6 +93,8 @@ def train(options):
     pictures = [load(folder, f"train{name}") for name in recipe.encodings]
     labels = load(folder, "train_labels")
     an_epoch = len(labels) // options.batch
+    if an_epoch == 0:
+        raise SystemExit(f"train_fleet.py: expected a --batch of at most the {len(labels)} pictures, found {options.batch}")
     steps, peak = options.epochs * an_epoch, options.rate or PEAK_RATE.get(options.recipe, 0.1)
     budget = 60 * options.minutes if options.minutes else math.inf
     began, sums, recipe = time.monotonic(), [], recipe.train()
@@ -374,6 +376,14 @@ def main():
                 setattr(options, action.dest, action.default)
     if options.blocks < 2 or options.blocks > 6 or not 1 <= options.depth <= 16:
         parser.error("expected 2 to 6 blocks and streams of 1 to 16 channels")
+    refused = [f"--{name} of at least {least}, found {getattr(options, name)}" for name, least in (("batch", 1), ("threads", 1), ("epochs", 0), ("synthetic", 0), ("seed", 0), ("pictures", 0), ("minutes", 0), ("rate", 0))
+               if not least <= getattr(options, name) < math.inf]
+    if refused:
+        parser.error(f"expected {refused[0]}")
+    if list(options.sizes) != sorted(set(options.sizes)) or options.sizes[-1] != 8:
+        parser.error(f"expected --sizes that grow to 8, found {','.join(map(str, options.sizes))}")
+    if options.device not in (None, "cpu") and not options.device.startswith("cuda"):
+        parser.error(f"expected --device cpu or cuda, found {options.device}")
     torch.set_num_threads(options.threads)
     pathlib.Path(options.work).mkdir(parents=True, exist_ok=True)
     {"train": train, "record": record, "export": export}[options.verb](options)

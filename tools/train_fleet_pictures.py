@@ -44,9 +44,15 @@ def invented(count, seed):
 
 
 def prepare(options):
-    """The folder of pictures, made on first use. The test set is put into an order drawn once, so that its first half holds every class."""
+    """The folder of pictures, made on first use; refused if it holds others than those asked for. The test set is put into an order drawn once, so that its first half holds every class."""
     folder = pathlib.Path(options.work) / "pictures"
-    if not (folder / "about.json").exists():
+    if (folder / "about.json").exists():
+        there = json.loads((folder / "about.json").read_text()).get("invented", 0)
+        if there != options.synthetic:
+            def words(n):
+                return f"{n} invented pictures (--synthetic {n})" if n else "those of CIFAR-10"
+            raise SystemExit(f"train_fleet.py: expected {folder} to hold {words(options.synthetic)}, found {words(there)}: name another --work")
+    else:
         folder.mkdir(parents=True, exist_ok=True)
         if options.synthetic:
             sets = {"train": invented(options.synthetic, 1), "test": invented(options.synthetic, 2)}
@@ -62,7 +68,7 @@ def prepare(options):
                 sets[name] = numpy.concatenate([p for p, _ in parts]), numpy.concatenate([n for _, n in parts])
         order = numpy.random.default_rng(2023).permutation(len(sets["test"][1]))
         sets["test"] = sets["test"][0][order], sets["test"][1][order]
-        about = {"order_of_test": "numpy.random.default_rng(2023).permutation of the names in order"}
+        about = {"invented": options.synthetic, "order_of_test": "numpy.random.default_rng(2023).permutation of the names in order"}
         for name, (pictures, labels) in sets.items():
             numpy.save(folder / f"{name}.npy", pictures)
             numpy.save(folder / f"{name}_labels.npy", labels)

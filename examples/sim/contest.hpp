@@ -42,6 +42,13 @@ class contest {
 public:
     explicit contest(const scenario& chosen) : terms_of(chosen), devices(splitdsl::read_device_profiles(chosen.profiles)) {
         using namespace splitdsl;
+        // Before anything else: a misspelt device, or one without figures, is no point of a sweep that is left out.
+        std::vector<std::string> used = terms_of.sweep.device;
+        used.push_back(terms_of.device);
+        for (const std::string& name : used) {
+            const device_profile& device = find_device(devices, name);
+            static_cast<void>(device.time_of(1)), static_cast<void>(device.active_energy({}));
+        }
         if (!terms_of.answers.empty()) file = read_safetensors(terms_of.answers);
         for (const contender& c : terms_of.contenders) {
             load(c);
@@ -160,7 +167,7 @@ public:
             const double own_loss = link.other ? link.other->loss() : link.ble.loss;
             for (const std::string& device : devices_of)
                 for (const std::string& phy : s.link.empty() ? phys : or_one(s.phy, std::string{radio::to_text(link.ble.phy)}))
-                    for (const double n : or_one(s.packets, double(link.ble.packets)))
+                    for (const std::int64_t n : or_one(s.packets, std::int64_t{link.ble.packets}))
                         for (const double loss : or_one(s.loss, own_loss))
                             for (const double interval : or_one(s.interval_ms, to_milliseconds(link.ble.interval))) {
                                 point p{link, device};
@@ -213,7 +220,7 @@ private:
                            .deadline = from_milliseconds(terms_of.deadline_ms),
                            .gap = from_milliseconds(terms_of.gap_ms),
                            .stops_within_stage = terms_of.stops_within_stage,
-                           .active = device.active_watts.value_or(watts{}),
+                           .active = *device.active_watts,
                            .idle = device.idle_watts.value_or(watts{}),
                            .draws = at.air.other ? radio::ble_radio{} : *radio::find_ble_radio(terms_of.currents)};
         w.times = sim::times_on(device, w.network);

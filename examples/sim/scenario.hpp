@@ -78,7 +78,8 @@ struct contender {
 };
 
 struct sweep_terms {
-    std::vector<double> interval_ms{}, loss{}, packets{};
+    std::vector<double> interval_ms{}, loss{};
+    std::vector<std::int64_t> packets{};
     std::vector<std::string> phy{}, device{};
     std::vector<std::string> link{}; ///< whole lines of the radio's own kind
     bool empty() const { return interval_ms.empty() && loss.empty() && packets.empty() && phy.empty() && device.empty() && link.empty(); }
@@ -137,12 +138,14 @@ inline splitdsl::sim::exit_network read_network(terms t, const std::vector<split
         n = *known;
         if (t.has("stage")) t.refuse("stage", "no stages beside like");
     }
-    n.name = t.text("name");
+    n.name = t.name("name");
     for (const auto& other : before_it)
         if (other.name == n.name) t.refuse("name", "each name once");
     constexpr double most = 1e15;
     constexpr std::int64_t most_bytes = std::int64_t{1} << 31;
     for (terms s : t.list("stage")) {
+        for (const auto& other : n.stages)
+            if (!other.name.empty() && other.name == s.text("name", "")) s.refuse("name", "each name once");
         n.stages.push_back({.name = s.text("name", ""),
                             .macs = s.number("macs", 1, most),
                             .share = s.number("share", 0, 1e9, 0),
@@ -170,18 +173,20 @@ inline splitdsl::sim::exit_network read_network(terms t, const std::vector<split
         p.end();
     }
     for (terms i : t.list("input")) {
+        for (const auto& other : n.inputs)
+            if (other.name == i.text("name")) i.refuse("name", "each name once");
         n.inputs.push_back({i.text("name"), i.whole("bytes", 1, most_bytes), splitdsl::from_milliseconds(i.number("prepare_ms", 0, 1e6, 0)),
                             i.number("cloud_macs", 0, most, 0)});
         i.end();
     }
     t.end();
-    require_valid(n);
+    t.made("name", [&] { require_valid(n); });
     return n;
 }
 
 inline contender read_contender(terms t, const std::vector<splitdsl::sim::exit_network>& networks) {
     contender c;
-    c.name = t.text("name");
+    c.name = t.name("name");
     const std::string kind = t.choice("kind",
                                       {"all_edge", "all_cloud", "fleet", "branchynet", "shallow_deep", "ensemble", "neurosurgeon", "clio",
                                        "offload_input", "cascade", "fleet_by_benefit"},
@@ -251,9 +256,11 @@ inline std::string beside(const std::string& path, const std::string& scenario_f
 inline scenario read_scenario(const std::string& path) {
     using splitdsl::trace_error;
     std::error_code failed;
-    const auto size = std::filesystem::is_regular_file(path, failed) ? std::filesystem::file_size(path, failed) : 0;
+    const bool regular = std::filesystem::is_regular_file(path, failed);
+    const auto size = regular ? std::filesystem::file_size(path, failed) : 0;
     if (failed || size == 0 || size > longest_scenario)
-        throw trace_error("scenario " + path + ": expected a file of 1 byte to 1 MiB, found none");
+        throw trace_error("scenario " + path + ": expected a file of 1 byte to 1 MiB, found "
+                          + (failed ? failed.message() : regular ? std::to_string(size) + " bytes" : std::string{"what is no regular file"}));
     std::ifstream in(path, std::ios::binary);
     const std::string content{std::istreambuf_iterator<char>{in}, {}};
     toml::table root;
@@ -280,7 +287,8 @@ inline scenario read_scenario(const std::string& path) {
 
     terms radio = t.inside("radio");
     const std::string kind = radio.choice("kind", {"ble", "lora", "halow"}, "ble");
-    s.air = read_air(kind, radio.text(kind));
+    const std::string line_of_kind = radio.text(kind);
+    s.air = radio.made(kind, [&] { return read_air(kind, line_of_kind); });
     const auto drawn_by = [&](const auto& known, std::string_view usual) {
         s.currents = radio.text("currents", std::string{usual});
         std::string names;
@@ -338,14 +346,17 @@ inline scenario read_scenario(const std::string& path) {
     terms sweep = t.inside("sweep", false);
     s.sweep.interval_ms = sweep.numbers("interval_ms", 7.5, 4000);
     s.sweep.loss = sweep.numbers("loss", 0, 1);
-    s.sweep.packets = sweep.numbers("packets", 1, 64);
+    s.sweep.packets = sweep.wholes("packets", 1, 64);
     s.sweep.phy = sweep.texts("phy");
     s.sweep.device = sweep.texts("device");
     s.sweep.link = sweep.texts("link");
     if (s.air.other)
         for (const char* const key : {"interval_ms", "packets", "phy"})
             if (sweep.has(key)) sweep.refuse(key, "link and loss, for the radio is " + std::string{s.air.kind()});
-    for (const std::string& line : s.sweep.link) read_air(s.air.kind(), line);
+    for (std::size_t i = 0; i < s.sweep.link.size(); ++i)
+        sweep.made("link", [&] { return read_air(s.air.kind(), s.sweep.link[i]); }, i);
+    for (std::size_t i = 0; i < s.sweep.phy.size(); ++i)
+        sweep.made("phy", [&] { return splitdsl::radio::parse_ble_phy(s.sweep.phy[i]); }, i);
     sweep.end();
     for (terms comparison : t.list("comparison")) {
         s.comparisons.push_back({comparison.text("improved"), comparison.text("paper"), comparison.texts("local")});
@@ -359,6 +370,7 @@ inline scenario read_scenario(const std::string& path) {
         for (const std::string& name : c.local) known("local", name);
         comparison.end();
     }
+    if (!s.comparisons.empty() && s.sweep.empty()) t.refuse("comparison", "a [sweep] whose points are compared");
     t.end();
     return s;
 }

@@ -58,6 +58,7 @@ int run(const settings& o) {
     if (o.frames > 0) s.frames = o.frames;
     for (const auto& [option, path] : {std::pair{"--json", &o.json}, {"--svg", &o.svg}, {"--save-answers", &o.save}}) options::require_writable(option, *path);
     const simulate::contest c{s};
+    const auto points = s.sweep.empty() || o.benchmark ? std::vector<simulate::point>{} : c.grid(); // refused before the first run
     if (!o.save.empty()) {
         try {
             c.save_answers(o.save);
@@ -82,7 +83,7 @@ int run(const settings& o) {
         if (!s.sweep.empty()) {
             document["sweep"] = nlohmann::json::array();
             std::vector<simulate::comparison> compared(s.comparisons.begin(), s.comparisons.end());
-            for (const simulate::point& p : c.grid()) {
+            for (const simulate::point& p : points) {
                 nlohmann::json entry = point_json(p);
                 try {
                     const auto all = c.run_all(p);

@@ -8,6 +8,7 @@
 
 #include <toml++/toml.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
@@ -59,6 +60,24 @@ public:
         if (n == nullptr || !n->is_string()) refuse(key, "a text", n);
         return *n->value<std::string>();
     }
+    /// A text that a table can show: not empty, in one line.
+    std::string name(std::string_view key, std::optional<std::string> otherwise = {}) {
+        const std::string found = text(key, std::move(otherwise));
+        if (found.empty() || std::any_of(found.begin(), found.end(), [](char c) { return static_cast<unsigned char>(c) < ' '; }))
+            refuse(key, "a name of one line");
+        return found;
+    }
+    /// What `make` gives; what it refuses, with file and line before. `i`: of a list.
+    template <class Make>
+    auto made(std::string_view key, Make make, std::size_t i = 0) const {
+        try {
+            return make();
+        } catch (const splitdsl::option_error& e) {
+            const toml::node* n = table->get(key);
+            if (n != nullptr && n->is_array()) n = n->as_array()->get(i);
+            throw splitdsl::trace_error("scenario " + file + line(n) + ": " + e.what());
+        }
+    }
     std::string choice(std::string_view key, std::initializer_list<std::string_view> all, std::optional<std::string> otherwise = {}) {
         const std::string found = text(key, std::move(otherwise));
         std::string names;
@@ -84,7 +103,7 @@ public:
     std::vector<std::int64_t> wholes(std::string_view key, std::int64_t least, std::int64_t most) {
         std::vector<std::int64_t> all;
         for (const double v : numbers(key, static_cast<double>(least), static_cast<double>(most))) {
-            if (v != std::floor(v)) refuse(key, "whole numbers", node(key));
+            if (v != std::floor(v)) refuse(key, "whole numbers", node(key)->as_array()->get(all.size()));
             all.push_back(static_cast<std::int64_t>(v));
         }
         return all;
@@ -146,11 +165,15 @@ private:
     }
     static std::string shown(const toml::node* n) {
         if (n == nullptr) return "nothing";
-        if (n->is_string()) return "\"" + n->value<std::string>()->substr(0, 40) + "\"";
+        if (n->is_string()) {
+            std::string found = n->value<std::string>()->substr(0, 40);
+            std::replace_if(found.begin(), found.end(), [](char c) { return static_cast<unsigned char>(c) < ' '; }, '?');
+            return "\"" + found + "\"";
+        }
         if (n->is_integer()) return std::to_string(*n->value<std::int64_t>());
         if (n->is_number()) return text_of(*n->value<double>());
         if (n->is_boolean()) return *n->value<bool>() ? "true" : "false";
-        return n->is_table() ? "a table" : n->is_array() ? "a list" : "a date or time";
+        return n->is_table() ? "a table" : n->is_array() ? "a list of " + std::to_string(n->as_array()->size()) : "a date or time";
     }
 
     const toml::table* table;

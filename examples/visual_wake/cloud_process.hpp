@@ -16,6 +16,7 @@
 
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace visual_wake {
@@ -86,13 +87,13 @@ public:
                    std::to_string(t.first_event_ns), std::to_string(t.interval_ns)}} {}
 
     std::uint16_t port() const { return running.port(); }
-    /// Asks it to end, waits, and reads what it counted.
-    cloud_tally stop() {
+    /// Asks it to end, waits, and reads what it counted; nothing if it ended before.
+    std::optional<cloud_tally> stop() {
         running.end(SIGTERM);
         cloud_tally t;
         const int read = std::fscanf(running.output(), " frames %llu predictions %llu replies %llu unsure %llu stopped %llu", &t.frames,
                                      &t.predictions, &t.replies, &t.unsure, &t.stopped);
-        return read == 5 ? t : cloud_tally{};
+        return read == 5 ? std::optional{t} : std::nullopt;
     }
 
 private:

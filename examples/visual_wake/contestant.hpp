@@ -106,12 +106,14 @@ struct contestant {
     const policy_choice* what{};
     std::string key{}, name{};
     double threshold{};       ///< of the cloud's answers, or of the exits if there are no others; NaN: learnt, or none
+    bool reached{true};       ///< the accuracy that was asked for, where the thresholds were chosen
     double cloud_threshold{}; ///< the cloud keeps answers to itself that are less sure
     std::optional<any_policy> policy{};
     std::vector<frame_record> frames{};
     std::vector<simulated_frame> simulated{}; ///< of the same frames; empty: not asked for
     std::optional<cloud_tally> cloud{};
     int compared{};
+    bool lost{}; ///< the connection that there was at the first frame was gone after the last one
 };
 
 } // namespace visual_wake

@@ -120,6 +120,8 @@ inline void run_live(const subject& weights, const live_terms& terms, std::span<
         std::fprintf(stderr, "visual_wake: %s; the device goes on without it\n", why.c_str());
     }
     show(edge, terms, r.shown, interval, r.seed, relay.gauge() ? relay.gauge()->first_event : std::chrono::steady_clock::now(), &streams, c);
+    c.lost = linked && !edge.link_now().up;
+    if (c.lost) std::fprintf(stderr, "visual_wake: %s: the connection to the cloud was lost: %s; the device went on without it\n", c.name.c_str(), edge.link_failure().c_str());
 }
 
 /// Every own answer again, in one piece and without a link; they have to agree bit for bit. `cloud_too`: it runs the same code.

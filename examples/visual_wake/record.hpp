@@ -25,7 +25,7 @@ namespace visual_wake {
 
 struct run_record {
     album shown{};
-    std::string instruction_set{}, weights{}, device{}, radio{}, cap{}, peer{}; ///< `radio` empty: as TCP brings it
+    std::string instruction_set{}, weights{}, wide_weights{}, device{}, radio{}, cap{}, peer{}; ///< `radio` empty: as TCP brings it
     double macs_per_second{}, whole_ms{}, deadline_ms{};                        ///< of the device: modelled
     std::uint64_t seed{}, macs{};
     double interval_ms{};
@@ -185,7 +185,7 @@ inline void print(const run_record& r) {
     for (const contestant& c : r.list) {
         const summary s = summarise(r, c);
         char threshold[16] = "-";
-        if (std::isfinite(c.threshold)) std::snprintf(threshold, sizeof threshold, "%.2f", c.threshold);
+        if (std::isfinite(c.threshold)) std::snprintf(threshold, sizeof threshold, "%.2f%s", c.threshold, c.reached ? "" : " !");
         std::printf("%-34s %9s %9s %9s %8.1f %8.1f %8.1f %8.1f %8.1f %9.0f %7zu\n", c.name.c_str(), threshold,
                     percent(s.accuracy).c_str(), percent(s.wake_accuracy).c_str(), s.mean, s.p50, s.p95, s.p99, s.max, s.bytes_up,
                     s.misses);
@@ -193,7 +193,12 @@ inline void print(const run_record& r) {
     const auto [whole, wake] = whole_accuracy(r);
     std::printf("%-34s %9s %9s %9s %8.1f   latency modelled, the other rows' measured\n\n", "whole network on the device", "-",
                 percent(whole).c_str(), percent(wake).c_str(), r.whole_ms);
+    if (r.wide_weights == made_up_weights)
+        std::printf("The weights of the streams of 16 channels are made up: what policies with them call a picture means nothing\n");
     for (const contestant& c : r.list) {
+        if (!c.reached)
+            std::printf("! %s: no threshold reached %s on the %d pictures for choosing it; the most accurate one is shown\n", c.name.c_str(), percent(r.accuracy_goal).c_str(),
+                        r.calibrated_on);
         const summary s = summarise(r, c);
         std::printf("%s: ", c.name.c_str());
         for (const auto& [key, count] : s.answered_by)
@@ -243,6 +248,8 @@ inline nlohmann::ordered_json to_json(const run_record& r) {
                             {"different", s.differing},
                             {"frames", s.frames},
                             {"label", "measured"}};
+        if (c->what->sends()) policies[c->key]["connection_lost"] = c->lost;
+        if (r.calibrated_on > 0) policies[c->key]["accuracy_reached"] = c->reached;
         if (c->cloud)
             policies[c->key]["cloud"] = {{"frames", c->cloud->frames},
                                          {"predictions", c->cloud->predictions},
@@ -314,6 +321,7 @@ inline nlohmann::ordered_json to_json(const run_record& r) {
            {"cloud_at", r.peer.empty() ? "a second process" : r.peer},
            {"connected", r.linked},
            {"weights", r.weights},
+           {"wide_weights", r.wide_weights.empty() ? json() : json(r.wide_weights)},
            {"instruction_set", r.instruction_set},
            {"seed", r.seed},
            {"deadline_ms", r.deadline_ms},

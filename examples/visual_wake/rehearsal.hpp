@@ -213,7 +213,7 @@ inline void calibrate(contestant& c, splitdsl::sim::fleet_world& w, const said_o
     said.show_mean(what, w.network);
     if (what.kind == kind_of_policy::by_benefit) {
         auto o = sim::benefit_of(fleet_plan_of(net, 0.7F), w.network, w.times, answers, 0, said.pictures());
-        sim::learn_thresholds(o, w, answers, {.accuracy = accuracy, .seed = seed, .pictures = said.pictures()});
+        c.reached = sim::learn_thresholds(o, w, answers, {.accuracy = accuracy, .seed = seed, .pictures = said.pictures()}).reached;
         float least = 1;
         for (int i = 0; i < o.states; ++i)
             for (int s = 0; s < o.fleet.streams; ++s)
@@ -231,6 +231,7 @@ inline void calibrate(contestant& c, splitdsl::sim::fleet_world& w, const said_o
             const bool reaches = found.first >= accuracy, reached = best.first >= accuracy;
             if (reaches ? !reached || found.second < best.second : !reached && found.first > best.first) best = found, c.threshold = t;
         }
+        c.reached = best.first >= accuracy;
         if (what.streams()) c.cloud_threshold = what.cuts() ? 0 : c.threshold;
     }
     said.show_mean(what, w.network);

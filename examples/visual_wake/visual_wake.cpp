@@ -140,6 +140,11 @@ int run(arguments a) {
         any_wide = any_wide || c.what->wide;
         if (c.what->wide && !a.connect.empty()) throw option_error("--connect: expected policies of one network, FLEET's, found " + c.key);
     }
+    if (std::error_code trouble; any_wide && a.wide_weights != made_up_weights && !std::filesystem::exists(a.wide_weights, trouble))
+        throw option_error("--wide-weights " + a.wide_weights
+                           + ": expected the weights of the streams of 16 channels, which tools/train_fleet_wide.py export makes, or made-up for untrained "
+                             "ones; found no such file");
+    if (any_wide) r.wide_weights = a.wide_weights;
     const std::array<subject, 2> weights{subject::load(a.weights, false), any_wide ? subject::load(a.wide_weights, true) : subject{}};
     const auto& net = *weights[0].net;
     r.instruction_set = net.instruction_set;

@@ -224,7 +224,7 @@ def refusals(program):
                                   (["--weights", folder / "good.png"], "good.png"), (["--thresholds", folder / "thresholds.json"], 'none for "exits of fleet, top-1"'),
                                   (["--thresholds", folder / "good.png"], "--thresholds"), (["--connect", "nowhere"], "--connect: expected HOST:PORT"),
                                   (["--connect", "127.0.0.1:1"], "--connect 127.0.0.1:1: "), (["--policy", "guess"], "--policy guess: expected one of fleet, "),
-                                  (["--policy", "fleet", "fleet"], "expected each policy once"), (["--policy", "improved"], "expected --calibrate beside it"),
+                                  (["--policy", "fleet", "fleet"], "expected each policy once"), (["--policy", "improved"], "expected --calibrate beside it"), (["--policy", "clio", "--wide-weights", folder / "none"], "tools/train_fleet_wide.py export makes"),
                                   (["--compare", "--ble", "none"], "--compare: expected connection events"), ([*good, "--calibrate", "3", "--frames", "1"], "--calibrate 3: expected that many pictures"), (["--json", folder / "no" / "x.json"], "cannot be written"), (["--report", folder], "--report")):
             ran = subprocess.run([program, *map(str, options)], capture_output=True, text=True, timeout=60)
             check(ran.returncode == 2, f"{options}: exit status 2 was expected, found {ran.returncode}")

@@ -233,6 +233,8 @@ def main():
         start = ("--batch", 32, "--work", folder / "whole", *few)
         cut = ("--batch", 32, "--work", folder / "cut", *few)
         check("a phase without what it starts from says which to run first", "run train --recipe trunk first" in refused("train", "--recipe", "fleet", *start))
+        check("a batch of more pictures than there are is refused", "--batch of at most the 128 pictures" in refused("train", "--recipe", "trunk", "--batch", 129, "--work", folder / "cut", *few))
+        check("invented pictures are not taken for CIFAR-10", "to hold those of CIFAR-10, found 128 invented pictures" in refused("train", "--recipe", "trunk", "--work", folder / "cut"))
         for work in (start, cut):
             run("train", "--recipe", "trunk", "--epochs", 2, *work)
         run("train", "--recipe", "fleet", "--epochs", 2, *start)

@@ -16,6 +16,7 @@
 #include <splitdsl/sim/link_thresholds.hpp>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <numeric>
 #include <string>
@@ -202,6 +203,17 @@ TEST_CASE("recorded logits come back from a file as they were, and a file that c
     bad.tensors[0].second.first = {2, 1, 10};
     CHECK(says(why(bad), "g.trunk: expected 2 dimensions, found 3"));
     bad = f;
+    bad.labels = {0, 10};
+    CHECK(says(why(bad), "g.trunk: expected more than 10 classes, for that is a label, found 10"));
+    bad = f;
+    bad.tensors[1].second.first = {2, 2, 3, 2, 11};
+    CHECK(says(why(bad), "g.cloud: expected 10 classes, as g.trunk, found 11"));
+    for (const float none : {std::nanf(""), std::numeric_limits<float>::infinity()}) {
+        bad = f;
+        bad.tensors[0].second.second[13] = none; // the device always has an answer
+        CHECK(says(why(bad), "g.trunk: expected finite logits, found others in row 1"));
+    }
+    bad = f;
     bad.tensors.erase(bad.tensors.begin());
     CHECK(says(why(bad), "or the device has no answer"));
     CHECK(says(refusal<weights_error>([&] { sim::read_exit_answers(f.file(), "h"); }), "found none of them"));
@@ -239,6 +251,9 @@ TEST_CASE("a network's times follow its MACs, or its measured shares where there
     CHECK(says(refusal([&] { require_valid(n); }), "stage 0: expected growing sizes of its stream"));
     sim::fleet_world w = large_world();
     w.deadline = 100ms;
+    CHECK(says(refusal([&] { require_valid(w); }), "which the device takes alone"));
+    w = large_world();
+    w.times = sim::times_on({.name = "a stone", .macs_per_second = 1e-6}, w.network); // together more than a duration holds
     CHECK(says(refusal([&] { require_valid(w); }), "which the device takes alone"));
 }
 

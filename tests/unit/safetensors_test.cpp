@@ -213,6 +213,22 @@ TEST_CASE("a full disk leaves the file that was there") {
     std::filesystem::remove(path);
 }
 
+TEST_CASE("a link is written through, and a device is not replaced by a file") {
+    namespace fs = std::filesystem;
+    const std::vector<float> one{1};
+    const tensor_view t{"a", tensor_type::float32, {1}, bytes_of_floats(one)};
+    const std::string link = scratch("a link"), target = scratch("its target"), full = scratch("a link to a full device");
+    for (const std::string& path : {link, target, full}) fs::remove(path);
+    fs::create_symlink(target, link);
+    write_safetensors(link, {&t, 1});
+    CHECK(fs::is_symlink(link));
+    CHECK(read_safetensors(target).find("a") != nullptr);
+    fs::create_symlink("/dev/full", full);
+    CHECK_THROWS_WITH(write_safetensors(full, {&t, 1}), full + ": cannot be written: No space left on device");
+    CHECK(fs::is_symlink(full));
+    for (const std::string& path : {link, target, full}) fs::remove(path);
+}
+
 TEST_CASE("the digest sees names, types, shapes and bytes, and nothing else") {
     std::vector<std::byte> zeros(16), ones(16);
     ones[15] = std::byte{1};

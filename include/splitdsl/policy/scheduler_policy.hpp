@@ -105,9 +105,9 @@ enum class verdict : std::uint8_t { accept, keep_going };
 /// ```cpp
 /// struct always_local {
 ///     constexpr action on(frame_start, const link_view&, const budget&) noexcept { return action::go_on(); }
-///     constexpr action on(stage_done, const link_view&, const budget&) { return action::go_on(); }
-///     constexpr verdict on(reply_arrived, const link_view&, const budget&) { return verdict::accept; }
-///     constexpr action on(link_event, const link_view&, const budget&) { return action::nothing(); }
+///     constexpr action on(stage_done, const link_view&, const budget&) noexcept { return action::go_on(); }
+///     constexpr verdict on(reply_arrived, const link_view&, const budget&) noexcept { return verdict::accept; }
+///     constexpr action on(link_event, const link_view&, const budget&) noexcept { return action::nothing(); }
 /// };
 /// ```
 template <class P>

@@ -114,8 +114,8 @@ inline std::vector<std::byte> to_safetensors(std::span<const tensor_view> tensor
     return all;
 }
 
-/// Writes the file; it appears whole or not at all. Throws `weights_error` as `to_safetensors` does, and naming the path if it cannot be
-/// written.
+/// Writes the file; it appears whole or not at all. What is there and no regular file (a link, a FIFO, /dev/full) is written as it is, not
+/// replaced. Throws `weights_error` as `to_safetensors` does, and naming the path if it cannot be written.
 /// ```cpp
 /// const std::vector<float> bias{0.5f, -0.5f};
 /// const splitdsl::tensor_view t{"control.bias", splitdsl::tensor_type::float32, {2}, splitdsl::bytes_of_floats(bias)};
@@ -125,8 +125,11 @@ inline void write_safetensors(const std::string& path, std::span<const tensor_vi
                               const std::vector<std::pair<std::string, std::string>>& metadata = {}) {
     const auto order = detail::file_order(tensors);
     const std::string prefix = detail::safetensors_prefix(order, metadata);
-    const std::string partial = path + ".partial";
     std::error_code failed;
+    const auto there = std::filesystem::symlink_status(path, failed).type();
+    const bool beside = there == std::filesystem::file_type::not_found || there == std::filesystem::file_type::regular;
+    const std::string partial = beside ? path + ".partial" : path;
+    failed.clear();
     errno = 0;
     {
         std::ofstream file(partial, std::ios::binary | std::ios::trunc);
@@ -134,13 +137,13 @@ inline void write_safetensors(const std::string& path, std::span<const tensor_vi
         for (const tensor_view* t : order)
             file.write(static_cast<const char*>(static_cast<const void*>(t->bytes.data())), static_cast<std::streamsize>(t->bytes.size()));
         file.close();
-        if (file)
+        if (file && beside)
             std::filesystem::rename(partial, path, failed);
-        else
+        else if (!file)
             failed = errno != 0 ? std::error_code{errno, std::generic_category()} : std::make_error_code(std::errc::io_error);
     }
     if (failed) {
-        std::remove(partial.c_str());
+        if (beside) std::remove(partial.c_str());
         throw weights_error(path + ": cannot be written: " + failed.message());
     }
 }

@@ -13,13 +13,15 @@
 /// | `GROUP.cloud`   | pictures, streams, sizes + 1, sizes, classes | the cloud's for a stream; third: size of the one before, or 0 |
 /// | `GROUP.offload` | pictures, choices, classes                   | the cloud's for an offload (`exit_network::offload_choice`)   |
 ///
-/// A NaN among the logits marks a pair of sizes that was not recorded: no answer comes. A policy that needs a tensor which its group lacks
+/// A NaN among the cloud's logits marks a pair of sizes that was not recorded: no answer comes. A policy that needs a tensor which its group lacks
 /// cannot send: `fleet_simulator` counts its actions as violations, `splitdsl-sim` refuses it.
 #pragma once
 
 #include <splitdsl/policy/confidence.hpp>
 #include <splitdsl/runtime/safetensors.hpp>
 
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -103,7 +105,8 @@ void each_prediction(const tensor_view& t, policy::confidence_kind kind, Put put
 } // namespace exit_parts
 
 /// One group of a file. Memory: 8 bytes a prediction, at most 2^27 of them. Refused (weights_error, naming tensor, expected and found): no
-/// labels, no tensor of the group, wrong ranks, numbers of pictures or sizes that contradict each other, too many predictions.
+/// labels, no tensor of the group, wrong ranks, numbers of pictures, sizes or classes that contradict each other, logits that are not
+/// finite (NaN where the cloud has no answer excepted), too many predictions.
 ///
 /// ```cpp
 /// const auto file = read_safetensors("fleet_cifar10.safetensors");
@@ -114,6 +117,9 @@ inline exit_answers read_exit_answers(const safetensors& file, const std::string
     const tensor_view* const truth = file.find("labels");
     if (truth == nullptr) throw weights_error(where + ": expected a tensor labels, found none");
     std::vector<int> labels = exit_parts::labels_of(*truth, where);
+    const int last_class = *std::max_element(labels.begin(), labels.end());
+    std::uint64_t classes = 0;
+    std::string first;
     exit_answers a;
     a.shape.pictures = labels.size();
     a.labels = std::move(labels);
@@ -128,7 +134,13 @@ inline exit_answers read_exit_answers(const safetensors& file, const std::string
         if (t->shape.size() != rank) refuse(std::to_string(rank) + " dimensions", std::to_string(t->shape.size()));
         if (t->shape[0] != a.shape.pictures)
             refuse(std::to_string(a.shape.pictures) + " pictures, as there are labels", std::to_string(t->shape[0]));
+        if (t->type != tensor_type::float32 && t->type != tensor_type::float16 && t->type != tensor_type::bfloat16)
+            refuse("F32, F16 or BF16", std::string(name_of(t->type)));
         if (t->shape.back() < 1 || t->shape.back() > 65'536) refuse("1 to 65536 classes", std::to_string(t->shape.back()));
+        if (classes != 0 && t->shape.back() != classes) refuse(std::to_string(classes) + " classes, as " + first, std::to_string(t->shape.back()));
+        if (static_cast<std::uint64_t>(last_class) >= t->shape.back())
+            refuse("more than " + std::to_string(last_class) + " classes, for that is a label", std::to_string(t->shape.back()));
+        classes = t->shape.back(), first = t->name;
         std::size_t rows = 1;
         for (std::size_t d = 0; d + 1 < rank; ++d) {
             if (t->shape[d] < 1 || t->shape[d] > most_predictions / rows)
@@ -137,7 +149,11 @@ inline exit_answers read_exit_answers(const safetensors& file, const std::string
         }
         read_shape(*t, refuse);
         into.reserve(rows);
-        exit_parts::each_prediction(*t, kind, [&](const policy::prediction& p) { into.push_back({p.confidence, p.label}); });
+        const bool always = &into == &a.trunks || &into == &a.locals; // the device's
+        exit_parts::each_prediction(*t, kind, [&](const policy::prediction& p) {
+            if (!std::isfinite(p.confidence) || (always && p.label < 0)) refuse("finite logits", "others in row " + std::to_string(into.size()));
+            into.push_back({p.confidence, p.label});
+        });
     };
     take("trunk", 2, a.trunks, [](const tensor_view&, auto&) {});
     take("local", 3, a.locals, [&](const tensor_view& t, auto&) { a.shape.exits = static_cast<std::size_t>(t.shape[1]); });

@@ -93,11 +93,14 @@ inline void require_valid(const fleet_world& w) {
             if (!s.stream.empty() && !(s.cloud_macs > 0))
                 refuse("the cloud's MACs of every stream, for its speed is known", "none for the one behind " + s.name);
     if (w.cloud.count() < 0 || w.gap.count() < 0) refuse("times of at least 0", "less");
-    duration whole = w.times.rest(0);
-    if (w.local_exits)
-        for (const duration t : w.times.exit) whole += t;
-    if (w.deadline < whole)
-        refuse("a deadline of at least " + std::to_string(to_milliseconds(whole)) + " ms, which the device takes alone",
+    // In floating point: the times of a device without any speed to speak of add up to more than a duration holds.
+    double whole = 0;
+    for (std::size_t k = 0; k < w.times.stage.size(); ++k) {
+        if (w.times.stage[k].count() < 0 || w.times.exit[k].count() < 0) refuse("times of at least 0", "less");
+        whole += to_milliseconds(w.times.stage[k]) + (w.local_exits ? to_milliseconds(w.times.exit[k]) : 0);
+    }
+    if (to_milliseconds(w.deadline) < whole)
+        refuse("a deadline of at least " + std::to_string(whole) + " ms, which the device takes alone",
                std::to_string(to_milliseconds(w.deadline)) + " ms");
 }
 
