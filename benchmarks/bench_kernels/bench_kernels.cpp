@@ -17,7 +17,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
-#include <cstdlib>
+#include <ctime>
 #include <memory>
 #include <random>
 #include <string>
@@ -119,11 +119,18 @@ double error_of(const subject& s, int samples, Got got) {
     return worst / range;
 }
 
+bool by_processor = false;
+double now_milliseconds() {
+    if (!by_processor) return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now().time_since_epoch()).count();
+    timespec t{};
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return static_cast<double>(t.tv_sec) * 1e3 + static_cast<double>(t.tv_nsec) / 1e6;
+}
 template <class Work>
 double milliseconds(Work work) {
-    const auto begin = std::chrono::steady_clock::now();
+    const double begin = now_milliseconds();
     work();
-    return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count();
+    return now_milliseconds() - begin;
 }
 double at(std::vector<double> sorted, double share) {
     std::sort(sorted.begin(), sorted.end());
@@ -144,9 +151,9 @@ int main(int argc, char** argv) {
     app.add_option("--samples", samples, "Outputs that are compared with double")->check(options::between(1, 10'000'000))->capture_default_str();
     app.add_option("--layer", only, "Only layers whose name contains TEXT")->option_text("TEXT");
     app.add_flag("!--no-peer", with_peer, "Without oneDNN");
+    app.add_flag("--by-processor", by_processor, "Processor time instead of time that passes: where other programs run beside it");
     app.add_flag("--cold", cold, "Weights come from memory, as in a network of many layers, and a layer runs once a timing; what tune_winograd.py asks for");
     app.add_option("--json", json_file, "Also write the results to FILE")->option_text("FILE");
-    ::setenv("OMP_NUM_THREADS", "1", 1); // oneDNN asks for it at its first work
     return options::exit_status("bench_kernels", app, argc, argv, [&] {
         const timed::layer_code& code = timed::chosen_code();
         std::vector<subject> subjects;

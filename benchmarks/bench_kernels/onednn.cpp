@@ -6,6 +6,7 @@
 #include <oneapi/dnnl/dnnl.hpp>
 
 #include <cstring>
+#include <dlfcn.h>
 #include <string>
 #include <unordered_map>
 
@@ -83,6 +84,8 @@ private:
 } // namespace
 
 std::unique_ptr<onednn_layer> make_onednn_layer(const layer& l, const float* planar, const float* weight) {
+    // OpenMP read its environment when the library was loaded, before main: one thread has to be asked for.
+    if (void* const set = dlsym(RTLD_DEFAULT, "omp_set_num_threads")) reinterpret_cast<void (*)(int)>(set)(1);
     return std::make_unique<in_onednn>(l, planar, weight);
 }
 

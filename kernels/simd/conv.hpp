@@ -95,56 +95,52 @@ inline int direct_conv_tasks(const conv_shape& s) {
     return cut.groups * cut.chunks;
 }
 
-/// Weights to bring towards the processor while others are in use.
-struct coming {
-    const float* at = nullptr;
-    std::ptrdiff_t lines = 0; ///< of 64 bytes
-};
-
 /// Goes over the pixels of rows [y0, y1) in tiles of almost equal size; `t` ends as it began, but for the pixels' offsets.
 ///
-/// Most tiles lie within one row (in a picture without a halo all of it is one row): their pixels' offsets are those of the tile before,
-/// and only the tile moves. Few input channels make a tile as short as the search for its pixels.
+/// Tiles within one row take one call for all that follow each other, and hold no offsets; in a picture without a halo all of it is one
+/// row. Where rows cannot be cut into large tiles, some tiles reach into the next row. Few input channels make a tile as short as the
+/// search for its pixels.
 template <int Outs>
-SPLITDSL_INLINE void conv_pixels(const conv_shape& s, tile_work& t, const const_view& in, const view& out, const const_view& addend,
-                                 int y0, int y1, coming next = {}) {
+[[gnu::noinline]] inline void conv_pixels(const conv_shape& s, tile_work& t, const const_view& in, const view& out, const const_view& addend,
+                                          int y0, int y1, coming next = {}) {
     constexpr int most = tile_pixels(Outs);
     const std::ptrdiff_t in_column = std::ptrdiff_t{s.stride_w} * lanes, in_row = s.stride_h * in.row;
     const int all = (y1 - y0) * s.out_width;
-    const bool gapless = in_row == in_column * s.out_width && out.row == std::ptrdiff_t{s.out_width} * lanes && (!t.addend || addend.row == out.row);
-    const int width = gapless ? all : s.out_width;
-    const int tiles = divide_up(all, most);
-    if (tiles == 0) return;
-    const int fewer = all / tiles, larger_tiles = all % tiles;
-    const std::ptrdiff_t lines = (next.lines + tiles - 1) / tiles;
+    if (all == 0) return;
+    const bool gapless_in = in_row == in_column * s.out_width;
+    const bool gapless = gapless_in && out.row == std::ptrdiff_t{s.out_width} * lanes && (!t.addend || addend.row == out.row);
+    const int width = gapless ? all : s.out_width, in_row_tiles = divide_up(width, most);
+    const bool by_rows = in_row_tiles * (most - 1) <= width;
+    const int tiles = by_rows ? in_row_tiles : divide_up(all, most), pixels_of_tiles = by_rows ? width : all;
+    const int fewer = pixels_of_tiles / tiles, larger_tiles = pixels_of_tiles % tiles;
+    next.lines_per_tile = divide_up(static_cast<int>(next.lines), by_rows ? tiles * (all / width) : tiles);
     const float* const in_begin = t.in;
     float* const out_begin = t.out;
     const float* const addend_begin = t.addend;
     std::ptrdiff_t from = y0 * in_row, to = y0 * out.row, add = y0 * addend.row; // of the row
-    int x = 0;
-    bool in_step = false;
-    for (int tile = 0; tile < tiles; ++tile) {
-        for (std::ptrdiff_t i = smaller_distance(lines, next.lines); i > 0; --i, --next.lines, next.at += 16) __builtin_prefetch(next.at, 0, 2);
-        const int pixels = fewer + (tile < larger_tiles);
-        if (x + pixels <= width) {
-            if (!in_step) {
-                for (int p = 0; p < most; ++p) t.in_at[p] = p * in_column, t.out_at[p] = t.addend_at[p] = std::ptrdiff_t{p} * lanes;
-                in_step = true;
-            }
+    int x = 0, rows_left = by_rows ? all / width : 1;
+    for (int tile = 0; rows_left > 0;) {
+        const bool is_larger = tile < larger_tiles;
+        const int pixels = fewer + is_larger, run = smaller((width - x) / pixels, (is_larger ? larger_tiles : tiles) - tile);
+        if (run > 0) {
             t.in = in_begin + from + x * in_column;
             t.out = out_begin + to + std::ptrdiff_t{x} * lanes;
             if (addend_begin) t.addend = addend_begin + add + std::ptrdiff_t{x} * lanes;
-            x += pixels;
+            x += run * pixels, tile += run;
+            run_row<Outs>(pixels, in_column, t, run, next);
         } else {
-            in_step = false;
+            const std::ptrdiff_t in_at = from + x * in_column;
             t.in = in_begin, t.out = out_begin, t.addend = addend_begin;
             for (int p = 0; p < pixels; ++p, ++x) {
                 if (x == width) x = 0, from += in_row, to += out.row, add += addend.row;
                 t.in_at[p] = from + x * in_column, t.out_at[p] = to + std::ptrdiff_t{x} * lanes, t.addend_at[p] = add + std::ptrdiff_t{x} * lanes;
             }
+            ++tile;
+            if (gapless_in && has_1x1_tile<Outs>(pixels, in_column, t)) t.in += in_at, run_1x1<Outs>(pixels, t, 1, next);
+            else run_tiles<Outs>(pixels, t, 1, next);
         }
         if (x == width) x = 0, from += in_row, to += out.row, add += addend.row;
-        run_tile<Outs>(pixels, t);
+        if (tile == tiles) tile = 0, --rows_left;
     }
     t.in = in_begin, t.out = out_begin, t.addend = addend_begin;
 }

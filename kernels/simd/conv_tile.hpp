@@ -18,6 +18,7 @@ namespace simd {
 
 /// Output channel blocks of the widest tile, and the most pixels a tile of that many blocks holds.
 #if defined(__OPTIMIZE__)
+inline constexpr bool has_row_tiles = true; ///< tiles for what most pictures are cut into
 inline constexpr int widest_tile = vector_registers == 32 ? 4 : 2;
 #if defined(SPLITDSL_ARCH_NEON) // four channels of every pixel stay in registers beside the sums
 SPLITDSL_INLINE constexpr int tile_pixels(int outs) { return outs == widest_tile ? 5 : 8; }
@@ -25,6 +26,7 @@ SPLITDSL_INLINE constexpr int tile_pixels(int outs) { return outs == widest_tile
 SPLITDSL_INLINE constexpr int tile_pixels(int outs) { return outs == widest_tile ? 6 : 8; }
 #endif
 #else // nothing is held in registers: few tiles, for a shorter compilation
+inline constexpr bool has_row_tiles = false;
 inline constexpr int widest_tile = 1;
 SPLITDSL_INLINE constexpr int tile_pixels(int) { return 2; }
 #endif
@@ -53,6 +55,7 @@ struct tile_work {
     activation act;           ///< applied after the bounds; none if they are all, or if this is not the last pass
     float slope;
     std::ptrdiff_t in_at[8], out_at[8], addend_at[8]; ///< of each pixel
+    std::ptrdiff_t in_pixel;  ///< from pixel to pixel, in a run of several tiles
 };
 
 #if defined(SPLITDSL_ARCH_NEON)
@@ -69,9 +72,31 @@ SPLITDSL_INLINE void multiply_lanes(vec (&sum)[Outs][Pixels], const vec (&x)[Pix
 }
 #endif
 
+/// Where a tile's pixels lie: anywhere, each with its own offset; or one behind the other in a row, so that the instructions hold the distances. Without
+/// loops over taps for kernels of one tap over whole channel blocks: then nothing but that one loop shares the registers with the sums.
+enum class tile_form { anywhere, in_row, in_row_1x1 };
+
+/// A pixel's place in the input, in floats from the first one's.
+template <int Pixels, tile_form Form>
+struct pixel_places {
+    SPLITDSL_INLINE std::ptrdiff_t operator[](int p) const { return std::ptrdiff_t{p} * lanes; }
+    SPLITDSL_INLINE void keep() {}
+};
+template <int Pixels>
+struct pixel_places<Pixels, tile_form::anywhere> {
+    std::ptrdiff_t at[Pixels];
+    SPLITDSL_INLINE std::ptrdiff_t operator[](int p) const { return at[p]; }
+    SPLITDSL_INLINE void keep() {
+#if !defined(__clang__) // g++ would add a channel to each offset ahead of the loop; clang does not, and spills if told not to
+#pragma GCC unroll 8
+        for (int p = 1; p < Pixels; ++p) pin(at[p]);
+#endif
+    }
+};
+
 /// Sums `Channels` channels of one tap; more than one begin with a channel block.
-template <int Channels, int Outs, int Pixels>
-SPLITDSL_INLINE void multiply_channels(vec (&sum)[Outs][Pixels], const float*& x, const float*& w, std::ptrdiff_t (&at)[Pixels]) {
+template <int Channels, int Outs, int Pixels, tile_form Form>
+SPLITDSL_INLINE void multiply_channels(vec (&sum)[Outs][Pixels], const float*& x, const float*& w, pixel_places<Pixels, Form>& at) {
 #if defined(SPLITDSL_ARCH_NEON)
     if constexpr (Channels > 1) {
         vec v[Pixels];
@@ -83,10 +108,7 @@ SPLITDSL_INLINE void multiply_channels(vec (&sum)[Outs][Pixels], const float*& x
 #pragma GCC unroll 16
     for (int c = 0; c < Channels; ++c) {
         pin(x, w);
-#if !defined(__clang__) // g++ would add c to each offset ahead of the loop; clang does not, and spills if told not to
-#pragma GCC unroll 8
-        for (int p = 1; p < Pixels; ++p) pin(at[p]);
-#endif
+        at.keep();
         vec k[Outs];
 #pragma GCC unroll 4
         for (int o = 0; o < Outs; ++o) k[o] = load(w + (c * Outs + o) * lanes);
@@ -94,41 +116,31 @@ SPLITDSL_INLINE void multiply_channels(vec (&sum)[Outs][Pixels], const float*& x
         for (int p = 0; p < Pixels; ++p) {
             const vec v = broadcast(x[at[p] + c]);
 #pragma GCC unroll 4
-            for (int o = 0; o < Outs; ++o) sum[o][p] = multiply_add(v, k[o], sum[o][p]);
+            for (int o = 0; o < Outs; ++o) add_product(sum[o][p], v, k[o]);
         }
     }
 }
 
-template <int Outs, int Pixels>
-[[gnu::noinline]] inline void conv_tile(const tile_work& t) {
-    vec sum[Outs][Pixels];
-    std::ptrdiff_t at[Pixels];
-#pragma GCC unroll 8
-    for (int p = 0; p < Pixels; ++p) at[p] = t.in_at[p] - t.in_at[0];
-    if (t.bias) {
-#pragma GCC unroll 4
-        for (int o = 0; o < Outs; ++o)
-#pragma GCC unroll 8
-            for (int p = 0; p < Pixels; ++p) sum[o][p] = load(t.bias + o * lanes);
-    } else {
-#pragma GCC unroll 4
-        for (int o = 0; o < Outs; ++o)
-#pragma GCC unroll 8
-            for (int p = 0; p < Pixels; ++p) sum[o][p] = load(t.out + o * t.out_block + t.out_at[p]);
-    }
-    const float* base = t.in + t.in_at[0];
+/// Adds the products of channels [t.begin, t.end) to the sums of a tile; `base`: its first pixel.
+template <int Outs, int Pixels, tile_form Form>
+SPLITDSL_INLINE void sum_channels(const tile_work& t, const float* base, pixel_places<Pixels, Form>& at, vec (&sum)[Outs][Pixels]) {
     const float* weights = t.weights;
-    const std::ptrdiff_t row_step = t.over.row_step, column_step = t.over.column_step;
-    const int rows = t.over.rows, columns = t.over.columns, end = t.end;
     int c = t.begin;
-    if (t.over.total == 1 && rows == 1 && columns == 1 && c % lanes == 0) { // 1x1: no loops over taps inside the loop over blocks
-        const float* x = base + (c / lanes) * t.in_block;
+    const int end = t.end;
+    if constexpr (Form == tile_form::in_row_1x1 || (Form == tile_form::anywhere && Pixels >= tile_pixels(Outs) - 1)) {
+        if (Form == tile_form::in_row_1x1 || (t.over.total == 1 && t.over.rows == 1 && t.over.columns == 1 && c % lanes == 0)) {
+            const float* x = base + (c / lanes) * t.in_block;
+            const std::ptrdiff_t in_block = t.in_block;
 #pragma GCC unroll 1
-        for (; end - c >= lanes; c += lanes) {
-            multiply_channels<lanes>(sum, x, weights, at);
-            x += t.in_block, weights += lanes * Outs * lanes;
+            for (; end - c >= lanes; c += lanes) {
+                multiply_channels<lanes>(sum, x, weights, at);
+                x += in_block, weights += lanes * Outs * lanes;
+            }
         }
     }
+    if constexpr (Form == tile_form::in_row_1x1) return;
+    const std::ptrdiff_t row_step = t.over.row_step, column_step = t.over.column_step;
+    const int rows = t.over.rows, columns = t.over.columns;
     while (c < end) {
         const int lane = c % lanes, count = smaller(lanes - lane, end - c);
         const float* row = base + (c / lanes) * t.in_block + lane;
@@ -166,57 +178,143 @@ template <int Outs, int Pixels>
         weights += t.over.total * tap_floats;
         c += count;
     }
-    float* const out = t.out;
-    const std::ptrdiff_t out_block = t.out_block;
-    if (t.addend) {
+}
+
+template <int Outs, int Pixels, tile_form Form>
+SPLITDSL_INLINE void one_tile(const tile_work& t, const float* in, float* out, const float* addend, pixel_places<Pixels, Form>& at) {
+    // The input of a 1x1 convolution often lies without a gap where its output has a halo: such a tile may reach into the output's next row.
+    const auto out_at = [&](int p) { return Form == tile_form::in_row ? std::ptrdiff_t{p} * lanes : t.out_at[p]; };
+    const auto addend_at = [&](int p) { return Form == tile_form::in_row ? std::ptrdiff_t{p} * lanes : t.addend_at[p]; };
+    vec sum[Outs][Pixels];
+    if (t.bias) {
 #pragma GCC unroll 4
         for (int o = 0; o < Outs; ++o)
 #pragma GCC unroll 8
-            for (int p = 0; p < Pixels; ++p) sum[o][p] = sum[o][p] + load(t.addend + o * t.addend_block + t.addend_at[p]);
+            for (int p = 0; p < Pixels; ++p) sum[o][p] = load(t.bias + o * lanes);
+    } else {
+#pragma GCC unroll 4
+        for (int o = 0; o < Outs; ++o)
+#pragma GCC unroll 8
+            for (int p = 0; p < Pixels; ++p) sum[o][p] = load(out + o * t.out_block + out_at(p));
+    }
+    sum_channels(t, in, at, sum);
+    const std::ptrdiff_t out_block = t.out_block;
+    if (addend) {
+#pragma GCC unroll 4
+        for (int o = 0; o < Outs; ++o)
+#pragma GCC unroll 8
+            for (int p = 0; p < Pixels; ++p) sum[o][p] = sum[o][p] + load(addend + o * t.addend_block + addend_at(p));
     }
     if (t.act == activation::hard_swish) { // in registers: MobileNetV3 has it after most of its layers
 #pragma GCC unroll 8
-        for (int p = 0; p < Pixels; ++p) {
-            float* const to = out + t.out_at[p];
+        for (int p = 0; p < Pixels; ++p)
 #pragma GCC unroll 4
-            for (int o = 0; o < Outs; ++o) store(to + o * out_block, hard_swish_of(sum[o][p]));
-        }
+            for (int o = 0; o < Outs; ++o) store(out + out_at(p) + o * out_block, hard_swish_of(sum[o][p]));
         return;
     }
     const vec low = broadcast(t.low), high = broadcast(t.high);
 #pragma GCC unroll 8
-    for (int p = 0; p < Pixels; ++p) {
-        float* const to = out + t.out_at[p];
+    for (int p = 0; p < Pixels; ++p)
 #pragma GCC unroll 4
-        for (int o = 0; o < Outs; ++o) store(to + o * out_block, clamped(sum[o][p], low, high));
-    }
+        for (int o = 0; o < Outs; ++o) store(out + out_at(p) + o * out_block, clamped(sum[o][p], low, high));
     if (t.act != activation::none) {
         for (int p = 0; p < Pixels; ++p)
-            for (int o = 0; o < Outs; ++o) activate_span(out + o * out_block + t.out_at[p], 1, t.act, t.slope);
+            for (int o = 0; o < Outs; ++o) activate_span(out + o * out_block + out_at(p), 1, t.act, t.slope);
     }
 }
 
-/// One tile of Outs channel blocks and `pixels` pixels, at most tile_pixels(Outs).
+/// Weights to bring towards the processor while others are in use.
+struct coming {
+    const float* at = nullptr;
+    std::ptrdiff_t lines = 0; ///< of 64 bytes
+    std::ptrdiff_t lines_per_tile = 0;
+    SPLITDSL_INLINE void bring() {
+        for (std::ptrdiff_t i = smaller_distance(lines_per_tile, lines); i > 0; --i, --lines, at += 16) __builtin_prefetch(at, 0, 2);
+    }
+};
+
+/// A run of tiles, one behind the other in a row; wherever the first one's pixels lie, the next one's lie alike.
+template <int Outs, int Pixels, tile_form Form>
+[[gnu::noinline]] inline void conv_tile(const tile_work& t, int tiles, coming& next) {
+    pixel_places<Pixels, Form> at;
+    const float *in = t.in, *addend = t.addend;
+    std::ptrdiff_t in_step = Pixels * lanes;
+    if constexpr (Form == tile_form::anywhere) {
+#pragma GCC unroll 8
+        for (int p = 0; p < Pixels; ++p) at.at[p] = t.in_at[p] - t.in_at[0];
+        in += t.in_at[0];
+        in_step = Pixels * t.in_pixel;
+    }
+    float* out = t.out;
+    for (;;) {
+        next.bring();
+        one_tile<Outs, Pixels, Form>(t, in, out, addend, at);
+        if (--tiles == 0) return;
+        in += in_step, out += Pixels * lanes;
+        if (addend) addend += Pixels * lanes;
+    }
+}
+
+/// Tiles of Outs channel blocks and `pixels` pixels each, at most tile_pixels(Outs), at the offsets of the first.
 template <int Outs>
-SPLITDSL_INLINE void run_tile(int pixels, const tile_work& t) {
-    if (pixels == 1) return conv_tile<Outs, 1>(t);
-    if constexpr (tile_pixels(Outs) == 2) return conv_tile<Outs, 2>(t);
+SPLITDSL_INLINE void run_tiles(int pixels, const tile_work& t, int tiles, coming& next) {
+    constexpr tile_form form = tile_form::anywhere;
+    if (pixels == 1) return conv_tile<Outs, 1, form>(t, tiles, next);
+    if constexpr (tile_pixels(Outs) == 2) return conv_tile<Outs, 2, form>(t, tiles, next);
     else {
         switch (pixels) {
-        case 2: return conv_tile<Outs, 2>(t);
-        case 3: return conv_tile<Outs, 3>(t);
-        case 4: return conv_tile<Outs, 4>(t);
-        case 5: return conv_tile<Outs, 5>(t);
+        case 2: return conv_tile<Outs, 2, form>(t, tiles, next);
+        case 3: return conv_tile<Outs, 3, form>(t, tiles, next);
+        case 4: return conv_tile<Outs, 4, form>(t, tiles, next);
+        case 5: return conv_tile<Outs, 5, form>(t, tiles, next);
         default: break;
         }
         if constexpr (tile_pixels(Outs) >= 6) {
-            if (pixels == 6) return conv_tile<Outs, 6>(t);
+            if (pixels == 6) return conv_tile<Outs, 6, form>(t, tiles, next);
         }
         if constexpr (tile_pixels(Outs) == 8) {
-            if (pixels == 7) return conv_tile<Outs, 7>(t);
-            conv_tile<Outs, 8>(t);
+            if (pixels == 7) return conv_tile<Outs, 7, form>(t, tiles, next);
+            conv_tile<Outs, 8, form>(t, tiles, next);
         }
     }
+}
+template <int Outs>
+SPLITDSL_INLINE void run_tile(int pixels, const tile_work& t) {
+    coming nothing;
+    run_tiles<Outs>(pixels, t, 1, nothing);
+}
+
+SPLITDSL_INLINE bool is_1x1(const tile_work& t) {
+    return t.over.total == 1 && t.over.rows == 1 && t.over.columns == 1 && t.begin % lanes == 0 && t.end % lanes == 0;
+}
+/// Whether a 1x1 convolution's tile whose input lies in a row may write wherever it likes.
+template <int Outs>
+SPLITDSL_INLINE bool has_1x1_tile(int pixels, std::ptrdiff_t step, const tile_work& t) {
+    return has_row_tiles && step == lanes && pixels >= tile_pixels(Outs) - 1 && is_1x1(t);
+}
+template <int Outs>
+SPLITDSL_INLINE void run_1x1(int pixels, const tile_work& t, int tiles, coming& next) {
+    if constexpr (has_row_tiles) {
+        constexpr int most = tile_pixels(Outs);
+        if (pixels == most) return conv_tile<Outs, most, tile_form::in_row_1x1>(t, tiles, next);
+        conv_tile<Outs, most - 1, tile_form::in_row_1x1>(t, tiles, next);
+    }
+}
+
+/// Tiles of a row; `step`: floats in the input from pixel to pixel. What a wide picture is cut into, tiles of the most pixels and of one fewer, needs no
+/// offsets where pixels touch.
+template <int Outs>
+SPLITDSL_INLINE void run_row(int pixels, std::ptrdiff_t step, tile_work& t, int tiles, coming& next) {
+    for (int p = 0; p < pixels; ++p) t.out_at[p] = t.addend_at[p] = std::ptrdiff_t{p} * lanes;
+    if constexpr (has_row_tiles) {
+        constexpr int most = tile_pixels(Outs);
+        if (has_1x1_tile<Outs>(pixels, step, t)) return run_1x1<Outs>(pixels, t, tiles, next);
+        if (step == lanes && pixels == most) return conv_tile<Outs, most, tile_form::in_row>(t, tiles, next);
+        if (step == lanes && pixels == most - 1) return conv_tile<Outs, most - 1, tile_form::in_row>(t, tiles, next);
+    }
+    for (int p = 0; p < pixels; ++p) t.in_at[p] = p * step;
+    t.in_pixel = step;
+    run_tiles<Outs>(pixels, t, tiles, next);
 }
 
 } // namespace simd

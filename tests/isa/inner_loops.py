@@ -17,6 +17,7 @@ import tempfile
 MOST = 1.3
 LANES = 4
 STEP = 4  # two pointers, a comparison, a branch
+FORMS = ("anywhere", "in_row", "in_row_1x1")  # of a tile, as conv_tile.hpp numbers them
 
 
 def loops(text):
@@ -37,9 +38,14 @@ def loops(text):
                 yield function, body
 
 
+def named_form(function):
+    """A demangled name with its tile's form in words, whichever way the demangler writes it."""
+    return re.sub(r"(conv_tile<\d+, \d+), \([^)]*tile_form\)(\d)>", lambda found: f"{found[1]}, {FORMS[int(found[2])]}>", function)
+
+
 def ideal(function):
     """(multiply-adds, instructions) of a channel block at one tap; of one tap for a depthwise layer."""
-    if found := re.search(r"conv_tile<(\d+), (\d+)>", function):
+    if found := re.search(r"conv_tile<(\d+), (\d+),", function):
         outs, pixels = int(found[1]), int(found[2])
         return LANES * outs * pixels, LANES * outs * pixels + (LANES * outs + 1) // 2 + pixels + STEP
     return None
@@ -51,10 +57,10 @@ def main():
         made = os.path.join(folder, "made.o")
         subprocess.run([compiler, "-std=c++20", "-O2", "-ffp-contract=off", *flags, "-c", source, "-o", made], check=True)
         text = subprocess.run([objdump, "-dC", "--no-show-raw-insn", made], check=True, capture_output=True, text=True).stdout
-    wanted = ("conv_tile<4, 5>", "conv_tile<2, 8>", "conv_tile<2, 6>", "conv_tile<1, 8>")
+    wanted = tuple(f"conv_tile<{tile}, {form}>" for tile in ("4, 5", "2, 8", "1, 8") for form in FORMS) + ("conv_tile<2, 6, anywhere>",)
     seen, broken = dict.fromkeys(wanted, 0), False
     for function, body in loops(text):
-        tile = next((w for w in wanted if w in function), None)
+        tile = next((w for w in wanted if w in named_form(function)), None)
         multiply_adds = sum(w.startswith("fml") for w in body)
         if tile is None or multiply_adds != ideal(function)[0]:
             continue

@@ -43,6 +43,17 @@ TEST_CASE("a direct convolution equals plain loops on random shapes with stride,
     }
 }
 
+TEST_CASE("a 1x1 convolution of whole channel blocks equals plain loops, whether its results touch or have a halo between rows, " SPLITDSL_ARCH_NAME) {
+    for (const int width : {5, 7, 14, 28, 47})
+        for (const int in : {16, 48})
+            for (const int out : {8, 24, 65}) {
+                simd::conv_shape s;
+                s.in_channels = in, s.out_channels = out, s.in_height = whole(1, 5), s.in_width = width;
+                REQUIRE(complete(s));
+                for (int i = 0; i < 4; ++i) check_convolution(s, family::direct);
+            }
+}
+
 TEST_CASE("a direct convolution with many input channels, in several passes over them, equals plain loops, " SPLITDSL_ARCH_NAME) {
     for (const int in : {129, 200, 512}) {
         simd::conv_shape s;
