@@ -9,6 +9,7 @@
 #include <examples/zoo/networks.hpp>
 #include <splitdsl/error.hpp>
 #include <splitdsl/runtime/aligned_buffer.hpp>
+#include <splitdsl/runtime/frame_arena.hpp>
 #include <splitdsl/runtime/parallel.hpp>
 
 #include <CLI/CLI.hpp>
@@ -22,6 +23,7 @@
 #include <ctime>
 #include <fstream>
 #include <iostream>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -30,7 +32,7 @@ using namespace splitdsl;
 
 struct arguments {
     std::vector<std::string> names{};
-    std::vector<int> threads{1, 2};
+    std::vector<int> threads{1, 2}, batches{};
     int runs{10};
     std::string weights{}, input{}, output{}, cut{}, json{};
     bool serve{}, list{};
@@ -40,7 +42,8 @@ struct arguments {
 class ready_network {
 public:
     ready_network(const zoo_networks::network& n, const arguments& a)
-        : net{n.pipeline()}, weights{a.weights.empty() ? n.seeded(1) : n.load(a.weights)}, arena{net.arena_bytes}, outputs(net.output_floats), end{net.stages} {
+        : net{n.pipeline()}, weights{a.weights.empty() ? n.seeded(1) : n.load(a.weights)}, end{net.stages} {
+        add_frames(1);
         if (!a.cut.empty()) {
             while (++cut < static_cast<int>(net.cuts.size()) && net.cuts[static_cast<std::size_t>(cut)].name != a.cut) {}
             if (cut == static_cast<int>(net.cuts.size())) throw option_error("--cut " + a.cut + ": " + n.name + " has no cut of that name");
@@ -65,6 +68,23 @@ public:
             inputs.push_back(stores.back().data());
         }
     }
+    /// Memory for so many frames, all of the same inputs.
+    void add_frames(std::size_t count) {
+        while (arenas.size() < count) {
+            arenas.push_back(std::make_unique<frame_arena>(net));
+            outputs.emplace_back(net.output_floats);
+        }
+    }
+    int batch_limit() const { return net.batch_limit; }
+    /// Milliseconds a frame of so many together.
+    double run_together(int count, bool several) {
+        add_frames(static_cast<std::size_t>(count));
+        std::vector<frame_memory> frames;
+        for (std::size_t f = 0; f < static_cast<std::size_t>(count); ++f) frames.push_back(memory(several, f));
+        const auto begin = std::chrono::steady_clock::now();
+        net.run_batch(frames, 0, end, nullptr);
+        return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count() / count;
+    }
     /// Milliseconds. `several`: on the threads of the arena that the caller runs in.
     double run(bool several) {
         const auto begin = std::chrono::steady_clock::now();
@@ -73,8 +93,8 @@ public:
     }
     /// The outputs as f32, or what the cut sends.
     std::string answer() {
-        std::string bytes(cut < 0 ? outputs.size() * sizeof(float) : net.cuts[static_cast<std::size_t>(cut)].payload_bytes, '\0');
-        if (cut < 0) std::memcpy(bytes.data(), outputs.data(), bytes.size());
+        std::string bytes(cut < 0 ? outputs[0].size() * sizeof(float) : net.cuts[static_cast<std::size_t>(cut)].payload_bytes, '\0');
+        if (cut < 0) std::memcpy(bytes.data(), outputs[0].data(), bytes.size());
         else {
             std::vector<std::byte> payload(bytes.size());
             payload.resize(net.store_payload(memory(false), cut, payload.data()));
@@ -91,14 +111,14 @@ public:
     const char* instruction_set() const { return net.instruction_set; }
 
 private:
-    frame_memory memory(bool several) {
-        return {.arena = arena.data(), .packed_weights = weights.packed.data(), .inputs = inputs.data(), .outputs = outputs.data(), .workers = several ? default_runner() : nullptr};
+    frame_memory memory(bool several, std::size_t frame = 0) {
+        return {.arena = arenas[frame]->data(), .packed_weights = weights.packed.data(), .inputs = inputs.data(), .outputs = outputs[frame].data(), .workers = several ? default_runner() : nullptr};
     }
 
     const pipeline& net;
     zoo_networks::loaded_weights weights;
-    aligned_buffer arena;
-    std::vector<float> outputs;
+    std::vector<std::unique_ptr<frame_arena>> arenas{};
+    std::vector<std::vector<float>> outputs{};
     int end, cut{-1};
     std::vector<aligned_buffer> stores{};
     std::vector<const void*> inputs{};
@@ -182,6 +202,39 @@ int table(const arguments& a) {
     if (!a.json.empty()) options::write("--json", a.json, report.dump(2) + "\n");
     return 0;
 }
+/// Frames run together against one after another, all sizes in turn in every round: least times, as what else runs only adds.
+int batches(const arguments& a) {
+    for (const std::string& name : a.names) named(name);
+    nlohmann::json report{{"unit", "milliseconds a frame"}, {"label", "measured"}, {"runs", a.runs}, {"rows", nlohmann::json::array()}};
+    std::printf("%-34s %-8s %-10s %6s %10s %8s %10s %8s   least of %d runs, ms a frame; ratio: one alone / in the batch\n", "network", "threads", "code", "batch", "least", "ratio",
+                "processor", "ratio", a.runs);
+    for (const std::string& name : a.names) {
+        ready_network n{named(name), a};
+        std::vector<int> sizes{1};
+        for (const int b : a.batches)
+            if (b > 1 && b <= n.batch_limit()) sizes.push_back(b);
+        for (const int threads : a.threads) {
+            std::vector<double> least(sizes.size(), 1e30), busy(sizes.size(), 1e30);
+            const auto work = [&] {
+                for (int round = -1; round < a.runs; ++round)       // the first one is not counted
+                    for (std::size_t k = 0; k < sizes.size(); ++k) {
+                        const double before = processor_time(), ms = n.run_together(sizes[k], threads > 1), used = (processor_time() - before) / sizes[k];
+                        if (round >= 0) least[k] = std::min(least[k], ms), busy[k] = std::min(busy[k], used);
+                    }
+            };
+            if (threads > 1) with_threads(threads, work);
+            else work();
+            for (std::size_t k = 0; k < sizes.size(); ++k) {
+                std::printf("%-34s %-8d %-10s %6d %10.3f %8.3f %10.3f %8.3f\n", name.c_str(), threads, n.instruction_set(), sizes[k], least[k], least[0] / least[k], busy[k], busy[0] / busy[k]);
+                report["rows"].push_back({{"network", name}, {"threads", threads}, {"instruction_set", n.instruction_set()}, {"batch", sizes[k]}, {"least", least[k]},
+                                          {"ratio", least[0] / least[k]}, {"processor", busy[k]}, {"processor_ratio", busy[0] / busy[k]}});
+            }
+            std::fflush(stdout);
+        }
+    }
+    if (!a.json.empty()) options::write("--json", a.json, report.dump(2) + "\n");
+    return 0;
+}
 } // namespace
 
 int main(int argc, char** argv) {
@@ -192,12 +245,14 @@ int main(int argc, char** argv) {
     app.add_option("network", a.names, "Their names (see --list)")->option_text("NETWORK...");
     app.add_option("--threads", a.threads, "Threads to time with, one row each")->check(options::between(1, 256))->expected(1, 16)->capture_default_str();
     app.add_option("--runs", a.runs, "Runs of each row, after one that is not timed")->check(options::between(1, 100'000))->capture_default_str();
+    auto* const together = app.add_option("--batch", a.batches, "Also so many frames together, against one alone")->check(options::between(1, 64))->expected(1, 16);
     app.add_option("--cut", a.cut, "Only what runs before this cut")->option_text("NAME");
     app.add_option("--weights", a.weights, "A safetensors file; random weights without it")->option_text("FILE");
     app.add_option("--input", a.input, "The first input's raw bytes; made up without it")->option_text("FILE");
     app.add_option("--json", a.json, "Also write the results to FILE")->option_text("FILE");
     auto* const serving = app.add_flag("--serve", a.serve, "Read numbers of runs from standard input, answer each with a line of times; what bench_peers.py talks to");
     app.add_option("--output", a.output, "With --serve: the first answer (f32, or what the cut sends)")->option_text("FILE")->needs(serving);
+    together->excludes(serving);
     app.add_flag("--list", a.list, "Print the networks and exit");
     return options::exit_status("bench_zoo", app, argc, argv, [&] {
         if (a.list) {
@@ -207,6 +262,6 @@ int main(int argc, char** argv) {
         if (a.serve) return serve(a);
         if (a.names.empty())
             for (const zoo_networks::network* n : listed()) a.names.emplace_back(n->name);
-        return table(a);
+        return a.batches.empty() ? table(a) : batches(a);
     });
 }

@@ -34,15 +34,15 @@ struct idle_network {
     static inline constexpr splitdsl::tensor_info outputs[]{{"control", static_cast<int>(output_floats), 1, 1, output_floats * sizeof(float)}};
     static inline constexpr std::uint64_t macs[]{1, 1};
 
-    static bool run(const splitdsl::frame_memory& m, int, int last, const std::atomic<bool>*) {
+    static bool run(const void*, const splitdsl::frame_memory& m, int, int last, const std::atomic<bool>*) {
         if (last == 2) std::memcpy(m.outputs, m.arena, output_floats * sizeof(float));
         return true;
     }
-    static std::size_t store(const splitdsl::frame_memory& m, int, std::byte* to) {
+    static std::size_t store(const void*, const splitdsl::frame_memory& m, int, std::byte* to) {
         std::memcpy(to, m.arena, PayloadBytes);
         return PayloadBytes;
     }
-    static bool load(const splitdsl::frame_memory& m, int, std::span<const std::byte> from) {
+    static bool load(const void*, const splitdsl::frame_memory& m, int, std::span<const std::byte> from) {
         if (from.size() != PayloadBytes) return false;
         std::memcpy(m.arena, from.data(), PayloadBytes);
         return true;
@@ -50,7 +50,7 @@ struct idle_network {
     static splitdsl::pipeline code() {
         return {.network = "idle", .instruction_set = "any", .fingerprint = PayloadBytes, .arena_bytes = PayloadBytes, .packed_bytes = 0,
                 .output_floats = output_floats, .stages = 2, .stage_macs = macs, .cuts = cuts, .inputs = inputs, .outputs = outputs,
-                .pack = nullptr, .run = run, .bad_input = nullptr, .store_payload = store, .load_payload = load};
+                .functions = {.run = run, .store_payload = store, .load_payload = load}};
     }
 };
 

@@ -308,14 +308,70 @@ inline void winograd_group(const conv_shape& s, const winograd_frame<Form>& cut,
     winograd_outputs<Form>(s, cut, products, bias, out, then, block, Outs, begin, count, pitch);
 }
 
+/// winograd_conv of stride 1 for several frames: a group's weights of a position are used for all of them while they are in the first-level cache.
+template <class Form>
+[[gnu::noinline]] inline void winograd_conv_frames(const conv_shape& s, const winograd_cut& how, const frame_tensors* frames, int frame_count, const const_view& in, const view& out, const float* packed,
+                                                   const epilogue& then, int first, int last) {
+    static_assert(Form::stride == 1);
+    const winograd_frame<Form> cut{s};
+    const int channels = Form::channels(s);
+    const std::ptrdiff_t weights = std::ptrdiff_t{cut.out_blocks} * lanes * channels;
+    const float no_bias[widest_tile * lanes]{};
+    for (int task = first; task < last; ++task) {
+        const std::ptrdiff_t own = task * cut.scratch(how.chunk), behind = std::ptrdiff_t{Form::positions} * how.chunk * cut.in_blocks * lanes;
+        for (int begin = task * how.chunk; begin < cut.tiles; begin += how.tasks * how.chunk) {
+            const int count = smaller(how.chunk, cut.tiles - begin);
+            for (int f = 0; f < frame_count; ++f) winograd_inputs<Form>(s, cut, {frames[f].in, in.row, in.block}, frames[f].scratch + own, begin, count);
+            const conv_shape product = winograd_product<Form>(s, count);
+            const conv_cut groups = cut_of(product);
+            tile_work t;
+            t.in_block = t.out_block = std::ptrdiff_t{count} * lanes;
+            t.begin = 0, t.end = channels;
+            t.over = {1, 1, 0, 0, 0, 1, 1};
+            t.bias = no_bias;
+            t.addend = nullptr, t.addend_block = 0;
+            t.low = -__builtin_inff(), t.high = __builtin_inff();
+            t.act = activation::none, t.slope = 0;
+            for (int p = 0; p < Form::positions; ++p) {
+                const view to{nullptr, t.out_block, t.out_block};
+                const const_view from{nullptr, t.in_block, t.in_block};
+                const float* const position = packed + cut.out_blocks * lanes + p * weights;
+                for (int g = 0; g < groups.groups; ++g) {
+                    const int outs = group_blocks(groups, g), block = group_begin(groups, g);
+                    t.weights = position + std::ptrdiff_t{block} * lanes * channels;
+                    const std::ptrdiff_t lines = std::ptrdiff_t{outs} * lanes * channels / 16;
+                    coming next{t.weights + lines * 16, g + 1 < groups.groups || p + 1 < Form::positions ? lines : 0};
+                    for (int f = 0; f < frame_count; ++f, next = {}) {
+                        float* const scratch = frames[f].scratch + own;
+                        t.in = scratch + p * cut.in_blocks * t.in_block;
+                        t.out = scratch + behind + (p * cut.out_blocks + block) * t.out_block;
+                        if constexpr (widest_tile == 4) {
+                            if (outs == 4) conv_pixels<4>(product, t, from, to, {}, 0, 1, next);
+                        }
+                        if constexpr (widest_tile >= 2) {
+                            if (outs == 2) conv_pixels<2>(product, t, from, to, {}, 0, 1, next);
+                        }
+                        if (outs == 1) conv_pixels<1>(product, t, from, to, {}, 0, 1, next);
+                    }
+                }
+            }
+            for (int f = 0; f < frame_count; ++f) {
+                const frame_tensors& one = frames[f];
+                winograd_outputs<Form>(s, cut, one.scratch + own + behind, packed, {one.out, out.row, out.block},
+                                       {then.act, then.slope, {one.addend, then.addend.row, then.addend.block}}, 0, cut.out_blocks, begin, count, count);
+            }
+        }
+    }
+}
+
 /// in (in_channels, in_height, in_width) → out (out_channels, out_height, out_width). `out` overlaps nothing else.
 /// Reads no halo. scratch: `tasks` times winograd_frame::scratch(chunk) floats, of which every task uses its own part.
 template <class Form>
 inline void winograd_conv(const conv_shape& s, const winograd_cut& how, const const_view& in, const view& out, const float* packed, float* scratch, const epilogue& then, int first, int last) {
-    const winograd_frame<Form> cut{s};
-    const int channels = Form::channels(s);
-    const std::ptrdiff_t weights = std::ptrdiff_t{cut.out_blocks} * lanes * channels;
     if constexpr (Form::stride == 2) { // few channels: a group's products stay in the first-level cache until they are transformed back
+        const winograd_frame<Form> cut{s};
+        const int channels = Form::channels(s);
+        const std::ptrdiff_t weights = std::ptrdiff_t{cut.out_blocks} * lanes * channels;
         const int pitch = divide_up(how.chunk, product_tiles) * product_tiles;
         const conv_cut groups = cut_of(winograd_product<Form>(s, 1));
         for (int task = first; task < last; ++task) {
@@ -337,47 +393,9 @@ inline void winograd_conv(const conv_shape& s, const winograd_cut& how, const co
                 }
             }
         }
-        return;
-    }
-    const float no_bias[widest_tile * lanes]{};
-    for (int task = first; task < last; ++task) {
-        float* const transformed = scratch + task * cut.scratch(how.chunk);
-        float* const products = transformed + std::ptrdiff_t{Form::positions} * how.chunk * cut.in_blocks * lanes;
-        for (int begin = task * how.chunk; begin < cut.tiles; begin += how.tasks * how.chunk) {
-            const int count = smaller(how.chunk, cut.tiles - begin);
-            winograd_inputs<Form>(s, cut, in, transformed, begin, count);
-            const conv_shape product = winograd_product<Form>(s, count);
-            const conv_cut groups = cut_of(product);
-            tile_work t;
-            t.in_block = t.out_block = std::ptrdiff_t{count} * lanes;
-            t.begin = 0, t.end = channels;
-            t.over = {1, 1, 0, 0, 0, 1, 1};
-            t.bias = no_bias;
-            t.addend = nullptr, t.addend_block = 0;
-            t.low = -__builtin_inff(), t.high = __builtin_inff();
-            t.act = activation::none, t.slope = 0;
-            for (int p = 0; p < Form::positions; ++p) {
-                t.in = transformed + p * cut.in_blocks * t.in_block;
-                const view to{products + p * cut.out_blocks * t.out_block, t.out_block, t.out_block};
-                const const_view from{t.in, t.in_block, t.in_block};
-                const float* const position = packed + cut.out_blocks * lanes + p * weights;
-                for (int g = 0; g < groups.groups; ++g) {
-                    const int outs = group_blocks(groups, g), block = group_begin(groups, g);
-                    t.out = to.at + block * t.out_block;
-                    t.weights = position + std::ptrdiff_t{block} * lanes * channels;
-                    const std::ptrdiff_t lines = std::ptrdiff_t{outs} * lanes * channels / 16;
-                    const coming next{t.weights + lines * 16, g + 1 < groups.groups || p + 1 < Form::positions ? lines : 0};
-                    if constexpr (widest_tile == 4) {
-                        if (outs == 4) conv_pixels<4>(product, t, from, to, {}, 0, 1, next);
-                    }
-                    if constexpr (widest_tile >= 2) {
-                        if (outs == 2) conv_pixels<2>(product, t, from, to, {}, 0, 1, next);
-                    }
-                    if (outs == 1) conv_pixels<1>(product, t, from, to, {}, 0, 1, next);
-                }
-            }
-            winograd_outputs<Form>(s, cut, products, packed, out, then, 0, cut.out_blocks, begin, count, count);
-        }
+    } else {
+        const frame_tensors one{in.at, out.at, then.addend.at, scratch};
+        winograd_conv_frames<Form>(s, how, &one, 1, in, out, packed, then, first, last);
     }
 }
 

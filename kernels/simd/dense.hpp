@@ -36,17 +36,26 @@ struct spaced {
     std::ptrdiff_t block = lanes;
 };
 
-/// Several sums per output hide the latency of the additions; they are joined in a fixed order.
+/// Inputs [begin, end) of a layer; sums that are not done are kept until the rest follows. `begin` and, but for the last part, `end`: multiples of lanes.
+struct dense_part {
+    int begin = 0, end = 0;
+    bool done = true;
+    float* sums = nullptr;          ///< most_dense_sums
+};
+inline constexpr int most_dense_sums = 8 * lanes;
+
+/// Several sums per output hide the latency of the additions; they are joined in a fixed order. `w`: of input `begin`.
 template <int Outs>
-[[gnu::noinline]] inline void dense_group(int inputs, const spaced<const float>& in, const float* w, const float* bias, const spaced<const float>& addend,
+[[gnu::noinline]] inline void dense_group(const dense_part& part, const spaced<const float>& in, const float* w, const float* bias, const spaced<const float>& addend,
                                           const spaced<float>& out, float low, float high) {
     constexpr int most = Outs == 1 ? 8 : Outs == 2 ? 4 : 2, ways = most < lanes ? most : lanes;
     vec sum[ways][Outs];
 #pragma GCC unroll 8
     for (int k = 0; k < ways; ++k)
 #pragma GCC unroll 4
-        for (int o = 0; o < Outs; ++o) sum[k][o] = k == 0 ? load(bias + o * lanes) : zero();
-    int i = 0;
+        for (int o = 0; o < Outs; ++o) sum[k][o] = part.begin > 0 ? load(part.sums + (k * Outs + o) * lanes) : k == 0 ? load(bias + o * lanes) : zero();
+    const int inputs = part.end;
+    int i = part.begin;
     for (; i + ways <= inputs; i += ways) {
         const float* const from = in.at + (i / lanes) * in.block + i % lanes;
 #pragma GCC unroll 8
@@ -62,6 +71,13 @@ template <int Outs>
 #pragma GCC unroll 4
         for (int o = 0; o < Outs; ++o) sum[0][o] = multiply_add(x, load(w + o * lanes), sum[0][o]);
     }
+    if (!part.done) {
+#pragma GCC unroll 8
+        for (int k = 0; k < ways; ++k)
+#pragma GCC unroll 4
+            for (int o = 0; o < Outs; ++o) store(part.sums + (k * Outs + o) * lanes, sum[k][o]);
+        return;
+    }
 #pragma GCC unroll 4
     for (int o = 0; o < Outs; ++o) {
         vec total = sum[0][o];
@@ -72,28 +88,47 @@ template <int Outs>
     }
 }
 
-/// in: (inputs, 1, 1) in (channels, height, width) order; out: (outputs, 1, 1). Also a 1x1 convolution of one pixel.
-inline void dense(const dense_shape& s, const const_view& in, const view& out, const float* packed, const epilogue& then, int first, int last) {
+/// Bytes of weights that several frames use one after another, in the second-level cache.
+inline constexpr int dense_bytes_per_part = 64 * 1024;
+
+/// dense of several frames.
+inline void dense_frames(const dense_shape& s, const frame_tensors* frames, int count, const const_view& in, const view& out, const float* packed, const epilogue& then, int first, int last) {
     const int blocks = blocks_of(s.outputs);
     float low, high;
     const bool bounds_do = clamps(then.act, low, high);
-    const spaced<const float> from{in.at, in.block};
+    const int at_once = count > 1 ? dense_bytes_per_part / (4 * dense_blocks * lanes) : larger(1, s.inputs);
+    alignas(64) float sums[most_frames * most_dense_sums];
     for (int task = first; task < last; ++task) {
         const int block = task * dense_blocks, outs = smaller(dense_blocks, blocks - block);
         const float* w = packed + (std::ptrdiff_t{blocks} + std::ptrdiff_t{block} * s.inputs) * lanes;
         const float* bias = packed + block * lanes;
-        spaced<const float> addend;
-        if (then.addend.at) addend = {then.addend.at + block * then.addend.block, then.addend.block};
-        const spaced<float> to{out.at + block * out.block, out.block};
-        switch (outs) {
-        case 1: dense_group<1>(s.inputs, from, w, bias, addend, to, low, high); break;
-        case 2: dense_group<2>(s.inputs, from, w, bias, addend, to, low, high); break;
-        case 3: dense_group<3>(s.inputs, from, w, bias, addend, to, low, high); break;
-        default: dense_group<4>(s.inputs, from, w, bias, addend, to, low, high);
+        for (int begin = 0; begin < s.inputs; begin += at_once) {
+            const int end = smaller(s.inputs, begin + at_once);
+            const float* const weights = w + std::ptrdiff_t{begin} * outs * lanes;
+            for (int f = 0; f < count; ++f) {
+                const frame_tensors& own = frames[f];
+                const dense_part part{begin, end, end == s.inputs, sums + f * most_dense_sums};
+                const spaced<const float> from{own.in, in.block};
+                spaced<const float> addend;
+                if (own.addend) addend = {own.addend + block * then.addend.block, then.addend.block};
+                const spaced<float> to{own.out + block * out.block, out.block};
+                switch (outs) {
+                case 1: dense_group<1>(part, from, weights, bias, addend, to, low, high); break;
+                case 2: dense_group<2>(part, from, weights, bias, addend, to, low, high); break;
+                case 3: dense_group<3>(part, from, weights, bias, addend, to, low, high); break;
+                default: dense_group<4>(part, from, weights, bias, addend, to, low, high);
+                }
+                if (part.done && !bounds_do)
+                    for (int o = 0; o < outs; ++o) activate_span(to.at + o * to.block, 1, then.act, then.slope);
+            }
         }
-        if (!bounds_do)
-            for (int o = 0; o < outs; ++o) activate_span(to.at + o * to.block, 1, then.act, then.slope);
     }
+}
+
+/// in: (inputs, 1, 1) in (channels, height, width) order; out: (outputs, 1, 1). Also a 1x1 convolution of one pixel.
+inline void dense(const dense_shape& s, const const_view& in, const view& out, const float* packed, const epilogue& then, int first, int last) {
+    const frame_tensors one{in.at, out.at, then.addend.at, nullptr};
+    dense_frames(s, &one, 1, in, out, packed, then, first, last);
 }
 
 } // namespace simd

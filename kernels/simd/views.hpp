@@ -56,6 +56,16 @@ struct epilogue {
     const_view addend{}; ///< `at == nullptr`: none
 };
 
+/// Where one of several frames' tensors lie. A kernel that runs frames together reads their weights from memory once, and sums every value as if its frame
+/// were alone. All frames' tensors lie alike, as its views say.
+struct frame_tensors {
+    const float* in = nullptr;
+    float* out = nullptr;
+    const float* addend = nullptr;
+    float* scratch = nullptr;
+};
+inline constexpr int most_frames = 16;
+
 /// A convolution, PyTorch's meaning of every number. Also describes a transposed one (then stride and padding act on the output).
 struct conv_shape {
     int in_channels = 0, in_height = 0, in_width = 0;

@@ -11,6 +11,7 @@
 #include <splitdsl/detect/roi_align.hpp>
 #include <splitdsl/energy/nvml_meter.hpp>
 #include <splitdsl/gpu/gpu_pipeline.hpp>
+#include <splitdsl/runtime/frame_arena.hpp>
 
 #include <cstdio>
 #include <optional>
@@ -230,6 +231,48 @@ TEST_CASE("GPU: after its first run an arena allocates nothing, on the device or
         n.p.run(here.memory, 0, n.p.stages, nullptr);
         CHECK(fake::now.calls_that_allocate == before);
     }
+}
+
+TEST_CASE("GPU: memory alone bounds networks and arenas, and an arena that goes gives back what the device held for it") {
+    const subject s = small_shapes().front();
+    fake::now = {};
+    {
+        const kernels::cudnn::device on(without_cudnn(), options());
+        const loaded on_cpu(s.d, s.host);
+        const frame f(s.d, s.host, 1);
+        const auto wanted = on_cpu.whole(f);
+        std::vector<std::unique_ptr<gpu::gpu_engine>> engines;
+        for (int i = 0; i < 40; ++i) engines.push_back(std::make_unique<gpu::gpu_engine>(on, s.program, s.host, gpu::gpu_options{.precision = precision::f32}));
+        const loaded first(s.d, engines.front()->net_here()), last(s.d, engines.back()->net_here());
+        CHECK(error_of(s.host, wanted, first.whole(f)) <= codec_tolerance);
+        CHECK(engines.front()->counters().on_gpu > 0);
+
+        const pipeline& net = engines.back()->net_here();
+        const std::size_t before = fake::now.memory.size();
+        std::vector<float> outputs(net.output_floats);
+        {
+            std::vector<std::unique_ptr<frame_arena>> arenas;
+            for (int i = 0; i < 70; ++i) {
+                arenas.push_back(std::make_unique<frame_arena>(net));
+                net.run({arenas.back()->data(), last.packed.data(), f.pointers.data(), outputs.data()}, 0, net.stages, nullptr);
+            }
+            CHECK(error_of(s.host, wanted, outputs) <= codec_tolerance);
+            CHECK(fake::now.memory.size() >= before + 70);
+            const std::size_t with_all = fake::now.memory.size();
+            arenas.erase(arenas.begin(), arenas.begin() + 35);
+            const std::size_t with_half = fake::now.memory.size();
+            for (int i = 0; i < 35; ++i) {
+                arenas.push_back(std::make_unique<frame_arena>(net));
+                net.run({arenas.back()->data(), last.packed.data(), f.pointers.data(), outputs.data()}, 0, net.stages, nullptr);
+            }
+            CHECK(with_half < with_all);
+            CHECK(fake::now.memory.size() == with_all);
+        }
+        CHECK(fake::now.memory.size() == before);
+        CHECK(engines.back()->counters().on_cpu == 0);
+        CHECK(engines.back()->counters().reason == "");
+    }
+    check_clean();
 }
 
 TEST_CASE("GPU: a device that fails at any moment costs no frame: the CPU goes on, with the same answer as its own") {

@@ -66,26 +66,35 @@ inline void pass(behaviour& b, int stage) {
 }
 
 template <behaviour& B>
-bool run(const frame_memory& m, int first, int last, const std::atomic<bool>* stop) {
+void compute(const frame_memory& m, int k) {
+    std::uint32_t tag{};
+    if (k == 0) { std::memcpy(m.arena, m.inputs[0], sizeof tag); }
+    std::memcpy(&tag, m.arena, sizeof tag);
+    if (k == 1 && B.has_exit.load()) // the exit's values lie behind the main output
+        for (std::size_t i = 0; i < outputs; ++i) m.outputs[outputs + i] = answer_to(tag) + exit_offset;
+    if (k == 2)
+        for (std::size_t i = 0; i < outputs; ++i)
+            m.outputs[i] = B.answers_nan.load() ? std::numeric_limits<float>::quiet_NaN() : answer_to(tag) + static_cast<float>(i);
+}
+/// A batch takes the time of one frame.
+template <behaviour& B>
+bool run_batch(const void*, const frame_memory* frames, int count, int first, int last, const std::atomic<bool>* stop) {
     for (int k = first; k < last; ++k) {
         if (stop->load(std::memory_order_relaxed)) return false;
-        std::uint32_t tag{};
-        if (k == 0) { std::memcpy(m.arena, m.inputs[0], sizeof tag); }
-        std::memcpy(&tag, m.arena, sizeof tag);
         pass(B, k);
-        if (k == 1 && B.has_exit.load()) // the exit's values lie behind the main output
-            for (std::size_t i = 0; i < outputs; ++i) m.outputs[outputs + i] = answer_to(tag) + exit_offset;
-        if (k == 2)
-            for (std::size_t i = 0; i < outputs; ++i)
-                m.outputs[i] = B.answers_nan.load() ? std::numeric_limits<float>::quiet_NaN() : answer_to(tag) + static_cast<float>(i);
+        for (int f = 0; f < count; ++f) compute<B>(frames[f], k);
     }
     return true;
 }
-inline std::size_t store(const frame_memory& m, int, std::byte* to) {
+template <behaviour& B>
+bool run(const void* self, const frame_memory& m, int first, int last, const std::atomic<bool>* stop) {
+    return run_batch<B>(self, &m, 1, first, last, stop);
+}
+inline std::size_t store(const void*, const frame_memory& m, int, std::byte* to) {
     std::memcpy(to, m.arena, payload_bytes);
     return payload_bytes;
 }
-inline bool load(const frame_memory& m, int, std::span<const std::byte> from) {
+inline bool load(const void*, const frame_memory& m, int, std::span<const std::byte> from) {
     if (from.size() != payload_bytes) return false;
     std::memcpy(m.arena, from.data(), payload_bytes);
     return true;
@@ -109,10 +118,8 @@ pipeline network(std::uint64_t fingerprint = 42, std::size_t output_floats = out
             .cuts = cuts,
             .inputs = ins,
             .outputs = outs,
-            .pack = nullptr,
-            .run = run<B>,
-            .store_payload = store,
-            .load_payload = load};
+            .batch_limit = 8,
+            .functions = {.run = run<B>, .store_payload = store, .load_payload = load, .run_batch = run_batch<B>}};
 }
 
 /// One input with a tag that the answer has to show.

@@ -17,6 +17,7 @@
 #include <cstring>
 #include <limits>
 #include <map>
+#include <memory>
 #include <random>
 #include <string>
 #include <vector>
@@ -215,6 +216,52 @@ inline std::string runner_fault(const loaded& n, const frame& f, const std::vect
     for (int k = 0; k < 3; ++k)
         if (!same_bits(n.whole(f, &tbb_runner, k), alone)) return where + "tbb_runner gives another result";
 #endif
+    return {};
+}
+
+/// Returns which batch gives a frame other bits than it has alone, or nothing: three different frames, from the begin and behind every cut.
+inline std::string batch_fault(const loaded& n) {
+    const pipeline& p = n.p;
+    std::vector<frame> frames;
+    frames.reserve(3);
+    for (unsigned seed = 1; seed <= 3; ++seed) frames.emplace_back(n.d, p, seed);
+    for (int cut = -1; cut < static_cast<int>(p.cuts.size()); ++cut) {
+        const int begin = cut < 0 ? 0 : p.cuts[static_cast<std::size_t>(cut)].stage + 1;
+        std::vector<std::vector<std::byte>> payloads;
+        std::vector<std::vector<float>> alone;
+        const auto seat = [&](std::size_t f, const task_runner* workers) {
+            auto s = std::make_unique<side>(p, n.packed, static_cast<int>(f));
+            s->memory.workers = workers;
+            if (cut < 0) s->memory.inputs = frames[f].pointers.data();
+            else p.load_payload(s->memory, cut, payloads[f]);
+            return s;
+        };
+        for (std::size_t f = 0; f < frames.size(); ++f) {
+            if (cut >= 0) {
+                side edge(p, n.packed, 0);
+                edge.memory.inputs = frames[f].pointers.data();
+                p.run(edge.memory, 0, begin, nullptr);
+                payloads.emplace_back(p.cuts[static_cast<std::size_t>(cut)].payload_bytes);
+                p.store_payload(edge.memory, cut, payloads.back().data());
+            }
+            const auto one = seat(f, nullptr);
+            p.run(one->memory, begin, p.stages, nullptr);
+            alone.push_back(one->outputs);
+        }
+        for (const task_runner* workers : {static_cast<const task_runner*>(nullptr), &in_uneven_pieces, default_runner()}) {
+            std::vector<std::unique_ptr<side>> seats;
+            std::vector<frame_memory> together;
+            for (std::size_t f = 0; f < frames.size(); ++f) {
+                seats.push_back(seat(f, workers));
+                together.push_back(seats.back()->memory);
+            }
+            const std::string where = std::string(p.network) + ", " + p.instruction_set + ", from stage " + std::to_string(begin) + ": ";
+            if (!p.run_batch(together, begin, p.stages, nullptr)) return where + "a batch did not run";
+            for (std::size_t f = 0; f < frames.size(); ++f)
+                if (!same_bits(seats[f]->outputs, alone[f])) return where + "frame " + std::to_string(f) + " of a batch has other values than alone";
+            if (cut >= 0) break; // threads once
+        }
+    }
     return {};
 }
 

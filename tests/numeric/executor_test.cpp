@@ -89,6 +89,7 @@ TEST_CASE("a network compiled where it stands equals the reference and its own t
         CHECK(error_of(s.p, s.n.reference(s.f), unsplit) <= codec_tolerance);
         for (std::size_t c = 0; c < s.p.cuts.size(); ++c) CHECK(split_fault(s.n, s.f, static_cast<int>(c), unsplit) == "");
         CHECK(runner_fault(s.n, s.f, unsplit) == "");
+        CHECK(batch_fault(s.n) == "");
     });
 }
 
@@ -209,6 +210,10 @@ TEST_CASE("a run stops between stages, never within one, and can be taken up aga
         stop_now = true;
         CHECK_FALSE(s.p.run(one.memory, 0, s.p.stages, &stop_now));
         CHECK(std::none_of(one.arena.data(), one.arena.data() + s.p.arena_bytes, [](std::byte b) { return b != std::byte{0xff}; }));
+        stop_now = true;
+        const frame_memory twice[]{one.memory, one.memory};
+        CHECK_FALSE(s.p.run_batch(twice, 0, s.p.stages, &stop_now));
+        CHECK(std::none_of(one.arena.data(), one.arena.data() + s.p.arena_bytes, [](std::byte b) { return b != std::byte{0xff}; }));
         // Stopped while the first stage runs: that stage ends, no other begins.
         stop_now = false;
         constexpr task_runner stopping{[](int tasks, void (*body)(void*, int, int), void* context) {
@@ -230,12 +235,15 @@ TEST_CASE("running, storing and loading allocate nothing") {
     for_each_subject([](auto& s) {
         side edge(s.p, s.n.packed, 0), cloud(s.p, s.n.packed, 1);
         edge.memory.inputs = s.f.pointers.data();
+        cloud.memory.inputs = s.f.pointers.data();
         std::vector<std::byte> payload;
         for (const cut_info& c : s.p.cuts) payload.resize(std::max(payload.size(), c.payload_bytes));
         bool fine = true;
         const long before = allocations;
         for (const task_runner* workers : {static_cast<const task_runner*>(nullptr), &backwards}) {
             edge.memory.workers = cloud.memory.workers = workers;
+            const frame_memory both[]{edge.memory, cloud.memory};
+            fine = fine && s.p.run_batch(both, 0, s.p.stages, nullptr);
             for (int cut = 0; cut < static_cast<int>(s.p.cuts.size()); ++cut) {
                 const cut_info& c = s.p.cuts[static_cast<std::size_t>(cut)];
                 fine = fine && s.p.bad_input(edge.memory) == -1 && s.p.run(edge.memory, 0, c.stage + 1, nullptr);

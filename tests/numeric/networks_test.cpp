@@ -117,13 +117,14 @@ TEST_CASE("every cut of every network gives the same bits as the network in one 
     CHECK(cuts >= 8 * static_cast<int>(frames));
 }
 
-TEST_CASE("no network's result depends on how tasks and branches are spread over threads") {
+TEST_CASE("no network's result depends on how tasks and branches are spread over threads, or on the frames it is run with") {
     for_every_shape([](const graph::description& d, const pipeline& p) {
         const loaded n(d, p);
         for (unsigned k = 0; k < frames; ++k) {
             const frame f(d, p, k);
             CHECK(runner_fault(n, f, n.whole(f)) == "");
         }
+        CHECK(batch_fault(n) == "");
     });
 }
 

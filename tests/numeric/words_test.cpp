@@ -59,10 +59,11 @@ TEST_CASE("every word's network gives the same bits cut in two as in one piece")
     CHECK(cuts > 0);
 }
 
-TEST_CASE("no word's result depends on how its tasks are spread over threads") {
+TEST_CASE("no word's result depends on how its tasks are spread over threads, or on the frames it is run with") {
     for_every_word([](const graph::description& d, const pipeline& p) {
         const loaded n(d, p);
         const frame f(d, p, 4);
         CHECK(runner_fault(n, f, n.whole(f)) == "");
+        CHECK(batch_fault(n) == "");
     });
 }

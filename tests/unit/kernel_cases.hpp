@@ -234,6 +234,25 @@ void check_convolution(simd::conv_shape s, family kind, double budget = 0) {
         for (int y = 0; y < s.out_height; ++y)
             for (int x = 0; x < s.out_width; ++x) same = same && once.at(c, y, x) == twice.at(c, y, x);
     REQUIRE(same);
+    if (kind < family::winograd_2x2) return;
+    // several frames together: each has the bits it has alone
+    with_form(kind, [&]<class Form>(Form) {
+        if constexpr (Form::stride == 1) {
+            blocked negative = from, alone = result(extent_of(want)), first = alone, second = alone;
+            for (float& x : negative.data) x = -x;
+            const auto floats = static_cast<std::size_t>(simd::winograd_frame<Form>{s}.scratch(cut.chunk) * cut.tasks);
+            std::vector<float> one(floats), two(floats);
+            simd::winograd_conv<Form>(s, cut, negative.read(), alone.view(), packed.data(), one.data(), then, 0, tasks);
+            const simd::frame_tensors frames[]{{negative.read().at, first.view().at, then.addend.at, one.data()}, {from.read().at, second.view().at, then.addend.at, two.data()}};
+            run_tasks(tasks, [&](int begin, int end) { simd::winograd_conv_frames<Form>(s, cut, frames, 2, from.read(), first.view(), packed.data(), then, begin, end); });
+            REQUIRE(first.frame_is(mark));
+            bool each = true;
+            for (int c = 0; c < s.out_channels; ++c)
+                for (int y = 0; y < s.out_height; ++y)
+                    for (int x = 0; x < s.out_width; ++x) each = each && first.at(c, y, x) == alone.at(c, y, x) && second.at(c, y, x) == once.at(c, y, x);
+            REQUIRE(each);
+        }
+    });
 }
 
 /// Completes a shape by its output size; false if nothing comes out.

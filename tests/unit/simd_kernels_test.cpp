@@ -178,6 +178,36 @@ TEST_CASE("a dense layer equals plain loops, " SPLITDSL_ARCH_NAME) {
         }
 }
 
+TEST_CASE("a dense layer of several frames gives each the bits it has alone, " SPLITDSL_ARCH_NAME) {
+    for (const int inputs : {1, 9, 512, 1030, 2051})
+        for (const int outputs : {1, 9, 17, 33, 64, 100}) {
+            const simd::dense_shape s{inputs, outputs};
+            const auto weight = uniforms(static_cast<std::size_t>(inputs * outputs)), shift = uniforms(static_cast<std::size_t>(outputs));
+            std::vector<float> packed(simd::dense_packed_floats(s));
+            simd::pack_dense(s, weight.data(), nullptr, shift.data(), packed.data());
+            const simd::halo around{whole(0, 1), whole(0, 1), whole(0, 1), whole(0, 1)};
+            const blocked empty = result({outputs, 1, 1});
+            std::vector<blocked> from, addend, alone, together;
+            std::vector<simd::frame_tensors> frames;
+            const simd::activation act = activations[whole(0, 7)];
+            const bool adds = whole(0, 1) == 1;
+            for (int f = 0; f < 3; ++f) {
+                from.push_back(to_blocked(image(inputs, 1, 1), around));
+                addend.push_back(to_blocked(image(outputs, 1, 1), around));
+                alone.push_back(empty);
+                together.push_back(empty);
+            }
+            const auto then = [&](std::size_t f) { return simd::epilogue{act, slope, adds ? addend[f].read() : simd::const_view{}}; };
+            for (std::size_t f = 0; f < 3; ++f) {
+                simd::dense(s, from[f].read(), alone[f].view(), packed.data(), then(f), 0, simd::dense_tasks(s));
+                frames.push_back({from[f].read().at, together[f].view().at, then(f).addend.at, nullptr});
+            }
+            run_tasks(simd::dense_tasks(s), [&](int first, int last) { simd::dense_frames(s, frames.data(), 3, from[0].read(), together[0].view(), packed.data(), then(0), first, last); });
+            INFO("inputs " << inputs << " outputs " << outputs);
+            for (std::size_t f = 0; f < 3; ++f) REQUIRE(std::memcmp(together[f].data.data(), alone[f].data.data(), 4 * alone[f].data.size()) == 0);
+        }
+}
+
 TEST_CASE("maximum and average pooling equal plain loops, with windows over the edge, " SPLITDSL_ARCH_NAME) {
     for (int i = 0; i < 200; ++i) {
         simd::pool_shape s;

@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <string>
 #include <utility>
 
@@ -30,22 +31,22 @@ struct gpu_counters {
 /// The part without the network's type. See `gpu_pipeline`.
 class gpu_engine {
 public:
-    static constexpr int most_engines = 32;     ///< alive at once in a program
-    static constexpr int most_arenas = 64;      ///< that one engine works for: edges, and benches of clouds
-
     gpu_engine(const cudnn::device& on, program of, const pipeline& host, const gpu_options& o)
-        : gpu{on}, p{std::move(of)}, cpu{host}, net{on, p, o.precision}, table{host}, sessions{std::make_unique<entry[]>(most_arenas)} {
+        : gpu{on}, p{std::move(of)}, cpu{host}, net{on, p, o.precision}, table{host} {
         std::snprintf(name.data(), name.size(), "gpu %s", name_of(o.precision));
         table.instruction_set = name.data();
-        const std::lock_guard lock{slots_guard()};
-        for (slot = 0; slot < most_engines && slots()[static_cast<std::size_t>(slot)]; ++slot) {}
-        if (slot == most_engines) throw option_error("at most " + std::to_string(most_engines) + " networks on GPUs were expected at once");
-        slots()[static_cast<std::size_t>(slot)] = this;
-        bind(std::make_integer_sequence<int, most_engines>{});
+        table.self = this;
+        table.batch_limit = 1;
+        table.functions = {
+            .pack = [](const void* self, const float* const* parameters, std::byte* packed) { of_self(self).pack(parameters, packed); },
+            .run = [](const void* self, const frame_memory& m, int first, int last, const std::atomic<bool>* stop) { return of_self(self).run(m, first, last, stop); },
+            .bad_input = [](const void* self, const frame_memory& m) { return of_self(self).cpu.bad_input(m); },
+            .store_payload = [](const void* self, const frame_memory& m, int cut, std::byte* payload) { return of_self(self).store_payload(m, cut, payload); },
+            .load_payload = [](const void* self, const frame_memory& m, int cut, std::span<const std::byte> payload) { return of_self(self).load_payload(m, cut, payload); },
+            .forget = [](const void* self, const std::byte* arena) { of_self(self).forget(arena); }};
     }
     ~gpu_engine() {
-        const std::lock_guard lock{slots_guard()};
-        slots()[static_cast<std::size_t>(slot)] = nullptr;
+        for (const entry* e = newest.load(std::memory_order_relaxed); e;) delete std::exchange(e, e->older);
     }
     gpu_engine(const gpu_engine&) = delete;
     gpu_engine& operator=(const gpu_engine&) = delete;
@@ -57,13 +58,12 @@ public:
         return {ran_here.load(std::memory_order_relaxed), ran_on_cpu.load(std::memory_order_relaxed), lost.load(std::memory_order_relaxed), reason};
     }
     /// Gives back what the device holds for frames that ran in `arena`. Not while one runs.
-    void forget(const std::byte* arena) {
+    void forget(const std::byte* arena) const {
         const std::lock_guard lock{guard};
-        for (int i = 0; i < most_arenas; ++i)
-            if (sessions[static_cast<std::size_t>(i)].arena.load(std::memory_order_relaxed) == arena) {
-                sessions[static_cast<std::size_t>(i)].arena.store(nullptr, std::memory_order_release);
-                sessions[static_cast<std::size_t>(i)].runs.reset();
-            }
+        if (entry* const e = entry_of(arena)) {
+            e->arena.store(nullptr, std::memory_order_release);
+            e->runs.reset();
+        }
     }
 
 private:
@@ -71,13 +71,14 @@ private:
         std::atomic<const std::byte*> arena{};
         const std::byte* packed{};
         std::unique_ptr<session> runs;          ///< null: could not be opened, the CPU runs
+        entry* older{};
     };
     struct stored_parameters {
         const std::byte* packed{};
         cudnn::device_memory bytes;
     };
 
-    void pack(const float* const* parameters, std::byte* packed) {
+    void pack(const float* const* parameters, std::byte* packed) const {
         cpu.pack(parameters, packed);
         const std::vector<std::byte> bytes = net.lay_out(parameters);
         const std::lock_guard lock{guard};
@@ -88,27 +89,30 @@ private:
         if (!bytes.empty()) stored.back().bytes.fill_from(bytes.data(), bytes.size());
     }
 
+    static const gpu_engine& of_self(const void* self) { return *static_cast<const gpu_engine*>(self); }
+
+    /// Frames look without a lock while others are added: an entry stays until the engine goes, one without an arena is used again.
+    entry* entry_of(const std::byte* arena) const noexcept {
+        for (entry* e = newest.load(std::memory_order_acquire); e; e = e->older)
+            if (e->arena.load(std::memory_order_acquire) == arena) return e;
+        return nullptr;
+    }
     /// The session of an arena; opened by its first run, which warms up. Later calls only look.
-    session* find(const frame_memory& m) noexcept {
-        for (int i = 0; i < most_arenas; ++i) {
-            entry& e = sessions[static_cast<std::size_t>(i)];
-            if (e.arena.load(std::memory_order_acquire) == m.arena && e.packed == m.packed_weights) return e.runs.get();
-        }
+    session* find(const frame_memory& m) const noexcept {
+        if (const entry* const e = entry_of(m.arena); e && e->packed == m.packed_weights) return e->runs.get();
         return open(m);
     }
-    session* open(const frame_memory& m) noexcept {
+    session* open(const frame_memory& m) const noexcept {
         const std::lock_guard lock{guard};
-        int at = -1;
-        for (int i = 0; i < most_arenas; ++i) {
-            const std::byte* const used = sessions[static_cast<std::size_t>(i)].arena.load(std::memory_order_relaxed);
-            if (used == m.arena) at = i;
-            if (!used && at < 0) at = i;
+        entry* used = entry_of(m.arena);
+        if (!used) used = entry_of(nullptr);
+        if (!used) {
+            used = new (std::nothrow) entry;
+            if (!used) return nullptr;
+            used->older = newest.load(std::memory_order_relaxed);
+            newest.store(used, std::memory_order_release);
         }
-        if (at < 0) {
-            note("more than " + std::to_string(most_arenas) + " arenas run one network on a GPU; the CPU runs the others");
-            return nullptr;
-        }
-        entry& e = sessions[static_cast<std::size_t>(at)];
+        entry& e = *used;
         e.arena.store(nullptr, std::memory_order_relaxed);
         e.runs.reset();
         e.packed = m.packed_weights;
@@ -124,11 +128,11 @@ private:
         e.arena.store(m.arena, std::memory_order_release);
         return e.runs.get();
     }
-    void note(const std::string& text) {
+    void note(const std::string& text) const {
         if (reason.empty()) reason = text;
     }
 
-    bool run(const frame_memory& m, int first, int last, const std::atomic<bool>* stop) noexcept {
+    bool run(const frame_memory& m, int first, int last, const std::atomic<bool>* stop) const noexcept {
         session* const s = lost.load(std::memory_order_acquire) ? nullptr : find(m);
         if (!s) {
             ran_on_cpu.fetch_add(1, std::memory_order_relaxed);
@@ -152,10 +156,9 @@ private:
         return run_on_cpu(m, first, last, stop);
     }
     /// What the device held of this frame is gone: the CPU begins where the last payload stands, or at the frame's begin.
-    bool run_on_cpu(const frame_memory& m, int first, int last, const std::atomic<bool>* stop) noexcept {
-        const session* s = nullptr;
-        for (int i = 0; i < most_arenas && !s; ++i)
-            if (sessions[static_cast<std::size_t>(i)].arena.load(std::memory_order_acquire) == m.arena) s = sessions[static_cast<std::size_t>(i)].runs.get();
+    bool run_on_cpu(const frame_memory& m, int first, int last, const std::atomic<bool>* stop) const noexcept {
+        const entry* const e = entry_of(m.arena);
+        const session* const s = e ? e->runs.get() : nullptr;
         if (!s || !s->holds_frame() || (cpu.stream_exit_count > 0 && first >= cpu.stages)) return cpu.run(m, first, last, stop);
         int begin = first;
         while (begin > 0 && s->cut_behind(begin - 1) < 0) --begin;
@@ -163,35 +166,16 @@ private:
         s->leave_frame();
         return cpu.run(m, begin, last, stop);
     }
-    std::size_t store_payload(const frame_memory& m, int cut, std::byte* payload) noexcept {
+    std::size_t store_payload(const frame_memory& m, int cut, std::byte* payload) const noexcept {
         if (!lost.load(std::memory_order_acquire))
             if (const session* const s = find(m)) return s->store_payload(cut, payload);
         return cpu.store_payload(m, cut, payload);
     }
-    bool load_payload(const frame_memory& m, int cut, std::span<const std::byte> payload) noexcept {
+    bool load_payload(const frame_memory& m, int cut, std::span<const std::byte> payload) const noexcept {
         if (!cpu.load_payload(m, cut, payload)) return false;
         if (!lost.load(std::memory_order_acquire))
             if (session* const s = find(m)) s->load_payload(cut, payload.data());
         return true;
-    }
-
-    static std::array<gpu_engine*, most_engines>& slots() {
-        static std::array<gpu_engine*, most_engines> all{};
-        return all;
-    }
-    static std::mutex& slots_guard() {
-        static std::mutex m;
-        return m;
-    }
-    /// Function pointers carry no object, so each engine has functions of its own that know their slot.
-    template <int... Slot>
-    void bind(std::integer_sequence<int, Slot...>) {
-        ((Slot == slot ? (table.pack = [](const float* const* parameters, std::byte* packed) { slots()[Slot]->pack(parameters, packed); },
-                          table.run = [](const frame_memory& m, int first, int last, const std::atomic<bool>* stop) { return slots()[Slot]->run(m, first, last, stop); },
-                          table.store_payload = [](const frame_memory& m, int cut, std::byte* payload) { return slots()[Slot]->store_payload(m, cut, payload); },
-                          table.load_payload = [](const frame_memory& m, int cut, std::span<const std::byte> payload) { return slots()[Slot]->load_payload(m, cut, payload); }, 0)
-                       : 0),
-         ...);
     }
 
     const cudnn::device& gpu;
@@ -200,13 +184,12 @@ private:
     layers net;
     pipeline table;
     std::array<char, 16> name{};
-    std::unique_ptr<entry[]> sessions;
-    std::vector<stored_parameters> stored;
+    mutable std::atomic<entry*> newest{};               ///< one an arena: of edges, and of clouds' benches
+    mutable std::vector<stored_parameters> stored;
     mutable std::mutex guard;                   ///< of set-up; the frame path takes it only when the device is lost
-    std::string reason;
-    std::atomic<std::uint64_t> ran_here{}, ran_on_cpu{};
-    std::atomic<bool> lost{};
-    int slot{};
+    mutable std::string reason;
+    mutable std::atomic<std::uint64_t> ran_here{}, ran_on_cpu{};
+    mutable std::atomic<bool> lost{};
 };
 
 /// A network on a GPU. `net()` goes wherever a pipeline goes; edge, cloud, codecs and policies do not change.
@@ -214,7 +197,7 @@ private:
 /// Payloads have the same bytes for the same tensor as the CPU's, so either side of a link may run on either. The first run of an arena
 /// allocates on the device and captures its graphs (what edges and clouds do before their first frame); after it nothing is allocated.
 /// If the device fails, that call and all later ones run on the CPU's pipeline: `counters()` says so, and why.
-/// Throws `device_error`; `option_error` for too many at once. It must outlive all that use `net()`.
+/// Throws `device_error`. It must outlive all that use `net()`.
 ///
 /// ```cpp
 /// const kernels::cudnn::device gpu;

@@ -7,14 +7,17 @@
 #include <splitdsl/error.hpp>
 #include <splitdsl/policy/scheduler_policy.hpp>
 #include <splitdsl/runtime/aligned_buffer.hpp>
+#include <splitdsl/runtime/batch_choice.hpp>
 #include <splitdsl/runtime/cloud_connection.hpp>
 #include <splitdsl/runtime/cloud_options.hpp>
+#include <splitdsl/runtime/frame_arena.hpp>
 #include <splitdsl/runtime/pipeline.hpp>
 #include <splitdsl/runtime/request_queue.hpp>
 #include <splitdsl/runtime/threads.hpp>
 
 #include <algorithm>
 #include <atomic>
+#include <condition_variable>
 #include <cstring>
 #include <list>
 #include <memory>
@@ -33,6 +36,10 @@ namespace splitdsl {
 /// its connection with a counted reason (`ending_names`); memory a connection is bounded by the network's own sizes, never by
 /// what the wire says. A request that could not be answered in time, going by measured tail times, is shed: the edge hears at once.
 ///
+/// With `cloud_options::batch` above 1, requests that wait at the same cut, of any connections, run together (`choose_batch`): only as many as make
+/// nobody late who would be in time without. Their answers are those they get alone; one that lies ends its own connection and leaves the batch.
+/// Costs that many arenas for each of `parallel`, and construction runs every size of batch twice.
+///
 /// ```cpp
 /// cloud_core cloud{net, packed, {.weights_digest = digest}, std::make_unique<link::tcp_listener>(7447, "0.0.0.0")};
 /// ```
@@ -45,11 +52,16 @@ public:
           listener{std::move(where)},
           limits{limits_of(net, options)},
           queue{static_cast<std::size_t>(std::max(options.queue_max, 1))},
-          tail_time(net.cuts.size() + 1) {
+          most{std::max(1, std::min(options.batch, net.batch_limit))},
+          tail_time((net.cuts.size() + 1) * static_cast<std::size_t>(most)) {
         if (options.parallel < 1 || options.connections_max < 1)
             throw option_error("cloud: parallel and connections_max of at least 1 were expected");
+        if (options.batch < 1) throw option_error("cloud: a batch of at least 1 was expected, found " + std::to_string(options.batch));
+        if (options.batch_wait < duration{} || options.batch_wait > std::chrono::seconds{10})
+            throw option_error("cloud: a batch_wait of 0 to 10000 ms was expected, found " + std::to_string(to_milliseconds(options.batch_wait)) + " ms");
         if (!listener) throw option_error("cloud: a listener was expected");
-        for (int i = 0; i < options.parallel; ++i) idle_benches.push_back(std::make_unique<bench>(net, limits));
+        for (int i = 0; i < options.parallel; ++i) idle_benches.push_back(std::make_unique<bench>(net, limits, most, packed, options.workers));
+        seen.reserve(static_cast<std::size_t>(std::max(options.queue_max, 1)));
         warm_up();
         acceptor = detail::start_thread<&cloud_core::accept_all>(this);
     }
@@ -64,6 +76,7 @@ public:
             const std::lock_guard hold{mutex};
             while (!queue.empty()) dropped.push_back(queue.take());
         }
+        came.notify_all();
         dropped.clear(); // outside the lock: each may be the last owner of its connection
         for (auto& c : guests) c->stop();
         for (auto& c : guests) c->join(); // not left to the destructor: a running request may be the last owner
@@ -75,24 +88,40 @@ public:
         const std::lock_guard hold{mutex};
         return counts;
     }
-    /// Measured time of the tail behind `cut` (-1: the whole network), a moving average.
-    duration tail_of(int cut) const { return duration{tail_time[static_cast<std::size_t>(cut + 1)].load(std::memory_order_relaxed)}; }
+    /// Measured time of `together` tails behind `cut` (-1: the whole network) in one batch, a moving average.
+    duration tail_of(int cut, int together = 1) const { return duration{tail_time[time_place(cut, together)].load(std::memory_order_relaxed)}; }
 
 private:
-    /// What one running request needs; as many as run at once.
-    struct bench {
-        bench(const pipeline& p, const message_sizes& m) : arena{p.arena_bytes}, reply{m.reply}, outputs(p.output_floats) {
+    /// What one running request needs.
+    struct seat {
+        seat(const pipeline& p, const message_sizes& m) : arena{p}, reply{m.reply}, outputs(p.output_floats) {
             for (const auto& t : p.inputs) {
                 stores.emplace_back(t.bytes);
                 inputs.push_back(stores.back().data());
                 spans.push_back(stores.back().bytes());
             }
         }
-        aligned_buffer arena, reply;
+        frame_arena arena;
+        aligned_buffer reply;
         std::vector<float> outputs;
         std::vector<aligned_buffer> stores;
         std::vector<const void*> inputs;
         std::vector<std::span<std::byte>> spans;
+    };
+    /// What requests that run together need; as many as run at once.
+    struct bench {
+        bench(const pipeline& p, const message_sizes& m, int size, const std::byte* weights, const task_runner* workers) {
+            for (int i = 0; i < size; ++i) {
+                seats.push_back(std::make_unique<seat>(p, m));
+                seat& s = *seats.back();
+                frames.push_back({s.arena.data(), weights, s.inputs.data(), s.outputs.data(), workers});
+            }
+            taken.reserve(static_cast<std::size_t>(size));
+        }
+        std::span<frame_memory> first(std::size_t count) { return std::span{frames}.first(count); }
+        std::vector<std::unique_ptr<seat>> seats;
+        std::vector<frame_memory> frames; ///< a seat's
+        std::vector<cloud_request> taken;
     };
     static constexpr std::size_t max_payload = std::size_t{256} << 20;
     static instant clock() { return std::chrono::steady_clock::now(); }
@@ -120,21 +149,25 @@ private:
     void warm_up() {
         bench& b = *idle_benches.front();
         const std::atomic<bool> never{};
-        for (int round = 0; round < 3; ++round) {
-            std::vector<duration> stage(static_cast<std::size_t>(network.stages));
-            for (int k = 0; k < network.stages; ++k) {
-                const instant begun = clock();
-                network.run({b.arena.data(), packed, b.inputs.data(), b.outputs.data(), options.workers}, k, k + 1, &never);
-                stage[static_cast<std::size_t>(k)] = clock() - begun;
-            }
+        for (int together = 1; together <= most; ++together) {
+            std::vector<duration> stage(static_cast<std::size_t>(network.stages), duration::max());
+            for (int round = together == 1 ? 0 : 1; round < 3; ++round)
+                for (int k = 0; k < network.stages; ++k) {
+                    const instant begun = clock();
+                    network.run_batch(b.first(static_cast<std::size_t>(together)), k, k + 1, &never);
+                    duration& least = stage[static_cast<std::size_t>(k)]; // what else runs on the machine only ever adds
+                    least = std::min<duration>(least, clock() - begun);
+                }
             for (int cut = -1; cut < static_cast<int>(network.cuts.size()); ++cut) {
                 duration tail{};
                 for (int k = first_stage(cut); k < network.stages; ++k) tail += stage[static_cast<std::size_t>(k)];
-                tail_time[static_cast<std::size_t>(cut + 1)].store(tail.count(), std::memory_order_relaxed);
+                if (together > 1) tail = std::min<duration>(tail, together * tail_of(cut)); // they could run one after another
+                tail_time[time_place(cut, together)].store(tail.count(), std::memory_order_relaxed);
             }
         }
-        std::fill(b.outputs.begin(), b.outputs.end(), 0.0F);
+        for (auto& s : b.seats) std::fill(s->outputs.begin(), s->outputs.end(), 0.0F);
     }
+    std::size_t time_place(int cut, int together) const { return static_cast<std::size_t>((cut + 1) * most + together - 1); }
     int first_stage(int cut) const { return cut < 0 ? 0 : network.cuts[static_cast<std::size_t>(cut)].stage + 1; }
 
     void accept_all() {
@@ -174,6 +207,7 @@ private:
                 return;
             }
         }
+        if (options.batch_wait > duration{}) came.notify_all();
         run_waiting();
     }
     void payload_damaged() override {
@@ -192,65 +226,115 @@ private:
     void run_waiting() {
         while (true) {
             std::unique_ptr<bench> b;
-            cloud_request r{};
             {
-                const std::lock_guard hold{mutex};
+                std::unique_lock hold{mutex};
                 if (queue.empty() || idle_benches.empty()) return;
                 b = std::move(idle_benches.back());
                 idle_benches.pop_back();
-                r = queue.take();
+                if (most > 1) take_together(b->taken, hold);
+                else b->taken.push_back(queue.take());
             }
-            if (clock() + tail_of(r.cut()) <= r.deadline) {
-                compute(*b, r);
-            } else {
-                count(counts.shed_late);
-                r.from->shed(r.head);
-            }
-            r.from->free_place(r.place);
+            compute(*b);
+            b->taken.clear(); // outside the lock: each may be the last owner of its connection
             const std::lock_guard hold{mutex};
             idle_benches.push_back(std::move(b));
         }
     }
+    /// The most urgent request and those to be run with it; none if others took them all while it waited for more.
+    void take_together(std::vector<cloud_request>& to, std::unique_lock<std::mutex>& hold) {
+        const auto time = [this](int cut, int count) { return tail_of(cut, count); };
+        while (!queue.empty()) {
+            seen.clear();
+            for (const std::size_t p : queue.by_urgency()) seen.push_back({queue[p].deadline, queue[p].arrived, queue[p].cut()});
+            const instant now = clock();
+            const batch_choice next = choose_batch(now, seen, most, options.batch_wait, time);
+            if (next.start > now) {
+                came.wait_until(hold, next.start);
+                continue;
+            }
+            const waiting_request first = seen.front();
+            int wanted = next.count;
+            queue.take(to, [&](const cloud_request& r) {
+                const bool chosen = wanted > 0 && (to.empty() || joins(first, {r.deadline, r.arrived, r.cut()}, now, time));
+                wanted -= chosen;
+                return chosen;
+            });
+            return;
+        }
+    }
     /// Before the message that tells of it, so that who has read the message finds it counted.
-    void count(std::uint64_t& which) {
+    void note(std::uint64_t& which) {
         const std::lock_guard hold{mutex};
         ++which;
     }
 
-    void compute(bench& b, const cloud_request& r) {
-        const int cut = r.cut();
-        const frame_memory memory{b.arena.data(), packed, cut < 0 ? b.inputs.data() : nullptr, b.outputs.data(), options.workers};
-        if (!(cut < 0 ? load_input(b, r.payload) && sound(memory) : network.load_payload(memory, cut, r.payload))) {
-            r.from->end(ending::bad_payload);
-            return;
-        }
+    /// Sheds what is late by now, ends who lies, and answers the rest.
+    void compute(bench& b) {
         const instant begun = clock();
-        network.run(memory, first_stage(cut), network.stages, &stopping);
+        std::size_t count = 0; // of those that run, in the first seats
+        for (std::size_t i = 0; i < b.taken.size(); ++i) {
+            const cloud_request& r = b.taken[i];
+            if (clock() + tail_of(r.cut()) > r.deadline) {
+                note(counts.shed_late);
+                r.from->shed(r.head);
+            } else if (!load(*b.seats[count], b.frames[count], r)) {
+                r.from->end(ending::bad_payload);
+            } else {
+                if (count != i) std::swap(b.taken[count], b.taken[i]);
+                ++count;
+            }
+        }
+        if (count > 0) run(b, count, begun);
+        for (const cloud_request& r : b.taken) r.from->free_place(r.place);
+    }
+    void learn(int cut, int together, duration took) {
+        const auto move = [](std::atomic<std::int64_t>& average, std::int64_t towards) {
+            const auto before = average.load(std::memory_order_relaxed);
+            average.store(before + (towards - before) / 8, std::memory_order_relaxed);
+        };
+        move(tail_time[time_place(cut, together)], took.count());
+        // A size that was slow once is not chosen, so not measured again: it is forgiven while requests run alone.
+        for (int k = 2; together == 1 && k <= most; ++k)
+            if (const duration limit = k * tail_of(cut); tail_of(cut, k) > limit) move(tail_time[time_place(cut, k)], limit.count());
+    }
+    bool load(seat& s, frame_memory& m, const cloud_request& r) const {
+        const int cut = r.cut();
+        m.inputs = cut < 0 ? s.inputs.data() : nullptr;
+        return cut < 0 ? load_input(s, r.payload) && network.bad_input(m) < 0 : network.load_payload(m, cut, r.payload);
+    }
+    void run(bench& b, std::size_t count, instant begun) {
+        const int cut = b.taken.front().cut();
+        network.run_batch(b.first(count), first_stage(cut), network.stages, &stopping);
         if (stopping.load(std::memory_order_relaxed)) return;
         const instant ended = clock();
-        auto& average = tail_time[static_cast<std::size_t>(cut + 1)];
-        const auto before = average.load(std::memory_order_relaxed);
-        average.store(before + ((ended - begun).count() - before) / 8, std::memory_order_relaxed);
-        if (!b.outputs.empty()) std::memcpy(b.reply.data() + link::header_bytes, b.outputs.data(), b.outputs.size() * sizeof(float));
-        count(counts.answered);
-        r.from->send(b.reply.bytes(), {.kind = link::message_kind::reply,
-                                       .cut = r.head.cut,
-                                       .codec = r.head.codec,
-                                       .epoch = r.head.epoch,
-                                       .sequence = r.head.sequence,
-                                       .stamp_us = r.head.stamp_us,
-                                       .service_us = link::wire_microseconds(ended - r.arrived),
-                                       .arrival_us = link::wire_microseconds(r.arrival),
-                                       .first_bytes = static_cast<std::uint32_t>(r.first_bytes)});
+        learn(cut, static_cast<int>(count), ended - begun);
+        {
+            const std::lock_guard hold{mutex}; // before the messages that tell of it, so that who has read one finds it counted
+            counts.answered += count;
+            if (count > 1) ++counts.batches, counts.batched += count;
+        }
+        for (std::size_t i = 0; i < count; ++i) {
+            seat& s = *b.seats[i];
+            const cloud_request& r = b.taken[i];
+            if (!s.outputs.empty()) std::memcpy(s.reply.data() + link::header_bytes, s.outputs.data(), s.outputs.size() * sizeof(float));
+            r.from->send(s.reply.bytes(), {.kind = link::message_kind::reply,
+                                           .cut = r.head.cut,
+                                           .codec = r.head.codec,
+                                           .epoch = r.head.epoch,
+                                           .sequence = r.head.sequence,
+                                           .stamp_us = r.head.stamp_us,
+                                           .service_us = link::wire_microseconds(ended - r.arrived),
+                                           .arrival_us = link::wire_microseconds(r.arrival),
+                                           .first_bytes = static_cast<std::uint32_t>(r.first_bytes)});
+        }
     }
-    bool sound(const frame_memory& m) const { return !network.bad_input || network.bad_input(m) < 0; }
-    bool load_input(bench& b, std::span<const std::byte> payload) const {
-        if (options.decode_input) return options.decode_input(payload, b.spans);
+    bool load_input(seat& s, std::span<const std::byte> payload) const {
+        if (options.decode_input) return options.decode_input(payload, s.spans);
         std::size_t at{};
-        for (const auto s : b.spans) {
-            if (payload.size() - at < s.size()) return false;
-            std::memcpy(s.data(), payload.data() + at, s.size());
-            at += s.size();
+        for (const auto to : s.spans) {
+            if (payload.size() - at < to.size()) return false;
+            std::memcpy(to.data(), payload.data() + at, to.size());
+            at += to.size();
         }
         return at == payload.size();
     }
@@ -264,8 +348,11 @@ private:
     mutable std::mutex mutex; // queue, benches, counts: nothing slow happens under it
     request_queue<cloud_request> queue;
     std::vector<std::unique_ptr<bench>> idle_benches;
+    std::vector<waiting_request> seen; // as the queue's last batch was chosen
+    std::condition_variable came;      // a request, for a bench that waits for more
     cloud_counters counts{};
-    std::vector<std::atomic<std::int64_t>> tail_time;
+    const int most; // requests in a batch
+    std::vector<std::atomic<std::int64_t>> tail_time; // by `time_place`
     std::atomic<bool> stopping{};
     std::list<std::shared_ptr<cloud_connection>> guests; // acceptor's; after it, the destructor's
     std::thread acceptor;

@@ -21,6 +21,8 @@ struct cloud_stream_hooks;
 struct cloud_options {
     int parallel{1};                ///< requests computed at once
     int connections_max{64};        ///< further ones are closed at once
+    int batch{1};                   ///< requests at one cut that are computed together at most, if they wait at once; also bounded by `pipeline::batch_limit`
+    duration batch_wait{};          ///< how long a request may wait for others to be computed with; 0: only what waits anyway
     int queue_max{64};              ///< requests waiting, of all connections; further ones are shed
     std::uint64_t weights_digest{}; ///< compared by the handshake
     const task_runner* workers{};   ///< splits a step over threads (runtime/parallel.hpp); null: one thread a request
@@ -55,6 +57,8 @@ struct cloud_counters {
     std::uint64_t connections{}, requests{}, answered{};
     std::uint64_t shed_late{}; ///< could not have been in time any more
     std::uint64_t shed_full{}; ///< no room in the queue
+    std::uint64_t batches{};   ///< of more than one request
+    std::uint64_t batched{};   ///< answered in them; also in `answered`
     std::uint64_t damaged{};   ///< payloads with a wrong checksum: shed, the connection goes on
     std::uint64_t pings{};     ///< and probes
     std::uint64_t bytes_in{}, bytes_out{};

@@ -6,6 +6,7 @@
 
 #include <splitdsl/runtime/aligned_buffer.hpp>
 #include <splitdsl/runtime/cloud_connection.hpp>
+#include <splitdsl/runtime/frame_arena.hpp>
 #include <splitdsl/runtime/message_reader.hpp>
 #include <splitdsl/runtime/stream_hooks.hpp>
 #include <splitdsl/runtime/stream_terms.hpp>
@@ -125,7 +126,7 @@ private:
     public:
         explicit guest(cloud_streams& to)
             : own{to},
-              arena{to.network.arena_bytes},
+              arena{to.network},
               reply{link::header_bytes + to.network.output_floats * sizeof(float)},
               outputs(to.network.output_floats) {
             for (int s = 0; s < to.terms.count(); ++s) {
@@ -301,7 +302,8 @@ private:
         }
 
         cloud_streams& own;
-        aligned_buffer arena, reply;
+        frame_arena arena;
+        aligned_buffer reply;
         std::vector<float> outputs;
         std::vector<std::unique_ptr<box>> boxes;
         link::frame_header last{}; // of the last packet

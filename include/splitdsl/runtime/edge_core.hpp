@@ -8,6 +8,7 @@
 #include <splitdsl/runtime/calibration.hpp>
 #include <splitdsl/runtime/canary.hpp>
 #include <splitdsl/runtime/fixed_array.hpp>
+#include <splitdsl/runtime/frame_arena.hpp>
 #include <splitdsl/runtime/frame_machine.hpp>
 #include <splitdsl/runtime/input_mailbox.hpp>
 #include <splitdsl/runtime/report.hpp>
@@ -45,7 +46,7 @@ public:
           options{detail::checked(o, net)},
           stage_times{o.stage_times.data(), o.stage_times.size()},
           exits{o.exits.data(), o.exits.size()},
-          arena{net.arena_bytes},
+          arena{net},
           outputs(net.output_floats),
           cloud_values(net.output_floats),
           held_values(net.output_floats),
@@ -145,7 +146,7 @@ private:
             if (in[i].size() != network.inputs[i].bytes) return false;
             offered[i] = in[i].data();
         }
-        return !network.bad_input || network.bad_input({.inputs = offered.data()}) < 0;
+        return network.bad_input({.inputs = offered.data()}) < 0;
     }
 
     void deliver(answer& a) noexcept {
@@ -485,7 +486,7 @@ private:
     const edge_options options;
     const fixed_array<duration> stage_times;
     const fixed_array<exit_place> exits;
-    const aligned_buffer arena;
+    const frame_arena arena;
     std::vector<float> outputs, cloud_values; // compute thread's; read by the caller once claimed
     std::vector<float> held_values;           // caller's
     fixed_array<const void*> offered;         // caller's

@@ -47,8 +47,10 @@ struct engine {
     }
     template <step_kind Kind>
     static constexpr step_kernel kernel_if_used() {
-        if constexpr (has_step(Kind)) return {&kernel_of<Kind>::packed_floats, &kernel_of<Kind>::tasks, &kernel_of<Kind>::run, &kernel_of<Kind>::pack};
-        else return {};
+        if constexpr (!has_step(Kind)) return {};
+        else if constexpr (requires { &kernel_of<Kind>::run_frames; })
+            return {&kernel_of<Kind>::packed_floats, &kernel_of<Kind>::tasks, &kernel_of<Kind>::run, &kernel_of<Kind>::pack, &kernel_of<Kind>::run_frames, kernel_of<Kind>::least_shared};
+        else return {&kernel_of<Kind>::packed_floats, &kernel_of<Kind>::tasks, &kernel_of<Kind>::run, &kernel_of<Kind>::pack};
     }
     template <int... Kind>
     static constexpr std::array<step_kernel, step_kinds> list_kernels(std::integer_sequence<int, Kind...>) {
@@ -58,7 +60,7 @@ struct engine {
     static constexpr std::array<step_kernel, step_kinds> kernels = list_kernels(std::make_integer_sequence<int, step_kinds>{});
     static const step_kernel& kernel_for(const instruction& c) { return kernels[static_cast<std::size_t>(c.kind)]; }
 
-    static void pack(const float* const* parameters, std::byte* packed) {
+    static void pack(const void*, const float* const* parameters, std::byte* packed) {
         constexpr std::size_t widest = [] {
             int n = 1;
             for (const instruction& c : program_of<Network>.code) {
@@ -114,11 +116,13 @@ struct engine {
         }
     }
 
-    /// Steps of a fan's independent parts run side by side; everything else in order.
     static void run_stage(const frame_memory& m, int stage, joined with) {
         const program<Network>& p = program_of<Network>;
-        const int end = p.stage_first[static_cast<std::size_t>(stage) + 1];
-        for (int i = p.stage_first[static_cast<std::size_t>(stage)]; i < end;) {
+        run_steps(m, p.stage_first[static_cast<std::size_t>(stage)], p.stage_first[static_cast<std::size_t>(stage) + 1], with);
+    }
+    /// Steps of a fan's independent parts run side by side; everything else in order.
+    static void run_steps(const frame_memory& m, int i, int end, joined with) {
+        while (i < end) {
             int next = i + 1;
             if (m.workers && at(i).part >= 0 && fits_side_by_side(i, end)) {
                 while (next < end && at(next).part >= 0 && at(next).fan == at(i).fan) ++next;
@@ -161,7 +165,7 @@ struct engine {
             if (leaves(at(i))) run_range(m, i, i + 1, {});
     }
 
-    static bool run(const frame_memory& m, int first, int last, const std::atomic<bool>* stop) {
+    static bool run(const void*, const frame_memory& m, int first, int last, const std::atomic<bool>* stop) {
         for (int s = first; s < last; ++s) {
             if (stop && stop->load(std::memory_order_acquire)) {
                 if (s > first) encode_what_passes(m, s - 1);
@@ -172,7 +176,62 @@ struct engine {
         return true;
     }
 
-    static int bad_input(const frame_memory& m) {
+    /// Whether frames of a batch take a step together: its weights do not stay in a cache from frame to frame, and it does little beside reading them.
+    static bool shares_weights(const instruction& c) {
+        const step_kernel& kernel = kernel_for(c);
+        return kernel.run_frames && 4 * kernel.packed_floats(c) >= kernel.least_shared;
+    }
+    /// The first such step from i on, outside a select's branches; `end` if there is none.
+    static int next_shared(int i, int end) {
+        while (i < end && !shares_weights(at(i))) i = at(i).kind == step_kind::branch ? at(i).skip : i + 1;
+        return i < end ? i : end;
+    }
+    static void run_shared(const frames_run& r) {
+        for (int f = 0; f < r.count; ++f)
+            if (r.c.defines && r.c.out.has_halo()) zero_halo(r.of(f));
+        const step_kernel& kernel = kernel_for(r.c);
+        const int tasks = kernel.tasks(r.c);
+        if (!r.frames->workers) return kernel.run_frames(r, 0, tasks);
+        // Few tasks: the frames are shared out too, in parts that run every task.
+        constexpr int enough = 8;
+        struct shared_step { const frames_run& r; const step_kernel& kernel; int tasks, parts; } all{r, kernel, tasks, simd::smaller(r.count, simd::divide_up(enough, tasks))};
+        r.frames->workers->run(tasks * all.parts, [](void* context, int first, int last) {
+            const auto& a = *static_cast<const shared_step*>(context);
+            while (first < last) {
+                const int part = first / a.tasks, task = first % a.tasks, end = simd::smaller(a.tasks, task + last - first);
+                const int begin = part * a.r.count / a.parts, behind = (part + 1) * a.r.count / a.parts;
+                a.kernel.run_frames({a.r.c, a.r.frames + begin, behind - begin, a.r.packed}, task, end);
+                first += end - task;
+            }
+        }, &all);
+    }
+    /// Other steps gain nothing by a batch but that threads may take a frame each, and each other's tasks when they have no frame left.
+    static void run_each(const frame_memory* frames, int size, int begin, int end, joined with) {
+        struct frames_range { const frame_memory* frames; int begin, end; joined with; } all{frames, begin, end, with};
+        const auto body = [](void* context, int first, int last) {
+            const auto& r = *static_cast<const frames_range*>(context);
+            for (int f = first; f < last; ++f) run_steps(r.frames[f], r.begin, r.end, r.with);
+        };
+        if (frames->workers) frames->workers->run(size, body, &all);
+        else body(&all, 0, size);
+    }
+    static bool run_batch(const void*, const frame_memory* frames, int size, int first, int last, const std::atomic<bool>* stop) {
+        const float* packed = reinterpret_cast<const float*>(frames->packed_weights);
+        for (int s = first; s < last; ++s) {
+            if (stop && stop->load(std::memory_order_acquire)) return false;
+            const joined with{s > first, s + 1 < last};
+            const int end = program_of<Network>.stage_first[static_cast<std::size_t>(s) + 1];
+            for (int i = program_of<Network>.stage_first[static_cast<std::size_t>(s)]; i < end;) {
+                const int shared = next_shared(i, end);
+                if (shared > i) run_each(frames, size, i, shared, with);
+                if (shared < end) run_shared({at(shared), frames, size, packed + table().packed_at[shared]});
+                i = shared + 1;
+            }
+        }
+        return true;
+    }
+
+    static int bad_input(const void*, const frame_memory& m) {
         for (int i = 0; i < count; ++i)
             if (const instruction& c = at(i); c.kind == step_kind::branch && c.input >= 0 && m.inputs && m.inputs[c.input] &&
                                               *static_cast<const unsigned char*>(m.inputs[c.input]) >= commands_of(c.input))
@@ -186,7 +245,7 @@ struct engine {
         return n;
     }
 
-    static std::size_t store_payload(const frame_memory& m, int cut, std::byte* payload) {
+    static std::size_t store_payload(const void*, const frame_memory& m, int cut, std::byte* payload) {
         const program<Network>& p = program_of<Network>;
         std::size_t n = 0;
         for (int q = 0; q < p.item_count[static_cast<std::size_t>(cut)]; ++q) {
@@ -197,7 +256,7 @@ struct engine {
         return n;
     }
 
-    static bool load_payload(const frame_memory& m, int cut, std::span<const std::byte> payload) {
+    static bool load_payload(const void*, const frame_memory& m, int cut, std::span<const std::byte> payload) {
         const program<Network>& p = program_of<Network>;
         if (cut < 0 || cut >= cuts_of_network || payload.size() != table().cuts[cut].payload_bytes) return false;
         std::size_t n = 0;
@@ -283,11 +342,13 @@ engine<Network>::tables::tables() noexcept {
     all.cuts = {cuts, static_cast<std::size_t>(cuts_of_network)};
     all.inputs = {inputs, static_cast<std::size_t>(described.input_count)};
     all.outputs = {outputs, static_cast<std::size_t>(described.output_count)};
-    all.pack = &engine::pack;
-    all.run = &engine::run;
-    all.bad_input = &engine::bad_input;
-    all.store_payload = &engine::store_payload;
-    all.load_payload = &engine::load_payload;
+    all.functions.pack = &engine::pack;
+    all.functions.run = &engine::run;
+    all.batch_limit = simd::most_frames;
+    all.functions.run_batch = &engine::run_batch;
+    all.functions.bad_input = &engine::bad_input;
+    all.functions.store_payload = &engine::store_payload;
+    all.functions.load_payload = &engine::load_payload;
     if constexpr (steps_of<Network>.stream_count > 0) {
         static stream_tables<Network> s;
         all.streams = s.streams;

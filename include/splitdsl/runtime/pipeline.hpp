@@ -63,6 +63,19 @@ struct frame_memory {
     const task_runner* workers{};           ///< null: the calling thread alone (see runtime/parallel.hpp)
 };
 
+/// What a pipeline is made of. `self` is the pipeline's own (`pipeline::self`): what one of several on a GPU finds its device by; a CPU's code
+/// needs none. Users call the pipeline's members of the same names, which hand it over.
+struct pipeline_functions {
+    void (*pack)(const void* self, const float* const* parameters, std::byte* packed){};
+    bool (*run)(const void* self, const frame_memory& memory, int first, int last, const std::atomic<bool>* stop){};
+    int (*bad_input)(const void* self, const frame_memory& memory){};    ///< null: no input has a range
+    std::size_t (*store_payload)(const void* self, const frame_memory& memory, int cut, std::byte* payload){};
+    bool (*load_payload)(const void* self, const frame_memory& memory, int cut, std::span<const std::byte> payload){};
+    /// Of 2 to `pipeline::batch_limit` frames; null: one after another.
+    bool (*run_batch)(const void* self, const frame_memory* frames, int count, int first, int last, const std::atomic<bool>* stop){};
+    void (*forget)(const void* self, const std::byte* arena){};          ///< null: nothing is kept for an arena
+};
+
 /// A compiled network. Stages are numbered 0 .. stages-1; a stage ends at a candidate cut, an early exit or the end.
 struct pipeline {
     const char* network{};
@@ -77,21 +90,44 @@ struct pipeline {
     std::span<const tensor_info> inputs{};
     std::span<const tensor_info> outputs{}; ///< main outputs first, then early exits
 
-    /// Lays the weights out for this instruction set. `parameters`: one pointer a parameter, in `parameters<Net>()` order.
-    void (*pack)(const float* const* parameters, std::byte* packed){};
-    /// Runs stages [first, last); checks `stop` between stages and returns false if it was set. Never allocates.
-    bool (*run)(const frame_memory& memory, int first, int last, const std::atomic<bool>* stop){};
-    /// The first input whose value is out of range (a select's command), or -1.
-    int (*bad_input)(const frame_memory& memory){};
-    /// Copies the payload group of `cut` out of the arena after its stage ran; returns the bytes written.
-    std::size_t (*store_payload)(const frame_memory& memory, int cut, std::byte* payload){};
-    /// Puts a received payload into the arena, so that `run(cut's stage + 1, stages)` goes on. False if the bytes are not a payload of this cut.
-    bool (*load_payload)(const frame_memory& memory, int cut, std::span<const std::byte> payload){};
-
     const stream_info* streams{};           ///< plain pointers: networks without streams pay nothing for them
     int stream_count{};
     const stream_exit_info* stream_exits{};
     int stream_exit_count{};
+
+    int batch_limit{1};                     ///< of frames that `run_batch` takes; 1: it would run them one after another
+    const void* self{};                     ///< outlives all that use the pipeline or a copy of it
+    pipeline_functions functions{};
+
+    /// Lays the weights out for this instruction set. `parameters`: one pointer a parameter, in `parameters<Net>()` order.
+    void pack(const float* const* parameters, std::byte* packed) const { functions.pack(self, parameters, packed); }
+    /// Runs stages [first, last); checks `stop` between stages and returns false if it was set. Never allocates.
+    bool run(const frame_memory& memory, int first, int last, const std::atomic<bool>* stop) const { return functions.run(self, memory, first, last, stop); }
+    /// The first input whose value is out of range (a select's command), or -1.
+    int bad_input(const frame_memory& memory) const { return functions.bad_input ? functions.bad_input(self, memory) : -1; }
+    /// Copies the payload group of `cut` out of the arena after its stage ran; returns the bytes written.
+    std::size_t store_payload(const frame_memory& memory, int cut, std::byte* payload) const { return functions.store_payload(self, memory, cut, payload); }
+    /// Puts a received payload into the arena, so that `run(cut's stage + 1, stages)` goes on. False if the bytes are not a payload of this cut.
+    bool load_payload(const frame_memory& memory, int cut, std::span<const std::byte> payload) const {
+        return functions.load_payload(self, memory, cut, payload);
+    }
+    /// `run` of several frames, up to `batch_limit` of them together where that is faster. Each has an arena, inputs and outputs of its own; weights and workers are the first
+    /// one's. Every frame's values are those of `run`, on a CPU bit for bit. False if `stop` was set: then no frame's values hold.
+    ///
+    /// ```cpp
+    /// net.run_batch(frames, net.cuts[0].stage + 1, net.stages, nullptr);    // four tails; each frame's payload was loaded before
+    /// ```
+    bool run_batch(std::span<const frame_memory> frames, int first, int last, const std::atomic<bool>* stop) const {
+        const bool together = functions.run_batch && frames.size() > 1 && frames.size() <= static_cast<std::size_t>(batch_limit);
+        if (together) return functions.run_batch(self, frames.data(), static_cast<int>(frames.size()), first, last, stop);
+        for (const frame_memory& m : frames)
+            if (!functions.run(self, m, first, last, stop)) return false;
+        return true;
+    }
+    /// Gives back what is kept for frames that ran in `arena`, on a device say. Not while one runs; before the arena's memory goes.
+    void forget(const std::byte* arena) const {
+        if (functions.forget) functions.forget(self, arena);
+    }
 };
 
 } // namespace splitdsl

@@ -6,8 +6,7 @@
 
 #include <splitdsl/energy/device_profile.hpp>
 #include <splitdsl/policy/scheduler_policy.hpp>
-#include <splitdsl/runtime/aligned_buffer.hpp>
-#include <splitdsl/runtime/pipeline.hpp>
+#include <splitdsl/runtime/frame_arena.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -28,7 +27,7 @@ inline std::vector<duration> stage_times(const pipeline& net, const device_profi
 
 /// Every run's time of each stage on this machine, [stage][run]: measured, after one run to warm up. `workers`: as the stages will be run.
 inline std::vector<std::vector<duration>> time_stages(const pipeline& net, std::span<const std::byte> packed_weights, int runs = 20, const task_runner* workers = nullptr) {
-    const aligned_buffer arena{net.arena_bytes};
+    const frame_arena arena{net};
     std::vector<float> outputs(net.output_floats);
     std::size_t largest{};
     for (const tensor_info& t : net.inputs) largest = std::max(largest, t.bytes);

@@ -17,8 +17,7 @@ namespace splitdsl {
 
 namespace detail {
 
-/// The functions of `recoded_pipeline`. A pipeline's functions know nothing but the frame's memory, so the payload as the network wants it stands behind
-/// the network's own arena.
+/// The functions of `recoded_pipeline`. The payload as the network wants it stands behind the network's own arena.
 template <class Network, codec_id Codec>
 class recoding {
 public:
@@ -34,7 +33,7 @@ private:
     static constexpr std::size_t sent_bytes(const graph::crossing& x) { return changes(x) ? encoded_bytes(Codec, raw_bytes(x) / 4) : raw_bytes(x); }
     static std::size_t own_arena() { return (pipeline_of<Network>().arena_bytes + 63) / 64 * 64; }
 
-    static std::size_t store(const frame_memory& m, int cut, std::byte* payload) {
+    static std::size_t store(const void*, const frame_memory& m, int cut, std::byte* payload) {
         std::byte* const raw = m.arena + own_arena();
         pipeline_of<Network>().store_payload(m, cut, raw);
         const graph::cut_group& g = groups().groups[cut];
@@ -53,7 +52,7 @@ private:
         }
         return to;
     }
-    static bool load(const frame_memory& m, int cut, std::span<const std::byte> payload) {
+    static bool load(const void*, const frame_memory& m, int cut, std::span<const std::byte> payload) {
         if (cut < 0 || cut >= groups().count) return false;
         std::byte* const raw = m.arena + own_arena();
         const graph::cut_group& g = groups().groups[cut];
@@ -86,8 +85,8 @@ private:
         }
         outer.cuts = {cuts.data(), outer.cuts.size()};
         outer.arena_bytes = own_arena() + (largest + 67) / 64 * 64;
-        outer.store_payload = &recoding::store;
-        outer.load_payload = &recoding::load;
+        outer.functions.store_payload = &recoding::store;
+        outer.functions.load_payload = &recoding::load;
     }
 
     std::array<cut_info, max_network_cuts> cuts{};

@@ -4,6 +4,7 @@
 /// Weights files that our tools write carry an input and the output PyTorch gave for it; this runs the one and compares the other.
 #pragma once
 
+#include <splitdsl/runtime/frame_arena.hpp>
 #include <splitdsl/runtime/weights.hpp>
 #include <splitdsl/runtime/whole_run.hpp>
 
@@ -35,7 +36,7 @@ self_test_result run_self_test(const safetensors& file, const network_weights<Ne
             throw weights_error(given->name + ": " + std::to_string(t.bytes) + " bytes were expected, found " + std::to_string(given->bytes.size()));
         inputs.push_back(given->bytes.data());
     }
-    const aligned_buffer arena{net.arena_bytes};
+    const frame_arena arena{net};
     std::vector<float> outputs(net.output_floats);
     const frame_memory memory{arena.data(), weights.bytes().data(), inputs.data(), outputs.data()};
     run_whole(net, memory);

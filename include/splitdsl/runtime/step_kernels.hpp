@@ -61,13 +61,36 @@ struct parameters_of_step {
     const float* shift{};       ///< and what is added to each channel of `out`
 };
 
+/// One step of up to `simd::most_frames` frames.
+struct frames_run {
+    const instruction& c;
+    const frame_memory* frames;
+    int count;
+    const float* packed;
+    step_run of(int f) const { return {c, frames[f], packed, reinterpret_cast<float*>(frames[f].arena + c.scratch)}; }
+};
+
 /// What the engine holds of a kind of step.
 struct step_kernel {
     std::size_t (*packed_floats)(const instruction&){};
     int (*tasks)(const instruction&){};                                     ///< that may run beside each other
     void (*run)(const step_run&, int first, int last){};                    ///< tasks [first, last)
     void (*pack)(const instruction&, const parameters_of_step&, float* packed){};
+    void (*run_frames)(const frames_run&, int first, int last){};           ///< of several frames; null: one after another is as good
+    std::size_t least_shared{};                                             ///< bytes of packed weights from which on `run_frames` gains
 };
+
+/// Frames' tensors for a kernel that runs several at once.
+struct listed_frames {
+    simd::frame_tensors at[simd::most_frames];
+    explicit listed_frames(const frames_run& r) {
+        for (int f = 0; f < r.count; ++f) {
+            const step_run s = r.of(f);
+            at[f] = {s.in().at, s.out().at, s.end().addend.at, s.scratch};
+        }
+    }
+};
+
 
 struct without_parameters {
     static std::size_t packed_floats(const instruction&) { return 0; }
@@ -119,10 +142,19 @@ struct winograd_kernel {
     static void run(const step_run& s, int first, int last) { simd::winograd_conv<Form>(s.c.conv, s.c.winograd, s.in(), s.out(), s.packed, s.scratch, s.end(), first, last); }
     static void pack(const instruction& c, const parameters_of_step& p, float* packed) { simd::pack_winograd_conv<Form>(c.conv, p.weight, p.scale, p.bias, packed); }
 };
+template <class Form>
+struct winograd_frames_kernel : winograd_kernel<Form> {
+    static void run_frames(const frames_run& r, int first, int last) {
+        const listed_frames all{r};
+        const step_run s = r.of(0);
+        simd::winograd_conv_frames<Form>(r.c.conv, r.c.winograd, all.at, r.count, s.in(), s.out(), r.packed, s.end(), first, last);
+    }
+    static constexpr std::size_t least_shared = 4 * 1024 * 1024;
+};
 template <>
-struct kernel_of<step_kind::winograd_2x2> : winograd_kernel<simd::winograd_2x2> {};
+struct kernel_of<step_kind::winograd_2x2> : winograd_frames_kernel<simd::winograd_2x2> {};
 template <>
-struct kernel_of<step_kind::winograd_4x4> : winograd_kernel<simd::winograd_4x4> {};
+struct kernel_of<step_kind::winograd_4x4> : winograd_frames_kernel<simd::winograd_4x4> {};
 template <>
 struct kernel_of<step_kind::winograd_4x4_strided> : winograd_kernel<simd::winograd_4x4_strided> {};
 template <>
@@ -132,6 +164,12 @@ struct kernel_of<step_kind::dense> {
     static std::size_t packed_floats(const instruction& c) { return simd::dense_packed_floats(dense_of(c)); }
     static int tasks(const instruction& c) { return simd::dense_tasks(dense_of(c)); }
     static void run(const step_run& s, int first, int last) { simd::dense(dense_of(s.c), s.in(), s.out(), s.packed, s.end(), first, last); }
+    static void run_frames(const frames_run& r, int first, int last) {
+        const listed_frames all{r};
+        const step_run s = r.of(0);
+        simd::dense_frames(dense_of(r.c), all.at, r.count, s.in(), s.out(), r.packed, s.end(), first, last);
+    }
+    static constexpr std::size_t least_shared = 256 * 1024;
     static void pack(const instruction& c, const parameters_of_step& p, float* packed) { simd::pack_dense(dense_of(c), p.weight, p.scale, p.bias, packed); }
 };
 template <>
