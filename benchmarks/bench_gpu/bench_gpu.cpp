@@ -1,13 +1,15 @@
 // SPDX-FileCopyrightText: The splitdsl authors
 // SPDX-License-Identifier: BSD-3-Clause
 /// @file bench_gpu.cpp
-/// How long networks take on a GPU, one frame at a time, from the caller's bytes to the caller's floats; as a table, or asked by bench_gpu.py.
+/// How long networks take on a GPU, one frame at a time or several together, from the caller's bytes to the caller's floats; as a table, or asked
+/// by bench_gpu.py.
 #include "networks.hpp"
 
 #include <examples/options/exit_status.hpp>
 #include <examples/options/numbers.hpp>
 #include <splitdsl/gpu/gpu_pipeline.hpp>
 #include <splitdsl/runtime/aligned_buffer.hpp>
+#include <splitdsl/runtime/frame_arena.hpp>
 #include <splitdsl/runtime/random_weights.hpp>
 
 #include <CLI/CLI.hpp>
@@ -19,6 +21,8 @@
 #include <cmath>
 #include <cstdio>
 #include <iostream>
+#include <limits>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -29,8 +33,8 @@ using clock_type = std::chrono::steady_clock;
 struct arguments {
     std::vector<std::string> names{};
     std::string precision{"f16"}, json{}, libraries{};
-    int runs{200}, gpu{};
-    bool serve{}, list{}, without_cudnn{}, codecs{};
+    int runs{200}, gpu{}, batch{1};
+    bool serve{}, list{}, without_cudnn{}, codecs{}, source{};
 };
 
 std::vector<on_gpu::network> listed() {
@@ -46,47 +50,56 @@ on_gpu::network named(const std::string& name) {
     throw option_error("no network is called \"" + name + "\" (--list names them)");
 }
 gpu::precision precision_of(const std::string& name) {
-    for (const gpu::precision p : {gpu::precision::f32, gpu::precision::tf32, gpu::precision::f16})
+    for (const gpu::precision p : gpu::every_precision)
         if (name == gpu::name_of(p)) return p;
-    throw option_error("--precision: f32, tf32 or f16 was expected, found \"" + name + "\"");
+    throw option_error("--precision: f32, tf32, f16 or bf16 was expected, found \"" + name + "\"");
 }
 
-/// One pipeline with its memory. A split network runs its tail alone, from a payload its head made once.
-class frame {
+/// One pipeline with the memory of `count` frames. A split network runs its tail alone, from payloads its head made once.
+class frames {
 public:
-    frame(const pipeline& p, const std::vector<std::vector<float>>& weights) : net{p}, packed{p.packed_bytes}, arena{p.arena_bytes}, outputs(p.output_floats) {
+    frames(const pipeline& p, const std::vector<std::vector<float>>& weights, int count = 1) : net{p}, packed{p.packed_bytes} {
         std::vector<const float*> pointers;
         for (const auto& w : weights) pointers.push_back(w.data());
         net.pack(pointers.data(), packed.data());
-        for (const tensor_info& t : net.inputs) {
-            stores.emplace_back(t.bytes);
-            for (std::size_t i = 0; i < t.bytes; ++i) stores.back().data()[i] = static_cast<std::byte>(i * 7919 % 251);
-            inputs.push_back(stores.back().data());
+        if (!net.cuts.empty()) begin = net.cuts[0].stage + 1;
+        for (int k = 0; k < count; ++k) {
+            one& f = *all.emplace_back(std::make_unique<one>(net));
+            for (const tensor_info& t : net.inputs) {
+                f.stores.emplace_back(t.bytes);
+                for (std::size_t i = 0; i < t.bytes; ++i) f.stores.back().data()[i] = static_cast<std::byte>(i * (7919 + 2 * static_cast<std::size_t>(k)) % 251);
+                f.inputs.push_back(f.stores.back().data());
+            }
+            memory.push_back({f.arena.data(), packed.data(), f.inputs.data(), f.outputs.data(), nullptr});
+            if (begin == 0) continue;
+            f.payload.resize(net.cuts[0].payload_bytes);
+            net.run(memory.back(), 0, begin, nullptr);
+            net.store_payload(memory.back(), 0, f.payload.data());
         }
-        memory = {arena.data(), packed.data(), inputs.data(), outputs.data(), nullptr};
-        if (net.cuts.empty()) return;
-        begin = net.cuts[0].stage + 1;
-        payload.resize(net.cuts[0].payload_bytes);
-        net.run(memory, 0, begin, nullptr);
-        net.store_payload(memory, 0, payload.data());
     }
     double run() {
         const auto from = clock_type::now();
-        if (begin > 0) net.load_payload(memory, 0, payload);
-        net.run(memory, begin, net.stages, nullptr);
+        for (std::size_t k = 0; begin > 0 && k < all.size(); ++k) net.load_payload(memory[k], 0, all[k]->payload);
+        net.run_batch(memory, begin, net.stages, nullptr);
         return std::chrono::duration<double, std::milli>(clock_type::now() - from).count();
     }
-    std::vector<std::byte>& bytes() { return payload; }
-    const std::vector<float>& answer() const { return outputs; }
+    std::vector<std::byte>& bytes(std::size_t k) { return all[k]->payload; }
+    const std::vector<float>& answer(std::size_t k) const { return all[k]->outputs; }
+    std::size_t size() const { return all.size(); }
 
 private:
+    struct one {
+        explicit one(const pipeline& p) : arena{p}, outputs(p.output_floats) {}
+        frame_arena arena;
+        std::vector<float> outputs;
+        std::vector<aligned_buffer> stores{};
+        std::vector<const void*> inputs{};
+        std::vector<std::byte> payload{};
+    };
     const pipeline& net;
-    aligned_buffer packed, arena;
-    std::vector<float> outputs;
-    std::vector<aligned_buffer> stores{};
-    std::vector<const void*> inputs{};
-    std::vector<std::byte> payload{};
-    frame_memory memory{};
+    aligned_buffer packed;
+    std::vector<std::unique_ptr<one>> all{};
+    std::vector<frame_memory> memory{};
     int begin{};
 };
 
@@ -103,25 +116,27 @@ double difference(const std::vector<float>& want, const std::vector<float>& got)
 
 struct ready {
     gpu::gpu_engine engine;
-    frame on_gpu;
+    frames on_gpu;
     double load_ms{}, error{};
 
-    ready(const kernels::cudnn::device& on, const on_gpu::network& n, const std::string& precision, const std::vector<std::vector<float>>& weights, clock_type::time_point begun)
-        : engine{on, n.program(), n.host(), {.precision = precision_of(precision)}}, on_gpu{engine.net_here(), weights} {
+    ready(const kernels::cudnn::device& on, const on_gpu::network& n, const arguments& a, const std::vector<std::vector<float>>& weights, clock_type::time_point begun)
+        : engine{on, n.program(), n.host(), {.precision = precision_of(a.precision), .batch = a.batch}}, on_gpu{engine.net_here(), weights, a.batch} {
+        if (engine.net_here().batch_limit < a.batch) throw option_error(std::string("--batch: frames of ") + n.name + " do not run together");
         on_gpu.run();
         load_ms = std::chrono::duration<double, std::milli>(clock_type::now() - begun).count();
-        frame on_cpu{n.host(), weights};
-        if (!on_cpu.bytes().empty()) on_cpu.bytes() = on_gpu.bytes();       // the same payload for both tails
+        frames on_cpu{n.host(), weights, a.batch};
+        for (std::size_t k = 0; k < on_cpu.size(); ++k)
+            if (!on_cpu.bytes(k).empty()) on_cpu.bytes(k) = on_gpu.bytes(k);        // the same payload for both tails
         on_cpu.run();
-        error = difference(on_cpu.answer(), on_gpu.answer());
+        for (std::size_t k = 0; k < on_cpu.size(); ++k) error = std::max(error, difference(on_cpu.answer(k), on_gpu.answer(k)));
         const gpu::gpu_counters seen = engine.counters();
-        if (seen.on_cpu > 0) throw error_of(seen);
+        if (seen.on_cpu > 0) throw device_error(seen.why, seen.reason);
     }
-    static device_error error_of(const gpu::gpu_counters& c) { return {device_failure::lost, c.reason}; }
 
-    nlohmann::json row(const std::string& precision) const {
-        return {{"network", engine.net_here().network}, {"precision", precision}, {"load_ms", load_ms}, {"difference_from_cpu", error}, {"convolutions", engine.laid_out().convolutions()},
-                {"by_cudnn", engine.laid_out().planned()}, {"arena_bytes", engine.laid_out().arena().bytes}};
+    nlohmann::json row(const arguments& a) const {
+        return {{"network", engine.net_here().network}, {"precision", a.precision}, {"batch", a.batch}, {"load_ms", load_ms}, {"difference_from_cpu", error},
+                {"convolutions", engine.laid_out().convolutions()}, {"by_cudnn", engine.laid_out().planned()}, {"concatenated", engine.laid_out().operands()},
+                {"of_these_copied", engine.laid_out().copied()}, {"arena_bytes", engine.laid_out().arena().bytes}};
     }
 };
 
@@ -142,8 +157,11 @@ nlohmann::json time_codecs(const kernels::cudnn::device& on) {
         const long long blocks = std::min<long long>((items + threads - 1) / threads, 32LL * on.multiprocessors());
         on.expect(on.driver().launch(on.function(k, element::f32), static_cast<unsigned>(blocks), 1, 1, threads, 1, 1, 0, stream.get(), parameters, nullptr), "starting a kernel");
     };
-    const affine_job affine{pointer(tensor), pointer(copy), static_cast<unsigned char*>(pointer(bytes)), static_cast<int*>(pointer(partial)), parts, channels, pixels};
-    const patch_job patches{pointer(tensor), static_cast<float*>(pointer(copy)), channels, side / 4, side / 4, 4};
+    const auto of = [&](const device_memory& m) { return device_tensor{pointer(m), 0, channels}; };
+    const affine_job quantises{of(tensor), static_cast<unsigned char*>(pointer(bytes)), 0, static_cast<int*>(pointer(partial)), parts, channels, pixels};
+    affine_job dequantises = quantises;
+    dequantises.tensor = of(copy);
+    const patch_job patches{of(tensor), static_cast<float*>(pointer(copy)), channels, side / 4, side / 4, 4};
     nlohmann::json rows = nlohmann::json::array();
     double of_copy = 0;
     const auto timed = [&](const char* name, double moved, auto issue) {
@@ -162,10 +180,10 @@ nlohmann::json time_codecs(const kernels::cudnn::device& on) {
     };
     timed("copy", 2 * megabytes, [&] { on.expect(on.driver().copy_on_device_async(copy.at(), tensor.at(), 4 * host.size(), stream.get()), "copying"); });
     timed("affine u8, quantise", 2.25 * megabytes, [&] {
-        start(kernel::find_range, affine, static_cast<long long>(parts) * threads);
-        start(kernel::quantise_u8, affine, values / 8);
+        start(kernel::find_range, quantises, static_cast<long long>(parts) * threads);
+        start(kernel::quantise_u8, quantises, values / 8);
     });
-    timed("affine u8, dequantise", 1.25 * megabytes, [&] { start(kernel::dequantise_u8, affine, values / 8); });
+    timed("affine u8, dequantise", 1.25 * megabytes, [&] { start(kernel::dequantise_u8, dequantises, values / 8); });
     timed("dynamic pooling, 4x4", (1 + 1.0 / 16) * megabytes, [&] { start(kernel::pool_patches, patches, values / 16); });
     return rows;
 }
@@ -173,6 +191,10 @@ nlohmann::json time_codecs(const kernels::cudnn::device& on) {
 int run(const arguments& a) {
     if (a.list) {
         for (const on_gpu::network& n : listed()) std::printf("%s\n", n.name);
+        return 0;
+    }
+    if (a.source) {
+        std::fputs(kernels::cudnn::device_source().c_str(), stdout);
         return 0;
     }
     std::vector<on_gpu::network> chosen;
@@ -186,12 +208,12 @@ int run(const arguments& a) {
         if (!a.json.empty()) options::write("--json", a.json, report.dump(2) + "\n");
         return 0;
     }
-    if (!a.serve) std::printf("%s\n%-24s %-9s %9s %9s %9s %12s %10s\n", on.description().c_str(), "network", "precision", "least", "median", "p99", "off the CPU", "by cuDNN");
+    if (!a.serve) std::printf("%s\n%-24s %-9s %5s %9s %9s %9s %12s %10s\n", on.description().c_str(), "network", "precision", "batch", "least", "median", "p99", "off the CPU", "by cuDNN");
     for (const on_gpu::network& n : chosen) {
         const auto begun = clock_type::now();
-        ready r{on, n, a.precision, random_weights(n.parameters(), 1), begun};
+        ready r{on, n, a, random_weights(n.parameters(), 1), begun};
         if (a.serve) {
-            std::cout << r.row(a.precision).dump() << std::endl;
+            std::cout << r.row(a).dump() << std::endl;
             for (std::string line; std::getline(std::cin, line);) {
                 int runs = 0;
                 if (const auto [end, code] = std::from_chars(line.data(), line.data() + line.size(), runs); code != std::errc{} || runs < 1 || runs > 1'000'000)
@@ -207,9 +229,9 @@ int run(const arguments& a) {
         for (int i = 0; i < a.runs; ++i) all.push_back(r.on_gpu.run());
         std::sort(all.begin(), all.end());
         const double least = all.front(), median = all[all.size() / 2], p99 = all[all.size() * 99 / 100];
-        std::printf("%-24s %-9s %9.4f %9.4f %9.4f %12.2e %6d/%d\n", n.name, a.precision.c_str(), least, median, p99, r.error, r.engine.laid_out().planned(), r.engine.laid_out().convolutions());
+        std::printf("%-24s %-9s %5d %9.4f %9.4f %9.4f %12.2e %6d/%d\n", n.name, a.precision.c_str(), a.batch, least, median, p99, r.error, r.engine.laid_out().planned(), r.engine.laid_out().convolutions());
         std::fflush(stdout);
-        nlohmann::json row = r.row(a.precision);
+        nlohmann::json row = r.row(a);
         row["name"] = n.name, row["least"] = least, row["median"] = median, row["p99"] = p99;
         report["rows"].push_back(row);
     }
@@ -220,16 +242,18 @@ int run(const arguments& a) {
 
 int main(int argc, char** argv) {
     arguments a;
-    CLI::App app{"Times of networks on a GPU, measured: bytes in to floats out, one frame at a time; a split network runs its tail from a payload. Weights come from a seed."};
+    CLI::App app{"Times of networks on a GPU, measured: bytes in to floats out, one frame at a time or --batch together; a split network runs its tail from a payload. Weights come from a seed."};
     app.add_option("network", a.names, "Their names (see --list); all without")->option_text("NETWORK...");
-    app.add_option("--precision", a.precision, "f32, tf32 or f16")->capture_default_str();
+    app.add_option("--precision", a.precision, "f32, tf32, f16 or bf16")->capture_default_str();
     app.add_option("--runs", a.runs, "Runs of each, after some that are not timed")->check(options::between(1, 100'000))->capture_default_str();
+    app.add_option("--batch", a.batch, "Frames that run together; times are the whole batch's")->check(options::between(1, gpu::gpu_engine::most_frames))->capture_default_str();
     app.add_option("--gpu", a.gpu, "Which GPU")->check(options::between(0, 63))->capture_default_str();
     app.add_option("--libraries", a.libraries, "Folders of NVIDIA's libraries, separated by colons")->option_text("FOLDERS");
     app.add_option("--json", a.json, "Also write the results to FILE")->option_text("FILE");
     app.add_flag("--without-cudnn", a.without_cudnn, "Run where cuDNN is missing, with our own convolutions");
     app.add_flag("--codecs", a.codecs, "Instead of networks: the codec's kernels on 64 MB, beside a copy");
     app.add_flag("--serve", a.serve, "Read numbers of runs from standard input, answer each with a line of times");
+    app.add_flag("--source", a.source, "Print the device code, as nvcc or NVRTC take it, and exit");
     app.add_flag("--list", a.list, "Print the networks and exit");
     return options::exit_status("bench_gpu", app, argc, argv, [&] { return run(a); });
 }

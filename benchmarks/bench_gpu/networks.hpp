@@ -9,12 +9,22 @@
 #include <splitdsl/runtime/pipeline.hpp>
 
 // X(name, header, network...); the build reads this list and writes a source for each line.
-#define SPLITDSL_ON_GPU(X)                                                                                               \
+#define SPLITDSL_ON_GPU_FEW(X)                                                                                           \
     X(resnet50, splitdsl/zoo/resnet.hpp, resnet50<224, 224, 1000, splitdsl::zoo::no_cuts>)                               \
     X(densenet169, splitdsl/zoo/densenet.hpp, densenet169<224, 224, 1000, splitdsl::zoo::no_cuts>)                       \
     X(mobilenet_v3_large, splitdsl/zoo/mobilenet_v3.hpp, mobilenet_v3_large<100, 224, 224, 1000, splitdsl::zoo::no_cuts>) \
     X(inception_v3, splitdsl/zoo/inception_v3.hpp, inception_v3<299, 299, 1000, false, splitdsl::zoo::no_cuts>)          \
     X(bottlefit_resnet152, splitdsl/zoo/bottlefit.hpp, bottlefit_resnet152<splitdsl::zoo::bottleneck_choice{3, 1, splitdsl::codec_id::affine8}>)
+
+// Compiled only with -DSPLITDSL_ZOO_ALL=ON, as tools/gpu_check.sh does.
+#define SPLITDSL_ON_GPU_MORE(X) \
+    X(sage_resnet34, benchmarks/bench_gpu/sage.hpp, imitation<splitdsl::zoo::bottlefit_resnet34<splitdsl::zoo::bottleneck_choice{3, 1, splitdsl::codec_id::affine8}, 88, 200, 512>>)
+
+#if defined(SPLITDSL_ZOO_ALL)
+#define SPLITDSL_ON_GPU(X) SPLITDSL_ON_GPU_FEW(X) SPLITDSL_ON_GPU_MORE(X)
+#else
+#define SPLITDSL_ON_GPU(X) SPLITDSL_ON_GPU_FEW(X)
+#endif
 
 namespace on_gpu {
 

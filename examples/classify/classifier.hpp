@@ -66,11 +66,11 @@ inline const splitdsl::pipeline& pipeline_with(const zoo_networks::network& whic
     return codec == "affine_u8" ? which.pipeline_u8() : which.pipeline();
 }
 
-/// Recognises pictures with `which`. Throws `weights_error` for a file that does not fit.
+/// Recognises pictures with `which`, whose code is `with`. Throws `weights_error` for a file that does not fit.
 class classifier {
 public:
-    classifier(const zoo_networks::network& which, const std::string& weights_file, const std::string& codec = "f32")
-        : network{which}, net{pipeline_with(which, codec)}, weights{which.load(weights_file)}, values(net.output_floats) {
+    classifier(const zoo_networks::network& which, const splitdsl::pipeline& with, const std::string& weights_file)
+        : network{which}, net{with}, weights{which.load_for(weights_file, with)}, values(net.output_floats) {
         const auto& in = net.inputs;
         if (in.size() != 1 || in[0].channels != 3 || in[0].bytes != std::size_t{3} * static_cast<std::size_t>(in[0].height) * static_cast<std::size_t>(in[0].width) || net.outputs.empty())
             throw splitdsl::option_error(std::string("--model ") + which.name + ": one picture of three bytes a pixel was expected as its input");

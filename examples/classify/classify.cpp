@@ -6,6 +6,7 @@
 #include "../pictures/files.hpp"
 #include "../processes/serving_process.hpp"
 #include "archive.hpp"
+#include "backend.hpp"
 #include "classifier.hpp"
 
 #include <examples/options/exit_status.hpp>
@@ -28,6 +29,7 @@ namespace {
 
 struct arguments : pictures::picture_arguments {
     std::string split, connect, bind{"127.0.0.1"}, offset{"down"}, codec{"f32"};
+    backend_choice backend;
     int serve{-1}, top{5};
     double deadline_s{10}, patience_s{5};
     bool cuts{};
@@ -41,16 +43,18 @@ void print_cuts(const pipeline& p) {
 /// Until SIGINT or SIGTERM.
 int serve(const zoo_networks::network& which, const arguments& a) {
     const processes::interruption end;
-    const zoo_networks::loaded_weights weights = which.load(a.weights);
+    const backend code{which, a.backend, a.codec};
+    const pipeline& net = code.net();
+    const zoo_networks::loaded_weights weights = which.load_for(a.weights, net);
     cloud_options options;
     options.weights_digest = weights.digest;
     options.workers = default_runner();
-    const pipeline& net = pipeline_with(which, a.codec);
     const cloud_core cloud{net, weights.packed, options, std::make_unique<link::tcp_listener>(static_cast<std::uint16_t>(a.serve), a.bind)};
     std::printf("serving %s for %s, port %u\n", which.name, net.instruction_set, static_cast<unsigned>(cloud.port()));
     std::fflush(stdout);
     end.wait();
     const cloud_counters c = cloud.counters();
+    code.report();
     std::printf("%llu requests, %llu answered\n", static_cast<unsigned long long>(c.requests), static_cast<unsigned long long>(c.answered));
     return 0;
 }
@@ -144,7 +148,8 @@ int run(const arguments& a) {
     if (a.pictures.empty()) throw option_error("a picture (JPEG, PNG) or a ZIP archive of pictures is missing");
     options::require_writable("--json", a.json);
 
-    classifier network{which, a.weights, a.codec};
+    const backend code{which, a.backend, a.codec};
+    classifier network{which, code.net(), a.weights};
     const pictures::label_list labels{names_of(which.meaning), network.classes(), a.labels};
     if (split) network.offload(cut, std::make_unique<link::tcp>(peer.host, peer.port), from_seconds(a.deadline_s), from_seconds(a.patience_s));
 
@@ -155,8 +160,9 @@ int run(const arguments& a) {
     if (split)
         std::fprintf(stderr, "%d pictures split at %s: %d answered by %s, %d here after it failed to, %d here without asking; %zu bytes sent\n", all.pictures(), a.split.c_str(),
                      network.answered(answer_source::cloud), a.connect.c_str(), network.answered(answer_source::fallback), network.answered(answer_source::edge), network.bytes_sent());
+    code.report();
     if (!a.json.empty()) {
-        nlohmann::ordered_json document{{"model", a.model}, {"results", std::move(all.results)}};
+        nlohmann::ordered_json document{{"model", a.model}, {"code", code.net().instruction_set}, {"results", std::move(all.results)}};
         if (split) document["split"] = {{"cut", a.split}, {"codec", a.codec}, {"answered_by", answered}, {"bytes_sent", network.bytes_sent()}};
         pictures::write_json(a.json, document);
     }
@@ -173,6 +179,10 @@ int main(int argc, char** argv) {
     auto* const split = app.add_option("--split", a.split, "run up to this cut here and the rest at --connect (see --cuts)")->type_name("CUT");
     auto* const connect = app.add_option("--connect", a.connect, "where `classify --serve` runs; an IPv6 address in brackets")->type_name("HOST:PORT");
     app.add_option("--codec", a.codec, "how a cut's values travel, the same on both sides: 4 bytes each, or 1")->check(CLI::IsMember({"f32", "affine_u8"}))->capture_default_str();
+    auto* const with = app.add_option("--backend", a.backend.name, "what runs the network: this machine's processor or an NVIDIA GPU (docs/gpu.md)")->check(CLI::IsMember({"cpu", "cudnn"}))->capture_default_str();
+    app.add_option("--gpu", a.backend.gpu, "which GPU")->check(options::between(0, 63))->capture_default_str()->needs(with);
+    app.add_option("--precision", a.backend.precision, "on a GPU")->check(CLI::IsMember({"f32", "tf32", "f16", "bf16"}))->capture_default_str()->needs(with);
+    app.add_flag("--or-cpu", a.backend.or_cpu, "where there is no such GPU: say why, and run on the processor")->needs(with);
     auto* const serving = app.add_option("--serve", a.serve, "serve the tails behind all cuts on this port (0: any free one) until interrupted")->type_name("PORT")->check(options::between(0, 65535));
     app.add_option("--bind", a.bind, "address to serve on")->transform(link::without_brackets)->capture_default_str()->needs(serving);
     auto* const top = app.add_option("--top", a.top, "how many classes a picture")->check(options::between(1, 1000))->capture_default_str();

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <examples/zoo/network.hpp>
+#include <splitdsl/gpu/program.hpp>
 #include <splitdsl/runtime/describe.hpp>
 #include <splitdsl/runtime/random_weights.hpp>
 #include <splitdsl/runtime/recoded.hpp>
@@ -18,6 +19,13 @@ loaded_weights share(splitdsl::network_weights<Network> packed) {
     return {weights, weights->bytes(), weights->digest()};
 }
 
+/// Null of int8 networks, which run on processors.
+template <class Network>
+constexpr auto gpu_program() -> splitdsl::gpu::program (*)() {
+    if constexpr (splitdsl::precision_of<Network>.bytes) return nullptr;
+    else return &splitdsl::gpu::program_of<Network>;
+}
+
 template <class Network>
 network make_entry(const char* name, labels meaning, int shorter_side) {
     return {.name = name,
@@ -26,7 +34,9 @@ network make_entry(const char* name, labels meaning, int shorter_side) {
             .pipeline = &splitdsl::pipeline_of<Network>,
             .pipeline_u8 = &splitdsl::recoded_pipeline<Network, splitdsl::codec_id::affine8>,
             .load = [](const std::string& path) { return share(splitdsl::load_weights<Network>(path)); },
+            .load_for = [](const std::string& path, const splitdsl::pipeline& net) { return share(splitdsl::load_weights<Network>(path, net)); },
             .seeded = [](std::uint64_t seed) { return share(splitdsl::seeded_weights<Network>(seed)); },
+            .program = gpu_program<Network>(),
             .description = &splitdsl::graph::description_of<Network>};
 }
 

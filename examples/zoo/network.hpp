@@ -15,6 +15,9 @@
 namespace splitdsl::graph {
 struct description;
 } // namespace splitdsl::graph
+namespace splitdsl::gpu {
+struct program;
+} // namespace splitdsl::gpu
 
 namespace zoo_networks {
 
@@ -41,7 +44,9 @@ struct network {
     const splitdsl::pipeline& (*pipeline)(){};      ///< inputs, outputs and cuts are described there
     const splitdsl::pipeline& (*pipeline_u8)(){};    ///< the same with 8 bits a value at its lossless cuts
     loaded_weights (*load)(const std::string& path){};  ///< a safetensors file; throws splitdsl::weights_error
+    loaded_weights (*load_for)(const std::string& path, const splitdsl::pipeline& net){};   ///< for another pipeline of this network: on a GPU
     loaded_weights (*seeded)(std::uint64_t seed){};  ///< random ones, for timing
+    splitdsl::gpu::program (*program)(){};          ///< what a GPU runs; null of int8 networks
     splitdsl::graph::description (*description)(){}; ///< everything describe.hpp writes: table, JSON, Graphviz
 };
 

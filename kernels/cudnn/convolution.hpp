@@ -5,6 +5,7 @@
 #pragma once
 
 #include <kernels/cudnn/api.hpp>
+#include <kernels/cudnn/source/all.hpp>
 
 #include <array>
 #include <utility>
@@ -12,14 +13,16 @@
 
 namespace splitdsl::kernels::cudnn {
 
-/// Interleaved tensors of one image. `addend` may be the output's memory.
+/// Interleaved tensors of `images` images. `addend` may be the output's memory.
 struct convolution_shape {
+    int images{1};
     int in_channels{}, in_height{}, in_width{};
     int out_channels{}, out_height{}, out_width{};
     int kernel_h{1}, kernel_w{1}, stride_h{1}, stride_w{1};
     int pad_top{}, pad_left{}, pad_bottom{}, pad_right{};
     int dilation_h{1}, dilation_w{1}, groups{1};
-    bool half{};                        ///< 16-bit values, sums in 32 bits
+    int in_pixel{}, out_pixel{}, addend_pixel{};    ///< elements between pixels: more than the channels where a tensor is a slice of a wider one
+    element type{};                     ///< of values; sums are in 32 bits
     bool tensor_cores{true};            ///< for 32-bit values: TF32
     bool has_bias{}, has_addend{};
     int activation{};                   ///< graph::activation_kind; only those `fuses` takes
@@ -90,9 +93,10 @@ public:
 private:
     static void* pointer(device_address at) { return reinterpret_cast<void*>(static_cast<std::uintptr_t>(at)); }
 
-    /// (1, channels, height, width) that lies interleaved.
-    descriptor tensor(std::int64_t id, int type, std::array<std::int64_t, 4> dims, bool is_virtual) const {
-        const std::array<std::int64_t, 4> strides{dims[1] * dims[2] * dims[3], 1, dims[1] * dims[3], dims[1]};
+    /// (images, channels, height, width) that lies interleaved; `pixel`: elements from one to the next, 0: its channels.
+    descriptor tensor(std::int64_t id, int type, std::array<std::int64_t, 4> dims, bool is_virtual, std::int64_t pixel = 0) const {
+        if (pixel == 0) pixel = dims[1];
+        const std::array<std::int64_t, 4> strides{pixel * dims[2] * dims[3], 1, pixel * dims[3], pixel};
         const std::int64_t alignment = 16;
         descriptor d{*api, dnn::tensor};
         d.set(dnn::tensor_data_type, dnn::data_type, type)
@@ -107,19 +111,19 @@ private:
 
     bool build(handle dnn, const convolution_shape& s) {
         with_bias = s.has_bias, with_addend = s.has_addend;
-        const int type = s.half ? dnn::data_half : dnn::data_float, sums = dnn::data_float;
-        const std::array<std::int64_t, 4> out{1, s.out_channels, s.out_height, s.out_width};
+        const int type = s.type == element::f16 ? dnn::data_half : s.type == element::bf16 ? dnn::data_bfloat16 : dnn::data_float, sums = dnn::data_float;
+        const std::array<std::int64_t, 4> out{s.images, s.out_channels, s.out_height, s.out_width};
         const int steps = 1 + with_bias + with_addend + (s.activation != 0);
         kept.clear();
         const auto keep = [&](descriptor d) {
             kept.push_back(std::move(d));
             return kept.back().get();
         };
-        const handle x = keep(tensor(1, type, {1, s.in_channels, s.in_height, s.in_width}, false));
+        const handle x = keep(tensor(1, type, {s.images, s.in_channels, s.in_height, s.in_width}, false, s.in_pixel));
         const handle w = keep(tensor(2, type, {s.out_channels, s.in_channels / s.groups, s.kernel_h, s.kernel_w}, false));
         int at = 0;
         // What each step makes: a value that exists only inside the graph, and last the output.
-        const auto result = [&] { return ++at == steps ? keep(tensor(5, type, out, false)) : keep(tensor(10 + at, sums, out, true)); };
+        const auto result = [&] { return ++at == steps ? keep(tensor(5, type, out, false, s.out_pixel)) : keep(tensor(10 + at, sums, out, true)); };
 
         const std::int64_t before[]{s.pad_top, s.pad_left}, behind[]{s.pad_bottom, s.pad_right}, strides[]{s.stride_h, s.stride_w}, dilations[]{s.dilation_h, s.dilation_w};
         const std::int64_t dimensions = 2;
@@ -166,7 +170,7 @@ private:
             return d;
         };
         // Addend before bias: the order in which cuDNN has engines compiled in advance.
-        if (with_addend) pointwise(mode(dnn::mode_add), keep(tensor(4, type, out, false)));
+        if (with_addend) pointwise(mode(dnn::mode_add), keep(tensor(4, type, out, false, s.addend_pixel)));
         if (with_bias) pointwise(mode(dnn::mode_add), keep(tensor(3, dnn::data_float, {1, s.out_channels, 1, 1}, false)));
         if (s.activation != 0) {
             const bool rectifies = s.activation <= 3;
@@ -184,7 +188,7 @@ private:
         if (!graph.finalise()) return false;
         const handle graph_at = keep(std::move(graph));
         for (const int heuristic : {dnn::heuristic_a, dnn::heuristic_fallback})
-            if (choose(dnn, graph_at, heuristic, s.half || s.tensor_cores)) return true;
+            if (choose(dnn, graph_at, heuristic, s.type != element::f32 || s.tensor_cores)) return true;
         return false;
     }
 

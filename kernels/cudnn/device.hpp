@@ -16,10 +16,6 @@
 
 namespace splitdsl::kernels::cudnn {
 
-/// Element type of tensors on the device.
-enum class element : int { f32, f16 };
-constexpr std::size_t bytes_of(element e) { return e == element::f32 ? 4 : 2; }
-
 struct device_options {
     int ordinal{};                              ///< which GPU, as the driver numbers them
     std::vector<std::string> library_folders{}; ///< looked through first
@@ -57,9 +53,9 @@ public:
             use();
             expect(api.driver.load_module(&module, code.data()), "loading our kernels");
             for (int k = 0; k < kernels; ++k)
-                for (int e = 0; e < 2; ++e) {
-                    const std::string name = std::string(kernel_names[k]) + (e == 0 ? "_f32" : "_f16");
-                    expect(api.driver.find_kernel(&functions[static_cast<std::size_t>(2 * k + e)], module, name.c_str()), ("finding the kernel " + name).c_str());
+                for (int e = 0; e < elements; ++e) {
+                    const std::string name = name_of(static_cast<kernel>(k), static_cast<element>(e));
+                    expect(api.driver.find_kernel(&functions[static_cast<std::size_t>(elements * k + e)], module, name.c_str()), ("finding the kernel " + name).c_str());
                 }
             if (api.network.create && api.network.create(&dnn) != 0) {
                 dnn = nullptr;
@@ -77,7 +73,7 @@ public:
     const driver_api& driver() const { return api.driver; }
     const network_api& network() const { return api.network; }
     handle network_handle() const { return dnn; }           ///< null without cuDNN
-    handle function(kernel k, element e) const { return functions[static_cast<std::size_t>(2 * static_cast<int>(k) + static_cast<int>(e))]; }
+    handle function(kernel k, element e) const { return functions[static_cast<std::size_t>(elements * static_cast<int>(k) + static_cast<int>(e))]; }
     int multiprocessors() const { return processors; }
     int compute_capability() const { return arch; }
     std::string description() const {
@@ -90,6 +86,8 @@ public:
             if (shape == s) return plan;
         return plans.emplace_back(s, std::make_shared<const convolution_plan>(api.network, dnn, s)).second;
     }
+    /// cuDNN's handle belongs to the caller while it holds this: it works on one stream, and for one thread at a time. Of set-up alone.
+    std::unique_lock<std::mutex> lock_network() const { return std::unique_lock{planning}; }
     /// Makes the calling thread use this device; every thread has to, before anything else.
     int use() const { return api.driver.use_context(context); }
 
@@ -120,7 +118,7 @@ private:
     int number{}, processors{}, arch{};
     std::string named;
     handle context{}, module{}, dnn{};
-    std::array<handle, 2 * static_cast<std::size_t>(kernels)> functions{};
+    std::array<handle, static_cast<std::size_t>(elements * kernels)> functions{};
     mutable std::mutex planning;
     mutable std::vector<std::pair<convolution_shape, std::shared_ptr<const convolution_plan>>> plans;
 };

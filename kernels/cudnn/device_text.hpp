@@ -14,7 +14,9 @@
     __VA_ARGS__
 
 #if defined(SPLITDSL_DEVICE_AS_CODE)
-#define SPLITDSL_DEVICE_CODE(text_name, ...) SPLITDSL_DEVICE_DATA(text_name, __VA_ARGS__)
+#define SPLITDSL_DEVICE_CODE(text_name, ...)            \
+    inline constexpr char text_name[] = #__VA_ARGS__;   \
+    __VA_ARGS__
 #else
 #define SPLITDSL_DEVICE_CODE(text_name, ...) inline constexpr char text_name[] = #__VA_ARGS__;
 #endif

@@ -80,17 +80,21 @@ inline int type_of_attribute(int attribute) {
 /// A tensor of a graph while it runs: in memory, or a value inside the graph.
 struct graph_tensor {
     std::int64_t dims[4]{}, strides[4]{};
-    bool is_half{};
+    int type{};
     void* at{};
 
-    std::size_t place(std::int64_t c, std::int64_t y, std::int64_t x) const {
-        return static_cast<std::size_t>((dims[1] == 1 ? 0 : c * strides[1]) + (dims[2] == 1 ? 0 : y * strides[2]) + (dims[3] == 1 ? 0 : x * strides[3]));
+    std::size_t place(std::int64_t n, std::int64_t c, std::int64_t y, std::int64_t x) const {
+        return static_cast<std::size_t>((dims[0] == 1 ? 0 : n * strides[0]) + (dims[1] == 1 ? 0 : c * strides[1]) + (dims[2] == 1 ? 0 : y * strides[2]) + (dims[3] == 1 ? 0 : x * strides[3]));
     }
-    float read_at(std::size_t k) const { return is_half ? splitdsl::float_from_half(static_cast<const std::uint16_t*>(at)[k]) : static_cast<const float*>(at)[k]; }
-    float read(std::int64_t c, std::int64_t y, std::int64_t x) const { return read_at(place(c, y, x)); }
-    void write(std::int64_t c, std::int64_t y, std::int64_t x, float value) const {
-        if (is_half) static_cast<std::uint16_t*>(at)[place(c, y, x)] = splitdsl::half_from_float(value);
-        else static_cast<float*>(at)[place(c, y, x)] = value;
+    float read_at(std::size_t k) const {
+        const auto* const bits = static_cast<const std::uint16_t*>(at);
+        return type == dnn::data_half ? splitdsl::float_from_half(bits[k]) : type == dnn::data_bfloat16 ? splitdsl::float_from_bfloat(bits[k]) : static_cast<const float*>(at)[k];
+    }
+    float read(std::int64_t n, std::int64_t c, std::int64_t y, std::int64_t x) const { return read_at(place(n, c, y, x)); }
+    void write(std::int64_t n, std::int64_t c, std::int64_t y, std::int64_t x, float value) const {
+        const std::size_t k = place(n, c, y, x);
+        if (type == dnn::data_float) static_cast<float*>(at)[k] = value;
+        else static_cast<std::uint16_t*>(at)[k] = type == dnn::data_half ? splitdsl::half_from_float(value) : splitdsl::bfloat_from_float(value);
     }
 };
 
@@ -104,35 +108,40 @@ struct graph_run {
         std::copy_n(dims.begin(), 4, g.dims);
         std::copy_n(strides.begin(), 4, g.strides);
         const std::int64_t id = t.one<std::int64_t>(dnn::tensor_id);
-        g.is_half = t.one<int>(dnn::tensor_data_type) == dnn::data_half;
+        g.type = t.one<int>(dnn::tensor_data_type);
         if (t.one<bool>(dnn::tensor_is_virtual)) {
-            if (g.is_half) complain("an inner value of 16 bits");
-            inner[id].resize(static_cast<std::size_t>(dims[1] * dims[2] * dims[3]));
+            if (g.type != dnn::data_float) complain("an inner value of 16 bits");
+            inner[id].resize(static_cast<std::size_t>(dims[0] * dims[1] * dims[2] * dims[3]));
             g.at = inner[id].data();
         } else if (!(g.at = memory[id])) {
             complain("a tensor without memory");
         }
         return g;
     }
+    template <class Work>
+    static void each_value(const graph_tensor& y, Work work) {
+        for (std::int64_t n = 0; n < y.dims[0]; ++n)
+            for (std::int64_t c = 0; c < y.dims[1]; ++c)
+                for (std::int64_t i = 0; i < y.dims[2]; ++i)
+                    for (std::int64_t j = 0; j < y.dims[3]; ++j) y.write(n, c, i, j, static_cast<float>(work(n, c, i, j)));
+    }
     void convolve(const fake_descriptor& o) {
         const graph_tensor x = open(o.at(dnn::forward_x)), w = open(o.at(dnn::forward_w)), y = open(o.at(dnn::forward_y));
         const fake_descriptor& c = o.at(dnn::forward_convolution);
         const auto before = c.list<std::int64_t>(dnn::convolution_pre_paddings), stride = c.list<std::int64_t>(dnn::convolution_strides), dilation = c.list<std::int64_t>(dnn::convolution_dilations);
         const std::int64_t each = y.dims[1] / (x.dims[1] / w.dims[1]);
-        for (std::int64_t k = 0; k < y.dims[1]; ++k)
-            for (std::int64_t i = 0; i < y.dims[2]; ++i)
-                for (std::int64_t j = 0; j < y.dims[3]; ++j) {
-                    double sum = 0;
-                    for (std::int64_t r = 0; r < w.dims[2]; ++r)
-                        for (std::int64_t s = 0; s < w.dims[3]; ++s) {
-                            const std::int64_t row = i * stride[0] - before[0] + r * dilation[0], column = j * stride[1] - before[1] + s * dilation[1];
-                            if (row < 0 || column < 0 || row >= x.dims[2] || column >= x.dims[3]) continue;
-                            const std::size_t from = static_cast<std::size_t>(k * w.strides[0] + r * w.strides[2] + s * w.strides[3]);
-                            for (std::int64_t q = 0; q < w.dims[1]; ++q)
-                                sum += static_cast<double>(x.read(k / each * w.dims[1] + q, row, column)) * static_cast<double>(w.read_at(from + static_cast<std::size_t>(q * w.strides[1])));
-                        }
-                    y.write(k, i, j, static_cast<float>(sum));
+        each_value(y, [&](std::int64_t n, std::int64_t k, std::int64_t i, std::int64_t j) {
+            double sum = 0;
+            for (std::int64_t r = 0; r < w.dims[2]; ++r)
+                for (std::int64_t s = 0; s < w.dims[3]; ++s) {
+                    const std::int64_t row = i * stride[0] - before[0] + r * dilation[0], column = j * stride[1] - before[1] + s * dilation[1];
+                    if (row < 0 || column < 0 || row >= x.dims[2] || column >= x.dims[3]) continue;
+                    const std::size_t from = static_cast<std::size_t>(k * w.strides[0] + r * w.strides[2] + s * w.strides[3]);
+                    for (std::int64_t q = 0; q < w.dims[1]; ++q)
+                        sum += static_cast<double>(x.read(n, k / each * w.dims[1] + q, row, column)) * static_cast<double>(w.read_at(from + static_cast<std::size_t>(q * w.strides[1])));
                 }
+            return sum;
+        });
     }
     void point(const fake_descriptor& o) {
         const graph_tensor x = open(o.at(dnn::pointwise_x)), y = open(o.at(dnn::pointwise_y));
@@ -140,18 +149,24 @@ struct graph_run {
         const int mode = how.one<int>(dnn::pointwise_mode_of);
         const graph_tensor b = mode == dnn::mode_add ? open(o.at(dnn::pointwise_b)) : graph_tensor{};
         const double low = how.one<double>(dnn::relu_lower_clip), high = how.one<double>(dnn::relu_upper_clip, 1e300), slope = how.one<double>(dnn::relu_lower_slope);
-        for (std::int64_t c = 0; c < y.dims[1]; ++c)
-            for (std::int64_t i = 0; i < y.dims[2]; ++i)
-                for (std::int64_t j = 0; j < y.dims[3]; ++j) {
-                    double v = static_cast<double>(x.read(c, i, j));
-                    if (mode == dnn::mode_add) v += static_cast<double>(b.read(c, i, j));
-                    else if (mode == dnn::mode_relu) v = std::min(high, v > low ? v : low + slope * (v - low));
-                    else if (mode == dnn::mode_sigmoid) v = 1 / (1 + std::exp(-v));
-                    else v = std::tanh(v);
-                    y.write(c, i, j, static_cast<float>(v));
-                }
+        each_value(y, [&](std::int64_t n, std::int64_t c, std::int64_t i, std::int64_t j) {
+            const double v = static_cast<double>(x.read(n, c, i, j));
+            if (mode == dnn::mode_add) return v + static_cast<double>(b.read(n, c, i, j));
+            if (mode == dnn::mode_relu) return std::min(high, v > low ? v : low + slope * (v - low));
+            return mode == dnn::mode_sigmoid ? 1 / (1 + std::exp(-v)) : std::tanh(v);
+        });
     }
 };
+
+/// Whether a real tensor of a graph has room between its pixels: a slice of a wider one.
+inline bool has_gaps(const fake_descriptor& o) {
+    for (const int which : {dnn::forward_x, dnn::forward_y, dnn::pointwise_x, dnn::pointwise_b, dnn::pointwise_y}) {
+        if (!o.has(which) || o.at(which).one<bool>(dnn::tensor_is_virtual)) continue;
+        const auto dims = o.at(which).list<std::int64_t>(dnn::tensor_dimensions), strides = o.at(which).list<std::int64_t>(dnn::tensor_strides);
+        if (strides[3] != dims[1]) return true;
+    }
+    return false;
+}
 
 /// Whether a graph's tensors are packed as we say, ids differ and every size follows from the others.
 inline bool plausible(const fake_descriptor& graph) {
@@ -166,7 +181,7 @@ inline bool plausible(const fake_descriptor& graph) {
                    dilation = c.list<std::int64_t>(dnn::convolution_dilations);
         for (std::size_t k = 0; k < 2; ++k)
             if (out[2 + k] != (in[2 + k] + before[k] + behind[k] - dilation[k] * (w[2 + k] - 1) - 1) / stride[k] + 1) return false;
-        if (in[1] % w[1] != 0 || w[0] != out[1]) return false;
+        if (in[1] % w[1] != 0 || w[0] != out[1] || in[0] != out[0]) return false;
         for (const int t : {dnn::forward_x, dnn::forward_w, dnn::forward_y}) ids.insert(o->at(t).one<std::int64_t>(dnn::tensor_id));
         if (ids.size() != 3) return false;
     }
@@ -206,6 +221,7 @@ cudnn::network_api network() {
             }
             if (!now.takes_any) return 3000;
             for (const auto* o : x.list<fake_descriptor*>(dnn::graph_operations)) {
+                if (!now.takes_slices && has_gaps(*o)) return 3000;
                 if (o->kind != dnn::operation_pointwise) continue;
                 const int mode = o->at(dnn::pointwise_descriptor).one<int>(dnn::pointwise_mode_of);
                 if ((mode == dnn::mode_add && !now.takes_addend) || (mode != dnn::mode_add && !now.takes_activation)) return 3000;
@@ -241,8 +257,14 @@ cudnn::network_api network() {
         graph_run run;
         const auto ids = v.list<std::int64_t>(dnn::variant_ids);
         const auto at = v.list<void*>(dnn::variant_pointers);
+        check_stream("cudnnBackendExecute", now.dnn_stream);
         if (ids.size() != at.size() || v.one<void*>(dnn::variant_workspace) == nullptr) complain("a variant pack that does not fit");
-        for (std::size_t k = 0; k < ids.size(); ++k) run.memory[ids[k]] = at[k];
+        for (std::size_t k = 0; k < ids.size(); ++k) {
+            run.memory[ids[k]] = at[k];
+            if (reinterpret_cast<std::uintptr_t>(at[k]) % 16 != 0) complain("a tensor that is not aligned as it was said to be");
+        }
+        if (now.fail_convolution_after >= 0 && now.convolutions_asked >= now.fail_convolution_after) return 5000;
+        ++now.convolutions_asked;
         return enqueue([run, graph = config.one<fake_descriptor*>(-1)]() mutable {        // a plan's descriptors live as long as it
             ++now.convolutions;
             for (const auto* o : graph->list<fake_descriptor*>(dnn::graph_operations)) o->kind == dnn::operation_convolution ? run.convolve(*o) : run.point(*o);

@@ -23,6 +23,8 @@ struct state {
     int devices{1};
     int major{9}, minor{0};
     std::map<cudnn::device_address, std::size_t> memory;
+    std::map<cudnn::device_address, int> owners;        // the device each piece of it is on
+    char device_names[8]{};             // their addresses stand for contexts
     std::set<void*> pinned;
     int contexts{}, streams{}, graphs{}, executables{}, modules{}, descriptors{}, handles{};
     long calls_that_allocate{};         // device, host, graphs, descriptors
@@ -30,8 +32,14 @@ struct state {
     std::size_t room{std::size_t{1} << 30};
     long fail_graph_after{-1};          // a launch of a graph fails once so many have run
     int failure{cudnn::driver_launch_failed};
-    bool takes_addend{true}, takes_activation{true}, takes_any{true}, uses_tensor_cores{};
+    long fail_allocation_after{-1};     // of device memory, likewise
+    long fail_pinned_after{-1};
+    long fail_convolution_after{-1};    // cuDNN does not start one
+    long allocations{}, pinned_allocations{}, convolutions_asked{};
+    bool takes_addend{true}, takes_activation{true}, takes_any{true}, takes_slices{true}, uses_tensor_cores{};
+    int in_use{-1};                     // the device of the context that is current
     captured_graph* capturing{};
+    handle captured_from{};
     handle dnn_stream{};
     std::string wrong;                  // the first thing a real device would refuse
 };
@@ -43,5 +51,7 @@ cudnn::network_api network();
 
 /// Runs a kernel by its name on a job of its kind; `blocks` matter only to those with barriers.
 void run_kernel(const char* name, const void* job, int blocks = 2);
+/// A tensor without gaps, of one image.
+inline cudnn::device_tensor packed(const void* at, int channels) { return {const_cast<void*>(at), 0, channels}; }
 
 } // namespace fake

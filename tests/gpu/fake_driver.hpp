@@ -32,12 +32,17 @@ inline int enqueue(std::function<int()> work) {
 inline void refuse_while_capturing(const char* what) {
     if (now.capturing) complain(std::string(what) + " during a capture");
 }
-/// Whether [at, at + bytes) is inside one allocation.
+/// Whether [at, at + bytes) is inside one allocation, of the device in use.
 inline bool inside(cudnn::device_address at, std::size_t bytes) {
     const auto next = now.memory.upper_bound(at);
     if (next == now.memory.begin()) return false;
     const auto block = std::prev(next);
-    return at + bytes <= block->first + block->second;
+    return at + bytes <= block->first + block->second && now.owners.at(block->first) == now.in_use;
+}
+/// A stream belongs to a device, and what is captured from it must be work of that stream.
+inline void check_stream(const char* what, handle stream) {
+    if (*static_cast<int*>(stream) != now.in_use) complain(std::string(what) + " on another device's stream");
+    if (now.capturing && now.captured_from != stream) complain(std::string(what) + " on another stream than the captured one");
 }
 
 cudnn::driver_api driver() {
@@ -51,12 +56,14 @@ cudnn::driver_api driver() {
         *value = attribute == cudnn::attribute_major ? now.major : attribute == cudnn::attribute_minor ? now.minor : 4;
         return 0;
     };
-    d.retain_context = [](handle* c, int) { return *c = &now, ++now.contexts, 0; };
+    d.retain_context = [](handle* c, int device) { return *c = &now.device_names[device], ++now.contexts, 0; };
     d.release_context = [](int) { return --now.contexts, 0; };
-    d.use_context = [](handle) { return 0; };
+    d.use_context = [](handle c) { return now.in_use = static_cast<int>(static_cast<char*>(c) - now.device_names), 0; };
     d.allocate = [](cudnn::device_address* at, std::size_t bytes) {
         refuse_while_capturing("cuMemAlloc");
         ++now.calls_that_allocate;
+        if (now.fail_allocation_after >= 0 && now.allocations >= now.fail_allocation_after) return now.failure;
+        ++now.allocations;
         std::size_t used = bytes;
         for (const auto& [where, size] : now.memory) used += size;
         if (used > now.room) return static_cast<int>(cudnn::driver_out_of_memory);
@@ -64,15 +71,20 @@ cudnn::driver_api driver() {
         std::memset(p, 0xff, bytes);            // NaN: what nobody wrote must not be read
         *at = reinterpret_cast<std::uintptr_t>(p);
         now.memory[*at] = bytes;
+        now.owners[*at] = now.in_use;
         return 0;
     };
     d.release = [](cudnn::device_address at) {
         if (now.memory.erase(at) == 0) complain("cuMemFree of what was not allocated");
+        if (now.owners[at] != now.in_use) complain("cuMemFree of another device's memory");
+        now.owners.erase(at);
         std::free(reinterpret_cast<void*>(at));
         return 0;
     };
     d.allocate_pinned = [](void** at, std::size_t bytes, unsigned) {
         ++now.calls_that_allocate;
+        if (now.fail_pinned_after >= 0 && now.pinned_allocations >= now.fail_pinned_after) return static_cast<int>(cudnn::driver_out_of_memory);
+        ++now.pinned_allocations;
         *at = std::malloc(bytes);
         now.pinned.insert(*at);
         return 0;
@@ -93,22 +105,26 @@ cudnn::driver_api driver() {
         std::memcpy(reinterpret_cast<void*>(to), from, bytes);
         return 0;
     };
-    d.copy_in_async = [](cudnn::device_address to, const void* from, std::size_t bytes, handle) {
+    d.copy_in_async = [](cudnn::device_address to, const void* from, std::size_t bytes, handle stream) {
+        check_stream("cuMemcpyHtoDAsync", stream);
         if (!inside(to, bytes)) complain("cuMemcpyHtoDAsync beyond an allocation");
         return enqueue([=] { return std::memcpy(reinterpret_cast<void*>(to), from, bytes), 0; });
     };
-    d.copy_out_async = [](void* to, cudnn::device_address from, std::size_t bytes, handle) {
+    d.copy_out_async = [](void* to, cudnn::device_address from, std::size_t bytes, handle stream) {
+        check_stream("cuMemcpyDtoHAsync", stream);
         if (!inside(from, bytes)) complain("cuMemcpyDtoHAsync beyond an allocation");
         return enqueue([=] { return std::memcpy(to, reinterpret_cast<const void*>(from), bytes), 0; });
     };
-    d.create_stream = [](handle* s, unsigned) { return *s = new int, ++now.streams, ++now.calls_that_allocate, 0; };
+    d.create_stream = [](handle* s, unsigned) { return *s = new int{now.in_use}, ++now.streams, ++now.calls_that_allocate, 0; };
     d.destroy_stream = [](handle s) { return delete static_cast<int*>(s), --now.streams, 0; };
     d.wait = [](handle) {
         refuse_while_capturing("cuStreamSynchronize");
         return 0;
     };
-    d.begin_capture = [](handle, int) {
+    d.begin_capture = [](handle stream, int) {
         refuse_while_capturing("cuStreamBeginCapture");
+        check_stream("cuStreamBeginCapture", stream);
+        now.captured_from = stream;
         now.capturing = new captured_graph;
         ++now.graphs;
         ++now.calls_that_allocate;
@@ -123,8 +139,9 @@ cudnn::driver_api driver() {
         ++now.executables;
         return 0;
     };
-    d.launch_graph = [](handle executable, handle) {
+    d.launch_graph = [](handle executable, handle stream) {
         refuse_while_capturing("cuGraphLaunch");
+        check_stream("cuGraphLaunch", stream);
         if (now.fail_graph_after >= 0 && now.graph_launches >= now.fail_graph_after) return now.failure;
         ++now.graph_launches;
         for (const auto& work : static_cast<captured_graph*>(executable)->work)
@@ -143,14 +160,15 @@ cudnn::driver_api driver() {
             if (k.name == name) return *f = const_cast<cudnn::emulated_kernel*>(&k), 0;
         return 500;
     };
-    d.launch = [](handle f, unsigned x, unsigned y, unsigned z, unsigned threads, unsigned, unsigned, unsigned, handle, void** parameters, void**) {
+    d.launch = [](handle f, unsigned x, unsigned y, unsigned z, unsigned threads, unsigned, unsigned, unsigned, handle stream, void** parameters, void**) {
+        check_stream("cuLaunchKernel", stream);
         const auto* const k = static_cast<const cudnn::emulated_kernel*>(f);
-        if (x == 0 || y != 1 || z != 1 || threads == 0 || threads > 1024) complain("a launch of " + k->name + " with a wrong grid");
+        if (x == 0 || y == 0 || y > 65535 || z != 1 || threads == 0 || threads > 1024) complain("a launch of " + k->name + " with a wrong grid");
         std::vector<std::byte> job(k->job_bytes);
         std::memcpy(job.data(), parameters[0], job.size());
-        return enqueue([k, x, threads, job] {
+        return enqueue([k, x, y, threads, job] {
             ++now.launches;
-            cudnn::emulate(k->body, job.data(), k->has_barriers, static_cast<int>(x), static_cast<int>(threads));
+            cudnn::emulate(k->body, job.data(), k->has_barriers, static_cast<int>(x), static_cast<int>(threads), static_cast<int>(y));
             return 0;
         });
     };

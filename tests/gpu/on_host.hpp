@@ -13,6 +13,7 @@
 
 #include <bit>
 #include <cmath>
+#include <csetjmp>
 #include <cstddef>
 #include <cstring>
 #include <string>
@@ -23,11 +24,8 @@ namespace splitdsl::kernels::cudnn {
 /// The block that runs now.
 struct emulated_block {
     static constexpr int most_threads = 32;     // fewer than on a device
-    int thread{}, threads{1}, block{}, blocks{1};
+    int thread{}, threads{1}, block{}, blocks{1}, image{};
     bool in_turns{};
-    ucontext_t back{};
-    std::vector<ucontext_t> contexts{};
-    std::vector<std::vector<char>> stacks{};
     std::vector<bool> ended{};
     void (*body)(const void*){};
     const void* job{};
@@ -37,6 +35,9 @@ inline emulated_block here;
 struct half_bits { unsigned short bits; };
 inline float float_of(half_bits h) { return float_from_half(h.bits); }
 inline half_bits half_of(float f) { return {half_from_float(f)}; }
+struct bfloat_bits { unsigned short bits; };
+inline float float_of(bfloat_bits b) { return float_from_bfloat(b.bits); }
+inline bfloat_bits bfloat_of(float f) { return {bfloat_from_float(f)}; }
 inline int bits_of(float f) { return std::bit_cast<int>(f); }
 inline float float_from_bits(int b) { return std::bit_cast<float>(b); }
 inline float exact_add(float a, float b) { return a + b; }
@@ -46,61 +47,105 @@ inline int thread_here() { return here.thread; }
 inline int threads_here() { return here.threads; }
 inline int block_here() { return here.block; }
 inline int blocks_here() { return here.blocks; }
+inline int image_here() { return here.image; }
+/// From one stack to another. `swapcontext` also asks the system for the signals, which takes longer than most kernels here; sanitizers and
+/// checked jumps know stacks only by it.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || _FORTIFY_SOURCE > 0
+#define SPLITDSL_SWAPS_CONTEXTS 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SPLITDSL_SWAPS_CONTEXTS 1
+#endif
+#endif
+struct emulated_stack {
+    ucontext_t context{};
+    std::vector<char> room{};
+    std::jmp_buf place{};
+    bool has_run{};
+};
+inline void switch_stacks(emulated_stack& from, emulated_stack& to) {
+#if defined(SPLITDSL_SWAPS_CONTEXTS)
+    swapcontext(&from.context, &to.context);
+#else
+    if (_setjmp(from.place) != 0) return;
+    if (to.has_run) _longjmp(to.place, 1);
+    to.has_run = true;
+    setcontext(&to.context);
+#endif
+}
+
+/// The threads' stacks and the caller's.
+struct emulated_stacks {
+    emulated_stack back{};
+    std::vector<emulated_stack> threads{};
+};
+inline emulated_stacks stacks;
+
 inline void wait_for_block() {
     if (!here.in_turns) return;
     const int me = here.thread;
-    swapcontext(&here.contexts[static_cast<std::size_t>(me)], &here.back);
+    switch_stacks(stacks.threads[static_cast<std::size_t>(me)], stacks.back);
     here.thread = me;
 }
 
-inline void run_emulated_thread() {
+/// One thread of every block there is, one after another.
+inline void run_emulated_threads() {
     const int me = here.thread;
-    here.body(here.job);
-    here.ended[static_cast<std::size_t>(me)] = true;
-    swapcontext(&here.contexts[static_cast<std::size_t>(me)], &here.back);
+    for (;;) {
+        here.body(here.job);
+        here.ended[static_cast<std::size_t>(me)] = true;
+        switch_stacks(stacks.threads[static_cast<std::size_t>(me)], stacks.back);
+        here.thread = me;
+    }
 }
 inline void run_emulated_block() {
     const std::size_t n = static_cast<std::size_t>(here.threads);
-    if (here.contexts.size() < n) {
-        here.contexts.resize(n);
-        here.stacks.resize(n, std::vector<char>(64 * 1024));
+    stacks.back.has_run = true;
+    if (stacks.threads.empty()) stacks.threads.resize(emulated_block::most_threads);
+    for (std::size_t t = 0; t < n; ++t) {
+        emulated_stack& s = stacks.threads[t];
+        if (!s.room.empty()) continue;
+        s.room.resize(64 * 1024);
+        getcontext(&s.context);
+        s.context.uc_stack.ss_sp = s.room.data();
+        s.context.uc_stack.ss_size = s.room.size();
+        s.context.uc_link = nullptr;
+        makecontext(&s.context, run_emulated_threads, 0);
     }
     here.ended.assign(n, false);
-    for (std::size_t t = 0; t < n; ++t) {
-        getcontext(&here.contexts[t]);
-        here.contexts[t].uc_stack.ss_sp = here.stacks[t].data();
-        here.contexts[t].uc_stack.ss_size = here.stacks[t].size();
-        here.contexts[t].uc_link = nullptr;
-        makecontext(&here.contexts[t], run_emulated_thread, 0);
-    }
     for (bool any = true; any;) {
         any = false;
         for (std::size_t t = 0; t < n; ++t) {
             if (here.ended[t]) continue;
             here.thread = static_cast<int>(t);
-            swapcontext(&here.back, &here.contexts[t]);
+            switch_stacks(stacks.back, stacks.threads[t]);
             any = true;
         }
     }
 }
 
 /// Runs a kernel as a device would. `has_barriers`: its blocks matter.
-inline void emulate(void (*body)(const void*), const void* job, bool has_barriers, int blocks, int threads) {
+inline void emulate(void (*body)(const void*), const void* job, bool has_barriers, int blocks, int threads, int images = 1) {
     here.body = body, here.job = job;
     here.in_turns = has_barriers;
     here.blocks = has_barriers ? blocks : 1;
     here.threads = has_barriers ? (threads < emulated_block::most_threads ? threads : emulated_block::most_threads) : 1;
-    for (here.block = 0; here.block < here.blocks; ++here.block) {
-        here.thread = 0;
-        if (has_barriers) run_emulated_block();
-        else body(job);
-    }
+    for (here.image = 0; here.image < images; ++here.image)
+        for (here.block = 0; here.block < here.blocks; ++here.block) {
+            here.thread = 0;
+            if (has_barriers) run_emulated_block();
+            else body(job);
+        }
     here.in_turns = false;
 }
 
 } // namespace splitdsl::kernels::cudnn
 
 #define SPLITDSL_KERNEL inline void
+#define SPLITDSL_KERNELS(name, job)                        \
+    inline void name##_f32(job j) { name<float>(j); }      \
+    inline void name##_f16(job j) { name<half_bits>(j); }  \
+    inline void name##_bf16(job j) { name<bfloat_bits>(j); }
 #define SPLITDSL_DEVICE inline
 #define SPLITDSL_SHARED static
 #define SPLITDSL_DEVICE_AS_CODE 1
@@ -123,10 +168,10 @@ struct emulated_kernel {
 inline const std::vector<emulated_kernel>& emulated_kernels() {
     static const std::vector<emulated_kernel> all = [] {
         std::vector<emulated_kernel> list{
-#define SPLITDSL_EMULATED(name, job)                                                                                           \
-    {#name "_f32", [](const void* j) { name##_f32(*static_cast<const job*>(j)); }, sizeof(job), false},                        \
-    {#name "_f16", [](const void* j) { name##_f16(*static_cast<const job*>(j)); }, sizeof(job), false},
-            SPLITDSL_DEVICE_KERNELS(SPLITDSL_EMULATED)
+#define SPLITDSL_EMULATED(name, job) {#name, [](const void* j) { name(*static_cast<const job*>(j)); }, sizeof(job), false},
+#define SPLITDSL_EMULATED_TYPES(name, job) SPLITDSL_EMULATED(name##_f32, job) SPLITDSL_EMULATED(name##_f16, job) SPLITDSL_EMULATED(name##_bf16, job)
+            SPLITDSL_TYPED_KERNELS(SPLITDSL_EMULATED_TYPES) SPLITDSL_PLAIN_KERNELS(SPLITDSL_EMULATED)
+#undef SPLITDSL_EMULATED_TYPES
 #undef SPLITDSL_EMULATED
         };
         for (emulated_kernel& k : list)

@@ -15,6 +15,7 @@ every tenth at the others; both take everything with --every-cut or SPLITDSL_TES
 """
 import argparse
 import csv
+import ctypes
 import json
 import os
 import pathlib
@@ -107,10 +108,25 @@ def refusals(classify, _):
                          "--connect: expected ", "in brackets" if address.startswith("::") else "HOST:PORT with a port from 1 to 65535", address)
     classify.refuses("a codec without a split", ["--model", "squeezenet1_1", "--weights", missing, "--codec", "affine_u8", "a.jpg"], "--codec affine_u8", "--split")
     classify.refuses("a port too high", ["--model", "squeezenet1_1", "--weights", missing, "--serve", "65536"], "--serve: expected 0 to 65535, found 65536")
+    on_gpu = ["--model", "squeezenet1_1", "--weights", missing, "--backend", "cudnn"]
+    classify.refuses("an int8 network on a GPU", ["--model", "mobilenet_v2_tf_int8", "--weights", missing, "--backend", "cudnn", "a.jpg"], "--backend cudnn: mobilenet_v2_tf_int8", "processors")
+    classify.refuses("a codec that a GPU does not make", [*on_gpu, "--codec", "affine_u8", "--serve", "0"], "--backend cudnn: --codec affine_u8", "f32 was expected")
+    classify.refuses("a GPU that no machine has", [*on_gpu, "--gpu", "63", "a.jpg"], "was expected")
+    if not has_gpu():
+        classify.refuses("no GPU", [*on_gpu, "a.jpg"], "NVIDIA's driver was expected as libcuda.so.1 and not found")
+        classify.refuses("no GPU, but a processor", [*on_gpu, "--or-cpu", "a.jpg"], "the processor answers: NVIDIA's driver was expected", missing)
     with tempfile.TemporaryDirectory() as folder:
         junk = pathlib.Path(folder) / "junk.safetensors"
         junk.write_bytes(b"\xff" * 100)
         classify.refuses("weights that are none", ["--model", "squeezenet1_1", "--weights", junk, "a.jpg"], "junk.safetensors")
+
+
+def has_gpu():
+    try:
+        ctypes.CDLL("libcuda.so.1")
+        return True
+    except OSError:
+        return False
 
 
 def recorded(model):
@@ -131,6 +147,14 @@ def agreement(classify, options):
         worst = max((abs(best[file]["logit"] - logit) for file, (_, logit) in wanted.items() if file in best), default=float("inf"))
         check(code == 0 and document.get("model") == model and len(best) == 200 and same >= 199,
               f"{model}: the recorded top-1 on {same} of {len(wanted)} pictures, logits within {worst:.1e}, {time.monotonic() - begin:.1f} s {said}")
+    # On a GPU where there is one: the same classes, and the processor where there is none.
+    with tempfile.TemporaryDirectory() as folder:
+        few = every_tenth(DATA / "imagenet_samples_200.zip", pathlib.Path(folder) / "few.zip")
+        _, _, here = classify.results(MODELS[0], "--top", "1", few)
+        code, said, there = classify.results(MODELS[0], "--top", "1", "--backend", "cudnn", "--or-cpu", few)
+        on = there.get("code", "")
+        same = [a["top"][0]["class"] for a in here["results"]] == [b["top"][0]["class"] for b in there.get("results", [])]
+        check(code == 0 and same and (on.startswith("gpu") if has_gpu() else on == here["code"] and "the processor answers" in said), f"{MODELS[0]} with --backend cudnn, by {on}: the same top-1 {said}")
     code, said, document = classify.results("cifar10_resnet20", "--top", "3", DATA / "imagenet_samples_200.zip")
     check(code == 0 and all(len(r["top"]) == 3 for r in document["results"]), f"cifar10_resnet20 takes pictures of any size {said}")
     with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(DATA / "imagenet_samples_200.zip") as pictures:

@@ -116,7 +116,7 @@ def together(programs):
                 "splitdsl-relay": [["--to", "a:1", "--trace", "x.csv", "--generate", 1]],
                 "splitdsl-sim": [["x.toml", "--benchmark", "--svg", "x.svg"]],
                 "splitdsl-describe": [["squeezenet1_1", "--time", "--seed", 1, "--weights", "x"]]}
-    needed = {"classify": [(["--deadline", 1], "--split"), (["--patience", 1], "--split"), (["--bind", "::1"], "--serve")],
+    needed = {"classify": [(["--gpu", 0], "--backend"), (["--precision", "f16"], "--backend"), (["--or-cpu"], "--backend"), (["--deadline", 1], "--split"), (["--patience", 1], "--split"), (["--bind", "::1"], "--serve")],
               "drive": [(["--seeds", 1], "--simulate"), (["--no-road"], "--simulate"), (["--bind", "::1"], "--serve")],
               "three_cameras": [(["--bind", "::1"], "--serve")],
               "visual_wake": [(["--bind", "::1"], "--serve"), (["--labels", "x.csv"], "--pictures")],

@@ -247,6 +247,17 @@ public:
         std::fill(written.begin(), written.end(), 0);
     }
 
+    /// In place of `pool`: coefficients made elsewhere, of each channel by priority as `pool` makes them (before a reader's parents take the place of
+    /// true means). False, and nothing taken, if they are of another form or number.
+    bool adopt(pool_form form, affine_parameters q, std::span<const std::int16_t> coefficients) noexcept {
+        if (form != planes.how.form || coefficients.size() != planes.store.size()) return false;
+        std::copy(coefficients.begin(), coefficients.end(), planes.store.begin());
+        quantiser = q;
+        for (std::size_t i = 0; form == pool_form::means && i < planes.channels.size(); ++i) open_parents(i);
+        std::fill(written.begin(), written.end(), 0);
+        return true;
+    }
+
     /// A level's bytes, valid until the next `pool`. Written on first use.
     std::span<const std::byte> encode(int level) noexcept {
         const auto at = static_cast<std::size_t>(level);
@@ -276,7 +287,10 @@ private:
             quarters = to;
             to += v.rows * v.columns;
         }
-        // Parents are what the reader has, not the true means.
+        open_parents(i);
+    }
+    /// Parents are what the reader has, not the true means.
+    void open_parents(std::size_t i) noexcept {
         for (int o = 1; o < planes.shape.octaves; ++o) planes.open_into(o, i, planes.shape.levels - 1);
     }
     std::size_t write(int level, std::byte* to) noexcept {

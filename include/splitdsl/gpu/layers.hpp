@@ -6,7 +6,7 @@
 
 #include <kernels/cudnn/device.hpp>
 #include <splitdsl/codec/half.hpp>
-#include <splitdsl/gpu/program.hpp>
+#include <splitdsl/gpu/arena.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -17,44 +17,17 @@
 
 namespace splitdsl::gpu {
 
-namespace cudnn = kernels::cudnn;
-using graph::step_kind;
-
 /// How numbers lie in memory and are multiplied. Sums are always in 32 bits.
 enum class precision : std::uint8_t {
     f32,        ///< 32-bit floats throughout
     tf32,       ///< 32-bit floats in memory; cuDNN may round a product's operands to 10 bits of mantissa
-    f16         ///< 16-bit floats in memory
+    f16,        ///< 16-bit floats in memory
+    bf16        ///< 16 bits with the range of 32: 8 bits of mantissa
 };
+inline constexpr precision every_precision[]{precision::f32, precision::tf32, precision::f16, precision::bf16};
 constexpr const char* name_of(precision p) {
-    constexpr const char* names[]{"f32", "tf32", "f16"};
+    constexpr const char* names[]{"f32", "tf32", "f16", "bf16"};
     return names[static_cast<int>(p)];
-}
-
-/// Bytes of each buffer and their places in one arena: first fit in order of birth, as `graph::plan_memory`, for interleaved tensors.
-struct arena_plan {
-    std::vector<std::size_t> offset;
-    std::size_t bytes{};
-};
-inline arena_plan plan_arena(const program& p, std::size_t element_bytes) {
-    struct live_buffer {
-        std::size_t begin, end;
-        int last;
-    };
-    arena_plan plan;
-    std::vector<live_buffer> live;              // sorted by place
-    for (const graph::buffer& b : p.buffers) {
-        const std::size_t wanted = b.is_bytes ? static_cast<std::size_t>(b.bytes) : static_cast<std::size_t>(b.of.size()) * element_bytes;
-        const std::size_t bytes = (wanted + 255) / 256 * 256 + 256;
-        std::erase_if(live, [&](const live_buffer& x) { return x.last < b.first; });
-        std::size_t at = 0;
-        auto where = live.begin();
-        for (; where != live.end() && where->begin - at < bytes; ++where) at = std::max(at, where->end);
-        live.insert(where, {at, at + bytes, b.last});
-        plan.offset.push_back(at);
-        plan.bytes = std::max(plan.bytes, at + bytes);
-    }
-    return plan;
 }
 
 constexpr bool is_dense_conv(step_kind k) {
@@ -74,10 +47,10 @@ struct layer {
     bool plan_ends{}, plan_shifts{};            ///< it also activates; it also adds bias and addend
 };
 
-/// A program laid out for a device.
+/// A program laid out for a device, for `images` frames at once. The parameters' layout does not depend on their number.
 class layers {
 public:
-    layers(const cudnn::device& on, const program& of, precision how) : gpu{on}, p{of}, as{how}, memory{plan_arena(of, cudnn::bytes_of(element()))} {
+    layers(const cudnn::device& on, const program& of, precision how, int images = 1) : gpu{on}, p{of}, as{how}, count{images} {
         std::size_t end = 0;
         const auto take = [&](std::size_t bytes) {
             const std::size_t at = end;
@@ -96,19 +69,30 @@ public:
                 l.weight_values = weight_count(s);
                 l.weight = take(l.weight_values * (k == step_kind::l2_normalise ? 4 : cudnn::bytes_of(element())));
             }
-            if (is_dense_conv(k) && gpu.network_handle()) plan_convolution(s, l);
-            if (l.plan) work = std::max(work, static_cast<std::size_t>(l.plan->workspace()));
         }
         parameter_bytes = end;
+        place_and_plan();
+        for (const layer& l : list)
+            if (l.plan) work = std::max(work, static_cast<std::size_t>(l.plan->workspace()));
     }
 
     const program& of() const { return p; }
+    int images() const { return count; }
     const arena_plan& arena() const { return memory; }
     const layer& at(std::size_t step) const { return list[step]; }
     std::size_t workspace() const { return work; }
-    cudnn::element element() const { return as == precision::f16 ? cudnn::element::f16 : cudnn::element::f32; }
+    cudnn::element element() const {
+        return as == precision::f16 ? cudnn::element::f16 : as == precision::bf16 ? cudnn::element::bf16 : cudnn::element::f32;
+    }
     shape in_of(const step& s) const { return p.buffers[static_cast<std::size_t>(s.plan.in)].of; }
     shape out_of(const step& s) const { return p.buffers[static_cast<std::size_t>(s.plan.out)].of; }
+    /// Whether a concatenation's operand stands where it belongs already.
+    bool is_in_place(const step& s) const {
+        return detail::is_concat_copy(s) && slices[static_cast<std::size_t>(s.plan.in)].of == s.plan.out && slices[static_cast<std::size_t>(s.plan.in)].channel == s.plan.offset;
+    }
+    /// Concatenations' operands, and those of them that are copied.
+    int operands() const { return static_cast<int>(std::count_if(p.steps.begin(), p.steps.end(), detail::is_concat_copy)); }
+    int copied() const { return static_cast<int>(std::count_if(p.steps.begin(), p.steps.end(), [&](const step& s) { return detail::is_concat_copy(s) && !is_in_place(s); })); }
     /// Convolutions that cuDNN runs, and those it was asked to.
     int planned() const { return static_cast<int>(std::count_if(list.begin(), list.end(), [](const layer& l) { return l.plan != nullptr; })); }
     int convolutions() const { return static_cast<int>(std::count_if(p.steps.begin(), p.steps.end(), [](const step& s) { return is_dense_conv(s.plan.kind); })); }
@@ -120,13 +104,21 @@ public:
         return to;
     }
 
-    cudnn::convolution_shape convolution_of(const step& s) const {
+    /// `as_slices`: with the places that tensors have; otherwise as if each had one of its own.
+    cudnn::convolution_shape convolution_of(const step& s, bool as_slices = true) const {
         const shape in = in_of(s), out = out_of(s);
         const op& o = s.from;
-        return {.in_channels = in.channels, .in_height = in.height, .in_width = in.width, .out_channels = out.channels, .out_height = out.height, .out_width = out.width,
-                .kernel_h = o.kernel.height, .kernel_w = o.kernel.width, .stride_h = o.stride.height, .stride_w = o.stride.width, .pad_top = o.pad.top, .pad_left = o.pad.left,
-                .pad_bottom = o.pad.bottom, .pad_right = o.pad.right, .dilation_h = o.dilation.height, .dilation_w = o.dilation.width, .groups = o.groups,
-                .half = as == precision::f16, .tensor_cores = as != precision::f32, .slope = s.plan.slope};
+        const auto pixel = [&](int buffer) { return memory.places[static_cast<std::size_t>(buffer)].pixel; };
+        cudnn::convolution_shape c{.images = count, .in_channels = in.channels, .in_height = in.height, .in_width = in.width, .out_channels = out.channels, .out_height = out.height,
+                                   .out_width = out.width, .in_pixel = in.channels, .out_pixel = out.channels, .addend_pixel = out.channels, .type = element(),
+                                   .tensor_cores = as != precision::f32, .slope = s.plan.slope};
+        if (as_slices) c.in_pixel = pixel(s.plan.in), c.out_pixel = pixel(s.plan.out);
+        if (as_slices && s.plan.addend >= 0) c.addend_pixel = pixel(s.plan.addend);
+        if (s.plan.kind == step_kind::dense) return c;
+        c.kernel_h = o.kernel.height, c.kernel_w = o.kernel.width, c.stride_h = o.stride.height, c.stride_w = o.stride.width;
+        c.pad_top = o.pad.top, c.pad_left = o.pad.left, c.pad_bottom = o.pad.bottom, c.pad_right = o.pad.right;
+        c.dilation_h = o.dilation.height, c.dilation_w = o.dilation.width, c.groups = o.groups;
+        return c;
     }
 
 private:
@@ -142,9 +134,34 @@ private:
         }
     }
 
-    /// Everything in one graph if cuDNN can; else without the activation; else the sums alone. What is left, `combine` does in place.
-    void plan_convolution(const step& s, layer& l) {
-        cudnn::convolution_shape c = convolution_of(s);
+    /// A fully connected layer of several frames is a product of matrices, as a convolution of one pixel is.
+    bool asks_cudnn(const step& s) const { return gpu.network_handle() && (is_dense_conv(s.plan.kind) || (s.plan.kind == step_kind::dense && count > 1)); }
+
+    /// Where cuDNN has no engine as good for a slice as for a tensor of its own, that tensor is copied instead.
+    void place_and_plan() {
+        std::vector<bool> apart(p.buffers.size());
+        for (bool settled = false; !settled;) {
+            settled = true;
+            slices = find_slices(p, cudnn::bytes_of(element()), apart);
+            memory = arena_plan{p, cudnn::bytes_of(element()), slices, count};
+            for (std::size_t i = 0; i < p.steps.size(); ++i) {
+                const step& s = p.steps[i];
+                if (!asks_cudnn(s)) continue;
+                const int how = plan_convolution(s, list[i], true);
+                bool in_slices = false;
+                for (const int b : {s.plan.in, s.plan.out, s.plan.addend}) in_slices = in_slices || (b >= 0 && slices[static_cast<std::size_t>(b)].of >= 0);
+                layer alone;
+                if (!in_slices || how == 3 || plan_convolution(s, alone, false) <= how) continue;
+                for (const int b : {s.plan.in, s.plan.out, s.plan.addend})
+                    if (b >= 0 && slices[static_cast<std::size_t>(b)].of >= 0) apart[static_cast<std::size_t>(b)] = true;
+                settled = false;
+            }
+        }
+    }
+
+    /// Everything in one graph if cuDNN can (3); else without the activation (2); else the sums alone (1). What is left, `combine` does in place.
+    int plan_convolution(const step& s, layer& l, bool as_slices) const {
+        cudnn::convolution_shape c = convolution_of(s, as_slices);
         const int activation = static_cast<int>(s.plan.activation);
         const auto attempt = [&](bool shifts, bool ends) {
             c.has_bias = shifts;
@@ -155,9 +172,9 @@ private:
             l.plan_shifts = shifts, l.plan_ends = ends;
             return l.plan != nullptr;
         };
-        if (cudnn::fuses(activation) && attempt(true, true)) return;
-        if (activation != 0 && attempt(true, false)) return;
-        attempt(false, false);
+        if (cudnn::fuses(activation) && attempt(true, true)) return 3;
+        if (activation != 0 && attempt(true, false)) return 2;
+        return attempt(false, false) ? 1 : 0;
     }
 
     void lay_out(const step& s, const layer& l, const float* const* parameters, std::byte* to) const {
@@ -191,8 +208,8 @@ private:
         const std::size_t out = static_cast<std::size_t>(out_of(s).channels), window = static_cast<std::size_t>(o.kernel.height) * static_cast<std::size_t>(o.kernel.width);
         const auto put = [&](std::size_t at, float value, std::size_t channel) {
             value = static_cast<float>(static_cast<double>(value) * scale[channel]);
-            if (as == precision::f16) {
-                const std::uint16_t h = half_from_float(value);
+            if (element() != cudnn::element::f32) {
+                const std::uint16_t h = element() == cudnn::element::f16 ? half_from_float(value) : bfloat_from_float(value);
                 std::memcpy(to + l.weight + 2 * at, &h, 2);
             } else {
                 put_float(to + l.weight, at, value);
@@ -221,6 +238,8 @@ private:
     const cudnn::device& gpu;
     const program& p;
     precision as;
+    int count;
+    std::vector<slice> slices;
     arena_plan memory;
     std::vector<layer> list;
     std::size_t parameter_bytes{}, work{};

@@ -42,6 +42,12 @@ struct program {
     std::vector<graph::stream_exit_steps> exits;
     std::size_t output_floats{};
     int stages() const { return static_cast<int>(stage_first.size()) - 1; }
+    /// The cut that ends a stage, or -1.
+    int cut_behind(int stage) const noexcept {
+        for (std::size_t c = 0; c < cut_stage.size(); ++c)
+            if (cut_stage[c] == stage) return static_cast<int>(c);
+        return -1;
+    }
 };
 
 /// The program of a declared network. Cost: microseconds; the plan was made by the compiler.

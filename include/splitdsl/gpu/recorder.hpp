@@ -5,16 +5,20 @@
 #pragma once
 
 #include <splitdsl/gpu/layers.hpp>
+#include <splitdsl/gpu/stream_pooling.hpp>
 
 #include <bit>
 
 namespace splitdsl::gpu {
 
-/// The memory one frame runs in: device addresses.
+/// The memory that `layers::images` frames run in: device addresses.
 struct frame_addresses {
-    cudnn::device_address arena{}, parameters{}, workspace{}, partials{}, outputs{};
-    std::vector<cudnn::device_address> inputs{};        ///< raw bytes, one an input
+    cudnn::device_address arena{}, parameters{}, workspace{}, partials{};
+    cudnn::device_address outputs{};                    ///< of each output every frame's floats, one output after another
+    std::vector<cudnn::device_address> inputs{};        ///< raw bytes, one an input, every frame's
 };
+/// Bytes from one frame's to the next where several lie together: inputs, and what crosses a cut.
+constexpr std::size_t frame_step(std::size_t bytes) { return (bytes + 15) / 16 * 16; }
 
 class recorder {
 public:
@@ -33,12 +37,12 @@ public:
         case step_kind::winograd_2x2:
         case step_kind::winograd_4x4:
         case step_kind::winograd_4x4_strided:
-        case step_kind::winograd_3x3_strided: return convolution(s, l);
+        case step_kind::winograd_3x3_strided: return l.plan ? by_cudnn(s, l) : window(cudnn::kernel::convolve, s, l);
         case step_kind::depthwise: return window(cudnn::kernel::convolve_depthwise, s, l);
         case step_kind::conv_transpose: return window(cudnn::kernel::convolve_transposed, s, l);
         case step_kind::max_pool:
         case step_kind::avg_pool: return window(cudnn::kernel::pool_windows, s, l);
-        case step_kind::dense: return dense(s, l);
+        case step_kind::dense: return l.plan ? by_cudnn(s, l) : dense(s, l);
         case step_kind::affine:
         case step_kind::activate:
         case step_kind::magnitude:
@@ -54,9 +58,10 @@ public:
         case step_kind::subsample: return resample(s);
         case step_kind::pad_channels: return channels(s, -s.plan.offset, 0, net.out_of(s).channels);
         case step_kind::slice_channels: return channels(s, s.plan.offset, 0, net.out_of(s).channels);
-        case step_kind::copy_channels: return channels(s, 0, s.plan.offset, net.in_of(s).channels);
-        case step_kind::flatten: return order(cudnn::kernel::flatten, net.in_of(s), pointer(s.plan.in), pointer(s.plan.out));
-        case step_kind::output: return order(cudnn::kernel::to_planar, net.in_of(s), pointer(s.plan.in), address(m.outputs + 4 * static_cast<cudnn::device_address>(s.plan.offset)));
+        case step_kind::copy_channels: return net.is_in_place(s) ? void() : channels(s, 0, s.plan.offset, net.in_of(s).channels, index);
+        case step_kind::flatten: return order(cudnn::kernel::flatten, net.in_of(s), s.plan.in, pointer(s.plan.out), place_of(s.plan.out).image);
+        case step_kind::output:
+            return order(cudnn::kernel::to_planar, net.in_of(s), s.plan.in, address(m.outputs + 4 * static_cast<cudnn::device_address>(s.plan.offset) * images()), net.in_of(s).size());
         case step_kind::encode: return encode(s);
         case step_kind::decode: return decode(s);
         case step_kind::copy_input:
@@ -71,64 +76,79 @@ public:
         }
     }
 
+    /// The map that a stream leaves, as the trunk has it.
+    void pool(int buffer, const stream_pooling& into) const { into.start(tensor(buffer), net.element(), stream); }
+
 private:
     static void* address(cudnn::device_address a) { return reinterpret_cast<void*>(static_cast<std::uintptr_t>(a)); }
-    cudnn::device_address place(int buffer) const { return m.arena + net.arena().offset[static_cast<std::size_t>(buffer)]; }
-    void* pointer(int buffer) const { return buffer < 0 ? nullptr : address(place(buffer)); }
-    const float* floats(std::size_t at) const { return static_cast<const float*>(address(m.parameters + at)); }
+    unsigned images() const { return static_cast<unsigned>(net.images()); }
+    const place& place_of(int buffer) const { return net.arena().places[static_cast<std::size_t>(buffer)]; }
+    cudnn::device_address at(int buffer) const { return m.arena + place_of(buffer).offset; }
+    void* pointer(int buffer) const { return address(at(buffer)); }
+    cudnn::device_tensor tensor(int buffer) const {
+        if (buffer < 0) return {};
+        return {pointer(buffer), place_of(buffer).image, place_of(buffer).pixel};
+    }
+    const float* floats(std::size_t from) const { return static_cast<const float*>(address(m.parameters + from)); }
 
+    /// `blocks` for each frame.
     template <class Job>
     void launch(cudnn::kernel k, Job job, long long blocks) const {
         void* parameters[]{&job};
-        gpu.expect(gpu.driver().launch(gpu.function(k, net.element()), static_cast<unsigned>(std::clamp<long long>(blocks, 1, 65535)), 1, 1, threads, 1, 1, 0, stream.get(), parameters, nullptr),
+        gpu.expect(gpu.driver().launch(gpu.function(k, net.element()), static_cast<unsigned>(std::clamp<long long>(blocks, 1, 65535)), images(), 1, threads, 1, 1, 0, stream.get(), parameters, nullptr),
                    (std::string("starting ") + cudnn::kernel_names[static_cast<int>(k)]).c_str());
     }
     /// A thread an item, as many blocks as keep the device busy.
     template <class Job>
     void launch_over(cudnn::kernel k, Job job, long long items) const {
-        launch(k, job, std::min<long long>((items + threads - 1) / threads, 32LL * std::max(gpu.multiprocessors(), 1)));
+        const long long most = std::max(1LL, 32LL * std::max(gpu.multiprocessors(), 1) / images());
+        launch(k, job, std::min<long long>((items + threads - 1) / threads, most));
     }
-    cudnn::ending_job ending(const step& s) const { return {static_cast<int>(s.plan.activation), s.plan.slope, pointer(s.plan.addend)}; }
+    cudnn::ending_job ending(const step& s) const { return {static_cast<int>(s.plan.activation), s.plan.slope, tensor(s.plan.addend)}; }
     /// Eight channels of a pixel are one thread's where a tensor changes its order.
     static long long groups(const shape& s) { return pixels(s) * ((s.channels + 7) / 8); }
     static long long pixels(const shape& s) { return static_cast<long long>(s.height) * s.width; }
 
     void load_input(const step& s) const {
         const shape of = net.out_of(s);
-        cudnn::image_job j{address(m.inputs[static_cast<std::size_t>(s.input)]), pointer(s.plan.out), of.channels, of.height, of.width, s.is_u8, s.interleaved, s.normalises, {}, {}};
+        const std::size_t input = static_cast<std::size_t>(s.input);
+        cudnn::image_job j{address(m.inputs[input]), static_cast<long long>(frame_step(net.of().inputs[input])), tensor(s.plan.out), of.channels, of.height, of.width, s.is_u8, s.interleaved, s.normalises, {}, {}};
         for (int c = 0; c < 4; ++c) j.mean[c] = s.from.values[static_cast<std::size_t>(c)], j.deviation[c] = s.from.values[static_cast<std::size_t>(4 + c)];
         launch_over(cudnn::kernel::load_image, j, of.size());
     }
-    void convolution(const step& s, const layer& l) const {
-        if (!l.plan) return window(cudnn::kernel::convolve, s, l);
-        const int status = l.plan->run(gpu.network_handle(), {place(s.plan.in), m.parameters + l.weight, m.parameters + l.shift, s.plan.addend < 0 ? 0 : place(s.plan.addend), place(s.plan.out), m.workspace});
+    void by_cudnn(const step& s, const layer& l) const {
+        const int status = l.plan->run(gpu.network_handle(), {at(s.plan.in), m.parameters + l.weight, m.parameters + l.shift, s.plan.addend < 0 ? 0 : at(s.plan.addend), at(s.plan.out), m.workspace});
         if (status != 0)
             throw device_error(device_failure::unsupported, std::string("cuDNN does not run a planned convolution (") + (gpu.network().error_text ? gpu.network().error_text(status) : "?") + ")");
         if (l.plan_ends) return;
         const bool needs_shift = !l.plan_shifts;
         if (!needs_shift && s.plan.activation == graph::activation_kind::none) return;
-        const shape of = net.out_of(s);
         cudnn::ending_job then = ending(s);
-        if (l.plan_shifts) then.addend = nullptr;
-        launch_over(cudnn::kernel::combine,
-                    cudnn::combine_job{pointer(s.plan.out), nullptr, pointer(s.plan.out), nullptr, floats(l.shift), then, of.size(), of.channels, needs_shift ? cudnn::op_shift : cudnn::op_pass, 0}, of.size());
+        if (l.plan_shifts) then.addend = {};
+        cudnn::combine_job j = combination(s, net.out_of(s), then);
+        j.a = tensor(s.plan.out), j.b = {};
+        if (needs_shift) j.operation = cudnn::op_shift, j.shift = floats(l.shift);
+        launch_over(cudnn::kernel::combine, j, net.out_of(s).size());
     }
     void window(cudnn::kernel k, const step& s, const layer& l) const {
         const cudnn::convolution_shape c = net.convolution_of(s);
         const bool pools = k == cudnn::kernel::pool_windows;
         launch_over(k,
-                    cudnn::window_job{pointer(s.plan.in), pointer(s.plan.out), pools ? nullptr : address(m.parameters + l.weight), pools ? nullptr : floats(l.shift), ending(s), c.in_channels, c.in_height,
+                    cudnn::window_job{tensor(s.plan.in), tensor(s.plan.out), pools ? nullptr : address(m.parameters + l.weight), pools ? nullptr : floats(l.shift), ending(s), c.in_channels, c.in_height,
                                       c.in_width, c.out_channels, c.out_height, c.out_width, c.kernel_h, c.kernel_w, c.stride_h, c.stride_w, c.pad_top, c.pad_left, c.pad_bottom, c.pad_right,
                                       c.dilation_h, c.dilation_w, c.groups, s.plan.kind == step_kind::avg_pool, s.plan.kind == step_kind::avg_pool && has(s.from.flags, op_flag::count_include_pad)},
                     net.out_of(s).size());
     }
     void dense(const step& s, const layer& l) const {
         const int units = net.out_of(s).channels;
-        launch(cudnn::kernel::multiply_rows, cudnn::dense_job{pointer(s.plan.in), pointer(s.plan.out), address(m.parameters + l.weight), floats(l.shift), ending(s), net.in_of(s).channels, units}, units);
+        launch(cudnn::kernel::multiply_rows, cudnn::dense_job{tensor(s.plan.in), tensor(s.plan.out), address(m.parameters + l.weight), floats(l.shift), ending(s), net.in_of(s).channels, units}, units);
+    }
+    cudnn::combine_job combination(const step& s, const shape& of, const cudnn::ending_job& then) const {
+        return {tensor(s.plan.in), tensor(s.plan.in2), tensor(s.plan.out), nullptr, nullptr, then, pixels(of), of.channels, cudnn::op_pass, 0};
     }
     void elementwise(const step& s, const layer& l) const {
         const shape of = net.out_of(s);
-        cudnn::combine_job j{pointer(s.plan.in), pointer(s.plan.in2), pointer(s.plan.out), nullptr, nullptr, ending(s), of.size(), of.channels, cudnn::op_pass, 0};
+        cudnn::combine_job j = combination(s, of, ending(s));
         const bool squared = has(s.from.flags, op_flag::squared), inverse = has(s.from.flags, op_flag::inverse);
         switch (s.plan.kind) {
         case step_kind::affine: j.operation = cudnn::op_affine, j.scale = floats(l.scale), j.shift = floats(l.shift); break;
@@ -142,7 +162,7 @@ private:
     }
     void by_pixel(const step& s, const layer& l) const {
         const shape from = net.in_of(s);
-        const cudnn::pixel_job j{pointer(s.plan.in), pointer(s.plan.out), l.weight_values > 0 ? floats(l.weight) : nullptr, from.channels, pixels(from), s.plan.offset, s.from.groups, s.from.values[0]};
+        const cudnn::pixel_job j{tensor(s.plan.in), tensor(s.plan.out), l.weight_values > 0 ? floats(l.weight) : nullptr, from.channels, pixels(from), s.plan.offset, s.from.groups, s.from.values[0]};
         switch (s.plan.kind) {
         case step_kind::softmax: return launch(cudnn::kernel::softmax, j, pixels(from));
         case step_kind::l2_normalise: return launch(cudnn::kernel::to_unit_length, j, pixels(from));
@@ -152,33 +172,54 @@ private:
     }
     void resample(const step& s) const {
         const shape from = net.in_of(s), of = net.out_of(s);
-        cudnn::resample_job j{pointer(s.plan.in), pointer(s.plan.out), of.channels, from.height, from.width, of.height, of.width, has(s.from.flags, op_flag::bilinear),
+        cudnn::resample_job j{tensor(s.plan.in), tensor(s.plan.out), of.channels, from.height, from.width, of.height, of.width, has(s.from.flags, op_flag::bilinear),
                               has(s.from.flags, op_flag::align_corners), 0, 0, 1, 1, 0};
         if (s.plan.kind == step_kind::pad) j.top = s.from.pad.top, j.left = s.from.pad.left, j.value = s.from.values[0];
         if (s.plan.kind == step_kind::subsample) j.step_h = s.from.stride.height, j.step_w = s.from.stride.width;
         launch_over(s.plan.kind == step_kind::upsample ? cudnn::kernel::upsample : cudnn::kernel::place_pixels, j, of.size());
     }
-    void channels(const step& s, int from, int to, int count) const {
+    /// A branch's result becomes its select's value only in those frames whose command chose it.
+    void channels(const step& s, int from, int to, int count, std::size_t index = 0) const {
         const shape of = net.out_of(s);
-        launch_over(cudnn::kernel::move_channels, cudnn::channels_job{pointer(s.plan.in), pointer(s.plan.out), pixels(of), net.in_of(s).channels, of.channels, from, to, count}, pixels(of) * count);
+        cudnn::channels_job j{tensor(s.plan.in), tensor(s.plan.out), pixels(of), net.in_of(s).channels, from, to, count, nullptr, 0, 0};
+        if (const int b = net.images() > 1 ? branch_that_ends_behind(index) : -1; b >= 0) {
+            const step& branch = net.of().steps[static_cast<std::size_t>(b)];
+            const std::size_t input = static_cast<std::size_t>(branch.input);
+            j.command = static_cast<const unsigned char*>(address(m.inputs[input]));
+            j.command_image = static_cast<long long>(frame_step(net.of().inputs[input]));
+            j.wanted = branch.plan.offset;
+        }
+        launch_over(cudnn::kernel::move_channels, j, pixels(of) * count);
     }
-    void order(cudnn::kernel k, const shape& of, const void* in, void* out) const { launch_over(k, cudnn::order_job{in, out, of.channels, pixels(of)}, groups(of)); }
+    int branch_that_ends_behind(std::size_t index) const {
+        for (std::size_t i = 0; i < index; ++i)
+            if (const step& s = net.of().steps[i]; s.plan.kind == step_kind::branch && s.plan.skip == static_cast<int>(index) + 1 && s.input >= 0) return static_cast<int>(i);
+        return -1;
+    }
+    /// Between a tensor and values in planar order, `planar_image` of them from a frame to the next.
+    void order(cudnn::kernel k, const shape& of, int buffer, void* planar, std::int64_t planar_image) const {
+        launch_over(k, cudnn::order_job{tensor(buffer), planar, planar_image, of.channels, pixels(of)}, groups(of));
+    }
+    /// The same with the payload bytes of a step of 4 or 2 bytes a value.
+    void recode(cudnn::kernel k, const shape& of, int buffer, int bytes, int each) const { order(k, of, buffer, pointer(bytes), place_of(bytes).image / each); }
 
     void encode(const step& s) const {
         const shape of = net.in_of(s);
-        if (s.codec == codec_id::float32 || s.codec == codec_id::pooled) return order(cudnn::kernel::to_planar, of, pointer(s.plan.in), pointer(s.plan.out));
-        if (s.codec == codec_id::float16) return order(cudnn::kernel::encode_half, of, pointer(s.plan.in), pointer(s.plan.out));
+        if (s.codec == codec_id::float32 || s.codec == codec_id::pooled) return recode(cudnn::kernel::to_planar, of, s.plan.in, s.plan.out, 4);
+        if (s.codec == codec_id::float16) return recode(cudnn::kernel::encode_half, of, s.plan.in, s.plan.out, 2);
         const int parts = static_cast<int>(std::min<long long>(range_parts, (of.size() + 4 * threads - 1) / (4 * threads)));
-        const cudnn::affine_job j{pointer(s.plan.in), nullptr, static_cast<unsigned char*>(pointer(s.plan.out)), static_cast<int*>(address(m.partials)), parts, of.channels, pixels(of)};
+        const cudnn::affine_job j = affine(s.plan.in, s.plan.out, of, parts);
         launch(cudnn::kernel::find_range, j, parts);
         launch_over(s.codec == codec_id::affine8 ? cudnn::kernel::quantise_u8 : cudnn::kernel::quantise_u16, j, groups(of));
     }
     void decode(const step& s) const {
         const shape of = net.out_of(s);
-        if (s.codec == codec_id::float32 || s.codec == codec_id::pooled) return order(cudnn::kernel::from_planar, of, pointer(s.plan.in), pointer(s.plan.out));
-        if (s.codec == codec_id::float16) return order(cudnn::kernel::decode_half, of, pointer(s.plan.in), pointer(s.plan.out));
-        const cudnn::affine_job j{nullptr, pointer(s.plan.out), static_cast<unsigned char*>(pointer(s.plan.in)), nullptr, 0, of.channels, pixels(of)};
-        launch_over(s.codec == codec_id::affine8 ? cudnn::kernel::dequantise_u8 : cudnn::kernel::dequantise_u16, j, groups(of));
+        if (s.codec == codec_id::float32 || s.codec == codec_id::pooled) return recode(cudnn::kernel::from_planar, of, s.plan.out, s.plan.in, 4);
+        if (s.codec == codec_id::float16) return recode(cudnn::kernel::decode_half, of, s.plan.out, s.plan.in, 2);
+        launch_over(s.codec == codec_id::affine8 ? cudnn::kernel::dequantise_u8 : cudnn::kernel::dequantise_u16, affine(s.plan.out, s.plan.in, of, 0), groups(of));
+    }
+    cudnn::affine_job affine(int buffer, int bytes, const shape& of, int parts) const {
+        return {tensor(buffer), static_cast<unsigned char*>(pointer(bytes)), place_of(bytes).image, static_cast<int*>(address(m.partials)), parts, of.channels, pixels(of)};
     }
 
     const cudnn::device& gpu;

@@ -1,100 +1,144 @@
 // SPDX-FileCopyrightText: The splitdsl authors
 // SPDX-License-Identifier: BSD-3-Clause
 /// @file session.hpp
-/// One arena on the device with its own stream: every stage captured once as graphs, replayed for every frame.
+/// One arena on the device with its own stream: every stage captured once as graphs, replayed for every frame or batch of frames.
 #pragma once
 
 #include <splitdsl/gpu/recorder.hpp>
+#include <splitdsl/gpu/stream_pooling.hpp>
 #include <splitdsl/runtime/pipeline.hpp>
 
 #include <atomic>
 #include <cstring>
+#include <optional>
+#include <span>
 #include <vector>
 
 namespace splitdsl::gpu {
 
-/// Runs stages of one network for one frame at a time. Construction allocates and captures; after it nothing is allocated.
-class session {
-public:
-    /// `parameters`: as `layers::lay_out` wrote them, on the device. Throws `device_error`.
-    session(const cudnn::device& on, const layers& of, cudnn::device_address parameters)
-        : gpu{on}, net{of}, p{of.of()}, stream{on}, arena{on, of.arena().bytes}, workspace{on, of.workspace()}, partials{on, 8 * recorder::range_parts}, outputs{on, 4 * p.output_floats},
-          outputs_here{on, 4 * p.output_floats} {
-        m.arena = arena.at(), m.parameters = parameters, m.workspace = workspace.at(), m.partials = partials.at(), m.outputs = outputs.at();
+/// The memory that sessions take turns in: one frame's, or as much as the largest of several batches needs. Throws `device_error`.
+struct frame_store {
+    cudnn::device_stream stream;
+    cudnn::device_memory arena, workspace, partials, outputs;
+    cudnn::pinned_memory outputs_here;
+    std::vector<cudnn::device_memory> inputs;
+    std::vector<cudnn::pinned_memory> inputs_here, payloads, maps_here, pooled_here;
+    std::vector<stream_pooling> pools;                  ///< one a stream, or none
+
+    /// `pooled`: how the device pools the streams' maps, if it does.
+    frame_store(const cudnn::device& gpu, std::span<const layers* const> sizes, const pipeline& host, std::optional<pool_form> pooled) : stream{gpu} {
+        const program& p = sizes.front()->of();
+        std::size_t arena_bytes = 0, work = 0, images = 0;
+        for (const layers* l : sizes) {
+            arena_bytes = std::max(arena_bytes, l->arena().bytes);
+            work = std::max(work, l->workspace());
+            images = std::max(images, static_cast<std::size_t>(l->images()));
+        }
+        arena = {gpu, arena_bytes};
+        workspace = {gpu, work};
+        partials = {gpu, 8 * recorder::range_parts * images};
+        outputs = {gpu, 4 * p.output_floats * images};
+        outputs_here = {gpu, 4 * p.output_floats * images};
         for (const std::size_t bytes : p.inputs) {
-            inputs.emplace_back(gpu, bytes);
-            inputs_here.emplace_back(gpu, bytes);
-            m.inputs.push_back(inputs.back().at());
+            inputs.emplace_back(gpu, frame_step(bytes) * images);
+            inputs_here.emplace_back(gpu, frame_step(bytes) * images);
+        }
+        for (const auto& cut : p.cuts) {
+            std::size_t bytes = 0;
+            for (const crossing& x : cut) bytes += frame_step(x.bytes) * images;
+            payloads.emplace_back(gpu, bytes);
         }
         for (const graph::stream_steps& s : p.streams) {
             maps_here.emplace_back(gpu, static_cast<std::size_t>(p.buffers[static_cast<std::size_t>(s.map)].bytes));
             pooled_here.emplace_back(gpu, static_cast<std::size_t>(p.buffers[static_cast<std::size_t>(s.pooled)].bytes));
         }
-        if (gpu.network_handle() && gpu.network().use_stream(gpu.network_handle(), stream.get()) != 0) throw device_error(device_failure::lost, "cuDNN does not take a stream");
+        if (!pooled) return;
+        pools.reserve(p.streams.size());
+        for (std::size_t k = 0; k < p.streams.size(); ++k) {
+            const stream_info& i = host.streams[k];
+            pools.emplace_back(gpu, pool_ladder_of({i.channels, i.height, i.width, i.stride}, {i.smallest, i.largest, i.step}), *pooled);
+        }
+    }
+};
+
+/// Runs stages of one network for `layers::images` frames at a time. Construction captures; after it nothing is allocated.
+class session {
+public:
+    /// `parameters`: as `layers::lay_out` wrote them, on the device. `in` outlives it. Throws `device_error`.
+    session(const cudnn::device& on, const layers& of, cudnn::device_address parameters, frame_store& in)
+        : gpu{on}, net{of}, p{of.of()}, memory{in}, images{static_cast<std::size_t>(of.images())} {
+        m = {in.arena.at(), parameters, in.workspace.at(), in.partials.at(), in.outputs.at(), {}};
+        for (const cudnn::device_memory& x : in.inputs) m.inputs.push_back(x.at());
+        gpu.expect(gpu.use(), "using the device");
+        const auto lock = gpu.lock_network();           // one handle for all, and it works on one stream at a time
+        if (gpu.network_handle() && gpu.network().use_stream(gpu.network_handle(), stream().get()) != 0) throw device_error(device_failure::lost, "cuDNN does not take a stream");
         // What cuDNN loads or compiles at a plan's first run must not happen while a graph is captured.
-        const recorder first{gpu, net, m, stream};
+        const recorder first{gpu, net, m, stream()};
         for (std::size_t i = 0; i < p.steps.size(); ++i)
             if (net.at(i).plan) first.start(i);
-        gpu.expect(gpu.driver().wait(stream.get()), "the first run of the convolutions");
+        gpu.expect(gpu.driver().wait(stream().get()), "the first run of the convolutions");
         for (int k = 0; k < p.stages(); ++k) stages.push_back(record_stage(k));
         std::size_t largest = 0;
         for (std::size_t c = 0; c < p.cuts.size(); ++c) largest = std::max(largest, record_cut(c));
-        restored.resize(largest);
+        scratch.resize(largest);
     }
 
-    /// Runs stages [first, last) and waits. `from`: where inputs come from and outputs go. False if stopped between stages.
-    /// `status` is the driver's: unless it is success nothing of the result holds.
-    bool run(const frame_memory& from, const pipeline& host, int first, int last, const std::atomic<bool>* stop, int& status) noexcept {
+    std::size_t capacity() const noexcept { return images; }
+
+    /// Runs stages [first, last) of up to `capacity` frames and waits. Where the frames did not come this far here, what crossed the cut in
+    /// front of `first` is taken from the host's arenas. False if stopped between stages. `status` is the driver's: unless it is success
+    /// nothing of the result holds.
+    bool run(std::span<const frame_memory> frames, const pipeline& host, int first, int last, const std::atomic<bool>* stop, int& status) noexcept {
         status = gpu.use();
         if (status != cudnn::driver_ok) return true;
-        for (int k = first; k < last; ++k) take_in(from, host, k, first == 0);
-        holds = true;
-        if (const int c = cut_behind(first - 1); c >= 0) note(status, cuts[static_cast<std::size_t>(c)].enter.launch(stream));
+        const bool is_exit = host.stream_exit_count > 0 && first >= host.stages;
+        if (const int c = is_exit ? -1 : cut_behind(first - 1); c >= 0) {
+            for (std::size_t i = 0; !holds && i < frames.size(); ++i) take_payload(frames[i], host, c, i);
+            note(status, cuts[static_cast<std::size_t>(c)].enter.launch(stream()));
+        }
+        for (int k = first; k < last; ++k)
+            for (std::size_t i = 0; i < frames.size(); ++i) take_in(frames[i], host, k, first == 0, i);
+        holds = images == 1;
         int done = first;
         bool stopped = false;
         for (; done < last && status == cudnn::driver_ok && !stopped; ++done) {
             if ((stopped = stop && stop->load(std::memory_order_acquire))) break;
-            note(status, replay(from, host, stages[static_cast<std::size_t>(done)]));
+            note(status, replay(frames, host, stages[static_cast<std::size_t>(done)]));
         }
         // What crosses here is made into bytes also when the frame stopped: it can be taken up again, here or by the cloud.
-        if (const int c = done > first ? cut_behind(done - 1) : -1; c >= 0) note(status, cuts[static_cast<std::size_t>(c)].leave.launch(stream));
-        note(status, gpu.driver().wait(stream.get()));
-        if (status == cudnn::driver_ok)
-            for (int k = first; k < done; ++k) hand_out(from, host, stages[static_cast<std::size_t>(k)]);
+        const int left = done > first ? cut_behind(done - 1) : -1;
+        if (left >= 0) note(status, cuts[static_cast<std::size_t>(left)].leave.launch(stream()));
+        note(status, gpu.driver().wait(stream().get()));
+        // The next batch has other frames: these go on from their own arenas.
+        for (std::size_t i = 0; images > 1 && left >= 0 && status == cudnn::driver_ok && i < frames.size(); ++i) restore(frames[i], host, left, i);
+        for (std::size_t i = 0; status == cudnn::driver_ok && i < frames.size(); ++i)
+            for (int k = first; k < done; ++k) hand_out(frames[i], host, stages[static_cast<std::size_t>(k)], i);
         return !stopped;
     }
 
-    /// The cut that ends a stage, or -1.
-    int cut_behind(int stage) const noexcept {
-        for (std::size_t c = 0; c < p.cut_stage.size(); ++c)
-            if (p.cut_stage[c] == stage) return static_cast<int>(c);
-        return -1;
-    }
-    /// A cut's payload as the last run left it; returns its bytes.
-    std::size_t store_payload(int cut, std::byte* to) const noexcept {
-        std::size_t n = 0;
+    int cut_behind(int stage) const noexcept { return p.cut_behind(stage); }
+    /// A frame's payload at a cut as the last run left it; returns its bytes.
+    std::size_t store_payload(int cut, std::byte* to, std::size_t i = 0) const noexcept {
+        std::size_t n = 0, at = 0;
         for (const crossing& x : p.cuts[static_cast<std::size_t>(cut)]) {
-            std::memcpy(to + n, item(cut, n, x), x.bytes);
+            std::memcpy(to + n, item(cut, at, x, i), x.bytes);
             n += x.bytes;
+            at += images * frame_step(x.bytes);
         }
         return n;
     }
-    void load_payload(int cut, const std::byte* from) noexcept {
-        std::size_t n = 0;
-        for (const crossing& x : p.cuts[static_cast<std::size_t>(cut)]) {
-            std::memcpy(item(cut, n, x), from + n, x.bytes);
-            n += x.bytes;
-        }
-    }
 
+    /// A stream's coefficients as the last run left them; empty where the device does not pool.
+    pooled_map pooled(int stream) const noexcept {
+        return static_cast<std::size_t>(stream) < memory.pools.size() ? memory.pools[static_cast<std::size_t>(stream)].result() : pooled_map{};
+    }
     /// Whether the frame so far ran here, so that only what crossed stands on the host.
     bool holds_frame() const noexcept { return holds; }
     void leave_frame() const noexcept { holds = false; }
     /// Puts a cut's payload into the host's arena.
-    void restore(const frame_memory& to, const pipeline& host, int cut) const noexcept {
-        std::byte* const whole = restored.data();
-        const std::size_t n = store_payload(cut, whole);
-        (void)host.load_payload(to, cut, {whole, n});
+    void restore(const frame_memory& to, const pipeline& host, int cut, std::size_t i = 0) const noexcept {
+        const std::size_t n = store_payload(cut, scratch.data(), i);
+        (void)host.load_payload(to, cut, {scratch.data(), n});
     }
 
 private:
@@ -113,28 +157,33 @@ private:
     };
     struct cut_graphs {
         cudnn::device_graph enter, leave;
-        cudnn::pinned_memory payload;
     };
 
     static void note(int& status, int seen) noexcept {
         if (status == cudnn::driver_ok) status = seen;
     }
+    const cudnn::device_stream& stream() const { return memory.stream; }
     const step& at(int i) const { return p.steps[static_cast<std::size_t>(i)]; }
-    cudnn::device_address place(int buffer) const { return arena.at() + net.arena().offset[static_cast<std::size_t>(buffer)]; }
-    std::byte* item(int cut, std::size_t offset, const crossing& x) const {
-        return x.input >= 0 ? inputs_here[static_cast<std::size_t>(x.input)].data() : cuts[static_cast<std::size_t>(cut)].payload.data() + offset;
+    cudnn::device_address place_of(int buffer) const { return memory.arena.at() + net.arena().places[static_cast<std::size_t>(buffer)].offset; }
+    /// Where frame i's part of what crosses stands; `offset`: of the item, of all frames.
+    std::byte* item(int cut, std::size_t offset, const crossing& x, std::size_t i) const {
+        return (x.input >= 0 ? memory.inputs_here[static_cast<std::size_t>(x.input)].data() : memory.payloads[static_cast<std::size_t>(cut)].data() + offset) + i * frame_step(x.bytes);
     }
+    /// From the first frame's begin to the last one's end.
+    std::size_t span_of(std::size_t bytes) const { return (images - 1) * frame_step(bytes) + bytes; }
 
     /// Needless where both sides of a cut run here: floats that cross as they are.
     static bool crosses_as_it_is(const step& s) { return s.plan.passes && (s.plan.kind == step_kind::encode || s.plan.kind == step_kind::decode); }
 
     stage_graphs record_stage(int stage) {
         stage_graphs g;
-        const recorder record{gpu, net, m, stream};
+        const recorder record{gpu, net, m, stream()};
         const int begin = p.stage_first[static_cast<std::size_t>(stage)], end = p.stage_first[static_cast<std::size_t>(stage) + 1];
         for (int i = begin; i < end; ++i) {
             const step& s = at(i);
-            if (s.plan.kind == step_kind::load_input && std::find(g.loads.begin(), g.loads.end(), s.input) == g.loads.end()) g.loads.push_back(s.input);
+            // Of several frames each has a command of its own, which the device looks at.
+            const bool loads = s.plan.kind == step_kind::load_input || (s.plan.kind == step_kind::branch && s.input >= 0 && images > 1);
+            if (loads && std::find(g.loads.begin(), g.loads.end(), s.input) == g.loads.end()) g.loads.push_back(s.input);
             if (s.plan.kind == step_kind::output) g.writes.emplace_back(static_cast<std::size_t>(s.plan.offset), static_cast<std::size_t>(net.in_of(s).size()));
             for (std::size_t k = 0; k < p.streams.size(); ++k) {
                 if (s.plan.kind == step_kind::encode && p.streams[k].map == s.plan.out) g.maps.push_back(static_cast<int>(k));
@@ -173,38 +222,38 @@ private:
     }
 
     cudnn::device_graph capture(const recorder& record, const stage_graphs& g, int from, int to, bool first, bool last) {
-        return {gpu, stream, [&] {
+        return {gpu, stream(), [&] {
                     bool any = false;
                     if (first) {
-                        for (const int k : g.loads) copy_in(inputs[static_cast<std::size_t>(k)].at(), inputs_here[static_cast<std::size_t>(k)].data(), p.inputs[static_cast<std::size_t>(k)], any);
+                        for (const int k : g.loads) copy_in(memory.inputs[static_cast<std::size_t>(k)].at(), memory.inputs_here[static_cast<std::size_t>(k)].data(), span_of(p.inputs[static_cast<std::size_t>(k)]), any);
                         for (const int k : g.pooled) {
                             const int buffer = p.streams[static_cast<std::size_t>(k)].pooled;
-                            copy_in(place(buffer), pooled_here[static_cast<std::size_t>(k)].data(), static_cast<std::size_t>(p.buffers[static_cast<std::size_t>(buffer)].bytes), any);
+                            copy_in(place_of(buffer), memory.pooled_here[static_cast<std::size_t>(k)].data(), static_cast<std::size_t>(p.buffers[static_cast<std::size_t>(buffer)].bytes), any);
                         }
                     }
                     for (int i = from; i < to; ++i) {
                         const step_kind kind = at(i).plan.kind;
-                        if (crosses_as_it_is(at(i)) || kind == step_kind::copy_input || kind == step_kind::branch) continue;
+                        if (crosses_as_it_is(at(i)) || kind == step_kind::copy_input || kind == step_kind::branch || net.is_in_place(at(i))) continue;
                         record.start(static_cast<std::size_t>(i));
                         any = true;
                     }
                     if (last) {
-                        for (const auto& [begin, count] : g.writes) copy_out(outputs_here.data() + 4 * begin, outputs.at() + 4 * begin, 4 * count, any);
+                        for (const auto& [begin, count] : g.writes) copy_out(memory.outputs_here.data() + 4 * images * begin, memory.outputs.at() + 4 * images * begin, 4 * images * count, any);
                         for (const int k : g.maps) {
                             const int buffer = p.streams[static_cast<std::size_t>(k)].map;
-                            copy_out(maps_here[static_cast<std::size_t>(k)].data(), place(buffer), static_cast<std::size_t>(p.buffers[static_cast<std::size_t>(buffer)].bytes), any);
+                            if (!memory.pools.empty()) record.pool(map_of(buffer), memory.pools[static_cast<std::size_t>(k)]);
+                            copy_out(memory.maps_here[static_cast<std::size_t>(k)].data(), place_of(buffer), static_cast<std::size_t>(p.buffers[static_cast<std::size_t>(buffer)].bytes), any);
                         }
                     }
                     return any;
                 }};
     }
 
+    /// Returns the bytes of one frame's payload.
     std::size_t record_cut(std::size_t c) {
-        const recorder record{gpu, net, m, stream};
-        std::size_t bytes = 0;
-        for (const crossing& x : p.cuts[c]) bytes += x.bytes;
+        const recorder record{gpu, net, m, stream()};
         cut_graphs& g = cuts.emplace_back();
-        g.payload = cudnn::pinned_memory{gpu, bytes};
+        std::byte* const payload = memory.payloads[c].data();
         const int before = p.cut_stage[c], behind = before + 1;
         const auto each_passing = [&](int stage, step_kind kind, bool& any) {
             for (int i = p.stage_first[static_cast<std::size_t>(stage)]; i < p.stage_first[static_cast<std::size_t>(stage) + 1]; ++i) {
@@ -213,42 +262,59 @@ private:
                 any = true;
             }
         };
-        g.leave = {gpu, stream, [&] {
+        const auto each_crossing = [&](auto copy) {
+            std::size_t n = 0;
+            for (const crossing& x : p.cuts[c]) {
+                if (x.buffer >= 0) copy(x, payload + n, span_of(x.bytes));
+                n += images * frame_step(x.bytes);
+            }
+        };
+        g.leave = {gpu, stream(), [&] {
                        bool any = false;
                        each_passing(before, step_kind::encode, any);
-                       std::size_t n = 0;
-                       for (const crossing& x : p.cuts[c]) {
-                           if (x.buffer >= 0) copy_out(g.payload.data() + n, place(x.buffer), x.bytes, any);
-                           n += x.bytes;
-                       }
+                       each_crossing([&](const crossing& x, std::byte* to, std::size_t size) { copy_out(to, place_of(x.buffer), size, any); });
                        return any;
                    }};
-        g.enter = {gpu, stream, [&] {
+        g.enter = {gpu, stream(), [&] {
                        bool any = false;
-                       std::size_t n = 0;
-                       for (const crossing& x : p.cuts[c]) {
-                           if (x.buffer >= 0) copy_in(place(x.buffer), g.payload.data() + n, x.bytes, any);
-                           n += x.bytes;
-                       }
+                       each_crossing([&](const crossing& x, const std::byte* from, std::size_t size) { copy_in(place_of(x.buffer), from, size, any); });
                        each_passing(behind, step_kind::decode, any);
                        return any;
                    }};
+        std::size_t bytes = 0;
+        for (const crossing& x : p.cuts[c]) bytes += x.bytes;
         return bytes;
     }
 
+    /// The tensor whose planar copy a buffer is.
+    int map_of(int bytes) const {
+        for (const step& s : p.steps)
+            if (s.plan.kind == step_kind::encode && s.plan.out == bytes) return s.plan.in;
+        return -1;
+    }
     void copy_in(cudnn::device_address to, const void* from, std::size_t bytes, bool& any) const {
-        gpu.expect(gpu.driver().copy_in_async(to, from, bytes, stream.get()), "copying to the device");
+        gpu.expect(gpu.driver().copy_in_async(to, from, bytes, stream().get()), "copying to the device");
         any = true;
     }
     void copy_out(void* to, cudnn::device_address from, std::size_t bytes, bool& any) const {
-        gpu.expect(gpu.driver().copy_out_async(to, from, bytes, stream.get()), "copying from the device");
+        gpu.expect(gpu.driver().copy_out_async(to, from, bytes, stream().get()), "copying from the device");
         any = true;
     }
 
+    /// What crossed the cut, from the host's arena.
+    void take_payload(const frame_memory& from, const pipeline& host, int cut, std::size_t i) noexcept {
+        (void)host.store_payload(from, cut, scratch.data());
+        std::size_t n = 0, at = 0;
+        for (const crossing& x : p.cuts[static_cast<std::size_t>(cut)]) {
+            std::memcpy(item(cut, at, x, i), scratch.data() + n, x.bytes);
+            n += x.bytes;
+            at += images * frame_step(x.bytes);
+        }
+    }
     /// Inputs of a frame that begins here, those a later stage loads for the first time, and what an exit reads of its streams.
-    void take_in(const frame_memory& from, const pipeline& host, int stage, bool begins) noexcept {
+    void take_in(const frame_memory& from, const pipeline& host, int stage, bool begins, std::size_t i) noexcept {
         const auto take = [&](std::size_t k) {
-            if (from.inputs && from.inputs[k]) std::memcpy(inputs_here[k].data(), from.inputs[k], p.inputs[k]);
+            if (from.inputs && from.inputs[k]) std::memcpy(memory.inputs_here[k].data() + i * frame_step(p.inputs[k]), from.inputs[k], p.inputs[k]);
         };
         if (begins && stage == 0)
             for (std::size_t k = 0; k < p.inputs.size(); ++k) take(k);
@@ -256,7 +322,7 @@ private:
             for (const int k : stages[static_cast<std::size_t>(stage)].loads)
                 if (!crosses(k)) take(static_cast<std::size_t>(k));
         for (const int k : stages[static_cast<std::size_t>(stage)].pooled)
-            std::memcpy(pooled_here[static_cast<std::size_t>(k)].data(), from.arena + host.streams[k].pooled, static_cast<std::size_t>(p.buffers[static_cast<std::size_t>(p.streams[static_cast<std::size_t>(k)].pooled)].bytes));
+            std::memcpy(memory.pooled_here[static_cast<std::size_t>(k)].data(), from.arena + host.streams[k].pooled, static_cast<std::size_t>(p.buffers[static_cast<std::size_t>(p.streams[static_cast<std::size_t>(k)].pooled)].bytes));
     }
     bool crosses(int input) const noexcept {
         for (const auto& c : p.cuts)
@@ -264,38 +330,41 @@ private:
                 if (x.input == input) return true;
         return false;
     }
-    int replay(const frame_memory& from, const pipeline& host, const stage_graphs& g) const noexcept {
+    /// A branch runs if any frame's command wants it.
+    int replay(std::span<const frame_memory> frames, const pipeline& host, const stage_graphs& g) const noexcept {
         for (std::size_t k = 0; k < g.pieces.size();) {
             const piece& x = g.pieces[k];
             if (x.branch >= 0) {
                 const step& s = at(x.branch);
-                const std::byte command = s.exit >= 0 ? from.arena[host.stream_exits[s.exit].sizes] : inputs_here[static_cast<std::size_t>(s.input)].data()[0];
-                k = static_cast<int>(command) == s.plan.offset ? k + 1 : static_cast<std::size_t>(x.skip);
+                bool wanted = false;
+                for (std::size_t i = 0; i < frames.size(); ++i) {
+                    const std::byte command = s.exit >= 0 ? frames[i].arena[host.stream_exits[s.exit].sizes]
+                                                          : memory.inputs_here[static_cast<std::size_t>(s.input)].data()[i * frame_step(p.inputs[static_cast<std::size_t>(s.input)])];
+                    wanted = wanted || static_cast<int>(command) == s.plan.offset;
+                }
+                k = wanted ? k + 1 : static_cast<std::size_t>(x.skip);
                 continue;
             }
-            if (const int status = x.graph.launch(stream); status != cudnn::driver_ok) return status;
+            if (const int status = x.graph.launch(stream()); status != cudnn::driver_ok) return status;
             ++k;
         }
         return cudnn::driver_ok;
     }
-    void hand_out(const frame_memory& to, const pipeline& host, const stage_graphs& g) const noexcept {
-        for (const auto& [begin, count] : g.writes) std::memcpy(to.outputs + begin, outputs_here.data() + 4 * begin, 4 * count);
+    void hand_out(const frame_memory& to, const pipeline& host, const stage_graphs& g, std::size_t i) const noexcept {
+        for (const auto& [begin, count] : g.writes) std::memcpy(to.outputs + begin, memory.outputs_here.data() + 4 * (images * begin + i * count), 4 * count);
         for (const int k : g.maps)
-            std::memcpy(to.arena + host.streams[k].map, maps_here[static_cast<std::size_t>(k)].data(), static_cast<std::size_t>(p.buffers[static_cast<std::size_t>(p.streams[static_cast<std::size_t>(k)].map)].bytes));
+            std::memcpy(to.arena + host.streams[k].map, memory.maps_here[static_cast<std::size_t>(k)].data(), static_cast<std::size_t>(p.buffers[static_cast<std::size_t>(p.streams[static_cast<std::size_t>(k)].map)].bytes));
     }
 
     const cudnn::device& gpu;
     const layers& net;
     const program& p;
-    cudnn::device_stream stream;
-    cudnn::device_memory arena, workspace, partials, outputs;
-    cudnn::pinned_memory outputs_here;
-    std::vector<cudnn::device_memory> inputs;
-    std::vector<cudnn::pinned_memory> inputs_here, maps_here, pooled_here;
+    frame_store& memory;
+    std::size_t images;
     frame_addresses m;
     std::vector<stage_graphs> stages;
     std::vector<cut_graphs> cuts;
-    mutable std::vector<std::byte> restored;
+    mutable std::vector<std::byte> scratch;
     mutable bool holds{};
 };
 

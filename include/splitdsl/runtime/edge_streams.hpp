@@ -8,6 +8,7 @@
 #include <splitdsl/link/stream.hpp>
 #include <splitdsl/runtime/aligned_buffer.hpp>
 #include <splitdsl/runtime/stream_hooks.hpp>
+#include <splitdsl/runtime/stream_pooler.hpp>
 #include <splitdsl/runtime/stream_terms.hpp>
 
 #include <array>
@@ -29,6 +30,7 @@ struct edge_stream_options {
     const link::radio_gauge* radio{};
     duration ahead{std::chrono::milliseconds{1}}; ///< what the host may take to wake up and write
     pool_options coding{}; ///< as the cloud's
+    const stream_pooler* pooler{}; ///< pools where the map is made, on a GPU (gpu/gpu_pipeline.hpp); the processor where it does not
     exit_confidence confidence{};
 };
 
@@ -104,7 +106,9 @@ public:
         if (o.first < 0 || o.last < o.first || o.first >= levels) return refuse();
         if (pooled_for[s] != o.frame) {
             if (o.stage != terms.info[s].stage) return refuse(); // its map is there only right behind its stage
-            encoders[s]->pool(reinterpret_cast<const float*>(arena + terms.info[s].map));
+            const pooled_map made = options.pooler == nullptr ? pooled_map{} : options.pooler->pooled(o.stream, arena);
+            if (made.coefficients.empty() || !encoders[s]->adopt(made.form, made.quantiser, made.coefficients))
+                encoders[s]->pool(reinterpret_cast<const float*>(arena + terms.info[s].map));
             pooled_for[s] = o.frame;
         }
         if (frame != o.frame) {

@@ -12,31 +12,48 @@
 #include "regions.hpp"
 #include "windows.hpp"
 
+#include <cstddef>
+#include <string>
+
 namespace splitdsl::kernels::cudnn {
 
 inline constexpr const char* device_texts[]{jobs_text, elements_text, windows_text, codec_text, pooling_text, regions_text};
 
-/// Calls `X(name, job)` for every kernel; each exists as name_f32 and name_f16.
-#define SPLITDSL_DEVICE_KERNELS(X)                                                                                                 \
+/// Calls `X(name, job)` for every kernel that reads or writes tensors; each exists as name_f32, name_f16 and name_bf16.
+#define SPLITDSL_TYPED_KERNELS(X)                                                                                                  \
     X(load_image, image_job) X(combine, combine_job) X(move_channels, channels_job) X(to_planar, order_job) X(flatten, order_job)  \
     X(from_planar, order_job) X(convolve, window_job) X(convolve_depthwise, window_job) X(convolve_transposed, window_job)         \
     X(multiply_rows, dense_job) X(pool_windows, window_job) X(pool_image, pixel_job) X(upsample, resample_job)                     \
     X(place_pixels, resample_job) X(softmax, pixel_job) X(softmax_of_splits, pixel_job) X(to_unit_length, pixel_job)               \
     X(find_range, affine_job) X(quantise_u8, affine_job) X(quantise_u16, affine_job) X(dequantise_u8, affine_job)                  \
-    X(dequantise_u16, affine_job) X(encode_half, order_job) X(decode_half, order_job)             \
-    X(pool_patches, patch_job) X(level_patches, patch_levels_job) X(lift_cells, octave_job) X(average_cells, octave_job) X(align_regions, region_job)
+    X(dequantise_u16, affine_job) X(encode_half, order_job) X(decode_half, order_job) X(pool_patches, patch_job)                   \
+    X(align_regions, region_job)
+/// And for those that exist once.
+#define SPLITDSL_PLAIN_KERNELS(X) X(level_patches, patch_levels_job) X(lift_cells, octave_job) X(average_cells, octave_job)
 
 enum class kernel : int {
 #define SPLITDSL_KERNEL_NUMBER(name, job) name,
-    SPLITDSL_DEVICE_KERNELS(SPLITDSL_KERNEL_NUMBER)
+    SPLITDSL_TYPED_KERNELS(SPLITDSL_KERNEL_NUMBER)
+    SPLITDSL_PLAIN_KERNELS(SPLITDSL_KERNEL_NUMBER)
 #undef SPLITDSL_KERNEL_NUMBER
         count
 };
 inline constexpr int kernels = static_cast<int>(kernel::count);
 inline constexpr const char* kernel_names[]{
 #define SPLITDSL_KERNEL_NAME(name, job) #name,
-    SPLITDSL_DEVICE_KERNELS(SPLITDSL_KERNEL_NAME)
+    SPLITDSL_TYPED_KERNELS(SPLITDSL_KERNEL_NAME)
+    SPLITDSL_PLAIN_KERNELS(SPLITDSL_KERNEL_NAME)
 #undef SPLITDSL_KERNEL_NAME
 };
+constexpr bool is_typed(kernel k) { return k < kernel::level_patches; }
+
+/// Element type of tensors on the device.
+enum class element : int { f32, f16, bf16 };
+inline constexpr int elements = 3;
+constexpr std::size_t bytes_of(element e) { return e == element::f32 ? 4 : 2; }
+inline std::string name_of(kernel k, element e) {
+    constexpr const char* types[]{"_f32", "_f16", "_bf16"};
+    return std::string(kernel_names[static_cast<int>(k)]) + (is_typed(k) ? types[static_cast<int>(e)] : "");
+}
 
 } // namespace splitdsl::kernels::cudnn

@@ -31,10 +31,15 @@ SPLITDSL_DEVICE void find_range(const affine_job& j) {
     SPLITDSL_SHARED int room[256];
     int low = 0x7fffffff;
     int high = -0x7fffffff - 1;
+    const T* in = image_of<T>(j.tensor);
     const long long all = j.pixels * j.channels;
+    const int packed = j.tensor.pixel == j.channels;
     for (long long i = first_item(); i < all; i += 4 * item_step()) {
         int bits[4];
-        for (int k = 0; k < 4; ++k) bits[k] = i + k * item_step() < all ? bits_of(read((const T*)j.tensor + i + k * item_step())) : 0x7f800000;
+        for (int k = 0; k < 4; ++k) {
+            const long long at = i + k * item_step();
+            bits[k] = at < all ? bits_of(read(in + (packed ? at : quotient_of(at, j.channels) * j.tensor.pixel + remainder_of(at, j.channels)))) : 0x7f800000;
+        }
         for (int k = 0; k < 4; ++k) {
             const int key = order_of_bits(bits[k]);
             const int is_finite = (bits[k] & 0x7fffffff) < 0x7f800000;
@@ -45,12 +50,12 @@ SPLITDSL_DEVICE void find_range(const affine_job& j) {
     low = block_extreme(low, room, 0);
     high = block_extreme(high, room, 1);
     if (thread_here() == 0) {
-        j.partial[2 * block_here()] = low;
-        j.partial[2 * block_here() + 1] = high;
+        int* mine = j.partial + 2 * (image_here() * j.parts + block_here());
+        mine[0] = low;
+        mine[1] = high;
     }
 }
-SPLITDSL_KERNEL find_range_f32(affine_job j) { find_range<float>(j); }
-SPLITDSL_KERNEL find_range_f16(affine_job j) { find_range<half_bits>(j); }
+SPLITDSL_KERNELS(find_range, affine_job)
 
 struct affine_numbers {
     float scale;
@@ -109,36 +114,44 @@ SPLITDSL_DEVICE affine_numbers numbers_of_parts(const int* partial, int parts, i
 template <class T, class Level>
 SPLITDSL_DEVICE void quantise(const affine_job& j, int top) {
     SPLITDSL_SHARED int room[256];
-    const affine_numbers p = numbers_of_parts(j.partial, j.parts, room, top);
+    const affine_numbers p = numbers_of_parts(j.partial + 2 * image_here() * j.parts, j.parts, room, top);
+    const T* in = image_of<T>(j.tensor);
+    unsigned char* bytes = j.bytes + image_here() * j.bytes_image;
     if (block_here() == 0 && thread_here() == 0) {
-        ((int*)j.bytes)[0] = bits_of(p.scale);
-        ((int*)j.bytes)[1] = p.zero_point;
+        ((int*)bytes)[0] = bits_of(p.scale);
+        ((int*)bytes)[1] = p.zero_point;
     }
-    Level* to = (Level*)(j.bytes + 8);
+    Level* to = (Level*)(bytes + 8);
     for (long long i = first_item(); i < groups_in(j.pixels, j.channels); i += item_step()) {
         const channel_group g = group_of(i, j.pixels, j.channels);
-        for (int c = g.begin; c < g.end; ++c) to[c * j.pixels + g.pixel] = (Level)level_of(read((const T*)j.tensor + g.pixel * j.channels + c), p, top);
+        for (int c = g.begin; c < g.end; ++c) to[c * j.pixels + g.pixel] = (Level)level_of(read(in + g.pixel * j.tensor.pixel + c), p, top);
     }
 }
-SPLITDSL_KERNEL quantise_u8_f32(affine_job j) { quantise<float, unsigned char>(j, 255); }
-SPLITDSL_KERNEL quantise_u8_f16(affine_job j) { quantise<half_bits, unsigned char>(j, 255); }
-SPLITDSL_KERNEL quantise_u16_f32(affine_job j) { quantise<float, unsigned short>(j, 65535); }
-SPLITDSL_KERNEL quantise_u16_f16(affine_job j) { quantise<half_bits, unsigned short>(j, 65535); }
+template <class T>
+SPLITDSL_DEVICE void quantise_u8(const affine_job& j) { quantise<T, unsigned char>(j, 255); }
+template <class T>
+SPLITDSL_DEVICE void quantise_u16(const affine_job& j) { quantise<T, unsigned short>(j, 65535); }
+SPLITDSL_KERNELS(quantise_u8, affine_job)
+SPLITDSL_KERNELS(quantise_u16, affine_job)
 
 template <class T, class Level>
 SPLITDSL_DEVICE void dequantise(const affine_job& j) {
-    const float scale = float_from_bits(((const int*)j.bytes)[0]);
-    const int zero = ((const int*)j.bytes)[1];
-    const Level* from = (const Level*)(j.bytes + 8);
+    const unsigned char* bytes = j.bytes + image_here() * j.bytes_image;
+    const float scale = float_from_bits(((const int*)bytes)[0]);
+    const int zero = ((const int*)bytes)[1];
+    const Level* from = (const Level*)(bytes + 8);
+    T* out = image_of<T>(j.tensor);
     for (long long i = first_item(); i < groups_in(j.pixels, j.channels); i += item_step()) {
         const channel_group g = group_of(i, j.pixels, j.channels);
-        for (int c = g.begin; c < g.end; ++c) write((T*)j.tensor_out + g.pixel * j.channels + c, exact_multiply((float)((int)from[c * j.pixels + g.pixel] - zero), scale));
+        for (int c = g.begin; c < g.end; ++c) write(out + g.pixel * j.tensor.pixel + c, exact_multiply((float)((int)from[c * j.pixels + g.pixel] - zero), scale));
     }
 }
-SPLITDSL_KERNEL dequantise_u8_f32(affine_job j) { dequantise<float, unsigned char>(j); }
-SPLITDSL_KERNEL dequantise_u8_f16(affine_job j) { dequantise<half_bits, unsigned char>(j); }
-SPLITDSL_KERNEL dequantise_u16_f32(affine_job j) { dequantise<float, unsigned short>(j); }
-SPLITDSL_KERNEL dequantise_u16_f16(affine_job j) { dequantise<half_bits, unsigned short>(j); }
+template <class T>
+SPLITDSL_DEVICE void dequantise_u8(const affine_job& j) { dequantise<T, unsigned char>(j); }
+template <class T>
+SPLITDSL_DEVICE void dequantise_u16(const affine_job& j) { dequantise<T, unsigned short>(j); }
+SPLITDSL_KERNELS(dequantise_u8, affine_job)
+SPLITDSL_KERNELS(dequantise_u16, affine_job)
 
 SPLITDSL_DEVICE unsigned short half_level(float x) {
     const unsigned int bits = (unsigned int)bits_of(x);
@@ -154,22 +167,24 @@ SPLITDSL_DEVICE unsigned short half_level(float x) {
 }
 template <class T>
 SPLITDSL_DEVICE void encode_half(const order_job& j) {
+    const T* in = image_of<T>(j.tensor);
+    unsigned short* out = (unsigned short*)j.planar + image_here() * j.planar_image;
     for (long long i = first_item(); i < groups_in(j.pixels, j.channels); i += item_step()) {
         const channel_group g = group_of(i, j.pixels, j.channels);
-        for (int c = g.begin; c < g.end; ++c) ((unsigned short*)j.out)[c * j.pixels + g.pixel] = half_level(read((const T*)j.in + g.pixel * j.channels + c));
+        for (int c = g.begin; c < g.end; ++c) out[c * j.pixels + g.pixel] = half_level(read(in + g.pixel * j.tensor.pixel + c));
     }
 }
 template <class T>
 SPLITDSL_DEVICE void decode_half(const order_job& j) {
+    const half_bits* in = (const half_bits*)j.planar + image_here() * j.planar_image;
+    T* out = image_of<T>(j.tensor);
     for (long long i = first_item(); i < groups_in(j.pixels, j.channels); i += item_step()) {
         const channel_group g = group_of(i, j.pixels, j.channels);
-        for (int c = g.begin; c < g.end; ++c) write((T*)j.out + g.pixel * j.channels + c, float_of(((const half_bits*)j.in)[c * j.pixels + g.pixel]));
+        for (int c = g.begin; c < g.end; ++c) write(out + g.pixel * j.tensor.pixel + c, float_of(in[c * j.pixels + g.pixel]));
     }
 }
-SPLITDSL_KERNEL encode_half_f32(order_job j) { encode_half<float>(j); }
-SPLITDSL_KERNEL encode_half_f16(order_job j) { encode_half<half_bits>(j); }
-SPLITDSL_KERNEL decode_half_f32(order_job j) { decode_half<float>(j); }
-SPLITDSL_KERNEL decode_half_f16(order_job j) { decode_half<half_bits>(j); }
+SPLITDSL_KERNELS(encode_half, order_job)
+SPLITDSL_KERNELS(decode_half, order_job)
 
 )
 

@@ -12,8 +12,12 @@ SPLITDSL_DEVICE_CODE(elements_text,
 
 SPLITDSL_DEVICE float read(const float* at) { return *at; }
 SPLITDSL_DEVICE float read(const half_bits* at) { return float_of(*at); }
+SPLITDSL_DEVICE float read(const bfloat_bits* at) { return float_of(*at); }
 SPLITDSL_DEVICE void write(float* at, float value) { *at = value; }
 SPLITDSL_DEVICE void write(half_bits* at, float value) { *at = half_of(value); }
+SPLITDSL_DEVICE void write(bfloat_bits* at, float value) { *at = bfloat_of(value); }
+template <class T>
+SPLITDSL_DEVICE T* image_of(const device_tensor& t) { return (T*)t.at + image_here() * t.image; }
 
 SPLITDSL_DEVICE long long first_item() { return (long long)block_here() * threads_here() + thread_here(); }
 SPLITDSL_DEVICE long long item_step() { return (long long)blocks_here() * threads_here(); }
@@ -36,9 +40,9 @@ SPLITDSL_DEVICE float activated(float x, int activation, float slope) {
     }
 }
 template <class T>
-SPLITDSL_DEVICE void finish(T* out, long long at, float value, const ending_job& then) {
-    if (then.addend) value += read((const T*)then.addend + at);
-    write(out + at, activated(value, then.activation, then.slope));
+SPLITDSL_DEVICE void finish(const device_tensor& to, long long pixel, int channel, float value, const ending_job& then) {
+    if (then.addend.at) value += read(image_of<T>(then.addend) + pixel * then.addend.pixel + channel);
+    write(image_of<T>(to) + pixel * to.pixel + channel, activated(value, then.activation, then.slope));
 }
 
 SPLITDSL_DEVICE float block_total(float value, float* room) {
@@ -69,29 +73,30 @@ SPLITDSL_DEVICE float block_largest(float value, float* room) {
 template <class T>
 SPLITDSL_DEVICE void load_image(const image_job& j) {
     const long long pixels = (long long)j.height * j.width;
+    const unsigned char* in = (const unsigned char*)j.in + image_here() * j.in_image;
     for (long long i = first_item(); i < pixels * j.channels; i += item_step()) {
         const long long pixel = quotient_of(i, j.channels);
         const int c = remainder_of(i, j.channels);
         const long long from = j.interleaved ? i : c * pixels + pixel;
-        float value = j.is_u8 ? (float)((const unsigned char*)j.in)[from] : ((const float*)j.in)[from];
+        float value = j.is_u8 ? (float)in[from] : ((const float*)in)[from];
         if (j.normalises) {
             if (j.is_u8) value = exact_divide(value, 255.0f);
             value = exact_divide(exact_add(value, -j.mean[c]), j.deviation[c]);
         }
-        write((T*)j.out + i, value);
+        write(image_of<T>(j.out) + pixel * j.out.pixel + c, value);
     }
 }
-SPLITDSL_KERNEL load_image_f32(image_job j) { load_image<float>(j); }
-SPLITDSL_KERNEL load_image_f16(image_job j) { load_image<half_bits>(j); }
+SPLITDSL_KERNELS(load_image, image_job)
 
 template <class T>
 SPLITDSL_DEVICE void combine(const combine_job& j) {
-    const T* a = (const T*)j.a;
-    const T* b = (const T*)j.b;
-    for (long long i = first_item(); i < j.count; i += item_step()) {
+    const T* a = image_of<T>(j.a);
+    const T* b = image_of<T>(j.b);
+    for (long long i = first_item(); i < j.pixels * j.channels; i += item_step()) {
+        const long long pixel = quotient_of(i, j.channels);
         const int c = remainder_of(i, j.channels);
-        float x = read(a + i);
-        float y = b ? read(b + (j.by_channel ? (long long)c : i)) : 0.0f;
+        float x = read(a + pixel * j.a.pixel + c);
+        float y = j.b.at ? read(b + (j.by_channel ? (long long)c : pixel * j.b.pixel + c)) : 0.0f;
         switch (j.operation) {
         case op_affine: x = x * j.scale[c] + j.shift[c]; break;
         case op_shift: x = x + j.shift[c]; break;
@@ -104,26 +109,25 @@ SPLITDSL_DEVICE void combine(const combine_job& j) {
         case op_multiply_by_root: x = x * sqrtf(y); break;
         default: break;
         }
-        finish((T*)j.out, i, x, j.then);
+        finish<T>(j.out, pixel, c, x, j.then);
     }
 }
-SPLITDSL_KERNEL combine_f32(combine_job j) { combine<float>(j); }
-SPLITDSL_KERNEL combine_f16(combine_job j) { combine<half_bits>(j); }
+SPLITDSL_KERNELS(combine, combine_job)
 
 template <class T>
 SPLITDSL_DEVICE void move_channels(const channels_job& j) {
-    const long long all = j.pixels * j.count;
-    for (long long i = first_item(); i < all; i += item_step()) {
+    if (j.command && j.command[image_here() * j.command_image] != j.wanted) return;
+    const T* in = image_of<T>(j.in);
+    T* out = image_of<T>(j.out) + j.to;
+    for (long long i = first_item(); i < j.pixels * j.count; i += item_step()) {
         const long long pixel = quotient_of(i, j.count);
         const int k = remainder_of(i, j.count);
         const int from = j.from + k;
-        T* out = (T*)j.out + pixel * j.out_channels + j.to + k;
-        if (from < 0 || from >= j.in_channels) write(out, 0.0f);
-        else *out = ((const T*)j.in)[pixel * j.in_channels + from];
+        if (from < 0 || from >= j.in_channels) write(out + pixel * j.out.pixel + k, 0.0f);
+        else out[pixel * j.out.pixel + k] = in[pixel * j.in.pixel + from];
     }
 }
-SPLITDSL_KERNEL move_channels_f32(channels_job j) { move_channels<float>(j); }
-SPLITDSL_KERNEL move_channels_f16(channels_job j) { move_channels<half_bits>(j); }
+SPLITDSL_KERNELS(move_channels, channels_job)
 
 struct channel_group {          // eight channels of one pixel: a memory sector of 32-bit floats, read by one thread
     long long pixel;
@@ -141,25 +145,30 @@ SPLITDSL_DEVICE channel_group group_of(long long i, long long pixels, int channe
 SPLITDSL_DEVICE long long groups_in(long long pixels, int channels) { return pixels * ((channels + 7) / 8); }
 
 template <class From, class To>
-SPLITDSL_DEVICE void to_planar(const order_job& j) {
+SPLITDSL_DEVICE void leave_pixels(const order_job& j) {
+    const From* in = image_of<From>(j.tensor);
+    To* out = (To*)j.planar + image_here() * j.planar_image;
     for (long long i = first_item(); i < groups_in(j.pixels, j.channels); i += item_step()) {
         const channel_group g = group_of(i, j.pixels, j.channels);
-        for (int c = g.begin; c < g.end; ++c) write((To*)j.out + c * j.pixels + g.pixel, read((const From*)j.in + g.pixel * j.channels + c));
+        for (int c = g.begin; c < g.end; ++c) write(out + c * j.pixels + g.pixel, read(in + g.pixel * j.tensor.pixel + c));
     }
 }
-template <class To>
+template <class T>
+SPLITDSL_DEVICE void to_planar(const order_job& j) { leave_pixels<T, float>(j); }
+template <class T>
+SPLITDSL_DEVICE void flatten(const order_job& j) { leave_pixels<T, T>(j); }
+template <class T>
 SPLITDSL_DEVICE void from_planar(const order_job& j) {
+    const float* in = (const float*)j.planar + image_here() * j.planar_image;
+    T* out = image_of<T>(j.tensor);
     for (long long i = first_item(); i < groups_in(j.pixels, j.channels); i += item_step()) {
         const channel_group g = group_of(i, j.pixels, j.channels);
-        for (int c = g.begin; c < g.end; ++c) write((To*)j.out + g.pixel * j.channels + c, ((const float*)j.in)[c * j.pixels + g.pixel]);
+        for (int c = g.begin; c < g.end; ++c) write(out + g.pixel * j.tensor.pixel + c, in[c * j.pixels + g.pixel]);
     }
 }
-SPLITDSL_KERNEL to_planar_f32(order_job j) { to_planar<float, float>(j); }
-SPLITDSL_KERNEL to_planar_f16(order_job j) { to_planar<half_bits, float>(j); }
-SPLITDSL_KERNEL flatten_f32(order_job j) { to_planar<float, float>(j); }
-SPLITDSL_KERNEL flatten_f16(order_job j) { to_planar<half_bits, half_bits>(j); }
-SPLITDSL_KERNEL from_planar_f32(order_job j) { from_planar<float>(j); }
-SPLITDSL_KERNEL from_planar_f16(order_job j) { from_planar<half_bits>(j); }
+SPLITDSL_KERNELS(to_planar, order_job)
+SPLITDSL_KERNELS(flatten, order_job)
+SPLITDSL_KERNELS(from_planar, order_job)
 
 )
 

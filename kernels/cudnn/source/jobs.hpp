@@ -3,8 +3,8 @@
 /// @file jobs.hpp
 /// What each device kernel is told: one plain struct each, the kernel's only parameter.
 ///
-/// Tensors are interleaved (height, width, channels), without gaps, of the element type in the kernel's name: _f32 or _f16. Pointers are
-/// device addresses. `addend` and `bias` may be null.
+/// Tensors are interleaved (height, width, channels), of the element type in the kernel's name: _f32, _f16 or _bf16. Pointers are device
+/// addresses; `bias` may be null. A launch's second dimension counts images.
 #pragma once
 
 #include "../device_text.hpp"
@@ -13,23 +13,30 @@ namespace splitdsl::kernels::cudnn {
 
 SPLITDSL_DEVICE_DATA(jobs_text,
 
+struct device_tensor {          // of one or several images; a slice of a wider tensor has more channels between its pixels than it has itself
+    void* at;                   // null: there is none
+    long long image;            // elements from an image to the next
+    int pixel;                  // elements from a pixel to the next
+};
+
 struct ending_job {
     int activation;             // splitdsl::graph::activation_kind
     float slope;
-    const void* addend;         // as the output
+    device_tensor addend;       // of the output's shape
 };
 
 struct image_job {              // raw input to a tensor
     const void* in;
-    void* out;
+    long long in_image;         // bytes
+    device_tensor out;
     int channels, height, width;
     int is_u8, interleaved, normalises;
     float mean[4], deviation[4];
 };
 
 struct window_job {             // convolution, depthwise, transposed, pooling
-    const void* in;
-    void* out;
+    device_tensor in;
+    device_tensor out;
     const void* weight;         // (out, row, column, in of the group); depthwise (row, column, channel); transposed (row, column, out, in)
     const float* bias;
     ending_job then;
@@ -40,8 +47,8 @@ struct window_job {             // convolution, depthwise, transposed, pooling
 };
 
 struct dense_job {
-    const void* in;
-    void* out;
+    device_tensor in;
+    device_tensor out;
     const void* weight;         // (units, inputs)
     const float* bias;
     ending_job then;
@@ -49,22 +56,22 @@ struct dense_job {
 };
 
 struct combine_job {            // elementwise
-    const void* a;
-    const void* b;
-    void* out;
+    device_tensor a;
+    device_tensor b;
+    device_tensor out;
     const float* scale;
     const float* shift;
     ending_job then;
-    long long count;
+    long long pixels;
     int channels;
     int operation;              // operation_code
-    int by_channel;             // b is (channels)
+    int by_channel;             // b is one pixel
 };
 enum operation_code { op_pass = 0, op_affine = 1, op_add = 2, op_multiply = 3, op_absolute = 4, op_square = 5, op_divide = 6, op_divide_by_root = 7, op_multiply_by_root = 8, op_shift = 9 };
 
 struct resample_job {           // upsample, pad, subsample
-    const void* in;
-    void* out;
+    device_tensor in;
+    device_tensor out;
     int channels, in_height, in_width, out_height, out_width;
     int bilinear, align_corners;
     int top, left, step_h, step_w;
@@ -72,16 +79,19 @@ struct resample_job {           // upsample, pad, subsample
 };
 
 struct channels_job {           // out[to + k] = in[from + k], zero where in has no such channel
-    const void* in;
-    void* out;
+    device_tensor in;
+    device_tensor out;
     long long pixels;
-    int in_channels, out_channels;
+    int in_channels;
     int from, to, count;
+    const unsigned char* command;           // not null: only images whose command is `wanted` are written
+    long long command_image;
+    int wanted;
 };
 
 struct pixel_job {              // softmax, radix softmax, unit length, mean of an image
-    const void* in;
-    void* out;
+    device_tensor in;
+    device_tensor out;
     const float* weight;
     int channels;
     long long pixels;
@@ -90,24 +100,25 @@ struct pixel_job {              // softmax, radix softmax, unit length, mean of 
 };
 
 struct order_job {              // (height, width, channels) and (channels, height, width)
-    const void* in;
-    void* out;
+    device_tensor tensor;
+    void* planar;
+    long long planar_image;     // elements
     int channels;
     long long pixels;
 };
 
-struct affine_job {             // the affine codec; `partial` holds two keys for each of `parts` blocks
-    const void* tensor;
-    void* tensor_out;
+struct affine_job {             // the affine codec
+    device_tensor tensor;
     unsigned char* bytes;       // scale, zero point, levels of (channels, height, width)
-    int* partial;
+    long long bytes_image;
+    int* partial;               // two keys for each of `parts` blocks of each image
     int parts;
     int channels;
     long long pixels;
 };
 
 struct patch_job {              // dynamic pooling: means over side x side of each channel, planar
-    const void* in;
+    device_tensor in;
     float* means;
     int channels, rows, columns, side;      // rows, columns: of patches
 };
@@ -139,7 +150,7 @@ struct octave_job {             // one octave of cells, every channel; steps are
 };
 
 struct region_job {             // RoIAlign: planar result (regions, channels, rows, columns) of an interleaved map
-    const void* in;
+    device_tensor in;
     float* out;
     const float* boxes;         // x1, y1, x2, y2 of each region
     int channels, height, width, regions, rows, columns, samples, aligned;

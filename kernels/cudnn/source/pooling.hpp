@@ -13,14 +13,14 @@ SPLITDSL_DEVICE_CODE(pooling_text,
 template <class T>
 SPLITDSL_DEVICE void pool_patches(const patch_job& j) {
     const long long cells = (long long)j.rows * j.columns;
-    const long long row = (long long)j.columns * j.side * j.channels;
+    const long long row = (long long)j.columns * j.side * j.in.pixel;
     const float area = (float)(j.side * j.side);
     for (long long i = first_item(); i < cells * j.channels; i += item_step()) {
         const int c = remainder_of(i, j.channels);
         const long long cell = quotient_of(i, j.channels);
-        const T* in = (const T*)j.in + cell / j.columns * j.side * row + cell % j.columns * j.side * j.channels + c;
+        const T* in = image_of<T>(j.in) + cell / j.columns * j.side * row + cell % j.columns * j.side * j.in.pixel + c;
         float sum = 0.0f;
-        for (int x = 0; x < j.side; ++x, in += j.channels) {
+        for (int x = 0; x < j.side; ++x, in += j.in.pixel) {
             float column = read(in);
             for (int y = 1; y < j.side; ++y) column = exact_add(column, read(in + y * row));
             sum = x == 0 ? column : exact_add(sum, column);
@@ -28,8 +28,7 @@ SPLITDSL_DEVICE void pool_patches(const patch_job& j) {
         j.means[c * cells + cell] = j.side == 1 ? sum : exact_divide(sum, area);
     }
 }
-SPLITDSL_KERNEL pool_patches_f32(patch_job j) { pool_patches<float>(j); }
-SPLITDSL_KERNEL pool_patches_f16(patch_job j) { pool_patches<half_bits>(j); }
+SPLITDSL_KERNELS(pool_patches, patch_job)
 
 SPLITDSL_DEVICE affine_numbers pool_numbers(float low, float high, int any) {
     affine_numbers p = {1.0f, 0};
@@ -45,7 +44,7 @@ SPLITDSL_DEVICE affine_numbers pool_numbers(float low, float high, int any) {
     p.zero_point = smaller((float)whole < zero ? whole + 1 : whole, 255);
     return p;
 }
-SPLITDSL_DEVICE void level_patches(const patch_levels_job& j) {
+SPLITDSL_KERNEL level_patches(patch_levels_job j) {
     SPLITDSL_SHARED int room[256];
     int low = 0x7fffffff;
     int high = -0x7fffffff - 1;
@@ -63,67 +62,73 @@ SPLITDSL_DEVICE void level_patches(const patch_levels_job& j) {
     if (!j.levels) return;
     for (long long i = first_item(); i < j.count; i += item_step()) j.levels[i] = (short)level_of(j.means[i], p, 255);
 }
-SPLITDSL_KERNEL level_patches_f32(patch_levels_job j) { level_patches(j); }
-SPLITDSL_KERNEL level_patches_f16(patch_levels_job j) { level_patches(j); }
 
-SPLITDSL_DEVICE void lift_cells(const octave_job& j) {
+struct cell_place {
+    long long quarters;         // its first quarter; from there to the others:
+    long long second;
+    long long third;
+    long long last;
+    long long to;               // in a plane
+    long long whole;            // in the means of cells
+    int row;
+    int column;
+};
+SPLITDSL_DEVICE cell_place place_of_cell(const octave_job& j, long long i) {
+    cell_place p;
     const long long cells = (long long)j.rows * j.columns;
-    for (long long i = first_item(); i < cells * j.channels; i += item_step()) {
-        const long long k = i / cells;
-        const long long at = i - k * cells;
-        const int r = (int)(at / j.columns);
-        const int c = (int)(at % j.columns);
-        const short* top = j.quarters + (j.order ? (long long)j.order[k] : k) * j.quarters_step + 4LL * r * j.columns;
-        const short* bottom = top + 2 * j.columns;
-        const int row_wise = c >= j.row_wise_from[r];
-        const int x0 = top[2 * c];
-        const int x1 = row_wise ? top[2 * c + 1] : bottom[2 * c];
-        const int x2 = row_wise ? bottom[2 * c] : top[2 * c + 1];
-        const int x3 = bottom[2 * c + 1];
+    const long long k = i / cells;
+    const long long at = i - k * cells;
+    p.row = (int)(at / j.columns);
+    p.column = (int)(at % j.columns);
+    p.quarters = (j.order ? (long long)j.order[k] : k) * j.quarters_step + 4LL * p.row * j.columns + 2 * p.column;
+    const long long below = 2LL * j.columns;
+    const int row_wise = p.column >= j.row_wise_from[p.row];
+    p.second = row_wise ? 1 : below;
+    p.third = row_wise ? below : 1;
+    p.last = below + 1;
+    p.to = k * j.plane_step + at;
+    p.whole = k * j.whole_step + at;
+    return p;
+}
+SPLITDSL_DEVICE void write_cell(const octave_job& j, long long to, int p, int d, int e, int f) {
+    j.p[to] = (short)p;
+    j.d[to] = (short)d;
+    j.e[to] = (short)e;
+    j.f[to] = (short)f;
+}
+SPLITDSL_KERNEL lift_cells(octave_job j) {
+    for (long long i = first_item(); i < (long long)j.rows * j.columns * j.channels; i += item_step()) {
+        const cell_place c = place_of_cell(j, i);
+        const short* q = j.quarters + c.quarters;
+        const int x0 = q[0];
+        const int x1 = q[c.second];
+        const int x2 = q[c.third];
+        const int x3 = q[c.last];
         const int u = (x0 + x1 + 1) >> 1;
         const int v = (x2 + x3 + 1) >> 1;
-        const long long to = k * j.plane_step + at;
-        j.p[to] = (short)((u + v) >> 1);
-        j.d[to] = (short)(u - v);
-        j.e[to] = (short)(x0 - x1);
-        j.f[to] = (short)(x2 - x3);
+        write_cell(j, c.to, (u + v) >> 1, u - v, x0 - x1, x2 - x3);
     }
 }
-SPLITDSL_KERNEL lift_cells_f32(octave_job j) { lift_cells(j); }
-SPLITDSL_KERNEL lift_cells_f16(octave_job j) { lift_cells(j); }
-
-SPLITDSL_DEVICE void average_cells(const octave_job& j) {
+SPLITDSL_KERNEL average_cells(octave_job j) {
     affine_numbers q;
     q.scale = float_from_bits(j.parameters[0]);
     q.zero_point = j.parameters[1];
-    const long long cells = (long long)j.rows * j.columns;
-    for (long long i = first_item(); i < cells * j.channels; i += item_step()) {
-        const long long k = i / cells;
-        const long long at = i - k * cells;
-        const int r = (int)(at / j.columns);
-        const int c = (int)(at % j.columns);
-        const float* top = j.means + (j.order ? (long long)j.order[k] : k) * j.quarters_step + 4LL * r * j.columns;
-        const float* bottom = top + 2 * j.columns;
-        const int row_wise = c >= j.row_wise_from[r];
-        const float x0 = top[2 * c];
-        const float x1 = row_wise ? top[2 * c + 1] : bottom[2 * c];
-        const float x2 = row_wise ? bottom[2 * c] : top[2 * c + 1];
-        const float x3 = bottom[2 * c + 1];
+    for (long long i = first_item(); i < (long long)j.rows * j.columns * j.channels; i += item_step()) {
+        const cell_place c = place_of_cell(j, i);
+        const float* from = j.means + c.quarters;
+        const float x0 = from[0];
+        const float x1 = from[c.second];
+        const float x2 = from[c.third];
+        const float x3 = from[c.last];
         const float u = exact_divide(exact_add(x0, x1), 2.0f);
         const float v = exact_divide(exact_add(x2, x3), 2.0f);
         const float mean = exact_divide(exact_add(u, v), 2.0f);
-        const int first = smaller(j.row_level[r], j.column_level[c]);
-        const int second = larger(j.row_level[r], j.column_level[c]);
-        j.whole[k * j.whole_step + at] = mean;
-        const long long to = k * j.plane_step + at;
-        j.p[to] = (short)level_of(first > 0 ? mean : (second > 0 ? v : x3), q, 255);
-        j.d[to] = (short)level_of(first == second ? x1 : u, q, 255);
-        j.e[to] = (short)level_of(x0, q, 255);
-        j.f[to] = (short)level_of(x2, q, 255);
+        const int first = smaller(j.row_level[c.row], j.column_level[c.column]);
+        const int second = larger(j.row_level[c.row], j.column_level[c.column]);
+        j.whole[c.whole] = mean;
+        write_cell(j, c.to, level_of(first > 0 ? mean : (second > 0 ? v : x3), q, 255), level_of(first == second ? x1 : u, q, 255), level_of(x0, q, 255), level_of(x2, q, 255));
     }
 }
-SPLITDSL_KERNEL average_cells_f32(octave_job j) { average_cells(j); }
-SPLITDSL_KERNEL average_cells_f16(octave_job j) { average_cells(j); }
 
 )
 

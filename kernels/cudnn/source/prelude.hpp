@@ -3,7 +3,7 @@
 /// @file prelude.hpp
 /// What device code stands on: for NVRTC and nvcc this text; for a host's compiler the same names in plain C++ (tests/gpu/on_host.hpp).
 ///
-/// `exact_*` are single IEEE operations that no compiler contracts. `half_bits` is a binary16 value in memory.
+/// `exact_*` are single IEEE operations that no compiler contracts. `half_bits` and `bfloat_bits` are 16-bit values in memory.
 #pragma once
 
 namespace splitdsl::kernels::cudnn {
@@ -12,10 +12,25 @@ inline constexpr char device_prelude[] = R"cuda(
 #define SPLITDSL_KERNEL extern "C" __global__ void
 #define SPLITDSL_DEVICE static __device__ __forceinline__
 #define SPLITDSL_SHARED __shared__
-#define SPLITDSL_UNROLL _Pragma("unroll")
+#define SPLITDSL_KERNELS(name, job) \
+    SPLITDSL_KERNEL name##_f32(job j) { name<float>(j); } \
+    SPLITDSL_KERNEL name##_f16(job j) { name<half_bits>(j); } \
+    SPLITDSL_KERNEL name##_bf16(job j) { name<bfloat_bits>(j); }
 struct half_bits { unsigned short bits; };
 SPLITDSL_DEVICE float float_of(half_bits h) { float f; asm("cvt.f32.f16 %0, %1;" : "=f"(f) : "h"(h.bits)); return f; }
 SPLITDSL_DEVICE half_bits half_of(float f) { half_bits h; asm("cvt.rn.f16.f32 %0, %1;" : "=h"(h.bits) : "f"(f)); return h; }
+struct bfloat_bits { unsigned short bits; };
+SPLITDSL_DEVICE float float_of(bfloat_bits b) { return __int_as_float((int)((unsigned int)b.bits << 16)); }
+#if __CUDA_ARCH__ >= 800
+SPLITDSL_DEVICE bfloat_bits bfloat_of(float f) { bfloat_bits b; asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(b.bits) : "f"(f)); return b; }
+#else
+SPLITDSL_DEVICE bfloat_bits bfloat_of(float f) {
+    const unsigned int u = (unsigned int)__float_as_int(f);
+    bfloat_bits b;
+    b.bits = (unsigned short)((u & 0x7fffffffu) > 0x7f800000u ? (u >> 16) | 0x40u : (u + 0x7fffu + ((u >> 16) & 1u)) >> 16);
+    return b;
+}
+#endif
 SPLITDSL_DEVICE int bits_of(float f) { return __float_as_int(f); }
 SPLITDSL_DEVICE float float_from_bits(int b) { return __int_as_float(b); }
 SPLITDSL_DEVICE float exact_add(float a, float b) { return __fadd_rn(a, b); }
@@ -25,6 +40,7 @@ SPLITDSL_DEVICE int thread_here() { return (int)threadIdx.x; }
 SPLITDSL_DEVICE int threads_here() { return (int)blockDim.x; }
 SPLITDSL_DEVICE int block_here() { return (int)blockIdx.x; }
 SPLITDSL_DEVICE int blocks_here() { return (int)gridDim.x; }
+SPLITDSL_DEVICE int image_here() { return (int)blockIdx.y; }
 SPLITDSL_DEVICE void wait_for_block() { __syncthreads(); }
 )cuda";
 

@@ -54,17 +54,16 @@ SPLITDSL_DEVICE void align_regions(const region_job& j) {
                 if (!(y >= -1.0f && y <= (float)j.height && x >= -1.0f && x <= (float)j.width)) continue;
                 const sampled_line v = sample_line(y, j.height);
                 const sampled_line h = sample_line(x, j.width);
-                const T* upper = (const T*)j.in + (long long)v.first * j.width * j.channels + c;
-                const T* lower = (const T*)j.in + (long long)v.second * j.width * j.channels + c;
-                const long long a = (long long)h.first * j.channels;
-                const long long b = (long long)h.second * j.channels;
+                const T* upper = image_of<T>(j.in) + (long long)v.first * j.width * j.in.pixel + c;
+                const T* lower = image_of<T>(j.in) + (long long)v.second * j.width * j.in.pixel + c;
+                const long long a = (long long)h.first * j.in.pixel;
+                const long long b = (long long)h.second * j.in.pixel;
                 sum += (1.0f - v.share) * ((1.0f - h.share) * read(upper + a) + h.share * read(upper + b)) + v.share * ((1.0f - h.share) * read(lower + a) + h.share * read(lower + b));
             }
         j.out[((long long)region * j.channels + c) * cells + cell] = sum / (float)(j.samples * j.samples);
     }
 }
-SPLITDSL_KERNEL align_regions_f32(region_job j) { align_regions<float>(j); }
-SPLITDSL_KERNEL align_regions_f16(region_job j) { align_regions<half_bits>(j); }
+SPLITDSL_KERNELS(align_regions, region_job)
 
 )
 

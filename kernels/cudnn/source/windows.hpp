@@ -14,6 +14,7 @@ template <class T>
 SPLITDSL_DEVICE void convolve(const window_job& j) {
     const int per_group = j.in_channels / j.groups;
     const int out_per_group = j.out_channels / j.groups;
+    const T* in = image_of<T>(j.in);
     const long long all = (long long)j.out_height * j.out_width * j.out_channels;
     for (long long i = first_item(); i < all; i += item_step()) {
         const int o = remainder_of(i, j.out_channels);
@@ -27,18 +28,18 @@ SPLITDSL_DEVICE void convolve(const window_job& j) {
             for (int s = 0; s < j.kernel_w; ++s, w += per_group) {
                 const int in_x = x * j.stride_w - j.pad_left + s * j.dilation_w;
                 if (in_y < 0 || in_x < 0 || in_y >= j.in_height || in_x >= j.in_width) continue;
-                const T* from = (const T*)j.in + ((long long)in_y * j.in_width + in_x) * j.in_channels + o / out_per_group * per_group;
+                const T* from = in + ((long long)in_y * j.in_width + in_x) * j.in.pixel + o / out_per_group * per_group;
                 for (int c = 0; c < per_group; ++c) sum += read(from + c) * read(w + c);
             }
         }
-        finish((T*)j.out, i, sum, j.then);
+        finish<T>(j.out, pixel, o, sum, j.then);
     }
 }
-SPLITDSL_KERNEL convolve_f32(window_job j) { convolve<float>(j); }
-SPLITDSL_KERNEL convolve_f16(window_job j) { convolve<half_bits>(j); }
+SPLITDSL_KERNELS(convolve, window_job)
 
 template <class T>
 SPLITDSL_DEVICE void convolve_depthwise(const window_job& j) {
+    const T* in = image_of<T>(j.in);
     const int channels = j.out_channels;
     const long long all = (long long)j.out_height * j.out_width * channels;
     for (long long i = first_item(); i < all; i += item_step()) {
@@ -53,17 +54,17 @@ SPLITDSL_DEVICE void convolve_depthwise(const window_job& j) {
             for (int s = 0; s < j.kernel_w; ++s) {
                 const int in_x = x * j.stride_w - j.pad_left + s * j.dilation_w;
                 if (in_x < 0 || in_x >= j.in_width) continue;
-                sum += read((const T*)j.in + ((long long)in_y * j.in_width + in_x) * channels + c) * read((const T*)j.weight + (r * j.kernel_w + s) * channels + c);
+                sum += read(in + ((long long)in_y * j.in_width + in_x) * j.in.pixel + c) * read((const T*)j.weight + (r * j.kernel_w + s) * channels + c);
             }
         }
-        finish((T*)j.out, i, sum, j.then);
+        finish<T>(j.out, pixel, c, sum, j.then);
     }
 }
-SPLITDSL_KERNEL convolve_depthwise_f32(window_job j) { convolve_depthwise<float>(j); }
-SPLITDSL_KERNEL convolve_depthwise_f16(window_job j) { convolve_depthwise<half_bits>(j); }
+SPLITDSL_KERNELS(convolve_depthwise, window_job)
 
 template <class T>
 SPLITDSL_DEVICE void convolve_transposed(const window_job& j) {
+    const T* in = image_of<T>(j.in);
     const long long all = (long long)j.out_height * j.out_width * j.out_channels;
     for (long long i = first_item(); i < all; i += item_step()) {
         const int o = remainder_of(i, j.out_channels);
@@ -77,33 +78,33 @@ SPLITDSL_DEVICE void convolve_transposed(const window_job& j) {
             for (int s = 0; s < j.kernel_w; ++s) {
                 const int across = x + j.pad_left - s * j.dilation_w;
                 if (across < 0 || across % j.stride_w != 0 || across / j.stride_w >= j.in_width) continue;
-                const T* from = (const T*)j.in + ((long long)(up / j.stride_h) * j.in_width + across / j.stride_w) * j.in_channels;
+                const T* from = in + ((long long)(up / j.stride_h) * j.in_width + across / j.stride_w) * j.in.pixel;
                 const T* w = (const T*)j.weight + ((long long)(r * j.kernel_w + s) * j.out_channels + o) * j.in_channels;
                 for (int c = 0; c < j.in_channels; ++c) sum += read(from + c) * read(w + c);
             }
         }
-        finish((T*)j.out, i, sum, j.then);
+        finish<T>(j.out, pixel, o, sum, j.then);
     }
 }
-SPLITDSL_KERNEL convolve_transposed_f32(window_job j) { convolve_transposed<float>(j); }
-SPLITDSL_KERNEL convolve_transposed_f16(window_job j) { convolve_transposed<half_bits>(j); }
+SPLITDSL_KERNELS(convolve_transposed, window_job)
 
 template <class T>
 SPLITDSL_DEVICE void multiply_rows(const dense_job& j) {
     SPLITDSL_SHARED float room[256];
+    const T* in = image_of<T>(j.in);
     for (int unit = block_here(); unit < j.units; unit += blocks_here()) {
         float sum = 0.0f;
         const T* w = (const T*)j.weight + (long long)unit * j.inputs;
-        for (int i = thread_here(); i < j.inputs; i += threads_here()) sum += read((const T*)j.in + i) * read(w + i);
+        for (int i = thread_here(); i < j.inputs; i += threads_here()) sum += read(in + i) * read(w + i);
         sum = block_total(sum, room);
-        if (thread_here() == 0) finish((T*)j.out, unit, sum + (j.bias ? j.bias[unit] : 0.0f), j.then);
+        if (thread_here() == 0) finish<T>(j.out, 0, unit, sum + (j.bias ? j.bias[unit] : 0.0f), j.then);
     }
 }
-SPLITDSL_KERNEL multiply_rows_f32(dense_job j) { multiply_rows<float>(j); }
-SPLITDSL_KERNEL multiply_rows_f16(dense_job j) { multiply_rows<half_bits>(j); }
+SPLITDSL_KERNELS(multiply_rows, dense_job)
 
 template <class T>
 SPLITDSL_DEVICE void pool_windows(const window_job& j) {
+    const T* in = image_of<T>(j.in);
     const int channels = j.out_channels;
     const long long all = (long long)j.out_height * j.out_width * channels;
     for (long long i = first_item(); i < all; i += item_step()) {
@@ -116,20 +117,19 @@ SPLITDSL_DEVICE void pool_windows(const window_job& j) {
         const int x0 = larger(left, 0);
         const int x1 = smaller(left + j.kernel_w, j.in_width);
         float sum = 0.0f;
-        float best = read((const T*)j.in + ((long long)y0 * j.in_width + x0) * channels + c);
+        float best = read(in + ((long long)y0 * j.in_width + x0) * j.in.pixel + c);
         for (int y = y0; y < y1; ++y)
             for (int x = x0; x < x1; ++x) {
-                const float v = read((const T*)j.in + ((long long)y * j.in_width + x) * channels + c);
+                const float v = read(in + ((long long)y * j.in_width + x) * j.in.pixel + c);
                 sum += v;
                 best = v > best ? v : best;
             }
         int count = (y1 - y0) * (x1 - x0);
         if (j.count_include_pad) count = (smaller(top + j.kernel_h, j.in_height + j.pad_bottom) - top) * (smaller(left + j.kernel_w, j.in_width + j.pad_right) - left);
-        write((T*)j.out + i, j.average ? sum / (float)count : best);
+        write(image_of<T>(j.out) + pixel * j.out.pixel + c, j.average ? sum / (float)count : best);
     }
 }
-SPLITDSL_KERNEL pool_windows_f32(window_job j) { pool_windows<float>(j); }
-SPLITDSL_KERNEL pool_windows_f16(window_job j) { pool_windows<half_bits>(j); }
+SPLITDSL_KERNELS(pool_windows, window_job)
 
 template <class T>
 SPLITDSL_DEVICE void pool_image(const pixel_job& j) {
@@ -141,16 +141,15 @@ SPLITDSL_DEVICE void pool_image(const pixel_job& j) {
     const int c = block_here() * across + lane;
     float sum = 0.0f;
     if (c < j.channels)
-        for (long long p = row; p < j.pixels; p += rows) sum += read((const T*)j.in + p * j.channels + c);
+        for (long long p = row; p < j.pixels; p += rows) sum += read(image_of<T>(j.in) + p * j.in.pixel + c);
     room[thread_here()] = sum;
     wait_for_block();
     if (row == 0 && c < j.channels) {
         for (int r = 1; r < rows; ++r) sum += room[r * across + lane];
-        write((T*)j.out + c, sum / (float)j.pixels);
+        write(image_of<T>(j.out) + c, sum / (float)j.pixels);
     }
 }
-SPLITDSL_KERNEL pool_image_f32(pixel_job j) { pool_image<float>(j); }
-SPLITDSL_KERNEL pool_image_f16(pixel_job j) { pool_image<half_bits>(j); }
+SPLITDSL_KERNELS(pool_image, pixel_job)
 
 struct neighbours {
     int low;
@@ -180,21 +179,20 @@ SPLITDSL_DEVICE void upsample(const resample_job& j) {
         const long long pixel = quotient_of(i, j.channels);
         const neighbours v = neighbours_of((int)quotient_of(pixel, j.out_width), j.in_height, j.out_height, j.bilinear, j.align_corners);
         const neighbours h = neighbours_of(remainder_of(pixel, j.out_width), j.in_width, j.out_width, j.bilinear, j.align_corners);
-        const T* upper = (const T*)j.in + (long long)v.low * j.in_width * j.channels + c;
-        const T* lower = (const T*)j.in + (long long)v.high * j.in_width * j.channels + c;
-        const long long left = (long long)h.low * j.channels;
-        const long long right = (long long)h.high * j.channels;
+        const T* upper = image_of<T>(j.in) + (long long)v.low * j.in_width * j.in.pixel + c;
+        const T* lower = image_of<T>(j.in) + (long long)v.high * j.in_width * j.in.pixel + c;
+        const long long left = (long long)h.low * j.in.pixel;
+        const long long right = (long long)h.high * j.in.pixel;
         float value = read(upper + left);
         if (j.bilinear) {
             const float a = (1.0f - h.share) * value + h.share * read(upper + right);
             const float b = (1.0f - h.share) * read(lower + left) + h.share * read(lower + right);
             value = (1.0f - v.share) * a + v.share * b;
         }
-        write((T*)j.out + i, value);
+        write(image_of<T>(j.out) + pixel * j.out.pixel + c, value);
     }
 }
-SPLITDSL_KERNEL upsample_f32(resample_job j) { upsample<float>(j); }
-SPLITDSL_KERNEL upsample_f16(resample_job j) { upsample<half_bits>(j); }
+SPLITDSL_KERNELS(upsample, resample_job)
 
 template <class T>
 SPLITDSL_DEVICE void place_pixels(const resample_job& j) {
@@ -204,19 +202,19 @@ SPLITDSL_DEVICE void place_pixels(const resample_job& j) {
         const long long pixel = quotient_of(i, j.channels);
         const int y = (int)quotient_of(pixel, j.out_width) * j.step_h - j.top;
         const int x = remainder_of(pixel, j.out_width) * j.step_w - j.left;
-        if (y < 0 || x < 0 || y >= j.in_height || x >= j.in_width) write((T*)j.out + i, j.value);
-        else ((T*)j.out)[i] = ((const T*)j.in)[((long long)y * j.in_width + x) * j.channels + c];
+        T* out = image_of<T>(j.out) + pixel * j.out.pixel + c;
+        if (y < 0 || x < 0 || y >= j.in_height || x >= j.in_width) write(out, j.value);
+        else *out = image_of<T>(j.in)[((long long)y * j.in_width + x) * j.in.pixel + c];
     }
 }
-SPLITDSL_KERNEL place_pixels_f32(resample_job j) { place_pixels<float>(j); }
-SPLITDSL_KERNEL place_pixels_f16(resample_job j) { place_pixels<half_bits>(j); }
+SPLITDSL_KERNELS(place_pixels, resample_job)
 
 template <class T>
 SPLITDSL_DEVICE void softmax(const pixel_job& j) {
     SPLITDSL_SHARED float room[256];
     for (long long p = block_here(); p < j.pixels; p += blocks_here()) {
-        const T* in = (const T*)j.in + p * j.channels;
-        T* out = (T*)j.out + p * j.channels;
+        const T* in = image_of<T>(j.in) + p * j.in.pixel;
+        T* out = image_of<T>(j.out) + p * j.out.pixel;
         float best = -3.402823466e38f;
         for (int c = thread_here(); c < j.channels; c += threads_here()) best = fmaxf(best, read(in + c));
         best = block_largest(best, room);
@@ -226,8 +224,7 @@ SPLITDSL_DEVICE void softmax(const pixel_job& j) {
         for (int c = thread_here(); c < j.channels; c += threads_here()) write(out + c, expf(read(in + c) - best) / sum);
     }
 }
-SPLITDSL_KERNEL softmax_f32(pixel_job j) { softmax<float>(j); }
-SPLITDSL_KERNEL softmax_f16(pixel_job j) { softmax<half_bits>(j); }
+SPLITDSL_KERNELS(softmax, pixel_job)
 
 template <class T>
 SPLITDSL_DEVICE void softmax_of_splits(const pixel_job& j) {
@@ -238,8 +235,8 @@ SPLITDSL_DEVICE void softmax_of_splits(const pixel_job& j) {
         const int k = remainder_of(i, j.cardinality * each);
         const int g = k / each;
         const int c = k % each;
-        const T* in = (const T*)j.in + p * j.channels + (long long)g * j.radix * each + c;
-        T* out = (T*)j.out + p * j.channels + (long long)g * each + c;
+        const T* in = image_of<T>(j.in) + p * j.in.pixel + (long long)g * j.radix * each + c;
+        T* out = image_of<T>(j.out) + p * j.out.pixel + (long long)g * each + c;
         float best = read(in);
         for (int r = 1; r < j.radix; ++r) best = fmaxf(best, read(in + r * each));
         float sum = 0.0f;
@@ -247,22 +244,20 @@ SPLITDSL_DEVICE void softmax_of_splits(const pixel_job& j) {
         for (int r = 0; r < j.radix; ++r) write(out + (long long)r * j.cardinality * each, expf(read(in + r * each) - best) / sum);
     }
 }
-SPLITDSL_KERNEL softmax_of_splits_f32(pixel_job j) { softmax_of_splits<float>(j); }
-SPLITDSL_KERNEL softmax_of_splits_f16(pixel_job j) { softmax_of_splits<half_bits>(j); }
+SPLITDSL_KERNELS(softmax_of_splits, pixel_job)
 
 template <class T>
 SPLITDSL_DEVICE void to_unit_length(const pixel_job& j) {
     SPLITDSL_SHARED float room[256];
     for (long long p = block_here(); p < j.pixels; p += blocks_here()) {
-        const T* in = (const T*)j.in + p * j.channels;
+        const T* in = image_of<T>(j.in) + p * j.in.pixel;
         float sum = 0.0f;
         for (int c = thread_here(); c < j.channels; c += threads_here()) sum += read(in + c) * read(in + c);
         const float length = fmaxf(sqrtf(block_total(sum, room)), j.least);
-        for (int c = thread_here(); c < j.channels; c += threads_here()) write((T*)j.out + p * j.channels + c, read(in + c) / length * j.weight[c]);
+        for (int c = thread_here(); c < j.channels; c += threads_here()) write(image_of<T>(j.out) + p * j.out.pixel + c, read(in + c) / length * j.weight[c]);
     }
 }
-SPLITDSL_KERNEL to_unit_length_f32(pixel_job j) { to_unit_length<float>(j); }
-SPLITDSL_KERNEL to_unit_length_f16(pixel_job j) { to_unit_length<half_bits>(j); }
+SPLITDSL_KERNELS(to_unit_length, pixel_job)
 
 )
 
