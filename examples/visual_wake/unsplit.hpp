@@ -79,7 +79,7 @@ public:
             net.run({arena.data(), packed.data(), &input, outputs.data()}, stage, stage + 1, nullptr);
             for (std::size_t s = 0; s < terms.info.size(); ++s) {
                 if (terms.info[s].stage != stage) continue;
-                encoders[s]->pool(reinterpret_cast<const float*>(arena.data() + terms.info[s].map));
+                encoders[s]->pool(reinterpret_cast<const float*>(arena.data() + terms.info[s].map), terms.pooling);
                 coded[s].clear();
                 for (int l = 0; l < terms.ladders[s].levels; ++l)
                     coded[s].emplace_back(encoders[s]->encode(l).begin(), encoders[s]->encode(l).end());

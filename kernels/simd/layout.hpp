@@ -4,6 +4,7 @@
 /// Planar and interleaved images into blocked tensors and back, and the zeros around a tensor.
 #pragma once
 
+#include "transpose.hpp"
 #include "vec.hpp"
 #include "views.hpp"
 
@@ -33,11 +34,7 @@ inline void planar_to_blocked(const extent& e, const float* planar, const view& 
     for_each_row(e, first, last, [&](int block, int y) {
         float* to = out.at + block * out.block + y * out.row;
         const int count = smaller(lanes, e.channels - block * lanes);
-        const float* from = planar + block * lanes * plane + std::ptrdiff_t{y} * e.width;
-        for (int x = 0; x < e.width; ++x) {
-            if (count < lanes) store(to + x * lanes, zero());
-            for (int l = 0; l < count; ++l) to[x * lanes + l] = from[l * plane + x];
-        }
+        planes_to_pixels(planar + block * lanes * plane + std::ptrdiff_t{y} * e.width, plane, e.width, count, to);
     });
 }
 
@@ -47,9 +44,7 @@ inline void blocked_to_planar(const extent& e, const const_view& in, float* plan
     for_each_row(e, first, last, [&](int block, int y) {
         const float* from = in.at + block * in.block + y * in.row;
         const int count = smaller(lanes, e.channels - block * lanes);
-        float* to = planar + block * lanes * plane + std::ptrdiff_t{y} * e.width;
-        for (int l = 0; l < count; ++l)
-            for (int x = 0; x < e.width; ++x) to[l * plane + x] = from[x * lanes + l];
+        pixels_to_planes(from, e.width, count, planar + block * lanes * plane + std::ptrdiff_t{y} * e.width, plane);
     });
 }
 

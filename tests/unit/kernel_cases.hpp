@@ -11,6 +11,8 @@
 #include <kernels/reference/reference.hpp>
 #include <kernels/simd/simd.hpp>
 #include <splitdsl/codec/affine.hpp>
+#include <splitdsl/codec/dynamic_pool_stream.hpp>
+#include <splitdsl/runtime/pool_code.hpp>
 
 #include <algorithm>
 #include <cmath>

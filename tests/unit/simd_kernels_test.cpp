@@ -513,3 +513,90 @@ TEST_CASE("range, quantisation and dequantisation meet the scalar codec bit for 
         check(std::uint16_t{}, simd::quantise_u16, simd::dequantise_u16);
     }
 }
+
+TEST_CASE("8-bit levels are those of the division on either side of every tie, for scales of any size, " SPLITDSL_ARCH_NAME) {
+    for (int i = 0; i < 60; ++i) {
+        float scale = std::ldexp(1 + std::abs(uniform()), i % 3 == 0 ? whole(-125, 110) : whole(-20, 20));
+        if (i % 8 == 5) scale = std::nextafter(std::ldexp(1.0F, whole(-4, 4)), i % 16 == 5 ? 0.0F : 1e9F);
+        const splitdsl::affine_parameters p{scale, i % 4 == 0 ? 0 : i % 4 == 1 ? 255 : whole(0, 255)};
+        std::vector<float> x;
+        for (int level = -2; level < 258; ++level)
+            for (const double half : {0.0, 0.5}) {
+                float near = static_cast<float>((level + half - p.zero_point) * static_cast<double>(scale));
+                for (int k = 0; k < 6; ++k) near = std::nextafter(near, -1e38F);
+                for (int k = 0; k < 13; ++k, near = std::nextafter(near, 1e38F)) x.push_back(near);
+            }
+        for (int k = 0; k < 4000; ++k) x.push_back(static_cast<float>(150 + 200 * uniform() - static_cast<float>(p.zero_point)) * scale);
+        for (int k = 0; k < 50; ++k) { // bits of any kind: NaN, infinities, far beyond the levels
+            const auto bits = static_cast<std::uint32_t>(engine()());
+            std::memcpy(&x[static_cast<std::size_t>(whole(0, static_cast<int>(x.size()) - 1))], &bits, 4);
+        }
+        x.resize(x.size() - static_cast<std::size_t>(whole(0, 40)));
+        std::vector<std::uint8_t> q(x.size() + 1, 77);
+        simd::quantise_u8(x.data(), x.size(), scale, static_cast<float>(p.zero_point), q.data());
+        std::size_t wrong = q.back() != 77;
+        for (std::size_t k = 0; k < x.size(); ++k) wrong += q[k] != splitdsl::quantise<std::uint8_t>(x[k], p);
+        REQUIRE(wrong == 0);
+    }
+}
+
+TEST_CASE("a blocked tensor's range, bytes and way back equal the scalar codec's on the planar one, " SPLITDSL_ARCH_NAME) {
+    for (int i = 0; i < 40; ++i) {
+        planar in = image(whole(1, 37), whole(1, 20), whole(1, 70));
+        if (i % 4 == 1) in.data[in.data.size() / 2] = std::numeric_limits<float>::quiet_NaN();
+        if (i % 4 == 2) in.data.front() = std::numeric_limits<float>::infinity();
+        if (i % 20 == 3) std::fill(in.data.begin(), in.data.end(), std::numeric_limits<float>::quiet_NaN());
+        blocked b = to_blocked(in, {1, 2, 0, 1});
+        for (int c = in.channels; c < b.padded(); ++c)
+            for (int y = 0; y < in.height; ++y)
+                for (int x = 0; x < in.width; ++x) b.at(c, y, x) = garbage;
+        const auto want = splitdsl::range_of(in.data);
+        const auto got = simd::range_of_blocked(extent_of(in), b.read());
+        REQUIRE((got.any == want.any && got.low == want.low && got.high == want.high));
+        const auto p = splitdsl::affine_parameters_of<std::uint8_t>(want);
+        std::vector<float> room(in.data.size());
+        std::vector<std::uint8_t> q(in.data.size() + 1, 77);
+        simd::quantise_blocked(extent_of(in), b.read(), p.scale, static_cast<float>(p.zero_point), room.data(), q.data());
+        std::size_t wrong = q.back() != 77;
+        planar back = in;
+        for (std::size_t k = 0; k < in.data.size(); ++k) {
+            wrong += q[k] != splitdsl::quantise<std::uint8_t>(in.data[k], p);
+            back.data[k] = splitdsl::dequantise<std::uint8_t>(q[k], p);
+        }
+        REQUIRE(wrong == 0);
+        blocked out(extent_of(in), b.h, mark);
+        simd::dequantise_blocked(extent_of(in), q.data(), p.scale, static_cast<float>(p.zero_point), room.data(), out.view());
+        REQUIRE(out.frame_is(mark));
+        REQUIRE(difference(out, back) == 0);
+    }
+}
+
+TEST_CASE("dynamic pooling by this instruction set gives the encoder's own bytes, " SPLITDSL_ARCH_NAME) {
+    using namespace splitdsl;
+    int ladders = 0;
+    for (int i = 0; i < 120; ++i) {
+        const int strides[]{2, 4, 8, 16, 6, 12}, stride = strides[i % 6], high = whole(1, 9), wide = i % 3 ? high : whole(1, 19);
+        const pool_shape shape{whole(1, 5), high * stride, wide * stride, stride};
+        const auto [ladder, fault] = try_pool_ladder(shape, {.largest = std::max(high, wide) << whole(1, 3), .step = 3});
+        if (fault != pool_fault::none) continue;
+        ++ladders;
+        auto map = uniforms(static_cast<std::size_t>(shape.channels * shape.height * shape.width));
+        if (i % 4 == 1)
+            for (float& v : map) v = v > 0 ? v : i % 8 == 1 ? 0.0F : -0.0F;
+        if (i % 4 == 2)
+            for (float& v : map) v = std::floor(v * 128); // ties
+        if (i % 12 == 3) map[map.size() / 2] = std::numeric_limits<float>::quiet_NaN();
+        if (i % 12 == 7) map.back() = std::numeric_limits<float>::infinity();
+        for (const pool_form form : {pool_form::lifted, pool_form::means}) {
+            dynamic_pool_encoder plain{ladder, {.form = form}}, fast{ladder, {.form = form}};
+            plain.pool(map.data());
+            fast.pool(map.data(), &execution::pool_code);
+            REQUIRE(fast.parameters() == plain.parameters());
+            for (int level = 0; level < ladder.levels; ++level) {
+                const auto want = plain.encode(level), got = fast.encode(level);
+                REQUIRE(std::vector<std::byte>(got.begin(), got.end()) == std::vector<std::byte>(want.begin(), want.end()));
+            }
+        }
+    }
+    CHECK(ladders > 40);
+}

@@ -10,6 +10,7 @@
 
 #include <splitdsl/codec/dynamic_pool_cells.hpp>
 #include <splitdsl/codec/dynamic_pool_coder.hpp>
+#include <splitdsl/codec/dynamic_pool_kernels.hpp>
 #include <splitdsl/detail/byte_order.hpp>
 #include <splitdsl/error.hpp>
 
@@ -80,7 +81,7 @@ public:
             }
             for (int c = 0; c < l.cell_columns(k); ++c) t.column_level.push_back(static_cast<std::uint8_t>(l.level_of_column(k, c)));
         }
-        store.resize(per_channel * n);
+        store.resize(per_channel * n + pool_kernels::overrun);
     }
 
     octave_view view(int octave_index, std::size_t priority) noexcept {
@@ -211,9 +212,10 @@ public:
         : planes{ladder, options, order} {
         const auto n = static_cast<std::size_t>(ladder.shape.channels);
         patch = static_cast<std::size_t>(ladder.half_rows()) * static_cast<std::size_t>(ladder.half_columns());
-        if (ladder.half_stride() > 1) halves.resize(patch * n);
+        if (ladder.half_stride() > 1) halves.resize(patch * n + pool_kernels::overrun);
         sums.resize(static_cast<std::size_t>(ladder.shape.width));
         levels.resize(patch);
+        if (options.form == pool_form::lifted) bytes_of_patches.resize(patch * n + pool_kernels::overrun);
         means.resize(options.form == pool_form::means ? patch / 2 : 0);
         std::size_t at = 0;
         for (int l = 0; l < ladder.levels; ++l) {
@@ -224,25 +226,32 @@ public:
         bytes.resize(at);
     }
 
-    /// Half-stride means once, their range, and every level's coefficients. Forgets what was encoded before.
-    void pool(const float* map) noexcept {
+    /// Half-stride means once, their range, and every level's coefficients. Forgets what was encoded before. `code`: an instruction set's
+    /// (`pipeline::pooling`), with the same result; null: portable loops, as fast as this file's flags make them.
+    void pool(const float* map, const pool_kernels* code = nullptr) noexcept {
         const pool_ladder& l = planes.shape;
         const auto n = static_cast<std::size_t>(l.shape.channels);
         const float* patches = map;
         if (l.half_stride() > 1) {
             const std::size_t channel = static_cast<std::size_t>(l.shape.height) * static_cast<std::size_t>(l.shape.width);
-            for (std::size_t c = 0; c < n; ++c)
-                detail::patch_means(map + c * channel, l.half_rows(), l.half_columns(), l.half_stride(), halves.data() + c * patch,
-                                    sums.data());
+            if (code != nullptr)
+                code->patch_means(map, l.shape.channels * l.half_rows(), l.half_columns(), l.half_stride(), halves.data(), sums.data());
+            else
+                for (std::size_t c = 0; c < n; ++c)
+                    detail::patch_means(map + c * channel, l.half_rows(), l.half_columns(), l.half_stride(), halves.data() + c * patch,
+                                        sums.data());
             patches = halves.data();
         }
-        quantiser = pool_parameters_of(detail::range_in_blocks(patches, patch * n));
+        const bool lifted = planes.how.form == pool_form::lifted;
+        quantiser = pool_parameters_of(code != nullptr ? code->range(patches, patch * n) : detail::range_in_blocks(patches, patch * n));
+        if (lifted && code != nullptr) code->quantise(patches, patch * n, quantiser, bytes_of_patches.data());
         for (std::size_t i = 0; i < n; ++i) {
-            const float* const quarters = patches + planes.channels[i] * patch;
-            if (planes.how.form == pool_form::lifted)
-                lift(quarters, i);
+            if (!lifted)
+                average(patches + planes.channels[i] * patch, i);
+            else if (code != nullptr)
+                lift(*code, bytes_of_patches.data() + planes.channels[i] * patch, i);
             else
-                average(quarters, i);
+                lift(patches + planes.channels[i] * patch, i);
         }
         std::fill(written.begin(), written.end(), 0);
     }
@@ -277,6 +286,16 @@ private:
             const detail::octave_view v = planes.view(o, i);
             detail::lift_octave(from, v);
             from = v.p;
+        }
+    }
+    void lift(const pool_kernels& code, const std::uint8_t* quarters, std::size_t i) noexcept {
+        int o = planes.shape.octaves - 1;
+        detail::octave_view v = planes.view(o, i);
+        code.lift_levels(quarters, v.rows, v.columns, v.row_wise_from, v.p, v.d, v.e, v.f);
+        while (--o >= 0) {
+            const std::int16_t* const finer = v.p;
+            v = planes.view(o, i);
+            code.lift_plane(finer, v.rows, v.columns, v.row_wise_from, v.p, v.d, v.e, v.f);
         }
     }
     void average(const float* quarters, std::size_t i) noexcept {
@@ -322,6 +341,7 @@ private:
     std::size_t patch{};
     std::vector<float> halves, sums, means;
     std::vector<std::int16_t> levels;
+    std::vector<std::uint8_t> bytes_of_patches; ///< quantised, for an instruction set's code
     std::vector<std::size_t> starts, written;
     std::vector<std::byte> bytes;
 };

@@ -108,7 +108,7 @@ public:
             if (o.stage != terms.info[s].stage) return refuse(); // its map is there only right behind its stage
             const pooled_map made = options.pooler == nullptr ? pooled_map{} : options.pooler->pooled(o.stream, arena);
             if (made.coefficients.empty() || !encoders[s]->adopt(made.form, made.quantiser, made.coefficients))
-                encoders[s]->pool(reinterpret_cast<const float*>(arena + terms.info[s].map));
+                encoders[s]->pool(reinterpret_cast<const float*>(arena + terms.info[s].map), terms.pooling);
             pooled_for[s] = o.frame;
         }
         if (frame != o.frame) {

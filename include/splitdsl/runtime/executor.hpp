@@ -8,6 +8,7 @@
 #pragma once
 
 #include <splitdsl/runtime/dispatch.hpp>
+#include <splitdsl/runtime/pool_code.hpp>
 #include <splitdsl/runtime/step_kernels.hpp>
 
 #include <new>
@@ -355,6 +356,7 @@ engine<Network>::tables::tables() noexcept {
         all.stream_count = steps_of<Network>.stream_count;
         all.stream_exits = s.exits;
         all.stream_exit_count = steps_of<Network>.exit_count;
+        all.pooling = &pool_code;
     }
 }
 

@@ -14,6 +14,8 @@
 
 namespace splitdsl {
 
+struct pool_kernels;
+
 /// A candidate cut: everything that crosses there is one payload group of fixed layout.
 struct cut_info {
     const char* name{};
@@ -94,6 +96,7 @@ struct pipeline {
     int stream_count{};
     const stream_exit_info* stream_exits{};
     int stream_exit_count{};
+    const pool_kernels* pooling{};          ///< of this instruction set, for the streams' encoders (codec/dynamic_pool_kernels.hpp)
 
     int batch_limit{1};                     ///< of frames that `run_batch` takes; 1: it would run them one after another
     const void* self{};                     ///< outlives all that use the pipeline or a copy of it

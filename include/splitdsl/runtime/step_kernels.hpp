@@ -302,17 +302,35 @@ template <>
 struct kernel_of<step_kind::flatten> : one_task {
     static void run(const step_run& s, int, int) { simd::blocked_to_planar(s.from(), s.in(), reinterpret_cast<float*>(s.m.arena + s.c.out.at), 0, simd::row_tasks(s.from())); }
 };
+/// A tensor's rows are turned into planes in pieces that stay in the cache, and each piece is coded there: one pass over memory. The range of an
+/// affine codec is found before, on the tensor as it lies; so these codecs' steps are one task.
 template <>
 struct kernel_of<step_kind::encode> : one_task {
     static void run(const step_run& s, int, int) {
-        simd::blocked_to_planar(s.from(), s.in(), s.scratch, 0, simd::row_tasks(s.from()));
-        encode(s.c.codec, s.scratch, static_cast<std::size_t>(s.c.in.of.size()), s.m.arena + s.c.out.at);
+        std::byte* const to = s.m.arena + s.c.out.at;
+        if (s.c.codec == codec_id::float32 || s.c.codec == codec_id::pooled) // little-endian machines only, as all we know
+            return simd::blocked_to_planar(s.from(), s.in(), reinterpret_cast<float*>(to), 0, simd::row_tasks(s.from()));
+        if (s.c.codec != codec_id::affine8) {
+            simd::blocked_to_planar(s.from(), s.in(), s.scratch, 0, simd::row_tasks(s.from()));
+            return encode(s.c.codec, s.scratch, static_cast<std::size_t>(s.c.in.of.size()), to);
+        }
+        const simd::value_range r = simd::range_of_blocked(s.from(), s.in());
+        const affine_parameters p = affine_parameters_of<std::uint8_t>({r.low, r.high, r.any});
+        detail::put_little(to, std::bit_cast<std::uint32_t>(p.scale));
+        detail::put_little(to + 4, static_cast<std::uint32_t>(p.zero_point));
+        simd::quantise_blocked(s.from(), s.in(), p.scale, static_cast<float>(p.zero_point), s.scratch, reinterpret_cast<std::uint8_t*>(to + 8));
     }
 };
 template <>
 struct kernel_of<step_kind::decode> : one_task {
     static void run(const step_run& s, int, int) {
-        (void)decode(s.c.codec, s.m.arena + s.c.in.at, static_cast<std::size_t>(s.c.encoded), s.scratch, static_cast<std::size_t>(s.c.out.of.size()));
+        const std::byte* const from = s.m.arena + s.c.in.at;
+        const auto count = static_cast<std::size_t>(s.c.out.of.size());
+        if (s.c.codec == codec_id::affine8 && static_cast<std::size_t>(s.c.encoded) == count + 8 && decodes(s.c.codec, from, count + 8)) {
+            const affine_parameters p = detail::affine_parameters_in(from);
+            return simd::dequantise_blocked(s.of(), reinterpret_cast<const std::uint8_t*>(from + 8), p.scale, static_cast<float>(p.zero_point), s.scratch, s.out());
+        }
+        (void)decode(s.c.codec, from, static_cast<std::size_t>(s.c.encoded), s.scratch, count);
         simd::planar_to_blocked(s.of(), s.scratch, s.out(), 0, simd::row_tasks(s.of()));
     }
 };

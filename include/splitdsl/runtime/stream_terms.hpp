@@ -43,7 +43,7 @@ struct exit_confidence {
 /// Refused (option_error): a network without dynamic_pool streams.
 class stream_terms {
 public:
-    explicit stream_terms(const pipeline& net, pool_options options = {}) : coding{options} {
+    explicit stream_terms(const pipeline& net, pool_options options = {}) : coding{options}, pooling{net.pooling} {
         if (net.stream_count < 1)
             throw option_error(std::string{"streams: expected a network with dynamic_pool streams, found none in "}
                                + (net.network ? net.network : "it"));
@@ -74,6 +74,7 @@ public:
     }
 
     pool_options coding;
+    const pool_kernels* pooling; ///< or null
     std::vector<stream_info> info;
     std::vector<pool_ladder> ladders;
     std::vector<stream_exit_info> exits;

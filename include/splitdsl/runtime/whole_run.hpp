@@ -26,7 +26,7 @@ inline void run_whole(const pipeline& net, const frame_memory& memory, pool_opti
             const pool_ladder ladder = pool_ladder_of({i.channels, i.height, i.width, i.stride}, {i.smallest, i.largest, i.step});
             dynamic_pool_encoder from{ladder, coding};
             dynamic_pool_decoder& to = received.emplace_back(ladder, coding);
-            from.pool(reinterpret_cast<const float*>(memory.arena + i.map));
+            from.pool(reinterpret_cast<const float*>(memory.arena + i.map), net.pooling);
             for (int l = 0; l < ladder.levels; ++l) (void)to.take(l, from.encode(l));
         }
     }
