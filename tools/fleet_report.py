@@ -437,7 +437,7 @@ def write_page(options):
         raise Refused(f"expected an accuracy between 0 and 1, found {options.accuracy:g}")
     page = Page("FLEET and its baselines from recorded logits: simulated")
     about = pool.about
-    page.text("Made by tools/fleet_report.py; docs/fleet.md has the commands and says what reproduces.")
+    page.text("Made by tools/fleet_report.py; docs/fleet.md has the commands, docs/fleet_results.md says what reproduces.")
     page.text(f"Everything but the accuracies of figures 1b and 1c is simulated by splitdsl-sim: {about.get('name')}; {about.get('pictures')} pictures, of which the first "
               f"{about.get('validation_pictures')} choose thresholds and the others are counted; cloud {about.get('cloud_ms')} ms, {about.get('currents')}, cap {about.get('cap')}. "
               f"Policies are compared at {percent(options.accuracy)} % on the counted pictures, by interpolation between runs with thresholds for several accuracies, as if one of the two were drawn for each picture. "

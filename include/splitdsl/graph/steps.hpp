@@ -4,15 +4,18 @@
 /// Fourth pass: ops become the steps that run. Batch norm, bias, residual add and activation melt into the layer before them.
 #pragma once
 
-#include <splitdsl/graph/int8.hpp>
-#include <splitdsl/graph/step_list.hpp>
+#include <splitdsl/graph/steps_int8.hpp>
 #include <splitdsl/graph/winograd.hpp>
 
 namespace splitdsl::graph {
 
 template <std::size_t N, std::size_t S>
-class lowering {
+class lowering : public int8_lowering<lowering<N, S>, N> {
+    using on_bytes = int8_lowering<lowering, N>;
+
 public:
+    using on_bytes::branches, on_bytes::is_u8, on_bytes::observed, on_bytes::of_picture, on_bytes::range, on_bytes::runs, on_bytes::value8;
+    using on_bytes::bytes_of, on_bytes::crosses_as_u8, on_bytes::floats_of, on_bytes::global_pool_u8, on_bytes::is_on_bytes, on_bytes::load_picture, on_bytes::stays_a_picture, on_bytes::weighted_u8;
     const op* ops;
     const scope* scopes;
     const resolved<N, S>& r;
@@ -26,14 +29,6 @@ public:
     int part[N]{}, fan[N]{};
     int stage = 0;
     bool may_winograd = true;
-    precision runs{};
-    const bool* in_f32{};   // layers that stay so although the others run on bytes
-    int value8[N]{};        // buffer of an op's tensor as bytes, or -1
-    int range[N]{};         // number of its range
-    static constexpr int no_range = -1, of_picture = -2;
-    bool is_u8[N]{};        // its layer gives bytes, floats are made of them
-    int branches = 0;       // that are open: what is converted in one is not there behind it
-    int observed = 0;       // floats
     int scratch_buffer = -1, scratch_part = -1, scratch_fan = -1;
     int trunk = -1; // the place of dynamic_pool streams
 
@@ -88,69 +83,6 @@ public:
         if (value[k] < 0 && value8[k] >= 0) return floats_of(i);
         return value[k];
     }
-    /// The tensor of an op's value as bytes.
-    constexpr int bytes_of(int i) {
-        const std::size_t k = static_cast<std::size_t>(i);
-        if (value8[k] >= 0) return value8[k];
-        const int in = tensor_of(i);
-        if (runs.in_floats) {
-            new_range(i, in);
-            return in;
-        }
-        const bool is_first = range[k] < 0;
-        const int b = new_u8(i);
-        emit({.kind = step_kind::quantise_u8, .op = i, .in = in, .out = b, .defines = true});
-        if (branches == 0) value8[k] = b;
-        if (is_first) observe(i, b);
-        return b;
-    }
-    constexpr int floats_of(int i) {
-        const std::size_t k = static_cast<std::size_t>(i);
-        const int b = new_buffer(out_of(i));
-        if (to.buffers[static_cast<std::size_t>(value8[k])].range < 0) {
-            emit({.kind = step_kind::load_input, .op = i, .out = b, .defines = true});
-            touch_slot(r.a[k]);
-        } else {
-            emit({.kind = step_kind::dequantise_u8, .op = i, .in = value8[k], .out = b, .defines = true});
-        }
-        if (branches == 0) value[k] = b;
-        return b;
-    }
-    /// A buffer for the bytes of an op's value, with a range if it has none yet.
-    constexpr int new_u8(int i) {
-        const int b = new_buffer(out_of(i));
-        to.buffers[static_cast<std::size_t>(b)].is_u8 = true;
-        if (range[static_cast<std::size_t>(i)] < 0) range[static_cast<std::size_t>(i)] = to.range_count, to.range_op[to.range_count++] = i;
-        to.buffers[static_cast<std::size_t>(b)].range = range[static_cast<std::size_t>(i)];
-        return b;
-    }
-    /// The same where all is f32.
-    constexpr void new_range(int i, int b) {
-        if (range[static_cast<std::size_t>(i)] != no_range) return;
-        range[static_cast<std::size_t>(i)] = to.range_count, to.range_op[to.range_count++] = i;
-        observe(i, b);
-    }
-    constexpr void observe(int i, int b) {
-        if (!runs.observes) return;
-        if (to.buffers[static_cast<std::size_t>(b)].is_u8) {
-            const int floats = new_buffer(out_of(i));
-            emit({.kind = step_kind::dequantise_u8, .op = i, .in = b, .out = floats, .defines = true});
-            b = floats;
-        }
-        emit({.kind = step_kind::output, .op = i, .in = b, .offset = observed, .skip = -3});
-        observed += static_cast<int>(out_of(i).size());
-    }
-    /// Whether a layer has a kernel on bytes.
-    constexpr bool is_on_bytes(int i) const {
-        const op& o = at(i);
-        if (!runs.bytes || in_f32[i]) return false;
-        if (o.kind == op_kind::dense) return true;
-        if (o.kind != op_kind::conv || o.pad.top < 0 || o.pad.left < 0) return false;
-        if (o.groups == 1) return true;
-        const shape in = out_of(r.a[static_cast<std::size_t>(i)]);
-        return o.groups == in.channels && o.out == in.channels && o.kernel.height == o.kernel.width && (o.kernel.height == 3 || o.kernel.height == 5)
-            && o.stride.height == o.stride.width && o.stride.height <= 2 && o.dilation.height == 1 && o.dilation.width == 1;
-    }
     constexpr int stream_number(int i) const {
         int s = 0;
         while (to.streams[s].op != i) ++s;
@@ -175,7 +107,7 @@ public:
     /// Follows the only readers behind `i` and melts them in; returns the op whose value the step produces.
     constexpr int absorb(int i, step& s, bool may_normalise, bool may_add) {
         int last = i;
-        const bool on_bytes = may_normalise && is_on_bytes(i);
+        const bool gives_bytes = may_normalise && is_on_bytes(i);
         for (;;) {
             const std::size_t k = static_cast<std::size_t>(last);
             const int next = r.readers[k] == 1 ? r.reader[k] : -1;
@@ -187,9 +119,9 @@ public:
                 const int other = r.a[static_cast<std::size_t>(next)] == last ? r.b[static_cast<std::size_t>(next)] : r.a[static_cast<std::size_t>(next)];
                 if (other > i || other == last || (at(other).kind == op_kind::input && value[static_cast<std::size_t>(other)] < 0)) return last;
                 const bool there = value[static_cast<std::size_t>(other)] >= 0 || value8[static_cast<std::size_t>(other)] >= 0;
-                s.addend = !there ? -1 : on_bytes ? bytes_of(other) : tensor_of(other);
+                s.addend = !there ? -1 : gives_bytes ? bytes_of(other) : tensor_of(other);
                 if (s.addend < 0) return last;
-            } else if (is_activation(o.kind) && (!on_bytes || at(i).kind == op_kind::dense || o.kind == op_kind::relu || o.kind == op_kind::relu6)) {
+            } else if (is_activation(o.kind) && (!gives_bytes || at(i).kind == op_kind::dense || o.kind == op_kind::relu || o.kind == op_kind::relu6)) {
                 s.activation = activation_of(o.kind);
                 s.slope = o.values[0];
                 fused[static_cast<std::size_t>(next)] = true;
@@ -220,39 +152,6 @@ public:
         s.defines = true;
         value[static_cast<std::size_t>(i)] = s.out;
         emit(s);
-    }
-
-    /// Bytes in; bytes out, but for a dense layer, whose results are f32.
-    constexpr void weighted_u8(int i) {
-        const op& o = at(i);
-        const std::size_t from = static_cast<std::size_t>(r.a[static_cast<std::size_t>(i)]);
-        const bool is_conv = o.kind == op_kind::conv;
-        step s{};
-        s.op = i;
-        s.in = value8[from] >= 0 ? value8[from] : bytes_of(static_cast<int>(from));
-        s.kind = !is_conv ? step_kind::dense_u8 : o.groups == 1 ? step_kind::conv_u8 : step_kind::depthwise_u8;
-        if (runs.in_floats) s.kind = !is_conv ? step_kind::dense : o.groups == 1 ? step_kind::conv : step_kind::depthwise;
-        const int last = absorb(i, s, true, is_conv && o.groups == 1);
-        s.out = is_conv && !runs.in_floats ? new_u8(last) : new_buffer(out_of(i));
-        s.defines = true;
-        if (is_conv) want_halo(s.in, o, out_of(static_cast<int>(from)), out_of(i));
-        emit(s);
-        (is_conv && !runs.in_floats ? value8 : value)[static_cast<std::size_t>(last)] = s.out;
-        is_u8[static_cast<std::size_t>(last)] = is_conv;
-        if (is_conv && runs.in_floats) new_range(last, s.out);
-        else if (is_conv) observe(last, s.out);
-        to.stage_macs[static_cast<std::size_t>(stage)] += p.macs[static_cast<std::size_t>(i)];
-    }
-    constexpr void global_pool_u8(int i) {
-        const std::size_t k = static_cast<std::size_t>(i);
-        step s{.kind = runs.in_floats ? step_kind::global_pool : step_kind::global_pool_u8, .op = i, .in = bytes_of(r.a[k])};
-        s.out = runs.in_floats ? new_buffer(out_of(i)) : new_u8(i);
-        s.defines = true;
-        emit(s);
-        (runs.in_floats ? value : value8)[k] = s.out;
-        is_u8[k] = true;
-        if (runs.in_floats) new_range(i, s.out);
-        else observe(i, s.out);
     }
 
     constexpr void weighted(int i) {
@@ -375,12 +274,6 @@ public:
             value[value_at] = -1; // not written where both sides run as one
         }
     }
-    /// Bytes become floats for the wire, and the same bytes again behind it: needless where both sides run as one.
-    constexpr bool crosses_as_u8(const crossing& x) const {
-        const std::size_t k = static_cast<std::size_t>(x.op);
-        return !x.is_input && is_u8[k] && value8[k] >= 0;
-    }
-
     constexpr void select_end(int i) {      // copies were emitted at the branches' ends
         value[static_cast<std::size_t>(i)] = select_value[static_cast<std::size_t>(i)];
     }
@@ -549,14 +442,9 @@ public:
         case op_kind::input:
         case op_kind::sizes: break;
         case op_kind::normalise:
-            if (runs.bytes && at(r.a[k]).kind == op_kind::input && at(r.a[k]).element == element_type::u8 && r.readers[k] == 1
-                && r.reader[k] < static_cast<int>(N) && is_on_bytes(r.reader[k]) && at(r.reader[k]).kind == op_kind::conv && at(r.reader[k]).groups == 1) range[k] = of_picture;
+            if (stays_a_picture(i)) range[k] = of_picture;
             if (range[k] == of_picture && !runs.in_floats) {
-                const int b = new_buffer(out_of(i)); // the picture's bytes as they are: the layer's weights take the normalisation in
-                to.buffers[static_cast<std::size_t>(b)].is_u8 = true;
-                emit({.kind = step_kind::load_u8, .op = i, .out = b, .defines = true});
-                touch_slot(r.a[k]);
-                value8[k] = b;
+                load_picture(i);
             } else if (at(r.a[k]).kind == op_kind::input) {
                 const int b = new_buffer(out_of(i));
                 emit({.kind = step_kind::load_input, .op = i, .out = b, .defines = true});
