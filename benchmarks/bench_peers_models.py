@@ -11,6 +11,7 @@ A network's folder gets `weights.safetensors` (for ours), `state.pth` (for PyTor
 The peers start from `input.f32`; ours from the pixels, the normalisation being part of its networks.
 """
 import argparse
+import inspect
 import json
 import pathlib
 import sys
@@ -77,7 +78,10 @@ def export(name, folder):
     prefix = path.removeprefix("perception.").removeprefix("features.") + "." if path else ""
     safetensors_io.save(folder / "weights.safetensors", {prefix + key: value.numpy() for key, value in module.state_dict().items()})
     torch.save(module.state_dict(), folder / "state.pth")
-    torch.onnx.export(module, image, str(folder / "model.onnx"), opset_version=14, input_names=["image"], output_names=["values"])
+    to_onnx = {"opset_version": 14, "input_names": ["image"], "output_names": ["values"]}
+    if "dynamo" in inspect.signature(torch.onnx.export).parameters:      # newer ones trace by default, and want another package for it
+        to_onnx["dynamo"] = False
+    torch.onnx.export(module, image, str(folder / "model.onnx"), **to_onnx)
     torch.jit.trace(module, image).save(str(folder / "model.pt"))
     pixels.numpy().tofile(folder / "pixels.u8")
     image.numpy().tofile(folder / "input.f32")
