@@ -79,6 +79,8 @@ def train(options):
     device = torch.device(options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     torch.manual_seed(options.seed)
     recipe = MAKE[options.recipe](options)
+    if options.recipe == "fleet" and options.draws > recipe.model.streams:
+        raise SystemExit(f"train_fleet.py: expected --draws of at most the {recipe.model.streams} streams, found {options.draws}")
     if options.recipe != "trunk" and options.start != "nothing":
         recipe.start_from(finished(options, options.start or ("whole" if options.recipe == "partition" else "trunk"))["model"])
     recipe = recipe.to(device, memory_format=torch.channels_last)
@@ -340,6 +342,10 @@ def write_weights(path, m, saved, folder, made_by, network):
     print(f"{path}: {path.stat().st_size} bytes")
 
 
+def sizes(text):
+    return tuple(map(int, text.split(",")))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0], epilog="docs/fleet.md has the exact commands.")
     shared = argparse.ArgumentParser(add_help=False)
@@ -349,7 +355,7 @@ def main():
     shared.add_argument("--network", choices=NETWORKS, default=NETWORKS[0], help="the zoo's fleet_cifar_resnet or FLEET's MobileNetV3 for 32 x 32 pictures, which needs torchvision (%(default)s)")
     shared.add_argument("--blocks", type=int, default=2, help="residual blocks a stage (%(default)s)")
     shared.add_argument("--depth", type=int, default=4, help="channels of a stream (%(default)s)")
-    shared.add_argument("--sizes", type=lambda s: tuple(map(int, s.split(","))), default=(3, 4, 5, 6, 7, 8), help="of a stream, growing to 8 (3,4,5,6,7,8)")
+    shared.add_argument("--sizes", type=sizes, default=(3, 4, 5, 6, 7, 8), help="of a stream, growing to 8 (3,4,5,6,7,8)")
     shared.add_argument("--threads", type=int, default=2)
     shared.add_argument("--device", help="cuda or cpu (cuda where there is one)")
     verbs = parser.add_subparsers(dest="verb", required=True)
@@ -376,17 +382,26 @@ def main():
                 setattr(options, action.dest, action.default)
     if options.blocks < 2 or options.blocks > 6 or not 1 <= options.depth <= 16:
         parser.error("expected 2 to 6 blocks and streams of 1 to 16 channels")
-    refused = [f"--{name} of at least {least}, found {getattr(options, name)}" for name, least in (("batch", 1), ("threads", 1), ("epochs", 0), ("synthetic", 0), ("seed", 0), ("pictures", 0), ("minutes", 0), ("rate", 0))
+    refused = [f"--{name.replace('_', '-')} of at least {least}, found {getattr(options, name)}" for name, least in (("batch", 1), ("threads", 1), ("epochs", 0), ("synthetic", 0), ("seed", 0), ("pictures", 0), ("minutes", 0), ("rate", 0), ("draws", 1), ("stop_after", 0))
                if not least <= getattr(options, name) < math.inf]
     if refused:
         parser.error(f"expected {refused[0]}")
-    if list(options.sizes) != sorted(set(options.sizes)) or options.sizes[-1] != 8:
-        parser.error(f"expected --sizes that grow to 8, found {','.join(map(str, options.sizes))}")
-    if options.device not in (None, "cpu") and not options.device.startswith("cuda"):
-        parser.error(f"expected --device cpu or cuda, found {options.device}")
+    if options.seed >= 1 << 40:
+        parser.error(f"expected --seed below {1 << 40}, found {options.seed}")
+    if list(options.sizes) != sorted(set(options.sizes)) or options.sizes[-1] != 8 or options.sizes[0] < 1:
+        parser.error(f"expected --sizes from 1 that grow to 8, found {','.join(map(str, options.sizes))}")
+    if options.device not in (None, "cpu"):
+        found = torch.cuda.device_count()
+        if options.device not in ("cuda", *(f"cuda:{i}" for i in range(found))):
+            parser.error(f"expected --device cpu or cuda, found {options.device}")
+        if not found:
+            parser.error(f"expected --device cpu where PyTorch finds no GPU, found {options.device}")
     torch.set_num_threads(options.threads)
-    pathlib.Path(options.work).mkdir(parents=True, exist_ok=True)
-    {"train": train, "record": record, "export": export}[options.verb](options)
+    try:
+        pathlib.Path(options.work).mkdir(parents=True, exist_ok=True)
+        {"train": train, "record": record, "export": export}[options.verb](options)
+    except OSError as e:
+        raise SystemExit(f"train_fleet.py: {e.filename or options.work}: {e.strerror or e}")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@
 #include <examples/options/exit_status.hpp>
 #include <examples/options/numbers.hpp>
 #include <splitdsl/codec/dynamic_pool_stream.hpp>
+#include <splitdsl/runtime/aligned_buffer.hpp>
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
@@ -60,11 +61,19 @@ std::vector<double> least_seconds(const std::vector<std::function<void()>>& work
         }
     return least;
 }
-void copied(std::vector<float>& to, const std::vector<float>& from) {
+/// Floats from a page's first line on, as an arena's maps begin with a line: a vector that begins elsewhere takes two.
+struct page_floats {
+    explicit page_floats(std::size_t count) : memory{4 * count} {}
+    explicit page_floats(const std::vector<float>& from) : page_floats{from.size()} { std::copy(from.begin(), from.end(), data()); }
+    float* data() const { return reinterpret_cast<float*>(memory.data()); }
+    std::size_t size() const { return memory.size() / 4; }
+    aligned_buffer memory;
+};
+void copied(const page_floats& to, const page_floats& from) {
     std::memcpy(to.data(), from.data(), 4 * from.size());
     asm volatile("" ::"r"(to.data()) : "memory");
 }
-void filled(std::vector<float>& to) {
+void filled(const page_floats& to) {
     std::memset(to.data(), 1, 4 * to.size());
     asm volatile("" ::"r"(to.data()) : "memory");
 }
@@ -206,15 +215,14 @@ int main(int argc, char** argv) {
             report["instruction_set"] = code.instruction_set;
             std::printf("\nspeed with %s code, processor time, least of many turns: GB/s read and written, and as a share of a copy of as many bytes\n",
                         code.instruction_set);
-            std::printf("%-34s %8s %8s %8s %8s %8s %8s %9s\n", "dynamic pooling", "copy", "fill", "pool", "share", "portable", "share", "encode ns");
+            std::printf("%-34s %8s %8s %8s %8s %8s %8s %8s %8s %9s\n", "dynamic pooling", "copy", "fill", "read", "pool", "of copy", "of read", "portable", "of copy",
+                        "encode ns");
             const pool_shape shapes[] = {{16, 32, 32, 8},   {24, 56, 56, 8},    {24, 56, 56, 4},    {32, 56, 56, 4},
                                          {32, 56, 56, 2},   {512, 128, 128, 8}, {512, 128, 128, 4}, {512, 128, 128, 2}};
             for (const pool_shape& s : shapes)
                 for (const pool_form form : {pool_form::lifted, pool_form::means}) {
                     const pool_ladder l = pool_ladder_of(s, {.step = 2});
-                    const std::vector<float> map = made_up(s);
-                    const std::vector<char> between(2000); // a copy to just above its source, in pages, takes many times as long
-                    std::vector<float> copy(map.size());
+                    const page_floats map{made_up(s)}, copy{map.size()};
                     dynamic_pool_encoder encoder{l, {.form = form}};
                     const double sent = static_cast<double>(l.values(l.levels - 1)) * s.channels, bytes = 4.0 * static_cast<double>(map.size());
                     const std::vector<double> least = least_seconds({[&] { copied(copy, map); }, [&] { filled(copy); }, [&] { encoder.pool(map.data(), code.pooling); },
@@ -222,18 +230,20 @@ int main(int argc, char** argv) {
                                                                      [&] {
                                                                          encoder.pool(map.data(), code.pooling);
                                                                          for (int i = 0; i < l.levels; ++i) encoder.encode(i);
-                                                                     }});
-                    const double moved = bytes + 2 * sent, rate = 2 * bytes / least[0];
+                                                                     },
+                                                                     [&] { code.range(map.data(), map.size()); }});
+                    const double moved = bytes + 2 * sent, rate = 2 * bytes / least[0], read = bytes / least[5];
                     const double pool = moved / least[2], portable = moved / least[3], encode = (least[4] - least[2]) / sent;
-                    std::printf("%4d x %3d x %3d, stride %d, %-7s %8.1f %8.1f %8.1f %8.2f %8.1f %8.2f %9.1f\n", s.channels, s.height, s.width, s.stride,
-                                form == pool_form::means ? "means" : "lifted", rate / 1e9, bytes / least[1] / 1e9, pool / 1e9, pool / rate, portable / 1e9,
-                                portable / rate, encode * 1e9);
+                    std::printf("%4d x %3d x %3d, stride %d, %-7s %8.1f %8.1f %8.1f %8.1f %8.2f %8.2f %8.1f %8.2f %9.1f\n", s.channels, s.height, s.width, s.stride,
+                                form == pool_form::means ? "means" : "lifted", rate / 1e9, bytes / least[1] / 1e9, read / 1e9, pool / 1e9, pool / rate,
+                                pool / read, portable / 1e9, portable / rate, encode * 1e9);
                     report["speed"].push_back({{"channels", s.channels},
                                                {"side", s.height},
                                                {"stride", s.stride},
                                                {"form", form == pool_form::means ? "means" : "lifted"},
                                                {"copy_gb_s", rate / 1e9},
                                                {"fill_gb_s", bytes / least[1] / 1e9},
+                                               {"read_gb_s", read / 1e9},
                                                {"pool_gb_s", pool / 1e9},
                                                {"share_of_copy", pool / rate},
                                                {"portable_gb_s", portable / 1e9},
@@ -241,12 +251,10 @@ int main(int argc, char** argv) {
                 }
             std::printf("\n%-34s %8s %8s %8s %8s\n", "affine codec, 8 bits", "copy", "fill", "GB/s", "share");
             for (const std::size_t floats : {std::size_t{24} << 10, std::size_t{48} << 10, std::size_t{16} << 20}) {
-                std::vector<float> x(floats);
-                const std::vector<char> between(2000); // as above
-                std::vector<float> y(floats);
+                const page_floats x{floats}, y{floats};
                 std::vector<std::uint8_t> q(floats);
                 std::uint32_t state = 1;
-                for (float& v : x) state = state * 1664525 + 1013904223, v = static_cast<float>(state >> 8) * 0x3p-24f - 1;
+                for (std::size_t i = 0; i < floats; ++i) state = state * 1664525 + 1013904223, x.data()[i] = static_cast<float>(state >> 8) * 0x3p-24f - 1;
                 const affine_parameters with{3.0f / 255, 85};
                 const std::vector<double> least =
                     least_seconds({[&] { copied(y, x); }, [&] { filled(y); }, [&] { code.quantise(x.data(), floats, with, q.data()); },

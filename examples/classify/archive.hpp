@@ -45,6 +45,8 @@ public:
         return text ? text : "entry " + std::to_string(i);
     }
     bool is_folder(std::uint64_t i) const { return name(i).ends_with('/'); }
+    /// What errors call an entry: an archive's name, then its own.
+    std::string place(std::uint64_t i) const { return path + ", " + name(i); }
     std::vector<std::byte> bytes(std::uint64_t i) const {
         zip_stat_t facts;
         zip_stat_init(&facts);
@@ -68,7 +70,7 @@ public:
     }
 
 private:
-    [[noreturn]] void refuse(std::uint64_t i, const std::string& why) const { throw splitdsl::image_error(path + ", " + name(i) + ": " + why); }
+    [[noreturn]] void refuse(std::uint64_t i, const std::string& why) const { throw splitdsl::image_error(place(i) + ": " + why); }
     struct discard { void operator()(zip_t* z) const { zip_discard(z); } };
     std::string path;
     std::uint64_t most_bytes{}, entries{};
@@ -78,6 +80,7 @@ private:
     std::uint64_t size() const { return 0; }
     std::string name(std::uint64_t) const { return {}; }
     bool is_folder(std::uint64_t) const { return true; }
+    std::string place(std::uint64_t) const { return {}; }
     std::vector<std::byte> bytes(std::uint64_t) const { return {}; }
 #endif
 };

@@ -75,7 +75,7 @@ public:
                 for (std::uint64_t i = 0; i < pictures.size(); ++i) {
                     if (pictures.is_folder(i)) continue;
                     any = true;
-                    see(pictures.name(i), [&] { return pictures.bytes(i); });
+                    see(pictures.name(i), pictures.place(i), [&] { return pictures.bytes(i); });
                 }
                 if (!any) failed(file, file + ": pictures were expected in the archive, found none");
                 return;
@@ -84,7 +84,7 @@ public:
             failed(file, e.what());
             return;
         }
-        see(file, [&] { return imaging::read_file(file); });
+        see(file, file, [&] { return imaging::read_file(file); });
     }
     int failures() const { return errors; }
     int pictures() const { return seen; }
@@ -98,11 +98,12 @@ private:
         head.resize(static_cast<std::size_t>(stream.gcount()));
         return head; // a file that cannot be read is refused by name when it is read whole
     }
+    /// `place`: what errors call the picture.
     template <class Read>
-    void see(const std::string& name, Read read) {
+    void see(const std::string& name, const std::string& place, Read read) {
         try {
             const std::vector<std::byte> bytes = read();
-            imaging::shared_input input{imaging::decode(bytes, {.most_pixels = options.most_pixels, .name = name})};
+            imaging::shared_input input{imaging::decode(bytes, {.most_pixels = options.most_pixels, .name = place})};
             const std::vector<scored> best = network.recognise(input.planes_for(recipe), static_cast<std::size_t>(options.top));
             nlohmann::ordered_json top = nlohmann::ordered_json::array();
             if (!options.quiet) std::printf("%s\n", name.c_str());

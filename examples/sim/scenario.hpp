@@ -184,7 +184,7 @@ inline splitdsl::sim::exit_network read_network(terms t, const std::vector<split
     return n;
 }
 
-inline contender read_contender(terms t, const std::vector<splitdsl::sim::exit_network>& networks) {
+inline contender read_contender(terms t, const std::vector<splitdsl::sim::exit_network>& networks, const air_terms& air) {
     contender c;
     c.name = t.name("name");
     const std::string kind = t.choice("kind",
@@ -232,7 +232,8 @@ inline contender read_contender(terms t, const std::vector<splitdsl::sim::exit_n
     }
     if (c.has_exits() && n.exits() == 0) t.refuse("network", "a network with exits on the device");
     if (c.streams() && n.streams() == 0) t.refuse("network", "a network with streams");
-    c.delivery = t.choice("delivery", {"", "unreliable", "resending", "reliable"}, "");
+    c.delivery = air.other ? t.choice("delivery", {"", "unreliable", "resending"}, "") // these acknowledge every packet at once
+                           : t.choice("delivery", {"", "unreliable", "resending", "reliable"}, "");
     t.end();
     return c;
 }
@@ -337,7 +338,7 @@ inline scenario read_scenario(const std::string& path) {
     for (const terms& n : t.list("network")) s.networks.push_back(parts::read_network(n, s.networks));
     if (s.networks.empty()) t.refuse("network", "at least one [[network]]");
     for (const terms& p : t.list("policy")) {
-        s.contenders.push_back(parts::read_contender(p, s.networks));
+        s.contenders.push_back(parts::read_contender(p, s.networks, s.air));
         for (std::size_t i = 0; i + 1 < s.contenders.size(); ++i)
             if (s.contenders[i].name == s.contenders.back().name) p.refuse("name", "each name once");
     }

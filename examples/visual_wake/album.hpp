@@ -134,7 +134,7 @@ inline std::vector<place> places_in(const std::vector<std::string>& from, std::v
 
 inline still read(const place& from) {
     using namespace splitdsl::imaging;
-    picture shot = from.inside ? decode(from.inside->bytes(from.entry), {.name = from.name}) : decode_file(from.name);
+    picture shot = from.inside ? decode(from.inside->bytes(from.entry), {.name = from.inside->place(from.entry)}) : decode_file(from.name);
     shared_input prepared{std::move(shot)};
     const auto bytes = prepared.planes_for({.shorter_side = side, .crop = {side, side}}).bytes();
     return {.name = from.name, .pixels = {bytes.begin(), bytes.end()}};

@@ -4,7 +4,8 @@
 /// Range, quantise and dequantise planar floats, bit for bit as the codec's scalar formulas.
 ///
 /// The formulas are single IEEE operations whose order is fixed: a division, an addition, a clamp, a rounding. Quantising to 8 bits takes
-/// the same bytes from one multiply-add in fixed point and divides only where a value is too near a tie to tell (`fixed_point`).
+/// the same bytes from one multiply-add in fixed point and divides only where a value is too near a tie to tell (`fixed_point`). To 16 bits it
+/// divides: a float has no bits left there to tell ties by, and quotients from fused multiply-adds took 1.5 to 1.8 times as long (Zen 5).
 #pragma once
 
 #include "transpose.hpp"
@@ -19,6 +20,17 @@ struct value_range {
     float low = 0, high = 0;
     bool any = false;
 };
+
+/// The range of both.
+SPLITDSL_INLINE void join(value_range& all, const value_range& r) {
+    if (!r.any) return;
+    all.low = !all.any || r.low < all.low ? r.low : all.low, all.high = !all.any || r.high > all.high ? r.high : all.high;
+    all.any = true;
+}
+
+/// xsimd's vector as the compiler's own, and back.
+SPLITDSL_INLINE vec as_vec(const float_lanes& v) { return vec(reinterpret_cast<vec::register_type>(v)); }
+SPLITDSL_INLINE float_lanes as_lanes(const vec& v) { return reinterpret_cast<float_lanes>(static_cast<vec::register_type>(v)); }
 
 /// The order of the floats as an order of integers: -0 before +0, whatever the order of the reduction.
 SPLITDSL_INLINE int_lanes order_of(const int_lanes& bits) { return bits ^ ((bits >> 31) & 0x7fffffff); }
@@ -64,6 +76,15 @@ inline value_range range_of(const float* x, std::size_t count) {
     return r;
 }
 
+/// The least of all lanes of `low` and the greatest of `high`.
+SPLITDSL_INLINE value_range ends_of(const vec& low, const vec& high) {
+    float least[lanes], most[lanes];
+    store(least, low), store(most, high);
+    value_range r{least[0], most[0], true};
+    for (int l = 1; l < lanes; ++l) r.low = least[l] < r.low ? least[l] : r.low, r.high = most[l] > r.high ? most[l] : r.high;
+    return r;
+}
+
 /// The same where nobody asks which zero an end of 0 is: all of affine_parameters_of does not. Several times as fast.
 inline value_range range_of_any_zero(const float* x, std::size_t count) {
     constexpr std::size_t step = static_cast<std::size_t>(lanes);
@@ -85,17 +106,15 @@ inline value_range range_of_any_zero(const float* x, std::size_t count) {
     vec low = lows[0], high = highs[0], any = odd[0];
     for (int k = 1; k < ways; ++k) low = minimum(low, lows[k]), high = maximum(high, highs[k]), any = any + odd[k];
     if (const float sum = lane_sum(any); sum != sum) return range_of(x, count);
-    float least[step], most[step];
-    store(least, low), store(most, high);
-    value_range r{least[0], most[0], true};
-    for (std::size_t l = 1; l < step; ++l) r.low = least[l] < r.low ? least[l] : r.low, r.high = most[l] > r.high ? most[l] : r.high;
-    return r;
+    return ends_of(low, high);
 }
 
 /// Whole numbers of 0 to 65535 as floats to lanes of 32 bits; and `narrow_step` vectors of them to as many integers, in order.
 template <class Integer>
 using narrow_lanes [[gnu::vector_size(lanes * sizeof(Integer))]] = Integer;
 inline constexpr int narrow_step = 4;
+/// 16-bit lanes of a whole vector.
+using words [[gnu::vector_size(lanes * 4)]] = std::int16_t;
 
 template <class Integer>
 SPLITDSL_INLINE void store_narrow(Integer* to, const vec (&v)[narrow_step]) {
@@ -109,6 +128,13 @@ SPLITDSL_INLINE void store_narrow(Integer* to, const vec (&v)[narrow_step]) {
         _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm256_permute4x64_epi64(first, 0xd8));
         _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + 2 * lanes), _mm256_permute4x64_epi64(second, 0xd8));
     }
+#elif defined(SPLITDSL_ARCH_AVX512)
+    constexpr __mmask16 all = 0xffff;
+    for (int k = 0; k < narrow_step; ++k) {
+        const __m512i whole = _mm512_maskz_cvtps_epi32(all, v[k]);
+        if constexpr (sizeof(Integer) == 1) _mm_storeu_si128(reinterpret_cast<__m128i*>(to + k * lanes), _mm512_maskz_cvtepi32_epi8(all, whole));
+        else _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + k * lanes), _mm512_maskz_cvtepi32_epi16(all, whole));
+    }
 #else
     for (int k = 0; k < narrow_step; ++k) {
         float whole[lanes];
@@ -121,7 +147,11 @@ SPLITDSL_INLINE void store_narrow(Integer* to, const vec (&v)[narrow_step]) {
 #endif
 }
 
-/// The definition, for any scale > 0.
+/// The definition, for any scale > 0: a whole number as a float, from x / scale.
+SPLITDSL_INLINE vec whole_level(const vec& ratio, const vec& zero_point, const vec& top) {
+    const vec real = where_number(ratio, ratio, zero()); // NaN goes to the zero point
+    return round_to_even(minimum(maximum(zero_point + real, zero()), top));
+}
 template <class Integer>
 SPLITDSL_INLINE void quantise_by_division(const float* x, std::size_t count, float scale, float zero_point, Integer* q) {
     constexpr float most = static_cast<float>(static_cast<Integer>(-1));
@@ -130,11 +160,7 @@ SPLITDSL_INLINE void quantise_by_division(const float* x, std::size_t count, flo
     const auto some = [&](const float* from, Integer* to) __attribute__((always_inline)) {
         vec whole[narrow_step];
 #pragma GCC unroll 4
-        for (int k = 0; k < narrow_step; ++k) {
-            const vec ratio = quotient(load(from + k * lanes), divisor);
-            const vec real = where_number(ratio, ratio, zero()); // NaN goes to the zero point
-            whole[k] = round_to_even(minimum(maximum(offset + real, zero()), top));
-        }
+        for (int k = 0; k < narrow_step; ++k) whole[k] = whole_level(quotient(load(from + k * lanes), divisor), offset, top);
         store_narrow(to, whole);
     };
     std::size_t i = 0;
@@ -182,17 +208,16 @@ struct fixed_point {
     SPLITDSL_INLINE static bool near_tie(const whole& least) {
         return _mm512_mask_cmplt_epu16_mask(0x55555555U, least, _mm512_set1_epi16(2 * slack)) != 0;
     }
-    /// Upper halves of two registers, value by value side by side.
-    SPLITDSL_INLINE static whole upper(const whole& a, const whole& b) {
-        return _mm512_mask_blend_epi16(0xaaaaaaaaU, _mm512_maskz_srli_epi32(static_cast<__mmask16>(0xffff), a, 16), b);
+    /// Upper halves of two registers, in order.
+    template <int... I>
+    SPLITDSL_INLINE static words upper(const whole& a, const whole& b, places<I...>) {
+        return __builtin_shufflevector(reinterpret_cast<words>(a), reinterpret_cast<words>(b), (2 * I + 1)...);
     }
+    SPLITDSL_INLINE static words levels(const whole& a, const whole& b) { return upper(a, b, places_below<2 * lanes>{}); }
     /// 4 vectors of levels as bytes, in order.
-    SPLITDSL_INLINE static void put(std::uint8_t* to, const whole (&i)[4]) {
-        const __m512i quads = _mm512_maskz_broadcast_i32x4(static_cast<__mmask16>(0xffff), _mm_setr_epi8(0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15));
-        const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-        const __m512i mixed = _mm512_shuffle_epi8(_mm512_packus_epi16(upper(i[0], i[1]), upper(i[2], i[3])), quads);
-        const __m512i all = _mm512_maskz_permutexvar_epi32(static_cast<__mmask16>(0xffff), order, mixed);
-        __builtin_memcpy(to, &all, sizeof all);
+    SPLITDSL_INLINE static whole bytes(const whole (&i)[4]) {
+        const __m512i mixed = _mm512_packus_epi16(reinterpret_cast<__m512i>(levels(i[0], i[1])), reinterpret_cast<__m512i>(levels(i[2], i[3])));
+        return _mm512_maskz_permutexvar_epi64(static_cast<__mmask8>(0xff), _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7), mixed);
     }
 #elif defined(SPLITDSL_ARCH_AVX2_FMA)
     using whole = __m256i;
@@ -207,11 +232,15 @@ struct fixed_point {
     }
     /// Upper halves of two registers, value by value side by side.
     SPLITDSL_INLINE static whole upper(const whole& a, const whole& b) { return _mm256_blend_epi16(_mm256_srli_epi32(a, 16), b, 0xaa); }
+    /// Levels of 0 to 255 of two registers, in order.
+    SPLITDSL_INLINE static words levels(const whole& a, const whole& b) {
+        return reinterpret_cast<words>(_mm256_permute4x64_epi64(_mm256_packus_epi32(_mm256_srli_epi32(a, 16), _mm256_srli_epi32(b, 16)), 0xd8));
+    }
     /// 4 vectors of levels as bytes, in order.
-    SPLITDSL_INLINE static void put(std::uint8_t* to, const whole (&i)[4]) {
+    SPLITDSL_INLINE static whole bytes(const whole (&i)[4]) {
         const __m256i quads = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15));
         const __m256i mixed = _mm256_shuffle_epi8(_mm256_packus_epi16(upper(i[0], i[1]), upper(i[2], i[3])), quads);
-        _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm256_permutevar8x32_epi32(mixed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7)));
+        return _mm256_permutevar8x32_epi32(mixed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
     }
 #elif defined(SPLITDSL_ARCH_NEON)
     using whole = int32x4_t;
@@ -225,10 +254,9 @@ struct fixed_point {
         return vminvq_u16(vorrq_u16(least, vreinterpretq_u16_u32(vdupq_n_u32(0xffff0000U)))) < 2 * slack;
     }
     SPLITDSL_INLINE static int16x8_t upper(const whole& a, const whole& b) { return vuzp2q_s16(vreinterpretq_s16_s32(a), vreinterpretq_s16_s32(b)); }
+    SPLITDSL_INLINE static words levels(const whole& a, const whole& b) { return reinterpret_cast<words>(vminq_s16(upper(a, b), vdupq_n_s16(255))); }
     /// 4 vectors of levels as bytes, in order.
-    SPLITDSL_INLINE static void put(std::uint8_t* to, const whole (&i)[4]) {
-        vst1q_u8(to, vcombine_u8(vqmovun_s16(upper(i[0], i[1])), vqmovun_s16(upper(i[2], i[3]))));
-    }
+    SPLITDSL_INLINE static uint8x16_t bytes(const whole (&i)[4]) { return vcombine_u8(vqmovun_s16(upper(i[0], i[1])), vqmovun_s16(upper(i[2], i[3]))); }
 #else
     using whole = __m128i;
     SPLITDSL_INLINE whole at(const vec& x) const { return _mm_cvtps_epi32(x * factor + addend); }
@@ -241,11 +269,14 @@ struct fixed_point {
     }
     SPLITDSL_INLINE static bool near_tie(const whole& below) { return _mm_movemask_epi8(_mm_cmpeq_epi8(below, _mm_setzero_si128())) != 0xffff; }
     SPLITDSL_INLINE static whole upper(const whole& a, const whole& b) { return _mm_packs_epi32(_mm_srai_epi32(a, 16), _mm_srai_epi32(b, 16)); }
+    SPLITDSL_INLINE static words levels(const whole& a, const whole& b) { return reinterpret_cast<words>(upper(a, b)); }
     /// 4 vectors of levels as bytes, in order.
-    SPLITDSL_INLINE static void put(std::uint8_t* to, const whole (&i)[4]) {
-        _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm_packus_epi16(upper(i[0], i[1]), upper(i[2], i[3])));
-    }
+    SPLITDSL_INLINE static whole bytes(const whole (&i)[4]) { return _mm_packus_epi16(upper(i[0], i[1]), upper(i[2], i[3])); }
 #endif
+    SPLITDSL_INLINE static void put(std::uint8_t* to, const whole (&i)[4]) {
+        const auto all = bytes(i);
+        __builtin_memcpy(to, &all, sizeof all);
+    }
 };
 
 /// At least 4 vectors; the last ones may be quantised twice.
@@ -278,6 +309,11 @@ SPLITDSL_INLINE vec load_narrow(const Integer* from) {
     const __m256i exponent = _mm256_set1_epi32(0x4b000000);
     if constexpr (sizeof(Integer) == 1) return vec(_mm256_castsi256_ps(_mm256_or_si256(_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from))), exponent)));
     else return vec(_mm256_castsi256_ps(_mm256_or_si256(_mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from))), exponent)));
+#elif defined(SPLITDSL_ARCH_AVX512)
+    constexpr __mmask16 all = 0xffff;
+    const __m512i exponent = _mm512_set1_epi32(0x4b000000);
+    if constexpr (sizeof(Integer) == 1) return vec(_mm512_castsi512_ps(_mm512_or_si512(_mm512_maskz_cvtepu8_epi32(all, _mm_loadu_si128(reinterpret_cast<const __m128i*>(from))), exponent)));
+    else return vec(_mm512_castsi512_ps(_mm512_or_si512(_mm512_maskz_cvtepu16_epi32(all, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from))), exponent)));
 #else
     narrow_lanes<Integer> few;
     __builtin_memcpy(&few, from, sizeof few);
@@ -327,17 +363,12 @@ inline void dequantise_u16(const std::uint16_t* q, std::size_t count, float scal
 /// Range of a blocked tensor's interior; which zero an end of 0 is, is not said.
 inline value_range range_of_blocked(const extent& e, const const_view& in) {
     value_range all;
-    const auto join = [&](const value_range& r) {
-        if (!r.any) return;
-        all.low = !all.any || r.low < all.low ? r.low : all.low, all.high = !all.any || r.high > all.high ? r.high : all.high;
-        all.any = true;
-    };
     for (int b = 0; b < blocks_of(e.channels); ++b) {
         const int count = smaller(lanes, e.channels - b * lanes);
         for (int y = 0; y < e.height; ++y) {
             const float* const row = in.at + b * in.block + y * in.row;
             if (count == lanes) {
-                join(range_of_any_zero(row, static_cast<std::size_t>(e.width) * static_cast<std::size_t>(lanes)));
+                join(all, range_of_any_zero(row, static_cast<std::size_t>(e.width) * static_cast<std::size_t>(lanes)));
                 continue;
             }
             constexpr int pixels = 64; // without the lanes behind the last channel
@@ -345,7 +376,7 @@ inline value_range range_of_blocked(const extent& e, const const_view& in) {
             for (int x = 0; x < e.width; x += pixels) {
                 const int n = smaller(pixels, e.width - x);
                 pixels_to_planes(row + std::ptrdiff_t{x} * lanes, n, count, real, n);
-                join(range_of_any_zero(real, static_cast<std::size_t>(n * count)));
+                join(all, range_of_any_zero(real, static_cast<std::size_t>(n * count)));
             }
         }
     }
@@ -355,36 +386,33 @@ inline value_range range_of_blocked(const extent& e, const const_view& in) {
 /// Rows whose values of one channel are coded together: enough of them that what a call costs is little, few enough that they stay in the cache.
 SPLITDSL_INLINE int rows_at_once(const extent& e) { return larger(1, smaller(e.height, 512 / larger(1, e.width))); }
 
+/// Calls `some(block of channels, its channels, first row, rows, floats of a channel's rows, where they begin in the planar tensor)` piece by piece.
+template <class Some>
+SPLITDSL_INLINE void pieces_of_blocks(const extent& e, Some some) {
+    const std::ptrdiff_t plane = std::ptrdiff_t{e.height} * e.width;
+    for (int b = 0; b < blocks_of(e.channels); ++b)
+        for (int y = 0; y < e.height; y += rows_at_once(e)) {
+            const int rows = smaller(rows_at_once(e), e.height - y);
+            some(b, smaller(lanes, e.channels - b * lanes), y, rows, std::ptrdiff_t{rows} * e.width, b * lanes * plane + std::ptrdiff_t{y} * e.width);
+        }
+}
+
 /// blocked → planar bytes, as quantise_u8. `room`: for rows_at_once rows of `lanes` channels, or for the whole tensor.
 inline void quantise_blocked(const extent& e, const const_view& in, float scale, float zero_point, float* room, std::uint8_t* q) {
     const std::ptrdiff_t plane = std::ptrdiff_t{e.height} * e.width;
-    for (int b = 0; b < blocks_of(e.channels); ++b) {
-        const int count = smaller(lanes, e.channels - b * lanes);
-        for (int y = 0; y < e.height;) {
-            const int rows = smaller(rows_at_once(e), e.height - y);
-            const std::ptrdiff_t piece = std::ptrdiff_t{rows} * e.width;
-            for (int k = 0; k < rows; ++k) pixels_to_planes(in.at + b * in.block + (y + k) * in.row, e.width, count, room + k * e.width, piece);
-            for (int l = 0; l < count; ++l)
-                quantise_u8(room + l * piece, static_cast<std::size_t>(piece), scale, zero_point, q + (b * lanes + l) * plane + std::ptrdiff_t{y} * e.width);
-            y += rows;
-        }
-    }
+    pieces_of_blocks(e, [&](int b, int count, int y, int rows, std::ptrdiff_t piece, std::ptrdiff_t at) __attribute__((always_inline)) {
+        for (int k = 0; k < rows; ++k) pixels_to_planes(in.at + b * in.block + (y + k) * in.row, e.width, count, room + k * e.width, piece);
+        for (int l = 0; l < count; ++l) quantise_u8(room + l * piece, static_cast<std::size_t>(piece), scale, zero_point, q + at + l * plane);
+    });
 }
 
 /// planar bytes → blocked, as dequantise_u8; lanes behind the last channel become 0. `room` as in quantise_blocked.
 inline void dequantise_blocked(const extent& e, const std::uint8_t* q, float scale, float zero_point, float* room, const view& out) {
     const std::ptrdiff_t plane = std::ptrdiff_t{e.height} * e.width;
-    for (int b = 0; b < blocks_of(e.channels); ++b) {
-        const int count = smaller(lanes, e.channels - b * lanes);
-        for (int y = 0; y < e.height;) {
-            const int rows = smaller(rows_at_once(e), e.height - y);
-            const std::ptrdiff_t piece = std::ptrdiff_t{rows} * e.width;
-            for (int l = 0; l < count; ++l)
-                dequantise_u8(q + (b * lanes + l) * plane + std::ptrdiff_t{y} * e.width, static_cast<std::size_t>(piece), scale, zero_point, room + l * piece);
-            for (int k = 0; k < rows; ++k) planes_to_pixels(room + k * e.width, piece, e.width, count, out.at + b * out.block + (y + k) * out.row);
-            y += rows;
-        }
-    }
+    pieces_of_blocks(e, [&](int b, int count, int y, int rows, std::ptrdiff_t piece, std::ptrdiff_t at) __attribute__((always_inline)) {
+        for (int l = 0; l < count; ++l) dequantise_u8(q + at + l * plane, static_cast<std::size_t>(piece), scale, zero_point, room + l * piece);
+        for (int k = 0; k < rows; ++k) planes_to_pixels(room + k * e.width, piece, e.width, count, out.at + b * out.block + (y + k) * out.row);
+    });
 }
 
 } // namespace simd

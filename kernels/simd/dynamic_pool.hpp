@@ -1,9 +1,12 @@
 // SPDX-FileCopyrightText: The splitdsl authors
 // SPDX-License-Identifier: BSD-3-Clause
 /// @file dynamic_pool.hpp
-/// Dynamic pooling's passes over memory: means of patches and the exact form's coefficients, bit for bit as splitdsl/codec/dynamic_pool_cells.hpp.
+/// Dynamic pooling for whole vectors of cells: means of patches, their range, and each form's coefficients, bit for bit as
+/// splitdsl/codec/dynamic_pool_cells.hpp.
 ///
-/// Rows are added first, then columns, in order. Where a row ends within a vector, results run over into what the next row overwrites.
+/// A map is read once: patch means go to four planes of a channel, one for each quarter of its cells, and their range is found on the way. The
+/// second pass takes cells one behind the other whatever a row's length, quantises their quarters in registers and writes the coefficients.
+/// Rows are added first, then columns, in order.
 #pragma once
 
 #include "affine_codec.hpp"
@@ -12,75 +15,124 @@
 namespace splitdsl::kernels::inline SPLITDSL_ARCH {
 namespace simd {
 
-/// What a result may run over its end by, in values.
-inline constexpr int pool_overrun = 64;
+/// Cells side by side: one a lane of 16 bits.
+inline constexpr int cell_lanes = 2 * lanes;
+
+/// Floats from a plane of `cells` quarters to the next: a vector may run over its end.
+constexpr std::ptrdiff_t quarter_plane(std::ptrdiff_t cells) {
+    constexpr std::ptrdiff_t line = 16, least = line; // of floats; two lines are the widest vector of cells
+    return ((cells > least ? cells : least) + 2 * line - 1) / line * line;
+}
+
+/// Where value n of a row of patches is: the patches 0, 2, 4 ... in the lower half of a vector, 1, 3, 5 ... in the upper one.
+constexpr int patch_of_lane(int lane) { return lane < lanes / 2 ? 2 * lane : 2 * (lane - lanes / 2) + 1; }
 
 template <int... I>
 SPLITDSL_INLINE float_lanes every_second(const float_lanes& a, const float_lanes& b, places<I...>, int first) {
     if (first == 0) return __builtin_shufflevector(a, b, (I / 4 * 4 + I % 2 * 2 + I % 4 / 2 * lanes)...);
     return __builtin_shufflevector(a, b, (I / 4 * 4 + I % 2 * 2 + 1 + I % 4 / 2 * lanes)...);
 }
-/// Value pairs or values from the order that shuffles within 4 lanes leave them in.
-template <int... I>
-SPLITDSL_INLINE float_lanes pairs_in_order(const float_lanes& v, places<I...>) {
+/// Into the order of patch_of_lane: values side by side, pairs of them or single ones as shuffles within 4 lanes leave them.
+template <int Side, int... I>
+SPLITDSL_INLINE float_lanes dealt(const float_lanes& v, places<I...>) {
     constexpr int quads = lanes / 4;
-    return __builtin_shufflevector(v, v, (I / 2 % quads * 4 + I / 2 / quads * 2 + I % 2)...);
-}
-template <int... I>
-SPLITDSL_INLINE float_lanes values_in_order(const float_lanes& v, places<I...>) {
-    constexpr int quads = lanes / 4;
-    return __builtin_shufflevector(v, v, (I % quads * 4 + I / quads)...);
+    if constexpr (Side == 1) return __builtin_shufflevector(v, v, patch_of_lane(I)...);
+    else if constexpr (Side == 2) return __builtin_shufflevector(v, v, (patch_of_lane(I) / 2 % quads * 4 + patch_of_lane(I) / 2 / quads * 2 + patch_of_lane(I) % 2)...);
+    else return __builtin_shufflevector(v, v, (patch_of_lane(I) % quads * 4 + patch_of_lane(I) / quads)...);
 }
 
-/// `lanes` means of patches of Side x Side, Side 2 or 4, from the first patch's first value.
+/// `lanes` means of patches of Side x Side, Side 1, 2 or 4, from the first patch's first value.
 template <int Side>
 SPLITDSL_INLINE float_lanes small_means(const float* from, std::ptrdiff_t row) {
     constexpr places_below<lanes> all{};
+    const float* at[Side]; // a register for each row, or g++ keeps the addresses of all loads somewhere
+#pragma GCC unroll 4
+    for (int y = 0; y < Side; ++y) {
+        at[y] = from + y * row;
+        pin_one(at[y]);
+    }
     float_lanes sum[Side];
 #pragma GCC unroll 4
     for (int k = 0; k < Side; ++k) {
         float_lanes next;
-        __builtin_memcpy(&sum[k], from + k * lanes, sizeof sum[k]);
+        __builtin_memcpy(&sum[k], at[0] + k * lanes, sizeof sum[k]);
 #pragma GCC unroll 4
         for (int y = 1; y < Side; ++y) {
-            __builtin_memcpy(&next, from + y * row + k * lanes, sizeof next);
+            __builtin_memcpy(&next, at[y] + k * lanes, sizeof next);
             sum[k] += next;
         }
     }
-    if constexpr (Side == 2) return pairs_in_order((every_second(sum[0], sum[1], all, 0) + every_second(sum[0], sum[1], all, 1)) * 0.25F, all);
+    if constexpr (Side == 1) return dealt<1>(sum[0], all);
+    else if constexpr (Side == 2) return dealt<2>((every_second(sum[0], sum[1], all, 0) + every_second(sum[0], sum[1], all, 1)) * 0.25F, all);
     else {
         turn_quads(sum[0], sum[1], sum[2], sum[3]);
-        return values_in_order((sum[0] + sum[1] + sum[2] + sum[3]) * 0.0625F, all);
+        return dealt<4>((sum[0] + sum[1] + sum[2] + sum[3]) * 0.0625F, all);
     }
 }
-template <int Side>
-inline void small_patch_means(const float* map, int rows, int columns, float* means) {
-    const std::ptrdiff_t width = std::ptrdiff_t{columns} * Side;
-    const float* const end = map + width * Side * rows;
-    for (int r = 0; r < rows; ++r, map += width * Side, means += columns)
-        for (int c = 0; c < columns; c += lanes) {
+
+template <int... I>
+SPLITDSL_INLINE void store_halves(const float_lanes& v, float* low, float* high, places<I...>) {
+    const auto a = __builtin_shufflevector(v, v, I...), b = __builtin_shufflevector(v, v, (I + lanes / 2)...);
+    __builtin_memcpy(low, &a, sizeof a);
+    __builtin_memcpy(high, &b, sizeof b);
+}
+template <int... I>
+SPLITDSL_INLINE int_lanes patches_below(int count, places<I...>) { return int_lanes{patch_of_lane(I)...} < int_lanes{} + count; }
+
+/// Takes means that are dealt; `last` only those lanes where `real` is set.
+struct no_range {
+    explicit no_range(float) {}
+    SPLITDSL_INLINE void take(const float_lanes&) {}
+    SPLITDSL_INLINE void last(const float_lanes&, const int_lanes&) {}
+};
+struct running_range {
+    vec low, high, odd = zero(); ///< odd: NaN from the first NaN or infinity on
+    explicit running_range(float any) : low(broadcast(any)), high(low) {}
+    SPLITDSL_INLINE void take(const vec& v) { low = minimum(low, v), high = maximum(high, v), odd = multiply_add(v, zero(), odd); }
+    SPLITDSL_INLINE void take(const float_lanes& v) { take(as_vec(v)); }
+    SPLITDSL_INLINE void last(const float_lanes& v, const int_lanes& real) {
+        take(as_vec(reinterpret_cast<float_lanes>(chosen(real, reinterpret_cast<int_lanes>(v), reinterpret_cast<int_lanes>(as_lanes(low))))));
+    }
+};
+
+/// Means of a channel's patches of Side x Side to its four planes: top left, top right, bottom left, bottom right quarters of its cells.
+/// Nothing is read from `end` on. `Far`: the map may come from memory, and its lines are asked for ahead, in their order.
+template <int Side, bool Far, class Range>
+SPLITDSL_INLINE void deal_channel(const float* map, const float* end, int rows, int columns, float* planes, std::ptrdiff_t plane, Range& range) {
+    constexpr places_below<lanes> all{};
+    constexpr places_below<lanes / 2> half{};
+    const int patches = 2 * columns;
+    const std::ptrdiff_t width = std::ptrdiff_t{patches} * Side;
+    const int_lanes real = patches_below((patches - 1) % lanes + 1, all);
+    for (int r = 0; r < 2 * rows; ++r, map += width * Side) {
+        float *const left = planes + r % 2 * 2 * plane + std::ptrdiff_t{r / 2} * columns, *const right = left + plane;
+        for (int c = 0; c < patches; c += lanes) {
             const float* const from = map + c * Side;
-            if (from + width * (Side - 1) + Side * lanes <= end) {
-                const float_lanes m = small_means<Side>(from, width);
-                __builtin_memcpy(means + c, &m, sizeof m);
-                continue;
+            if constexpr (Far) {
+                constexpr int line = 16, ahead = 128 * line;
+#pragma GCC unroll 16
+                for (int k = 0; k < Side * Side * lanes; k += line) __builtin_prefetch(map + c * Side * Side + k + ahead);
             }
-            float few[Side * Side * lanes] = {}; // the map's last patches
-            const int count = smaller(lanes, columns - c);
-            for (int y = 0; y < Side; ++y) __builtin_memcpy(few + y * Side * lanes, from + y * width, static_cast<std::size_t>(count * Side) * sizeof(float));
-            const float_lanes m = small_means<Side>(few, Side * lanes);
-            __builtin_memcpy(means + c, &m, static_cast<std::size_t>(count) * sizeof(float));
+            float_lanes m;
+            if (from + width * (Side - 1) + Side * lanes <= end) m = small_means<Side>(from, width);
+            else {
+                float few[Side * Side * lanes] = {}; // the map's last patches
+                const int count = smaller(lanes, patches - c);
+                for (int y = 0; y < Side; ++y) __builtin_memcpy(few + y * Side * lanes, from + y * width, static_cast<std::size_t>(count * Side) * sizeof(float));
+                m = small_means<Side>(few, Side * lanes);
+            }
+            if (c + lanes <= patches) range.take(m);
+            else range.last(m, real);
+            store_halves(m, left + c / 2, right + c / 2, half);
         }
+    }
 }
 
-/// Means over patches of `side` x `side`; `rows` x `columns` patches, rows of all channels one below the other. `sums`: columns x side floats, and
-/// pool_overrun more. Writes up to pool_overrun floats behind the means.
-inline void patch_means(const float* map, int rows, int columns, int side, float* means, float* sums) {
-    if (side == 2) return small_patch_means<2>(map, rows, columns, means);
-    if (side == 4) return small_patch_means<4>(map, rows, columns, means);
-    const std::ptrdiff_t width = std::ptrdiff_t{columns} * side;
+/// The same for any side, without a range. `sums`: a row of the map.
+inline void deal_channel_of_side(const float* map, int rows, int columns, int side, float* planes, std::ptrdiff_t plane, float* sums) {
+    const std::ptrdiff_t width = std::ptrdiff_t{2} * columns * side;
     const float area = static_cast<float>(side) * static_cast<float>(side); // exact
-    for (int r = 0; r < rows; ++r, map += width * side, means += columns) {
+    for (int r = 0; r < 2 * rows; ++r, map += width * side) {
         std::ptrdiff_t x = 0;
         for (; x + lanes <= width; x += lanes) {
             vec sum = load(map + x);
@@ -92,63 +144,290 @@ inline void patch_means(const float* map, int rows, int columns, int side, float
             for (int y = 1; y < side; ++y) sums[x] += map[y * width + x];
         }
         const float* from = sums;
-        for (int c = 0; c < columns; ++c, from += side) {
+        for (int c = 0; c < 2 * columns; ++c, from += side) {
             float sum = from[0];
             for (int k = 1; k < side; ++k) sum += from[k];
-            means[c] = side == 1 ? sum : sum / area;
+            planes[(r % 2 * 2 + c % 2) * plane + std::ptrdiff_t{r / 2} * columns + c / 2] = sum / area;
         }
     }
 }
 
-/// 16-bit lanes: cells side by side.
-inline constexpr int cell_lanes = 2 * lanes;
-using words [[gnu::vector_size(lanes * 4)]] = std::int16_t;
-using unsigned_words [[gnu::vector_size(lanes * 4)]] = std::uint16_t;
-
-/// Values 2c (and 2c + 1) of a row of bytes or of words.
-struct row_of_pairs {
-    words first, second;
-};
-SPLITDSL_INLINE row_of_pairs pairs_at(const std::uint8_t* from) {
-    unsigned_words w;
-    __builtin_memcpy(&w, from, sizeof w); // least significant byte first on all we know
-    return {reinterpret_cast<words>(w & 0xff), reinterpret_cast<words>(w >> 8)};
+/// Of the finite ones among `channels` times four planes of `cells` values; which zero an end of 0 is, is not said.
+inline value_range range_of_planes(const float* planes, int channels, std::ptrdiff_t cells, std::ptrdiff_t plane) {
+    value_range all;
+    for (int k = 0; k < 4 * channels; ++k) join(all, range_of_any_zero(planes + k * plane, static_cast<std::size_t>(cells)));
+    return all;
 }
+
+template <int Side, bool Far>
+inline value_range deal_and_range(const float* map, int channels, int rows, int columns, float* planes) {
+    const std::ptrdiff_t cells = std::ptrdiff_t{rows} * columns, plane = quarter_plane(cells);
+    float any = 0;
+    {
+        float few[Side * Side * lanes] = {};
+        for (int y = 0; y < Side; ++y) __builtin_memcpy(few + y * Side * lanes, map + std::ptrdiff_t{y} * 2 * columns * Side, Side * sizeof(float));
+        any = small_means<Side>(few, Side * lanes)[0];
+    }
+    running_range range{any};
+    const std::ptrdiff_t channel = 4 * cells * Side * Side;
+    const float* const end = map + channel * channels;
+    for (int c = 0; c < channels; ++c) deal_channel<Side, Far>(map + channel * c, end, rows, columns, planes + 4 * plane * c, plane, range);
+    if (const float sum = lane_sum(range.odd); sum != sum) return range_of_planes(planes, channels, cells, plane);
+    return ends_of(range.low, range.high);
+}
+
+/// Means over patches of `side` x `side` of all channels, into four planes of rows x columns quarters a channel (`quarter_plane` apart), and
+/// their range. `sums`: a row of the map.
+inline value_range pool_quarters(const float* map, int channels, int rows, int columns, int side, float* planes, float* sums) {
+    const std::ptrdiff_t cells = std::ptrdiff_t{rows} * columns, plane = quarter_plane(cells);
+    const bool far = 4 * cells * side * side * channels >= (std::ptrdiff_t{1} << 18); // floats of no second-level cache
+    if (side == 2) return far ? deal_and_range<2, true>(map, channels, rows, columns, planes) : deal_and_range<2, false>(map, channels, rows, columns, planes);
+    if (side == 4) return far ? deal_and_range<4, true>(map, channels, rows, columns, planes) : deal_and_range<4, false>(map, channels, rows, columns, planes);
+    for (int c = 0; c < channels; ++c) deal_channel_of_side(map + 4 * cells * side * side * c, rows, columns, side, planes + 4 * plane * c, plane, sums);
+    return range_of_planes(planes, channels, cells, plane);
+}
+
+/// An octave of one channel: which cells are split how, and where its coefficients go, one plane behind the other.
+struct cell_planes {
+    int rows, columns;
+    /// Of each cell, -1 or 0. Its halves are left and right (else top and bottom); and for the paper's form alone: the first level does not split
+    /// it, or not into quarters; some level shows it in halves.
+    const std::int16_t *column_wise, *shown_whole, *shown_in_halves, *halves_first;
+    std::int16_t *p, *d, *e, *f;
+};
+
+/// Two vectors of each of four quarters to levels.
+struct exact_levels {
+    vec scale, zero_point;
+    exact_levels(float s, float z) : scale(broadcast(s)), zero_point(broadcast(z)) {}
+    SPLITDSL_INLINE bool operator()(const vec (&x)[8], words (&q)[4]) const {
+        std::int16_t whole[8 * lanes];
+        for (int k = 0; k < 8; ++k) {
+            const int_lanes level = __builtin_convertvector(as_lanes(whole_level(quotient(x[k], scale), zero_point, broadcast(255))), int_lanes);
+            const auto few = __builtin_convertvector(level, narrow_lanes<std::int16_t>);
+            __builtin_memcpy(whole + k * lanes, &few, sizeof few);
+        }
+        for (int k = 0; k < 4; ++k) __builtin_memcpy(&q[k], whole + k * cell_lanes, sizeof q[k]);
+        return true;
+    }
+};
+#if defined(SPLITDSL_FIXED_POINT)
+/// The same sooner, or false where a value is too near a tie to tell.
+struct likely_levels {
+    fixed_point fixed;
+    likely_levels(float s, float z) : fixed(s, z) {}
+    SPLITDSL_INLINE bool operator()(const vec (&x)[8], words (&q)[4]) const {
+        const fixed_point::whole a[4]{fixed.at(x[0]), fixed.at(x[1]), fixed.at(x[2]), fixed.at(x[3])}, b[4]{fixed.at(x[4]), fixed.at(x[5]), fixed.at(x[6]), fixed.at(x[7])};
+        if (fixed_point::near_tie(fixed_point::seen(fixed_point::seen(fixed_point::nothing_seen(), a), b))) return false;
+        q[0] = fixed_point::levels(a[0], a[1]), q[1] = fixed_point::levels(a[2], a[3]);
+        q[2] = fixed_point::levels(b[0], b[1]), q[3] = fixed_point::levels(b[2], b[3]);
+        return true;
+    }
+};
+#endif
+
+/// The first `count` lanes, at most all.
+SPLITDSL_INLINE void store_words(std::int16_t* to, const words& v, std::ptrdiff_t count) {
+    if (count >= cell_lanes) __builtin_memcpy(to, &v, sizeof v);
+#if defined(SPLITDSL_ARCH_AVX512)
+    else _mm512_mask_storeu_epi16(to, static_cast<__mmask32>((std::uint32_t{1} << count) - 1), reinterpret_cast<__m512i>(v));
+#else
+    else __builtin_memcpy(to, &v, static_cast<std::size_t>(count) * sizeof(std::int16_t));
+#endif
+}
+
+/// Coefficients of cells side by side: from quarters top left, top right, bottom left, bottom right.
+SPLITDSL_INLINE void lift(const words (&quarter)[4], const words& column_wise, words (&out)[4]) {
+    const words swapped = (quarter[1] ^ quarter[2]) & column_wise; // the halves: top left with bottom left, or with top right
+    const words a = quarter[0], b = quarter[1] ^ swapped, g = quarter[2] ^ swapped, h = quarter[3];
+    const words u = (a + b + 1) >> 1, v = (g + h + 1) >> 1;
+    out[0] = (u + v) >> 1, out[1] = u - v, out[2] = a - b, out[3] = g - h;
+}
+
+SPLITDSL_INLINE void lift_and_store(const words (&quarter)[4], const cell_planes& o, std::ptrdiff_t at, std::ptrdiff_t count) {
+    words out[4], column_wise;
+    __builtin_memcpy(&column_wise, o.column_wise + at, sizeof column_wise);
+    lift(quarter, column_wise, out);
+    std::int16_t* const to[4]{o.p, o.d, o.e, o.f};
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; ++k) store_words(to[k] + at, out[k], count);
+}
+
+/// Some cells of an octave: four planes of quarters, whose first values are those of cell `first`.
+struct dealt_quarters {
+    const float* planes;
+    std::ptrdiff_t plane, first, cells;
+};
+
+/// The exact form's coefficients of the vector of cells at `i`; false, and nothing written, if `levels` cannot tell.
+template <class Levels>
+SPLITDSL_INLINE bool lift_vector(const dealt_quarters& from, const cell_planes& o, const Levels& levels, std::ptrdiff_t i, std::ptrdiff_t count) {
+    vec x[8];
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; ++k) x[2 * k] = load(from.planes + k * from.plane + i), x[2 * k + 1] = load(from.planes + k * from.plane + i + lanes);
+    words quarter[4];
+    if (!levels(x, quarter)) return false;
+    lift_and_store(quarter, o, from.first + i, count);
+    return true;
+}
+
+/// The paper's form, and the cells' means to `whole`, over whose end it may write a vector.
+template <class Levels>
+SPLITDSL_INLINE bool average_vector(const dealt_quarters& from, const cell_planes& o, float* whole, const Levels& levels, std::ptrdiff_t i, std::ptrdiff_t count) {
+    const auto either = [](const std::int16_t* mask, const vec& a, const vec& b) __attribute__((always_inline)) {
+        narrow_lanes<std::int16_t> few;
+        __builtin_memcpy(&few, mask, sizeof few);
+        return as_vec(reinterpret_cast<float_lanes>(
+            chosen(__builtin_convertvector(few, int_lanes), reinterpret_cast<int_lanes>(as_lanes(a)), reinterpret_cast<int_lanes>(as_lanes(b)))));
+    };
+    const vec half = broadcast(0.5F);
+    vec x[8];
+#pragma GCC unroll 2
+    for (int k = 0; k < 2; ++k) {
+        const std::ptrdiff_t cell = from.first + i + k * lanes;
+        const float* const at = from.planes + i + k * lanes;
+        const vec x0 = load(at), right = load(at + from.plane), below = load(at + 2 * from.plane), x3 = load(at + 3 * from.plane);
+        const vec x1 = either(o.column_wise + cell, below, right), x2 = either(o.column_wise + cell, right, below);
+        const vec u = (x0 + x1) * half, v = (x2 + x3) * half, mean = (u + v) * half;
+        store(whole + cell, mean);
+        x[k] = either(o.shown_in_halves + cell, either(o.shown_whole + cell, mean, v), x3); // what the first level shows travels as it is
+        x[2 + k] = either(o.halves_first + cell, u, x1);
+        x[4 + k] = x0, x[6 + k] = x2;
+    }
+    words out[4];
+    if (!levels(x, out)) return false;
+    std::int16_t* const to[4]{o.p, o.d, o.e, o.f};
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; ++k) store_words(to[k] + from.first + i, out[k], count);
+    return true;
+}
+[[gnu::noinline, gnu::cold]] inline void lift_exactly(dealt_quarters from, cell_planes o, float scale, float zero_point, std::ptrdiff_t i, std::ptrdiff_t count) {
+    lift_vector(from, o, exact_levels{scale, zero_point}, i, count);
+}
+[[gnu::noinline, gnu::cold]] inline void average_exactly(dealt_quarters from, cell_planes o, float scale, float zero_point, float* whole, std::ptrdiff_t i,
+                                                         std::ptrdiff_t count) {
+    average_vector(from, o, whole, exact_levels{scale, zero_point}, i, count);
+}
+
+/// Calls `some(i, count)` for vectors of cells that together are all of them; the last ones may come twice.
+template <class Some>
+SPLITDSL_INLINE void vectors_of_cells(std::ptrdiff_t cells, Some some) {
+    if (cells < cell_lanes) return some(0, cells);
+    for (std::ptrdiff_t i = 0; i < cells; i += cell_lanes) some(i + cell_lanes <= cells ? i : cells - cell_lanes, cell_lanes);
+}
+SPLITDSL_INLINE void lift_quarters(const dealt_quarters& from, const cell_planes& o, float scale, float zero_point) {
+#if defined(SPLITDSL_FIXED_POINT)
+    if (fixed_point::serves(scale)) {
+        const likely_levels levels{scale, zero_point};
+        return vectors_of_cells(from.cells, [&](std::ptrdiff_t i, std::ptrdiff_t count) __attribute__((always_inline)) {
+            if (__builtin_expect(!lift_vector(from, o, levels, i, count), 0)) lift_exactly(from, o, scale, zero_point, i, count);
+        });
+    }
+#endif
+    vectors_of_cells(from.cells, [&](std::ptrdiff_t i, std::ptrdiff_t count) { lift_exactly(from, o, scale, zero_point, i, count); });
+}
+SPLITDSL_INLINE void average_quarters(const dealt_quarters& from, const cell_planes& o, float scale, float zero_point, float* whole) {
+#if defined(SPLITDSL_FIXED_POINT)
+    if (fixed_point::serves(scale)) {
+        const likely_levels levels{scale, zero_point};
+        return vectors_of_cells(from.cells, [&](std::ptrdiff_t i, std::ptrdiff_t count) __attribute__((always_inline)) {
+            if (__builtin_expect(!average_vector(from, o, whole, levels, i, count), 0)) average_exactly(from, o, scale, zero_point, whole, i, count);
+        });
+    }
+#endif
+    vectors_of_cells(from.cells, [&](std::ptrdiff_t i, std::ptrdiff_t count) { average_exactly(from, o, scale, zero_point, whole, i, count); });
+}
+
+/// Calls `some` for pieces of a channel whose quarters stand row by row; `room` holds a piece's planes.
+template <class Some>
+SPLITDSL_INLINE void deal_rows(const float* quarters, const float* end, const cell_planes& o, float* room, Some some) {
+    const int fit = larger(1, 16 * cell_lanes / o.columns), pieces = (o.rows - 1) / fit + 1, piece = (o.rows - 1) / pieces + 1; // planes that stay in the nearest cache
+    no_range none{0};
+    for (int r = 0; r < o.rows; r += piece) {
+        const int from = smaller(r, o.rows - piece); // some rows twice rather than a small piece
+        const std::ptrdiff_t cells = std::ptrdiff_t{piece} * o.columns, plane = quarter_plane(cells);
+        deal_channel<1, true>(quarters + 4 * std::ptrdiff_t{from} * o.columns, end, piece, o.columns, room, plane, none);
+        some(dealt_quarters{room, plane, std::ptrdiff_t{from} * o.columns, cells});
+    }
+}
+SPLITDSL_INLINE void average_rows(const float* quarters, const float* end, const cell_planes& o, float scale, float zero_point, float* room, float* whole) {
+    deal_rows(quarters, end, o, room, [&](const dealt_quarters& from) { average_quarters(from, o, scale, zero_point, whole); });
+}
+
+/// Calls `some(row, column, count)` for vectors of cells of all rows; `count` of them may be stored: a row may run over its end into what the next
+/// one overwrites.
+template <class Some>
+SPLITDSL_INLINE void vectors_of_rows(int rows, int columns, Some some) {
+    for (int r = 0; r < rows; ++r)
+        if (columns < cell_lanes) some(r, 0, (rows - r) * columns < cell_lanes ? columns : cell_lanes);
+        else
+            for (int c = 0; c < columns; c += cell_lanes) some(r, smaller(c, columns - cell_lanes), cell_lanes);
+}
+
+/// Levels of two rows of quarters, as bytes, to cells side by side.
+SPLITDSL_INLINE void lift_bytes(const words& top, const words& bottom, const cell_planes& o, std::ptrdiff_t at, int count) {
+    using unsigned_words [[gnu::vector_size(lanes * 4)]] = std::uint16_t;
+    const unsigned_words t = reinterpret_cast<unsigned_words>(top), b = reinterpret_cast<unsigned_words>(bottom); // least significant byte first on all we know
+    const words quarter[4]{reinterpret_cast<words>(t & 0xff), reinterpret_cast<words>(t >> 8), reinterpret_cast<words>(b & 0xff), reinterpret_cast<words>(b >> 8)};
+    lift_and_store(quarter, o, at, count);
+}
+[[gnu::noinline, gnu::cold]] inline void lift_rows_exactly(const float* top, const float* bottom, cell_planes o, float scale, float zero_point, std::ptrdiff_t at, int count) {
+    std::uint8_t levels[2][2 * cell_lanes];
+    quantise_by_division(top, sizeof levels[0], scale, zero_point, levels[0]);
+    quantise_by_division(bottom, sizeof levels[1], scale, zero_point, levels[1]);
+    words rows[2];
+    __builtin_memcpy(rows, levels, sizeof rows);
+    lift_bytes(rows[0], rows[1], o, at, count);
+}
+
+/// The exact form's coefficients from quarters that stand row by row. Nothing is read from `end` on. `room`: for the planes of all quarters.
+SPLITDSL_INLINE void lift_rows(const float* quarters, const float* end, const cell_planes& o, float scale, float zero_point, float* room) {
+    if (o.columns < lanes) return deal_rows(quarters, end, o, room, [&](const dealt_quarters& from) { lift_quarters(from, o, scale, zero_point); });
+#if defined(SPLITDSL_FIXED_POINT)
+    const fixed_point fixed(scale, zero_point);
+    const bool serves = fixed_point::serves(scale);
+#endif
+    vectors_of_rows(o.rows, o.columns, [&](int r, int c, int count) __attribute__((always_inline)) {
+        const std::ptrdiff_t at = std::ptrdiff_t{r} * o.columns + c;
+        const float *top = quarters + 4 * std::ptrdiff_t{r} * o.columns + 2 * c, *bottom = top + 2 * o.columns;
+        constexpr int line = 16, ahead = 128 * line;
+#pragma GCC unroll 8
+        for (int k = 0; k < 4 * cell_lanes; k += line) __builtin_prefetch(top + 2 * c + k + ahead); // in the order of memory
+        float few[2][2 * cell_lanes];
+        if (__builtin_expect(end - bottom < 2 * cell_lanes, 0)) { // the last row of the last channel
+            for (int x = 0; x < 2 * cell_lanes; ++x) few[0][x] = few[1][x] = 0;
+            const auto left = static_cast<std::size_t>(2 * (o.columns - c)) * sizeof(float);
+            __builtin_memcpy(few[0], top, left), __builtin_memcpy(few[1], bottom, left);
+            top = few[0], bottom = few[1];
+        }
+#if defined(SPLITDSL_FIXED_POINT)
+        const fixed_point::whole t[4]{fixed.at(load(top)), fixed.at(load(top + lanes)), fixed.at(load(top + 2 * lanes)), fixed.at(load(top + 3 * lanes))};
+        const fixed_point::whole b[4]{fixed.at(load(bottom)), fixed.at(load(bottom + lanes)), fixed.at(load(bottom + 2 * lanes)), fixed.at(load(bottom + 3 * lanes))};
+        if (__builtin_expect(serves && !fixed_point::near_tie(fixed_point::seen(fixed_point::seen(fixed_point::nothing_seen(), t), b)), 1))
+            return lift_bytes(reinterpret_cast<words>(fixed_point::bytes(t)), reinterpret_cast<words>(fixed_point::bytes(b)), o, at, count);
+#endif
+        lift_rows_exactly(top, bottom, o, scale, zero_point, at, count);
+    });
+}
+
 template <int... I>
-SPLITDSL_INLINE row_of_pairs pairs_of_words(const std::int16_t* from, places<I...>) {
+SPLITDSL_INLINE void pairs_of_words(const std::int16_t* from, words& first, words& second, places<I...>) {
     words a, b;
     __builtin_memcpy(&a, from, sizeof a);
     __builtin_memcpy(&b, from + cell_lanes, sizeof b);
-    return {__builtin_shufflevector(a, b, (2 * I)...), __builtin_shufflevector(a, b, (2 * I + 1)...)};
+    first = __builtin_shufflevector(a, b, (2 * I)...), second = __builtin_shufflevector(a, b, (2 * I + 1)...);
 }
-SPLITDSL_INLINE row_of_pairs pairs_at(const std::int16_t* from) { return pairs_of_words(from, places_below<cell_lanes>{}); }
 
-template <int... I>
-SPLITDSL_INLINE words counted(places<I...>) { return words{static_cast<std::int16_t>(I)...}; }
-
-/// An octave's planes, rows x columns cells each, from its quarters in 0..255; cells from `row_wise_from[row]` on are split into top and bottom
-/// first. Reads up to 2 pool_overrun quarters behind the last.
-template <class Quarter>
-inline void lift_cells(const Quarter* quarters, int rows, int columns, const std::int16_t* row_wise_from, std::int16_t* p, std::int16_t* d, std::int16_t* e, std::int16_t* f) {
-    const words column = counted(places_below<cell_lanes>{});
-    for (int r = 0; r < rows; ++r, quarters += 4 * std::ptrdiff_t{columns}, p += columns, d += columns, e += columns, f += columns) {
-        const words from = words{} + row_wise_from[r];
-        for (int c = 0; c < columns; c += cell_lanes) {
-            const row_of_pairs top = pairs_at(quarters + 2 * c), bottom = pairs_at(quarters + 2 * columns + 2 * c);
-            // The halves: top left with bottom left, or with top right.
-            const words swapped = (top.second ^ bottom.first) & (column + static_cast<std::int16_t>(c) < from);
-            const words a = top.first, b = top.second ^ swapped, g = bottom.first ^ swapped, h = bottom.second;
-            const words u = (a + b + 1) >> 1, v = (g + h + 1) >> 1;
-            const words out[4]{(u + v) >> 1, u - v, a - b, g - h};
-            std::int16_t* const to[4]{p + c, d + c, e + c, f + c};
-            if (r + 1 < rows && columns - c + (rows - 1 - r) * std::ptrdiff_t{columns} >= cell_lanes) {
-                for (int k = 0; k < 4; ++k) __builtin_memcpy(to[k], &out[k], sizeof out[k]);
-            } else {
-                const auto count = static_cast<std::size_t>(smaller(cell_lanes, columns - c));
-                for (int k = 0; k < 4; ++k) __builtin_memcpy(to[k], &out[k], count * sizeof(std::int16_t));
-            }
-        }
-    }
+/// The exact form's coefficients from the finer octave's plane P, which stands row by row. Reads up to 4 vectors behind its last value.
+SPLITDSL_INLINE void lift_plane(const std::int16_t* quarters, const cell_planes& o) {
+    constexpr places_below<cell_lanes> all{};
+    vectors_of_rows(o.rows, o.columns, [&](int r, int c, int count) __attribute__((always_inline)) {
+        const std::int16_t *const top = quarters + 4 * std::ptrdiff_t{r} * o.columns + 2 * c, *const bottom = top + 2 * o.columns;
+        words quarter[4];
+        pairs_of_words(top, quarter[0], quarter[1], all);
+        pairs_of_words(bottom, quarter[2], quarter[3], all);
+        lift_and_store(quarter, o, std::ptrdiff_t{r} * o.columns + c, count);
+    });
 }
 
 } // namespace simd

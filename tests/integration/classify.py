@@ -344,7 +344,7 @@ def pictures(classify, _):
         code, said, document = classify.results(model, folder / "mixed.zip")
         check(code == 1 and [("top" in r, r["file"]) for r in document["results"]]
               == [(True, "folder/good.jpg"), (False, "notes.txt"), (False, "empty.jpg"), (False, "empty.png"), (True, "last.jpg")]
-              and said.count("it is empty") == 2, f"an archive's pictures are answered, its text and its empty entries are refused: {said.strip()}")
+              and said.count("it is empty") == 2 and "mixed.zip, notes.txt: " in said, f"an archive's pictures are answered, its text and its empty entries are refused: {said.strip()}")
         with zipfile.ZipFile(folder / "nothing.zip", "w"):
             pass
         classify.refuses("an archive without entries", [*common, folder / "nothing.zip"], "nothing.zip: pictures were expected in the archive, found none", code=1)

@@ -14,8 +14,10 @@
 #include <array>
 #include <chrono>
 #include <cstring>
+#include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -461,6 +463,23 @@ TEST_CASE("a cloud may wait for a second request to be computed with the first, 
     REQUIRE(a.answered(3));
     CHECK(a.reader.header().service_us >= 30'000);
     CHECK(s.cloud->counters().batches == 0);
+}
+
+TEST_CASE("a cloud runs every size of batch in every place for running requests before the first request comes") {
+    static std::map<const std::byte*, std::set<int>> sizes; // of batches, by the memory of their first frame
+    sizes.clear();
+    pipeline net = fake::network<fake::cloud_behaviour>();
+    net.functions.run_batch = [](const void*, const frame_memory* frames, int count, int, int, const std::atomic<bool>*) {
+        sizes[frames->arena].insert(count);
+        return true;
+    };
+    net.functions.run = [](const void*, const frame_memory& frame, int, int, const std::atomic<bool>*) {
+        sizes[frame.arena].insert(1);
+        return true;
+    };
+    const cloud_core cloud{net, {}, {.parallel = 3, .batch = 4}, std::make_unique<link::in_process_listener>()};
+    REQUIRE(sizes.size() == 3);
+    for (const auto& [arena, seen] : sizes) CHECK(seen == std::set{1, 2, 3, 4});
 }
 
 TEST_CASE("a cloud refuses batches that cannot be") {

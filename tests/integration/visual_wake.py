@@ -215,8 +215,11 @@ def refusals(program):
         (folder / "bad.csv").write_text("good.png,cow\n", encoding="utf-8")
         (folder / "other.csv").write_text("other.png,cat\n", encoding="utf-8")
         (folder / "thresholds.json").write_text('{"policies": {"fleet": {"threshold": 0.5}}}', encoding="utf-8")
+        with zipfile.ZipFile(folder / "some.zip", "w") as archive:
+            archive.write(folder / "text.png", "text.png")
         good = ["--pictures", folder / "good.png"]
         for options, sentence in ((["--pictures", folder / "missing.png"], "missing.png: no such file"), (["--pictures", folder / "text.png"], "text.png: neither JPEG nor PNG"),
+                                  (["--pictures", folder / "some.zip"], "some.zip, text.png: neither JPEG nor PNG"),
                                   (["--pictures", folder / "empty"], "JPEG or PNG pictures were expected in it, found none"), ([*good, "--labels", folder / "bad.csv"], "line 1: expected FILE,CLASS"),
                                   ([*good, "--labels", folder / "other.csv"], "none of the pictures is in it"), ([*good, "--labels", folder], "a readable file of at most 64 MiB was expected"),
                                   (["--labels", folder / "other.csv"], "--labels requires --pictures"), (["--ble", "interval=16"], "--ble: expected"), (["--ble", "often"], "--ble: expected key=value"),

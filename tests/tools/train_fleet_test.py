@@ -234,6 +234,10 @@ def main():
         cut = ("--batch", 32, "--work", folder / "cut", *few)
         check("a phase without what it starts from says which to run first", "run train --recipe trunk first" in refused("train", "--recipe", "fleet", *start))
         check("a batch of more pictures than there are is refused", "--batch of at most the 128 pictures" in refused("train", "--recipe", "trunk", "--batch", 129, "--work", folder / "cut", *few))
+        check("more draws than streams are refused", "--draws of at most the 4 streams, found 9" in refused("train", "--recipe", "fleet", "--draws", 9, "--work", folder / "cut", *few))
+        (folder / "file").write_text("")
+        for work, says in ((folder / "file", "File exists"), (folder / "file" / "x", "Not a directory")):
+            check(f"a --work that is no folder is named: {says}", f"{work}: {says}" in refused("train", "--recipe", "trunk", "--work", work, *few))
         check("invented pictures are not taken for CIFAR-10", "to hold those of CIFAR-10, found 128 invented pictures" in refused("train", "--recipe", "trunk", "--work", folder / "cut"))
         for work in (start, cut):
             run("train", "--recipe", "trunk", "--epochs", 2, *work)

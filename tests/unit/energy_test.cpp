@@ -152,6 +152,8 @@ TEST_CASE("a hostile or broken profile table is refused with its line, and nothi
     names(header + "a,nan,1,0.5,modelled,x\n", "'nan'");
     names(header + "a,1e999,1,0.5,modelled,x\n", "'1e999'");
     names(header + "a,1e 9,1,0.5,modelled,x\n", "'1e 9'");
+    names(header + "a,1e300,1,0.5,modelled,x\n", "'1e300'");
+    names(header + "a,1e9,1e-300,0.5,modelled,x\n", "'1e-300'");
     names(header + "a,0x10,1,0.5,modelled,x\n", "'0x10'");
     names(header + "a,1e9,1,0.5,guessed,x\n", "guessed");
     names(header + "a,1e9,1,0.5,modelled,\n", "column 6");

@@ -98,31 +98,11 @@ const layer_code& code_for<splitdsl::instruction_set::SPLITDSL_PIPELINE_ISA>() {
 
 #elif defined(SPLITDSL_PIPELINE_DISPATCHER)
 
+#include "../../chosen_set.hpp"
+
 namespace timed {
 const layer_code& chosen_code() {
-    using splitdsl::instruction_set;
-    struct candidate {
-        instruction_set set;
-        const layer_code& (*get)();
-    };
-    constexpr candidate candidates[]{
-#if defined(SPLITDSL_PIPELINE_HAS_avx512)
-        {instruction_set::avx512, &code_for<instruction_set::avx512>},
-#endif
-#if defined(SPLITDSL_PIPELINE_HAS_avx2_fma)
-        {instruction_set::avx2_fma, &code_for<instruction_set::avx2_fma>},
-#endif
-#if defined(SPLITDSL_PIPELINE_HAS_neon)
-        {instruction_set::neon, &code_for<instruction_set::neon>},
-#endif
-#if defined(SPLITDSL_PIPELINE_HAS_baseline)
-        {instruction_set::baseline, &code_for<instruction_set::baseline>},
-#endif
-    };
-    const char* wanted = std::getenv("SPLITDSL_ISA");
-    for (const candidate& c : candidates)
-        if (splitdsl::runs_here(c.set) && (!wanted || !*wanted || std::string{wanted} == name_of(c.set))) return c.get();
-    throw splitdsl::option_error(std::string{"SPLITDSL_ISA: expected an instruction set that was built and runs here, found \""} + wanted + "\"");
+    return chosen_set([](auto set) -> const layer_code& { return code_for<decltype(set)::value>(); });
 }
 } // namespace timed
 

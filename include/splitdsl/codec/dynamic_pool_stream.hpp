@@ -8,193 +8,13 @@
 /// only), D, E, F. Any prefix of a level's bytes gives its first channels; a level needs those before it for the same channels.
 #pragma once
 
-#include <splitdsl/codec/dynamic_pool_cells.hpp>
-#include <splitdsl/codec/dynamic_pool_coder.hpp>
-#include <splitdsl/codec/dynamic_pool_kernels.hpp>
+#include <splitdsl/codec/dynamic_pool_planes.hpp>
 #include <splitdsl/detail/byte_order.hpp>
-#include <splitdsl/error.hpp>
 
-#include <cstdlib>
-#include <string>
+#include <cstdint>
 #include <vector>
 
 namespace splitdsl {
-
-enum class pool_coding : std::uint8_t {
-    packed, ///< means: 8 bits a value; lifted: 8 bits for P, 9 for D, E, F
-    rice    ///< adaptive Golomb-Rice codes; packed where that is no longer
-};
-
-/// How levels are written; both sides must agree.
-struct pool_options {
-    pool_form form{pool_form::lifted};
-    pool_coding coding{pool_coding::rice};
-};
-
-inline constexpr std::size_t pool_preamble_bytes = 5; ///< of level 0: scale and zero point
-
-/// Bits of a channel's new values at a level, packed.
-constexpr std::int64_t packed_pool_bits(const pool_ladder& l, pool_form form, int level) noexcept {
-    const std::int64_t values = l.new_values(level), plain = level == 0 ? l.cell_rows() * l.cell_columns() : 0;
-    return form == pool_form::means ? 8 * values : 8 * plain + 9 * (values - plain);
-}
-/// The most bytes a level takes, whatever the tensor holds; packed levels take exactly this.
-constexpr std::size_t max_level_bytes(const pool_ladder& l, pool_form form, int level) noexcept {
-    return 1 + (level == 0 ? pool_preamble_bytes : 0)
-           + static_cast<std::size_t>((packed_pool_bits(l, form, level) * l.shape.channels + 7) / 8);
-}
-constexpr std::size_t max_pool_bytes(const pool_ladder& l, pool_form form) noexcept {
-    std::size_t sum = 0;
-    for (int i = 0; i < l.levels; ++i) sum += max_level_bytes(l, form, i);
-    return sum;
-}
-
-namespace detail {
-
-/// Planes of coefficients of every channel, in order of priority, and the tables that say which level sends which of them.
-class pool_planes {
-public:
-    pool_planes(const pool_ladder& l, pool_options o, std::span<const std::uint16_t> order) : shape{l}, how{o} {
-        if (l.levels < 1)
-            throw option_error("dynamic pooling needs a ladder with at least one size; try_pool_ladder says why there is none");
-        const auto n = static_cast<std::size_t>(l.shape.channels);
-        if (!order.empty() && order.size() != n)
-            throw option_error("the channel order has " + std::to_string(order.size()) + " entries; expected one for each of "
-                               + std::to_string(n) + " channels");
-        std::vector<bool> used(n);
-        for (std::size_t i = 0; i < n; ++i) {
-            const std::size_t c = order.empty() ? i : order[i];
-            if (c >= n || used[c])
-                throw option_error("the channel order names channel " + std::to_string(c)
-                                   + (c < n ? " twice" : ", but there are " + std::to_string(n)));
-            used[c] = true;
-            channels.push_back(static_cast<std::uint16_t>(c));
-        }
-        for (int k = 0; k < l.octaves; ++k) {
-            octave& t = octaves[static_cast<std::size_t>(k)];
-            t.offset = per_channel;
-            t.cells = static_cast<std::size_t>(l.cell_rows(k)) * static_cast<std::size_t>(l.cell_columns(k));
-            per_channel += 4 * t.cells;
-            for (int r = 0; r < l.cell_rows(k); ++r) {
-                t.row_level.push_back(static_cast<std::uint8_t>(l.level_of_row(k, r)));
-                t.row_wise_from.push_back(static_cast<std::int16_t>(l.first_row_wise(r)));
-            }
-            for (int c = 0; c < l.cell_columns(k); ++c) t.column_level.push_back(static_cast<std::uint8_t>(l.level_of_column(k, c)));
-        }
-        store.resize(per_channel * n + pool_kernels::overrun);
-    }
-
-    octave_view view(int octave_index, std::size_t priority) noexcept {
-        octave& t = octaves[static_cast<std::size_t>(octave_index)];
-        std::int16_t* const p = store.data() + priority * per_channel + t.offset;
-        return {shape.cell_rows(octave_index),
-                shape.cell_columns(octave_index),
-                p,
-                p + t.cells,
-                p + 2 * t.cells,
-                p + 3 * t.cells,
-                t.row_level.data(),
-                t.column_level.data(),
-                t.row_wise_from.data()};
-    }
-
-    /// Calls `segment(octave, plane 0..3, row, first column, one past the last)` for all a level adds to a channel, in the order of the
-    /// wire; `enter(octave)` before each octave that has some.
-    template <class Enter, class Segment>
-    void visit(int level, Enter enter, Segment segment) const noexcept {
-        if (level == 0)
-            for (int r = 0; r < shape.cell_rows(); ++r) segment(0, 0, r, 0, shape.cell_columns());
-        for (int o = 0; o < shape.octaves; ++o) {
-            const int before = level > 0 ? shape.steps(o, level - 1) : 0, after = shape.steps(o, level);
-            if (before == after) continue;
-            enter(o);
-            const int from = shape.columns_split(before), to = shape.columns_split(after), all = shape.cell_columns(o);
-            const int split_before = shape.rows_split(before), split_after = shape.rows_split(after);
-            for (int r = 0; r < shape.cell_rows(o); ++r) {
-                const bool old_row = r < split_before, new_row = !old_row && r < split_after;
-                if (!old_row) segment(o, 1, r, from, new_row ? all : to);
-                if (old_row || new_row) {
-                    segment(o, 2, r, old_row ? from : 0, to);
-                    segment(o, 3, r, old_row ? from : 0, to);
-                }
-            }
-        }
-    }
-
-    /// What the octave before leaves as this octave's whole cells, into plane P of this octave.
-    void open_into(int octave_index, std::size_t priority, int have) noexcept {
-        const octave_view o = view(octave_index - 1, priority);
-        open_octave(how.form, o, o.p, have, o.rows, o.columns, view(octave_index, priority).p);
-    }
-
-    /// All that a level adds to a channel as Rice codes; `Bits` reads or writes. Models: of P, of D, of E and F.
-    template <class Bits, class Model>
-    void code(Bits& bits, Model* models, int level, std::size_t priority) noexcept {
-        const bool lifted = how.form == pool_form::lifted;
-        visit(
-            level,
-            [&](int o) {
-                if constexpr (!Bits::writes)
-                    if (!lifted && o > 0) open_into(o, priority, level); // the means' parents
-            },
-            [&](int o, int plane, int r, int first, int end) {
-                const octave_view v = view(o, priority);
-                const std::ptrdiff_t row = static_cast<std::ptrdiff_t>(r) * v.columns;
-                const std::int16_t *const p = v.p + row, *const d = v.d + row;
-                std::int16_t* const x = v.plane(plane) + row;
-                Model& model = models[plane == 3 ? 2 : plane];
-                for (int c = first; c < end; ++c) {
-                    int base = 0;
-                    if (plane == 0) { // the median of west, north and west + north - north-west
-                        const int w = c > 0 ? p[c - 1] : (r > 0 ? p[c - v.columns] : 0), n = r > 0 ? p[c - v.columns] : w;
-                        const int nw = c > 0 && r > 0 ? p[c - v.columns - 1] : n;
-                        base = std::max(std::min(w, n), std::min(std::max(w, n), w + n - nw));
-                    } else if (!lifted)
-                        base = plane == 2 ? d[c] : p[c];
-                    if constexpr (Bits::writes)
-                        model.write(bits, x[c] - base);
-                    else {
-                        const int value = base + model.read(bits);
-                        x[c] = static_cast<std::int16_t>(plane == 0 || !lifted ? std::clamp(value, 0, 255) : value);
-                    }
-                }
-            });
-    }
-    /// The same at fixed widths.
-    template <class Bits>
-    void code_packed(Bits& bits, int level, std::size_t priority) noexcept {
-        const bool lifted = how.form == pool_form::lifted;
-        visit(
-            level, [](int) {},
-            [&](int o, int plane, int r, int first, int end) {
-                const octave_view v = view(o, priority);
-                std::int16_t* const x = v.plane(plane) + static_cast<std::ptrdiff_t>(r) * v.columns;
-                const int width = lifted && plane != 0 ? 9 : 8, zero = width == 9 ? 256 : 0;
-                for (int c = first; c < end; ++c) {
-                    if constexpr (Bits::writes)
-                        bits.put(static_cast<std::uint32_t>(x[c] + zero), width);
-                    else
-                        x[c] = static_cast<std::int16_t>(static_cast<int>(bits.get(width)) - zero);
-                }
-            });
-    }
-
-    pool_ladder shape;
-    pool_options how;
-    std::vector<std::uint16_t> channels; ///< by priority
-    std::vector<std::int16_t> store;
-
-private:
-    struct octave {
-        std::size_t offset{}, cells{};
-        std::vector<std::uint8_t> row_level, column_level;
-        std::vector<std::int16_t> row_wise_from;
-    };
-    std::array<octave, max_pool_octaves> octaves;
-    std::size_t per_channel{};
-};
-
-} // namespace detail
 
 /// Pools a tensor once and writes any of its levels.
 /// Shapes: `pool` reads channels x height x width floats, rows contiguous. Refused (option_error, at construction): a ladder without
@@ -212,11 +32,13 @@ public:
         : planes{ladder, options, order} {
         const auto n = static_cast<std::size_t>(ladder.shape.channels);
         patch = static_cast<std::size_t>(ladder.half_rows()) * static_cast<std::size_t>(ladder.half_columns());
-        if (ladder.half_stride() > 1) halves.resize(patch * n + pool_kernels::overrun);
+        constexpr std::size_t line = 64 / sizeof(float);
+        if (ladder.half_stride() > 1) quarters.resize(4 * pool_kernels::plane(patch / 4) * n + line);
+        room.resize(4 * pool_kernels::plane(patch / 4) + line);
         sums.resize(static_cast<std::size_t>(ladder.shape.width));
         levels.resize(patch);
-        if (options.form == pool_form::lifted) bytes_of_patches.resize(patch * n + pool_kernels::overrun);
-        means.resize(options.form == pool_form::means ? patch / 2 : 0);
+        means.resize(options.form == pool_form::means ? patch / 2 + pool_kernels::overrun : 0);
+        for (int o = 0; o < ladder.octaves; ++o) masks[static_cast<std::size_t>(o)] = {planes.view(o, 0), options.form};
         std::size_t at = 0;
         for (int l = 0; l < ladder.levels; ++l) {
             starts.push_back(at);
@@ -231,29 +53,21 @@ public:
     void pool(const float* map, const pool_kernels* code = nullptr) noexcept {
         const pool_ladder& l = planes.shape;
         const auto n = static_cast<std::size_t>(l.shape.channels);
+        const std::size_t channel = static_cast<std::size_t>(l.shape.height) * static_cast<std::size_t>(l.shape.width);
+        std::fill(written.begin(), written.end(), 0);
+        if (code != nullptr) return pool(map, channel, *code);
         const float* patches = map;
         if (l.half_stride() > 1) {
-            const std::size_t channel = static_cast<std::size_t>(l.shape.height) * static_cast<std::size_t>(l.shape.width);
-            if (code != nullptr)
-                code->patch_means(map, l.shape.channels * l.half_rows(), l.half_columns(), l.half_stride(), halves.data(), sums.data());
-            else
-                for (std::size_t c = 0; c < n; ++c)
-                    detail::patch_means(map + c * channel, l.half_rows(), l.half_columns(), l.half_stride(), halves.data() + c * patch,
-                                        sums.data());
-            patches = halves.data();
+            for (std::size_t c = 0; c < n; ++c)
+                detail::patch_means(map + c * channel, l.half_rows(), l.half_columns(), l.half_stride(), quarters.data() + c * patch, sums.data());
+            patches = quarters.data();
         }
-        const bool lifted = planes.how.form == pool_form::lifted;
-        quantiser = pool_parameters_of(code != nullptr ? code->range(patches, patch * n) : detail::range_in_blocks(patches, patch * n));
-        if (lifted && code != nullptr) code->quantise(patches, patch * n, quantiser, bytes_of_patches.data());
-        for (std::size_t i = 0; i < n; ++i) {
-            if (!lifted)
-                average(patches + planes.channels[i] * patch, i);
-            else if (code != nullptr)
-                lift(*code, bytes_of_patches.data() + planes.channels[i] * patch, i);
-            else
+        quantiser = pool_parameters_of(detail::range_in_blocks(patches, patch * n));
+        for (std::size_t i = 0; i < n; ++i)
+            if (planes.how.form == pool_form::lifted)
                 lift(patches + planes.channels[i] * patch, i);
-        }
-        std::fill(written.begin(), written.end(), 0);
+            else
+                average(patches + planes.channels[i] * patch, i);
     }
 
     /// In place of `pool`: coefficients made elsewhere, of each channel by priority as `pool` makes them (before a reader's parents take the place of
@@ -279,8 +93,8 @@ public:
     pool_options options() const noexcept { return planes.how; }
 
 private:
-    void lift(const float* quarters, std::size_t i) noexcept {
-        detail::quantise_patches(quarters, patch, quantiser, levels.data());
+    void lift(const float* patches, std::size_t i) noexcept {
+        detail::quantise_patches(patches, patch, quantiser, levels.data());
         const std::int16_t* from = levels.data();
         for (int o = planes.shape.octaves - 1; o >= 0; --o) {
             const detail::octave_view v = planes.view(o, i);
@@ -288,23 +102,67 @@ private:
             from = v.p;
         }
     }
-    void lift(const pool_kernels& code, const std::uint8_t* quarters, std::size_t i) noexcept {
-        int o = planes.shape.octaves - 1;
-        detail::octave_view v = planes.view(o, i);
-        code.lift_levels(quarters, v.rows, v.columns, v.row_wise_from, v.p, v.d, v.e, v.f);
-        while (--o >= 0) {
-            const std::int16_t* const finer = v.p;
-            v = planes.view(o, i);
-            code.lift_plane(finer, v.rows, v.columns, v.row_wise_from, v.p, v.d, v.e, v.f);
-        }
-    }
-    void average(const float* quarters, std::size_t i) noexcept {
+    void average(const float* patches, std::size_t i) noexcept {
         float* to = means.data(); // a quarter, a sixteenth, ... of the patches: together below a half
         for (int o = planes.shape.octaves - 1; o >= 0; --o) {
             const detail::octave_view v = planes.view(o, i);
-            detail::average_octave(quarters, v, quantiser, to);
-            quarters = to;
+            detail::average_octave(patches, v, quantiser, to);
+            patches = to;
             to += v.rows * v.columns;
+        }
+        open_parents(i);
+    }
+
+    /// The first float of a cache line: a vector that begins elsewhere takes two.
+    static float* from_a_line_on(std::vector<float>& v) noexcept {
+        const auto at = reinterpret_cast<std::uintptr_t>(v.data());
+        return v.data() + (63 - (at + 63) % 64) / sizeof(float);
+    }
+
+    /// All of `pool` by an instruction set's code. A map that is itself the quarters is read twice, every other one once.
+    void pool(const float* map, std::size_t channel, const pool_kernels& code) noexcept {
+        const pool_ladder& l = planes.shape;
+        const auto n = static_cast<std::size_t>(l.shape.channels);
+        const int finest = l.octaves - 1;
+        const bool same = l.half_stride() == 1;
+        quantiser = pool_parameters_of(same ? code.range(map, channel * n)
+                                            : code.quarters(map, l.shape.channels, l.cell_rows(finest), l.cell_columns(finest), l.half_stride(),
+                                                            from_a_line_on(quarters), sums.data()));
+        for (std::size_t i = 0; i < n; ++i) {
+            const std::size_t c = planes.channels[i];
+            const float* const from = same ? map + c * channel : from_a_line_on(quarters) + 4 * pool_kernels::plane(patch / 4) * c;
+            if (planes.how.form == pool_form::lifted)
+                lift(from, same ? map + n * channel : nullptr, i, code);
+            else
+                average(from, same ? map + n * channel : nullptr, i, code);
+        }
+    }
+    pool_cells cells(int octave, std::size_t i) noexcept { return masks[static_cast<std::size_t>(octave)].cells(planes.view(octave, i)); }
+    // `end`: the quarters stand row by row, and nothing is read from there on; null: they are a channel's planes.
+    void lift(const float* from, const float* end, std::size_t i, const pool_kernels& code) noexcept {
+        int o = planes.shape.octaves - 1;
+        pool_cells to = cells(o, i);
+        if (end != nullptr)
+            code.lift_rows(from, end, to, quantiser, from_a_line_on(room));
+        else
+            code.lift(from, to, quantiser);
+        while (--o >= 0) {
+            const std::int16_t* const finer = to.p;
+            to = cells(o, i);
+            code.lift_plane(finer, to);
+        }
+    }
+    void average(const float* from, const float* end, std::size_t i, const pool_kernels& code) noexcept {
+        float* whole = means.data();
+        for (int o = planes.shape.octaves - 1; o >= 0; --o) {
+            const pool_cells to = cells(o, i);
+            if (end != nullptr)
+                code.average_rows(from, end, to, quantiser, from_a_line_on(room), whole);
+            else
+                code.average(from, to, quantiser, whole);
+            from = whole;
+            whole += to.rows * to.columns;
+            end = whole;
         }
         open_parents(i);
     }
@@ -339,9 +197,9 @@ private:
     detail::pool_planes planes;
     affine_parameters quantiser{};
     std::size_t patch{};
-    std::vector<float> halves, sums, means;
+    std::vector<float> quarters, room, sums, means; ///< room: planes of one channel's quarters
     std::vector<std::int16_t> levels;
-    std::vector<std::uint8_t> bytes_of_patches; ///< quantised, for an instruction set's code
+    std::array<detail::pool_masks, max_pool_octaves> masks; ///< for an instruction set's code
     std::vector<std::size_t> starts, written;
     std::vector<std::byte> bytes;
 };

@@ -20,6 +20,9 @@
 
 namespace splitdsl {
 
+/// Between these, or 0, is whatever a table says of a machine: watts, hertz, operations a second.
+inline constexpr double least_fact = 1e-12, most_fact = 1e18;
+
 /// A table read by `read_facts_table`: cells as text, each row with the file's line it stood on.
 ///
 /// The form: lines that start with # are comments; the first other line is the header and must be the expected one; a cell holds
@@ -39,14 +42,14 @@ struct facts_table {
         if (r.cells[column].empty()) throw trace_error(place(r, column) + "expected a text, found nothing");
         return r.cells[column];
     }
-    /// A number that is finite and at least zero; nothing for an empty cell. Refused (trace_error): anything else.
+    /// A number, 0 or one that some machine could have; nothing for an empty cell. Refused (trace_error): anything else.
     std::optional<double> number(const row& r, std::size_t column) const {
         const std::string& cell = r.cells[column];
         if (cell.empty()) return std::nullopt;
         double value{};
         const auto result = std::from_chars(cell.data(), cell.data() + cell.size(), value);
-        if (result.ec != std::errc{} || result.ptr != cell.data() + cell.size() || !std::isfinite(value) || value < 0)
-            throw trace_error(place(r, column) + "expected a number of at least 0, found '" + cell + "'");
+        if (result.ec != std::errc{} || result.ptr != cell.data() + cell.size() || !(value == 0 || (value >= least_fact && value <= most_fact)))
+            throw trace_error(place(r, column) + "expected 0 or a number from 1e-12 to 1e18, found '" + cell + "'");
         return value;
     }
     double required_number(const row& r, std::size_t column) const {

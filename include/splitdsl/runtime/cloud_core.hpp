@@ -38,7 +38,7 @@ namespace splitdsl {
 ///
 /// With `cloud_options::batch` above 1, requests that wait at the same cut, of any connections, run together (`choose_batch`): only as many as make
 /// nobody late who would be in time without. Their answers are those they get alone; one that lies ends its own connection and leaves the batch.
-/// Costs that many arenas for each of `parallel`, and construction runs every size of batch twice.
+/// Costs that many arenas for each of `parallel`; construction runs every size of batch twice and, for each of `parallel` but the first, once.
 ///
 /// ```cpp
 /// cloud_core cloud{net, packed, {.weights_digest = digest}, std::make_unique<link::tcp_listener>(7447, "0.0.0.0")};
@@ -165,7 +165,12 @@ private:
                 tail_time[time_place(cut, together)].store(tail.count(), std::memory_order_relaxed);
             }
         }
-        for (auto& s : b.seats) std::fill(s->outputs.begin(), s->outputs.end(), 0.0F);
+        // The others' memory is touched, and their sessions opened, before a request is the first to run there.
+        for (std::size_t i = 1; i < idle_benches.size(); ++i)
+            for (int together = 1; together <= most; ++together)
+                network.run_batch(idle_benches[i]->first(static_cast<std::size_t>(together)), 0, network.stages, &never);
+        for (auto& one : idle_benches)
+            for (auto& s : one->seats) std::fill(s->outputs.begin(), s->outputs.end(), 0.0F);
     }
     std::size_t time_place(int cut, int together) const { return static_cast<std::size_t>((cut + 1) * most + together - 1); }
     int first_stage(int cut) const { return cut < 0 ? 0 : network.cuts[static_cast<std::size_t>(cut)].stage + 1; }
