@@ -20,13 +20,12 @@ struct backend_choice {
     bool or_cpu{};
 };
 
-/// Throws `device_error` where a GPU was chosen and is not to be had, unless the processor may stand in for it; `option_error` for a network or
+/// Throws `device_error` where a GPU was chosen and is not to be had, unless the processor may stand in for it; `option_error` for a
 /// codec that runs on processors alone. Outlives what uses `net()`.
 class backend {
 public:
     backend(const zoo_networks::network& which, const backend_choice& choice, const std::string& codec) : on_cpu{pipeline_with(which, codec)} {
         if (choice.name == "cpu") return;
-        if (!which.program) throw splitdsl::option_error(std::string("--backend cudnn: ") + which.name + " is an int8 network, which runs on processors");
         if (codec != "f32") throw splitdsl::option_error("--backend cudnn: --codec " + codec + " is made by the processor's code; f32 was expected");
         splitdsl::gpu::gpu_options options;
         for (const splitdsl::gpu::precision p : splitdsl::gpu::every_precision)

@@ -19,13 +19,6 @@ loaded_weights share(splitdsl::network_weights<Network> packed) {
     return {weights, weights->bytes(), weights->digest()};
 }
 
-/// Null of int8 networks, which run on processors.
-template <class Network>
-constexpr auto gpu_program() -> splitdsl::gpu::program (*)() {
-    if constexpr (splitdsl::precision_of<Network>.bytes) return nullptr;
-    else return &splitdsl::gpu::program_of<Network>;
-}
-
 template <class Network>
 network make_entry(const char* name, labels meaning, int shorter_side) {
     return {.name = name,
@@ -36,7 +29,7 @@ network make_entry(const char* name, labels meaning, int shorter_side) {
             .load = [](const std::string& path) { return share(splitdsl::load_weights<Network>(path)); },
             .load_for = [](const std::string& path, const splitdsl::pipeline& net) { return share(splitdsl::load_weights<Network>(path, net)); },
             .seeded = [](std::uint64_t seed) { return share(splitdsl::seeded_weights<Network>(seed)); },
-            .program = gpu_program<Network>(),
+            .program = &splitdsl::gpu::program_of<Network>,
             .description = &splitdsl::graph::description_of<Network>};
 }
 

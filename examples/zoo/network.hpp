@@ -46,7 +46,7 @@ struct network {
     loaded_weights (*load)(const std::string& path){};  ///< a safetensors file; throws splitdsl::weights_error
     loaded_weights (*load_for)(const std::string& path, const splitdsl::pipeline& net){};   ///< for another pipeline of this network: on a GPU
     loaded_weights (*seeded)(std::uint64_t seed){};  ///< random ones, for timing
-    splitdsl::gpu::program (*program)(){};          ///< what a GPU runs; null of int8 networks
+    splitdsl::gpu::program (*program)(){};          ///< what a GPU runs
     splitdsl::graph::description (*description)(){}; ///< everything describe.hpp writes: table, JSON, Graphviz
 };
 

@@ -28,9 +28,12 @@ struct state {
     std::set<void*> pinned;
     int contexts{}, streams{}, graphs{}, executables{}, modules{}, descriptors{}, handles{};
     long calls_that_allocate{};         // device, host, graphs, descriptors
+    bool counts_heap{};                 // what the code under test takes from the heap; what the fake itself takes is not counted
+    long heap{};
     long launches{}, graph_launches{}, convolutions{};
     std::size_t room{std::size_t{1} << 30};
     long fail_graph_after{-1};          // a launch of a graph fails once so many have run
+    long fail_launch_after{-1};         // of a kernel outside a graph, likewise
     int failure{cudnn::driver_launch_failed};
     long fail_allocation_after{-1};     // of device memory, likewise
     long fail_pinned_after{-1};

@@ -144,9 +144,12 @@ cudnn::driver_api driver() {
         check_stream("cuGraphLaunch", stream);
         if (now.fail_graph_after >= 0 && now.graph_launches >= now.fail_graph_after) return now.failure;
         ++now.graph_launches;
+        const bool counted = std::exchange(now.counts_heap, false);
+        int status = 0;
         for (const auto& work : static_cast<captured_graph*>(executable)->work)
-            if (const int status = work(); status != 0) return status;
-        return 0;
+            if (status == 0) status = work();
+        now.counts_heap = counted;
+        return status;
     };
     d.destroy_graph = [](handle g) { return delete static_cast<captured_graph*>(g), --now.graphs, 0; };
     d.destroy_executable = [](handle g) { return delete static_cast<captured_graph*>(g), --now.executables, 0; };
@@ -164,6 +167,7 @@ cudnn::driver_api driver() {
         check_stream("cuLaunchKernel", stream);
         const auto* const k = static_cast<const cudnn::emulated_kernel*>(f);
         if (x == 0 || y == 0 || y > 65535 || z != 1 || threads == 0 || threads > 1024) complain("a launch of " + k->name + " with a wrong grid");
+        if (!now.capturing && now.fail_launch_after >= 0 && now.launches >= now.fail_launch_after) return now.failure;
         std::vector<std::byte> job(k->job_bytes);
         std::memcpy(job.data(), parameters[0], job.size());
         return enqueue([k, x, y, threads, job] {

@@ -43,6 +43,11 @@ inline float float_from_bits(int b) { return std::bit_cast<float>(b); }
 inline float exact_add(float a, float b) { return a + b; }
 inline float exact_multiply(float a, float b) { return a * b; }
 inline float exact_divide(float a, float b) { return a / b; }
+inline int nearest_int(float f) { return static_cast<int>(std::nearbyint(f)); }
+inline int dot_bytes(unsigned x, unsigned w, int sum) {
+    for (int k = 0; k < 32; k += 8) sum += static_cast<int>(x >> k & 255U) * static_cast<int>(static_cast<signed char>(w >> k & 255U));
+    return sum;
+}
 inline int thread_here() { return here.thread; }
 inline int threads_here() { return here.threads; }
 inline int block_here() { return here.block; }

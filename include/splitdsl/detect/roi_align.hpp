@@ -50,6 +50,10 @@ public:
         }
     }
 
+    int cells() const { return size; }
+    int samples_a_side() const { return samples; }
+    bool half_pixel() const { return aligned; }
+
 private:
     struct point {
         std::size_t at[4];

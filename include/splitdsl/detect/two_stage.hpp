@@ -7,7 +7,7 @@
 
 #include <splitdsl/detect/anchors.hpp>
 #include <splitdsl/detect/levels.hpp>
-#include <splitdsl/detect/roi_align.hpp>
+#include <splitdsl/detect/region_sampler.hpp>
 #include <splitdsl/detect/suppression.hpp>
 
 #include <array>
@@ -87,9 +87,10 @@ private:
 
 /// Reads each region from the pyramid level that fits its size. `maps`: levels 2, 3, ... Region i's values go to column i of a
 /// (channels × size², capacity) matrix, so that the second stage's dense layers are 1×1 convolutions over the regions; columns without
-/// a region are left as they are.
-inline void pool_regions(std::span<const feature_map> maps, std::span<const box> regions, roi_align& align, float* out, std::size_t capacity) {
+/// a region are left as they are. `there`: samples instead where it can.
+inline void pool_regions(std::span<const feature_map> maps, std::span<const box> regions, roi_align& align, float* out, std::size_t capacity, region_sampler* there = nullptr) {
     if (maps.empty() || regions.size() > capacity) throw option_error("pool_regions: " + std::to_string(regions.size()) + " regions of " + std::to_string(maps.size()) + " maps into " + std::to_string(capacity) + " columns");
+    if (there && there->sample(maps, regions, align, out, capacity)) return;
     for (std::size_t i = 0; i < regions.size(); ++i)
         align(maps[static_cast<std::size_t>(pyramid_level(regions[i], 2, 1 + static_cast<int>(maps.size())) - 2)], regions[i], out + i, capacity);
 }

@@ -42,7 +42,7 @@ inline bool may_be_slice(const program& p, int at, std::size_t element_bytes) {
     const step& copy = p.steps[static_cast<std::size_t>(at)];
     const graph::buffer &from = p.buffers[static_cast<std::size_t>(copy.plan.in)], &to = p.buffers[static_cast<std::size_t>(copy.plan.out)];
     const auto aligned = [&](int channels) { return static_cast<std::size_t>(channels) * element_bytes % most_aligned == 0; };
-    if (from.is_bytes || to.is_bytes || from.of.height != to.of.height || from.of.width != to.of.width || !aligned(copy.plan.offset) || !aligned(to.of.channels)) return false;
+    if (from.is_bytes || to.is_bytes || from.is_u8 || to.is_u8 || from.of.height != to.of.height || from.of.width != to.of.width || !aligned(copy.plan.offset) || !aligned(to.of.channels)) return false;
     for (std::size_t i = 0; i < p.steps.size(); ++i) {
         const step& s = p.steps[i];
         if (s.plan.out == copy.plan.in && (static_cast<int>(i) > at || !run_together(p, static_cast<int>(i), at))) return false;
@@ -76,7 +76,7 @@ inline std::vector<slice> find_slices(const program& p, std::size_t element_byte
     return slices;
 }
 
-/// A buffer's place: bytes from the arena's begin, and what lies between its pixels and images (elements; of bytes: bytes).
+/// A buffer's place: bytes from the arena's begin, and what lies between its pixels and images (elements; of bytes and tensors of bytes: bytes).
 struct place {
     std::size_t offset{};
     int pixel{};
@@ -115,9 +115,9 @@ struct arena_plan {
         for (const life& r : roots) {
             const graph::buffer& b = p.buffers[static_cast<std::size_t>(r.buffer)];
             place& to = places[static_cast<std::size_t>(r.buffer)];
-            to.pixel = b.of.channels;
-            to.image = b.is_bytes ? (b.bytes + 15) / 16 * 16 : static_cast<std::int64_t>(b.of.size());
-            const std::size_t wanted = static_cast<std::size_t>(to.image) * static_cast<std::size_t>(images) * (b.is_bytes ? 1 : element_bytes);
+            to.pixel = b.is_u8 ? graph::byte_pitch(b.of.channels, b.range < 0) : b.of.channels;
+            to.image = b.is_bytes ? (b.bytes + 15) / 16 * 16 : std::int64_t{b.of.height} * b.of.width * to.pixel;
+            const std::size_t wanted = static_cast<std::size_t>(to.image) * static_cast<std::size_t>(images) * (b.is_bytes || b.is_u8 ? 1 : element_bytes);
             const std::size_t size = (wanted + 255) / 256 * 256 + 256;
             std::erase_if(live, [&](const live_buffer& x) { return x.last < r.first; });
             std::size_t at = 0;

@@ -56,6 +56,9 @@ public:
             },
             .forget = [](const void* self, const std::byte* arena) { of_self(self).forget(arena); }};
         if (most == 1) table.functions.run_batch = nullptr;
+        for (std::size_t i = 0; i < p.steps.size() && !is_left_to_cpu; ++i)
+            if (!is_on_device(p, p.steps[i])) is_left_to_cpu = true;
+        if (is_left_to_cpu) note({device_failure::unsupported, std::string("GPU: ") + table.network + " has steps on bytes for which the device has no kernel (docs/int8.md, docs/gpu.md); the CPU runs it"});
     }
     ~gpu_engine() {
         for (const entry* e = newest.load(std::memory_order_relaxed); e;) delete std::exchange(e, e->older);
@@ -78,11 +81,30 @@ public:
         }
     }
     pooled_map pooled(int stream, const std::byte* arena) const noexcept override {
-        const entry* const e = entry_of(arena);
-        const session* const s = e ? e->sessions.front().runs.get() : nullptr;
+        const session* const s = session_of(arena);
         return s && s->holds_frame() ? s->pooled(stream) : pooled_map{};
     }
     static constexpr int most_frames = 64;      ///< of a batch
+
+    const cudnn::device& device() const { return gpu; }
+    /// Where on the device `count` of the outputs stand that the last run in `arena` handed out at `values`; 0: they were not made there.
+    cudnn::device_address left_at(const std::byte* arena, const float* values, std::size_t count) const noexcept {
+        const session* const s = lost.load(std::memory_order_acquire) ? nullptr : session_of(arena);
+        return s && s->holds_frame() ? s->left_at(values, count) : 0;
+    }
+    /// The stream that frames in `arena` run on, once one did.
+    cudnn::handle stream_of(const std::byte* arena) const noexcept {
+        const session* const s = session_of(arena);
+        return s ? s->stream_here() : nullptr;
+    }
+    /// The device failed: everything runs on the CPU from now on.
+    void fail(int status, const char* doing) const noexcept {
+        const std::lock_guard lock{guard};
+        const char* text = nullptr;
+        if (gpu.driver().error_name) gpu.driver().error_name(status, &text);
+        lost.store(true, std::memory_order_release);
+        note({cudnn::device::failure_of(status), std::string("GPU: ") + doing + " failed with " + (text ? text : "error " + std::to_string(status))});
+    }
 
 private:
     /// Sessions of one arena, for one frame and for each size of batch: those of batches share their memory.
@@ -111,11 +133,9 @@ private:
 
     /// Frames of a batch run every branch that one of them chose; results that leave a branch by other ways than its select would mix.
     static bool may_batch(const program& p) {
-        if (!p.streams.empty()) return false;
         for (std::size_t i = 0; i < p.steps.size(); ++i) {
             const step& s = p.steps[i];
             if (s.plan.kind != step_kind::branch) continue;
-            if (s.input < 0) return false;
             for (int k = static_cast<int>(i) + 1; k < s.plan.skip; ++k)
                 if (const step_kind inside = p.steps[static_cast<std::size_t>(k)].plan.kind; inside == step_kind::output || inside == step_kind::encode || inside == step_kind::decode) return false;
         }
@@ -125,6 +145,7 @@ private:
     /// Where the device has no room for the weights the CPU runs, as where it has none for an arena.
     void pack(const float* const* parameters, std::byte* packed) const {
         cpu.pack(parameters, packed);
+        if (is_left_to_cpu) return;
         const std::vector<std::byte> bytes = laid_out().lay_out(parameters);
         const std::lock_guard lock{guard};
         if (lost.load(std::memory_order_relaxed)) return;
@@ -196,11 +217,12 @@ private:
 
     bool run(std::span<const frame_memory> frames, int first, int last, const std::atomic<bool>* stop) const noexcept {
         if (frames.size() > 1) {
-            // Between cuts only a frame's own session keeps what it has so far.
-            if ((first > 0 && p.cut_behind(first - 1) < 0) || (last < cpu.stages && p.cut_behind(last - 1) < 0)) return one_by_one(frames, first, last, stop);
-            for (const frame_memory& m : frames) give_back(m, first);
+            // Between cuts only a frame's own session keeps what it has so far; an exit from streams begins with what stands in the hosts' arenas.
+            const bool is_exit = cpu.stream_exit_count > 0 && first >= cpu.stages;
+            if (!is_exit && ((first > 0 && p.cut_behind(first - 1) < 0) || (last < cpu.stages && p.cut_behind(last - 1) < 0))) return one_by_one(frames, first, last, stop);
+            for (std::size_t i = 0; !is_exit && i < frames.size(); ++i) give_back(frames[i], first);
         }
-        if (session* const s = lost.load(std::memory_order_acquire) ? nullptr : find(frames)) {
+        if (session* const s = is_left_to_cpu || lost.load(std::memory_order_acquire) ? nullptr : find(frames)) {
             int status = cudnn::driver_ok;
             const bool finished = s->run(frames, cpu, first, last, stop, status);
             if (status == cudnn::driver_ok) {
@@ -208,11 +230,7 @@ private:
                 batches.fetch_add(frames.size() > 1, std::memory_order_relaxed);
                 return finished;
             }
-            const std::lock_guard lock{guard};
-            const char* text = nullptr;
-            if (gpu.driver().error_name) gpu.driver().error_name(status, &text);
-            lost.store(true, std::memory_order_release);
-            note({cudnn::device::failure_of(status), std::string("GPU: a frame failed with ") + (text ? text : "error " + std::to_string(status))});
+            fail(status, "a frame");
         }
         ran_on_cpu.fetch_add(frames.size(), std::memory_order_relaxed);
         for (const frame_memory& m : frames)
@@ -231,8 +249,9 @@ private:
         if (first > 0) s->restore(m, cpu, p.cut_behind(first - 1));
         s->leave_frame();
     }
-    session* alone_of(const frame_memory& m) const noexcept {
-        const entry* const e = entry_of(m.arena);
+    session* alone_of(const frame_memory& m) const noexcept { return session_of(m.arena); }
+    session* session_of(const std::byte* arena) const noexcept {
+        const entry* const e = entry_of(arena);
         return e ? e->sessions.front().runs.get() : nullptr;
     }
     /// What the device held of this frame is gone: the CPU begins where the last payload stands, or at the frame's begin.
@@ -271,6 +290,7 @@ private:
     mutable device_failure why{};
     mutable std::atomic<std::uint64_t> ran_here{}, ran_on_cpu{}, batches{};
     mutable std::atomic<bool> lost{};
+    bool is_left_to_cpu{};                      ///< the device has no kernel for one of the steps
 };
 
 /// A network on a GPU. `net()` goes wherever a pipeline goes; edge, cloud, codecs and policies do not change.
@@ -294,6 +314,7 @@ public:
     const pipeline& net() const { return engine.net_here(); }
     gpu_counters counters() const { return engine.counters(); }
     const stream_pooler& pooler() const { return engine; }
+    const gpu_engine& runs_on() const { return engine; }
     const layers& laid_out() const { return engine.laid_out(); }
 
 private:

@@ -7,6 +7,7 @@
 #include <kernels/cudnn/device.hpp>
 #include <splitdsl/codec/half.hpp>
 #include <splitdsl/gpu/arena.hpp>
+#include <splitdsl/gpu/byte_layers.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -42,7 +43,8 @@ constexpr bool has_shift(step_kind k) { return (has_weight(k) && k != step_kind:
 /// One step's share: bytes from the parameters' begin, and cuDNN's plan if it runs the convolution.
 struct layer {
     std::size_t weight{}, weight_values{};
-    std::size_t scale{}, shift{}, channels{};   ///< of 32-bit floats; a bias is a shift
+    std::size_t scale{}, shift{}, channels{};   ///< of 32-bit floats; a bias is a shift, of a layer on bytes of whole numbers
+    std::size_t terms{};                        ///< of steps on bytes: a `byte_terms`
     std::shared_ptr<const cudnn::convolution_plan> plan{};     ///< null: our own kernels
     bool plan_ends{}, plan_shifts{};            ///< it also activates; it also adds bias and addend
 };
@@ -69,6 +71,12 @@ public:
                 l.weight_values = weight_count(s);
                 l.weight = take(l.weight_values * (k == step_kind::l2_normalise ? 4 : cudnn::bytes_of(element())));
             }
+            if (multiplies_bytes(k)) {
+                l.channels = fours(out_of(s).channels);
+                l.shift = take(4 * l.channels), l.scale = take(4 * l.channels);
+                l.weight = take(byte_weight_size(s, in_of(s), out_of(s)));
+            }
+            if (has_byte_terms(k)) l.terms = take(sizeof(cudnn::byte_terms));
         }
         parameter_bytes = end;
         place_and_plan();
@@ -100,7 +108,11 @@ public:
     /// The parameters as the device reads them. `parameters`: as `pipeline::pack` gets them.
     std::vector<std::byte> lay_out(const float* const* parameters) const {
         std::vector<std::byte> to(parameter_bytes);
-        for (std::size_t i = 0; i < p.steps.size(); ++i) lay_out(p.steps[i], list[i], parameters, to.data());
+        for (std::size_t i = 0; i < p.steps.size(); ++i) {
+            const layer& l = list[i];
+            if (has_byte_terms(p.steps[i].plan.kind)) lay_out_bytes(p, p.steps[i], parameters, {to.data() + l.weight, to.data() + l.shift, to.data() + l.scale, to.data() + l.terms});
+            else lay_out(p.steps[i], l, parameters, to.data());
+        }
         return to;
     }
 

@@ -6,6 +6,7 @@
 
 #include <splitdsl/check/check.hpp>
 
+#include <array>
 #include <cstdint>
 #include <vector>
 
@@ -21,7 +22,11 @@ struct step {
     codec_id codec{codec_id::float32};  ///< of encode and decode
     int input{-1};                      ///< of load_input, and of a branch that a command decides: the network input
     int exit{-1};                       ///< of a branch that sizes decide: the stream exit
-    bool is_u8{}, interleaved{}, normalises{};  ///< of load_input
+    bool is_u8{}, interleaved{}, normalises{};  ///< of load_input and load_u8
+    int ranges{-1};                     ///< of an int8 network: index of the parameter "int8.ranges"; "int8.shifts" follows
+    int shift{};                        ///< of a step whose result is bytes: values of "int8.shifts" before its own
+    std::array<float, 8> picture{};     ///< of a layer that reads a picture's bytes: mean and deviation of each channel
+    int converts{-1};                   ///< of an encode or decode of bytes that cross as floats: the step that converts them, which is left out
 };
 
 /// A thing that crosses a cut: a buffer of bytes, or a network input as it came.
@@ -50,11 +55,28 @@ struct program {
     }
 };
 
+namespace detail {
+
+/// Bytes that cross a cut are floats on the wire alone: the encoder reads the bytes, the decoder writes them, and the floats between need no memory.
+inline void join_conversions(program& p) {
+    for (std::size_t i = 0; i < p.steps.size(); ++i) {
+        const step& c = p.steps[i];
+        const bool leaves = c.plan.kind == graph::step_kind::dequantise_u8, enters = c.plan.kind == graph::step_kind::quantise_u8;
+        if (!c.plan.passes || (!leaves && !enters)) continue;
+        const int floats = leaves ? c.plan.out : c.plan.in;
+        for (step& s : p.steps)
+            if (s.plan.passes && (leaves ? s.plan.kind == graph::step_kind::encode && s.plan.in == floats : s.plan.kind == graph::step_kind::decode && s.plan.out == floats)) s.converts = static_cast<int>(i);
+        graph::buffer& between = p.buffers[static_cast<std::size_t>(floats)];
+        between.is_bytes = true, between.bytes = 0;
+    }
+}
+
+} // namespace detail
+
 /// The program of a declared network. Cost: microseconds; the plan was made by the compiler.
 template <class Network>
 program program_of() {
     static_assert(check<Network>);
-    static_assert(!precision_of<Network>.bytes, "splitdsl: an int8 network runs on processors; on a GPU run the network in f32 that it wraps");
     const auto& g = graph_of<Network>;
     const auto& r = resolved_of<Network>;
     const auto& l = steps_of<Network>;
@@ -79,7 +101,7 @@ program program_of() {
             s.epsilon = s.from.values[0];
         }
         int source = -1;
-        if (s.plan.kind == graph::step_kind::load_input) source = s.from.kind == op_kind::input ? s.plan.op : r.a[at];
+        if (s.plan.kind == graph::step_kind::load_input || s.plan.kind == graph::step_kind::load_u8) source = s.from.kind == op_kind::input ? s.plan.op : r.a[at];
         if (s.plan.kind == graph::step_kind::copy_input) source = s.plan.op;
         if (s.plan.kind == graph::step_kind::branch) source = r.b[at];
         if (source >= 0) {
@@ -93,9 +115,19 @@ program program_of() {
         }
         if (s.plan.kind == graph::step_kind::encode || s.plan.kind == graph::step_kind::decode)
             s.codec = s.from.kind != op_kind::quantise || s.from.codec == codec_id::pooled ? codec_id::float32 : s.from.codec;
+        if constexpr (has_ranges<Network>) {
+            s.ranges = t.count;
+            const int result = s.plan.out < 0 ? -1 : l.buffers[s.plan.out].range;
+            for (int k = 0; k < result; ++k) s.shift += shaped_of<Network>.out[static_cast<std::size_t>(l.range_op[k])].channels;
+            if (s.plan.in >= 0 && l.buffers[s.plan.in].is_u8 && l.buffers[s.plan.in].range < 0) {
+                const auto& normal = g.ops[static_cast<std::size_t>(r.a[at])].values;
+                for (std::size_t c = 0; c < s.picture.size() && c < normal.size(); ++c) s.picture[c] = normal[c];
+            }
+        }
         p.steps.push_back(s);
     }
     p.buffers.assign(l.buffers, l.buffers + l.buffer_count);
+    if constexpr (has_ranges<Network>) detail::join_conversions(p);
     for (int k = 0; k < l.stages; ++k) p.stage_first.push_back(l.stage_first[k]);
     p.stage_first.push_back(l.count);
     for (int k = 0; k < cuts_of<Network>.count; ++k) {

@@ -15,6 +15,7 @@ namespace splitdsl::gpu {
 struct frame_addresses {
     cudnn::device_address arena{}, parameters{}, workspace{}, partials{};
     cudnn::device_address outputs{};                    ///< of each output every frame's floats, one output after another
+    cudnn::device_address sizes{};                      ///< of each stream exit every frame's byte, which chooses its branch; batches alone have it
     std::vector<cudnn::device_address> inputs{};        ///< raw bytes, one an input, every frame's
 };
 /// Bytes from one frame's to the next where several lie together: inputs, and what crosses a cut.
@@ -66,13 +67,14 @@ public:
         case step_kind::decode: return decode(s);
         case step_kind::copy_input:
         case step_kind::branch: return;
-        case step_kind::load_u8:
-        case step_kind::quantise_u8:
-        case step_kind::dequantise_u8:
-        case step_kind::conv_u8:
-        case step_kind::depthwise_u8:
-        case step_kind::dense_u8:
-        case step_kind::global_pool_u8: return; // of int8 networks, which do not compile for a GPU (program.hpp)
+        case step_kind::load_u8: return load_bytes(s);
+        case step_kind::conv_u8: return byte_window(cudnn::kernel::convolve_bytes, s, l);
+        case step_kind::depthwise_u8: return byte_window(cudnn::kernel::convolve_bytes_depthwise, s, l);
+        case step_kind::dense_u8: return byte_dense(s, l);
+        case step_kind::global_pool_u8: return launch(cudnn::kernel::pool_image_of_bytes, byte_move(s, tensor(s.plan.in), tensor(s.plan.out), l), (net.in_of(s).channels + 31) / 32);
+        case step_kind::quantise_u8: return launch_over(cudnn::kernel::bytes_of_values, byte_move(s, tensor(s.plan.in), tensor(s.plan.out), l), net.in_of(s).size());
+        case step_kind::dequantise_u8: return launch_over(cudnn::kernel::values_of_bytes, byte_move(s, tensor(s.plan.in), tensor(s.plan.out), l), net.in_of(s).size());
+        default: throw device_error(device_failure::unsupported, "GPU: a step without a kernel (is_on_device)");
         }
     }
 
@@ -184,16 +186,21 @@ private:
         cudnn::channels_job j{tensor(s.plan.in), tensor(s.plan.out), pixels(of), net.in_of(s).channels, from, to, count, nullptr, 0, 0};
         if (const int b = net.images() > 1 ? branch_that_ends_behind(index) : -1; b >= 0) {
             const step& branch = net.of().steps[static_cast<std::size_t>(b)];
-            const std::size_t input = static_cast<std::size_t>(branch.input);
-            j.command = static_cast<const unsigned char*>(address(m.inputs[input]));
-            j.command_image = static_cast<long long>(frame_step(net.of().inputs[input]));
+            if (branch.exit >= 0) {
+                j.command = static_cast<const unsigned char*>(address(m.sizes + static_cast<std::size_t>(branch.exit) * static_cast<std::size_t>(net.images()) * frame_step(1)));
+                j.command_image = static_cast<long long>(frame_step(1));
+            } else {
+                const std::size_t input = static_cast<std::size_t>(branch.input);
+                j.command = static_cast<const unsigned char*>(address(m.inputs[input]));
+                j.command_image = static_cast<long long>(frame_step(net.of().inputs[input]));
+            }
             j.wanted = branch.plan.offset;
         }
         launch_over(cudnn::kernel::move_channels, j, pixels(of) * count);
     }
     int branch_that_ends_behind(std::size_t index) const {
         for (std::size_t i = 0; i < index; ++i)
-            if (const step& s = net.of().steps[i]; s.plan.kind == step_kind::branch && s.plan.skip == static_cast<int>(index) + 1 && s.input >= 0) return static_cast<int>(i);
+            if (const step& s = net.of().steps[i]; s.plan.kind == step_kind::branch && s.plan.skip == static_cast<int>(index) + 1 && (s.input >= 0 || s.exit >= 0)) return static_cast<int>(i);
         return -1;
     }
     /// Between a tensor and values in planar order, `planar_image` of them from a frame to the next.
@@ -203,8 +210,43 @@ private:
     /// The same with the payload bytes of a step of 4 or 2 bytes a value.
     void recode(cudnn::kernel k, const shape& of, int buffer, int bytes, int each) const { order(k, of, buffer, pointer(bytes), place_of(bytes).image / each); }
 
+    const cudnn::byte_terms* terms(const layer& l) const { return static_cast<const cudnn::byte_terms*>(address(m.parameters + l.terms)); }
+    const int* whole_numbers(std::size_t from) const { return static_cast<const int*>(address(m.parameters + from)); }
+    void load_bytes(const step& s) const {
+        const shape of = net.out_of(s);
+        const std::size_t input = static_cast<std::size_t>(s.input);
+        launch_over(cudnn::kernel::load_bytes,
+                    cudnn::image_job{address(m.inputs[input]), static_cast<long long>(frame_step(net.of().inputs[input])), tensor(s.plan.out), of.channels, of.height, of.width, 1, s.interleaved, 0, {}, {}}, of.size());
+    }
+    void byte_window(cudnn::kernel k, const step& s, const layer& l) const {
+        const cudnn::convolution_shape c = net.convolution_of(s);
+        // A thread's share: four outputs of one pixel, or of four.
+        const long long share = (pixels(net.out_of(s)) + (k == cudnn::kernel::convolve_bytes ? 3 : 0)) / (k == cudnn::kernel::convolve_bytes ? 4 : 1);
+        launch_over(k,
+                    cudnn::byte_window_job{tensor(s.plan.in), tensor(s.plan.out), tensor(s.plan.addend), address(m.parameters + l.weight), whole_numbers(l.shift), floats(l.scale), terms(l), c.in_channels, c.in_height,
+                                           c.in_width, c.out_channels, c.out_height, c.out_width, c.kernel_h, c.kernel_w, c.stride_h, c.stride_w, c.pad_top, c.pad_left, c.dilation_h, c.dilation_w},
+                    share * ((c.out_channels + 3) / 4));
+    }
+    void byte_dense(const step& s, const layer& l) const {
+        const int units = net.out_of(s).channels;
+        launch(cudnn::kernel::multiply_rows_of_bytes,
+               cudnn::byte_dense_job{tensor(s.plan.in), tensor(s.plan.out), address(m.parameters + l.weight), whole_numbers(l.shift), floats(l.scale), net.in_of(s).channels, units,
+                                     static_cast<int>(s.plan.activation), s.plan.slope},
+               units);
+    }
+    cudnn::byte_move_job byte_move(const step& s, const cudnn::device_tensor& from, const cudnn::device_tensor& to, const layer& l) const {
+        const shape of = net.in_of(s);
+        return {from, to, terms(l), of.channels, pixels(of)};
+    }
+    /// Of planar floats in a payload.
+    cudnn::device_tensor planar(int bytes) const { return {pointer(bytes), place_of(bytes).image / 4, 1}; }
+
     void encode(const step& s) const {
         const shape of = net.in_of(s);
+        if (s.converts >= 0) {
+            const step& c = net.of().steps[static_cast<std::size_t>(s.converts)];
+            return launch_over(cudnn::kernel::planar_of_bytes, byte_move(c, tensor(c.plan.in), planar(s.plan.out), net.at(static_cast<std::size_t>(s.converts))), groups(of));
+        }
         if (s.codec == codec_id::float32 || s.codec == codec_id::pooled) return recode(cudnn::kernel::to_planar, of, s.plan.in, s.plan.out, 4);
         if (s.codec == codec_id::float16) return recode(cudnn::kernel::encode_half, of, s.plan.in, s.plan.out, 2);
         const int parts = static_cast<int>(std::min<long long>(range_parts, (of.size() + 4 * threads - 1) / (4 * threads)));
@@ -214,6 +256,10 @@ private:
     }
     void decode(const step& s) const {
         const shape of = net.out_of(s);
+        if (s.converts >= 0) {
+            const step& c = net.of().steps[static_cast<std::size_t>(s.converts)];
+            return launch_over(cudnn::kernel::bytes_of_planar, byte_move(c, planar(s.plan.in), tensor(c.plan.out), net.at(static_cast<std::size_t>(s.converts))), groups(of));
+        }
         if (s.codec == codec_id::float32 || s.codec == codec_id::pooled) return recode(cudnn::kernel::from_planar, of, s.plan.out, s.plan.in, 4);
         if (s.codec == codec_id::float16) return recode(cudnn::kernel::decode_half, of, s.plan.out, s.plan.in, 2);
         launch_over(s.codec == codec_id::affine8 ? cudnn::kernel::dequantise_u8 : cudnn::kernel::dequantise_u16, affine(s.plan.out, s.plan.in, of, 0), groups(of));

@@ -19,17 +19,17 @@ namespace splitdsl::gpu {
 /// The memory that sessions take turns in: one frame's, or as much as the largest of several batches needs. Throws `device_error`.
 struct frame_store {
     cudnn::device_stream stream;
-    cudnn::device_memory arena, workspace, partials, outputs;
-    cudnn::pinned_memory outputs_here;
+    cudnn::device_memory arena, workspace, partials, outputs, sizes;    ///< `sizes`: of each exit every frame's byte; batches alone have it
+    cudnn::pinned_memory outputs_here, sizes_here;
     std::vector<cudnn::device_memory> inputs;
     std::vector<cudnn::pinned_memory> inputs_here, payloads, maps_here, pooled_here;
     std::vector<stream_pooling> pools;                  ///< one a stream, or none
 
     /// `pooled`: how the device pools the streams' maps, if it does.
-    frame_store(const cudnn::device& gpu, std::span<const layers* const> sizes, const pipeline& host, std::optional<pool_form> pooled) : stream{gpu} {
-        const program& p = sizes.front()->of();
+    frame_store(const cudnn::device& gpu, std::span<const layers* const> each, const pipeline& host, std::optional<pool_form> pooled) : stream{gpu} {
+        const program& p = each.front()->of();
         std::size_t arena_bytes = 0, work = 0, images = 0;
-        for (const layers* l : sizes) {
+        for (const layers* l : each) {
             arena_bytes = std::max(arena_bytes, l->arena().bytes);
             work = std::max(work, l->workspace());
             images = std::max(images, static_cast<std::size_t>(l->images()));
@@ -49,8 +49,12 @@ struct frame_store {
             payloads.emplace_back(gpu, bytes);
         }
         for (const graph::stream_steps& s : p.streams) {
-            maps_here.emplace_back(gpu, static_cast<std::size_t>(p.buffers[static_cast<std::size_t>(s.map)].bytes));
-            pooled_here.emplace_back(gpu, static_cast<std::size_t>(p.buffers[static_cast<std::size_t>(s.pooled)].bytes));
+            maps_here.emplace_back(gpu, frame_step(static_cast<std::size_t>(p.buffers[static_cast<std::size_t>(s.map)].bytes)) * images);
+            pooled_here.emplace_back(gpu, frame_step(static_cast<std::size_t>(p.buffers[static_cast<std::size_t>(s.pooled)].bytes)) * images);
+        }
+        if (images > 1) {
+            sizes = {gpu, frame_step(1) * images * p.exits.size()};
+            sizes_here = {gpu, frame_step(1) * images * p.exits.size()};
         }
         if (!pooled) return;
         pools.reserve(p.streams.size());
@@ -67,7 +71,7 @@ public:
     /// `parameters`: as `layers::lay_out` wrote them, on the device. `in` outlives it. Throws `device_error`.
     session(const cudnn::device& on, const layers& of, cudnn::device_address parameters, frame_store& in)
         : gpu{on}, net{of}, p{of.of()}, memory{in}, images{static_cast<std::size_t>(of.images())} {
-        m = {in.arena.at(), parameters, in.workspace.at(), in.partials.at(), in.outputs.at(), {}};
+        m = {in.arena.at(), parameters, in.workspace.at(), in.partials.at(), in.outputs.at(), in.sizes.at(), {}};
         for (const cudnn::device_memory& x : in.inputs) m.inputs.push_back(x.at());
         gpu.expect(gpu.use(), "using the device");
         const auto lock = gpu.lock_network();           // one handle for all, and it works on one stream at a time
@@ -99,6 +103,7 @@ public:
         for (int k = first; k < last; ++k)
             for (std::size_t i = 0; i < frames.size(); ++i) take_in(frames[i], host, k, first == 0, i);
         holds = images == 1;
+        handed = nullptr;
         int done = first;
         bool stopped = false;
         for (; done < last && status == cudnn::driver_ok && !stopped; ++done) {
@@ -113,6 +118,7 @@ public:
         for (std::size_t i = 0; images > 1 && left >= 0 && status == cudnn::driver_ok && i < frames.size(); ++i) restore(frames[i], host, left, i);
         for (std::size_t i = 0; status == cudnn::driver_ok && i < frames.size(); ++i)
             for (int k = first; k < done; ++k) hand_out(frames[i], host, stages[static_cast<std::size_t>(k)], i);
+        if (holds && status == cudnn::driver_ok) handed = frames.front().outputs;
         return !stopped;
     }
 
@@ -135,6 +141,12 @@ public:
     /// Whether the frame so far ran here, so that only what crossed stands on the host.
     bool holds_frame() const noexcept { return holds; }
     void leave_frame() const noexcept { holds = false; }
+    /// Where the floats still stand on the device that the last run wrote to `values` on the host: planar, one frame's; 0: they are none of its outputs.
+    cudnn::device_address left_at(const float* values, std::size_t count) const noexcept {
+        if (!handed || values < handed || values + count > handed + p.output_floats) return 0;
+        return memory.outputs.at() + 4 * static_cast<cudnn::device_address>(values - handed);
+    }
+    cudnn::handle stream_here() const noexcept { return stream().get(); }
     /// Puts a cut's payload into the host's arena.
     void restore(const frame_memory& to, const pipeline& host, int cut, std::size_t i = 0) const noexcept {
         const std::size_t n = store_payload(cut, scratch.data(), i);
@@ -154,6 +166,7 @@ private:
         std::vector<std::pair<std::size_t, std::size_t>> writes;    ///< output floats: first, count
         std::vector<int> maps;                          ///< streams that leave their map
         std::vector<int> pooled;                        ///< streams that it reads
+        int exit{-1};                                   ///< whose sizes choose a branch of several frames
     };
     struct cut_graphs {
         cudnn::device_graph enter, leave;
@@ -169,11 +182,14 @@ private:
     std::byte* item(int cut, std::size_t offset, const crossing& x, std::size_t i) const {
         return (x.input >= 0 ? memory.inputs_here[static_cast<std::size_t>(x.input)].data() : memory.payloads[static_cast<std::size_t>(cut)].data() + offset) + i * frame_step(x.bytes);
     }
+    std::size_t map_bytes(int stream) const { return static_cast<std::size_t>(p.buffers[static_cast<std::size_t>(p.streams[static_cast<std::size_t>(stream)].map)].bytes); }
+    std::size_t pooled_bytes(int stream) const { return static_cast<std::size_t>(p.buffers[static_cast<std::size_t>(p.streams[static_cast<std::size_t>(stream)].pooled)].bytes); }
+    std::size_t size_at(int exit) const { return static_cast<std::size_t>(exit) * images * frame_step(1); }
     /// From the first frame's begin to the last one's end.
     std::size_t span_of(std::size_t bytes) const { return (images - 1) * frame_step(bytes) + bytes; }
 
-    /// Needless where both sides of a cut run here: floats that cross as they are.
-    static bool crosses_as_it_is(const step& s) { return s.plan.passes && (s.plan.kind == step_kind::encode || s.plan.kind == step_kind::decode); }
+    /// Needless where both sides of a cut run here: what crosses as it is. Of bytes that do, the encoder and the decoder are all there is.
+    static bool crosses_as_it_is(const step& s) { return s.plan.passes; }
 
     stage_graphs record_stage(int stage) {
         stage_graphs g;
@@ -182,8 +198,9 @@ private:
         for (int i = begin; i < end; ++i) {
             const step& s = at(i);
             // Of several frames each has a command of its own, which the device looks at.
-            const bool loads = s.plan.kind == step_kind::load_input || (s.plan.kind == step_kind::branch && s.input >= 0 && images > 1);
+            const bool loads = s.plan.kind == step_kind::load_input || s.plan.kind == step_kind::load_u8 || (s.plan.kind == step_kind::branch && s.input >= 0 && images > 1);
             if (loads && std::find(g.loads.begin(), g.loads.end(), s.input) == g.loads.end()) g.loads.push_back(s.input);
+            if (s.plan.kind == step_kind::branch && s.exit >= 0 && images > 1) g.exit = s.exit;
             if (s.plan.kind == step_kind::output) g.writes.emplace_back(static_cast<std::size_t>(s.plan.offset), static_cast<std::size_t>(net.in_of(s).size()));
             for (std::size_t k = 0; k < p.streams.size(); ++k) {
                 if (s.plan.kind == step_kind::encode && p.streams[k].map == s.plan.out) g.maps.push_back(static_cast<int>(k));
@@ -226,10 +243,8 @@ private:
                     bool any = false;
                     if (first) {
                         for (const int k : g.loads) copy_in(memory.inputs[static_cast<std::size_t>(k)].at(), memory.inputs_here[static_cast<std::size_t>(k)].data(), span_of(p.inputs[static_cast<std::size_t>(k)]), any);
-                        for (const int k : g.pooled) {
-                            const int buffer = p.streams[static_cast<std::size_t>(k)].pooled;
-                            copy_in(place_of(buffer), memory.pooled_here[static_cast<std::size_t>(k)].data(), static_cast<std::size_t>(p.buffers[static_cast<std::size_t>(buffer)].bytes), any);
-                        }
+                        for (const int k : g.pooled) copy_in(place_of(p.streams[static_cast<std::size_t>(k)].pooled), memory.pooled_here[static_cast<std::size_t>(k)].data(), span_of(pooled_bytes(k)), any);
+                        if (g.exit >= 0) copy_in(m.sizes + size_at(g.exit), memory.sizes_here.data() + size_at(g.exit), span_of(1), any);
                     }
                     for (int i = from; i < to; ++i) {
                         const step_kind kind = at(i).plan.kind;
@@ -242,7 +257,7 @@ private:
                         for (const int k : g.maps) {
                             const int buffer = p.streams[static_cast<std::size_t>(k)].map;
                             if (!memory.pools.empty()) record.pool(map_of(buffer), memory.pools[static_cast<std::size_t>(k)]);
-                            copy_out(memory.maps_here[static_cast<std::size_t>(k)].data(), place_of(buffer), static_cast<std::size_t>(p.buffers[static_cast<std::size_t>(buffer)].bytes), any);
+                            copy_out(memory.maps_here[static_cast<std::size_t>(k)].data(), place_of(buffer), span_of(map_bytes(k)), any);
                         }
                     }
                     return any;
@@ -322,7 +337,8 @@ private:
             for (const int k : stages[static_cast<std::size_t>(stage)].loads)
                 if (!crosses(k)) take(static_cast<std::size_t>(k));
         for (const int k : stages[static_cast<std::size_t>(stage)].pooled)
-            std::memcpy(memory.pooled_here[static_cast<std::size_t>(k)].data(), from.arena + host.streams[k].pooled, static_cast<std::size_t>(p.buffers[static_cast<std::size_t>(p.streams[static_cast<std::size_t>(k)].pooled)].bytes));
+            std::memcpy(memory.pooled_here[static_cast<std::size_t>(k)].data() + i * frame_step(pooled_bytes(k)), from.arena + host.streams[k].pooled, pooled_bytes(k));
+        if (const int e = stages[static_cast<std::size_t>(stage)].exit; e >= 0) memory.sizes_here.data()[size_at(e) + i * frame_step(1)] = from.arena[host.stream_exits[e].sizes];
     }
     bool crosses(int input) const noexcept {
         for (const auto& c : p.cuts)
@@ -353,7 +369,7 @@ private:
     void hand_out(const frame_memory& to, const pipeline& host, const stage_graphs& g, std::size_t i) const noexcept {
         for (const auto& [begin, count] : g.writes) std::memcpy(to.outputs + begin, memory.outputs_here.data() + 4 * (images * begin + i * count), 4 * count);
         for (const int k : g.maps)
-            std::memcpy(to.arena + host.streams[k].map, memory.maps_here[static_cast<std::size_t>(k)].data(), static_cast<std::size_t>(p.buffers[static_cast<std::size_t>(p.streams[static_cast<std::size_t>(k)].map)].bytes));
+            std::memcpy(to.arena + host.streams[k].map, memory.maps_here[static_cast<std::size_t>(k)].data() + i * frame_step(map_bytes(k)), map_bytes(k));
     }
 
     const cudnn::device& gpu;
@@ -366,6 +382,7 @@ private:
     std::vector<cut_graphs> cuts;
     mutable std::vector<std::byte> scratch;
     mutable bool holds{};
+    const float* handed{};                  ///< the outputs of the frame that it holds
 };
 
 } // namespace splitdsl::gpu

@@ -102,7 +102,8 @@ public:
           classify{room, width, height, {.classes = classes_}} {}
 
     /// `outputs`: the first network's. Writes one column a region to `columns`, the second network's input; the others keep what they hold.
-    std::span<const detect::box> regions(const float* outputs, float* columns) {
+    /// `sampler`: samples the regions where the first network ran, on a GPU say (gpu/region_sampling.hpp).
+    std::span<const detect::box> regions(const float* outputs, float* columns, detect::region_sampler* sampler = nullptr) {
         std::array<detect::feature_map, 4> maps{};
         for (std::size_t i = 0; i < maps.size(); ++i) {
             maps[i] = {outputs, 256, levels[i].height, levels[i].width, 1.0F / static_cast<float>(4 << i)};
@@ -115,7 +116,7 @@ public:
             outputs += 4 * levels[i].boxes();
         }
         found = propose(logits, offsets);
-        detect::pool_regions(maps, found, align, columns, room);
+        detect::pool_regions(maps, found, align, columns, room, sampler);
         return found;
     }
     /// `outputs`: the second network's, for the regions found last. Boxes in pixels of the first network's input, surest first.

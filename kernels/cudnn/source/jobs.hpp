@@ -149,10 +149,52 @@ struct octave_job {             // one octave of cells, every channel; steps are
     long long quarters_step, whole_step, plane_step;
 };
 
-struct region_job {             // RoIAlign: planar result (regions, channels, rows, columns) of an interleaved map
+struct byte_terms {             // of a step on bytes, from the ranges: lies on the device, beside the weights
+    int zero;                   // of the result, its byte of 0, and the bounds that an activation sets
+    int low;
+    int high;
+    int addend_zero;
+    float addend_factor;        // the addend's scale over the result's; of a conversion and a pooling, its factor
+    unsigned int around;        // four bytes that stand for 0 around the input
+};
+
+struct byte_window_job {        // convolutions of bytes; tensors count in bytes
     device_tensor in;
+    device_tensor out;
+    device_tensor addend;
+    const void* weight;         // (row, column, four inputs, output, input of the four); depthwise (row, column, channel); to fours filled up with 0
+    const int* bias;            // these two to fours of outputs
+    const float* factor;
+    const byte_terms* terms;
+    int in_channels, in_height, in_width;
+    int out_channels, out_height, out_width;
+    int kernel_h, kernel_w, stride_h, stride_w, pad_top, pad_left, dilation_h, dilation_w;
+};
+
+struct byte_dense_job {         // bytes in, values out
+    device_tensor in;
+    device_tensor out;
+    const void* weight;         // (units, inputs to fours)
+    const int* bias;
+    const float* factor;
+    int inputs, units, activation;
+    float slope;
+};
+
+struct byte_move_job {          // conversions and a whole image's mean; planar values are a tensor without gaps
+    device_tensor from;
+    device_tensor to;
+    const byte_terms* terms;
+    int channels;
+    long long pixels;
+};
+
+struct region_job {             // RoIAlign of a planar map: value (channel, row, column) of region i to out[((channel * rows + row) * columns + column) * step + place[i]]
+    const float* in;
     float* out;
     const float* boxes;         // x1, y1, x2, y2 of each region
+    const int* place;
+    long long step;
     int channels, height, width, regions, rows, columns, samples, aligned;
     float scale;
 };

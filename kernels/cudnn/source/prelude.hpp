@@ -3,7 +3,8 @@
 /// @file prelude.hpp
 /// What device code stands on: for NVRTC and nvcc this text; for a host's compiler the same names in plain C++ (tests/gpu/on_host.hpp).
 ///
-/// `exact_*` are single IEEE operations that no compiler contracts. `half_bits` and `bfloat_bits` are 16-bit values in memory.
+/// `exact_*` are single IEEE operations that no compiler contracts; `nearest_int` rounds ties to even; `dot_bytes` adds four products of unsigned by
+/// signed bytes. `half_bits` and `bfloat_bits` are 16-bit values in memory.
 #pragma once
 
 namespace splitdsl::kernels::cudnn {
@@ -36,6 +37,19 @@ SPLITDSL_DEVICE float float_from_bits(int b) { return __int_as_float(b); }
 SPLITDSL_DEVICE float exact_add(float a, float b) { return __fadd_rn(a, b); }
 SPLITDSL_DEVICE float exact_multiply(float a, float b) { return __fmul_rn(a, b); }
 SPLITDSL_DEVICE float exact_divide(float a, float b) { return __fdiv_rn(a, b); }
+SPLITDSL_DEVICE int nearest_int(float f) { return __float2int_rn(f); }
+#if __CUDA_ARCH__ >= 610
+SPLITDSL_DEVICE int dot_bytes(unsigned int x, unsigned int w, int sum) {
+    int more;
+    asm("dp4a.u32.s32 %0, %1, %2, %3;" : "=r"(more) : "r"(x), "r"(w), "r"(sum));
+    return more;
+}
+#else
+SPLITDSL_DEVICE int dot_bytes(unsigned int x, unsigned int w, int sum) {
+    for (int k = 0; k < 32; k += 8) sum += (int)(x >> k & 255u) * (int)(signed char)(w >> k & 255u);
+    return sum;
+}
+#endif
 SPLITDSL_DEVICE int thread_here() { return (int)threadIdx.x; }
 SPLITDSL_DEVICE int threads_here() { return (int)blockDim.x; }
 SPLITDSL_DEVICE int block_here() { return (int)blockIdx.x; }

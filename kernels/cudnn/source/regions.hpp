@@ -27,14 +27,14 @@ SPLITDSL_DEVICE sampled_line sample_line(float v, int limit) {
     s.share = v - (float)low;
     return s;
 }
-template <class T>
-SPLITDSL_DEVICE void align_regions(const region_job& j) {
+SPLITDSL_KERNEL align_regions(region_job j) {
     const int cells = j.rows * j.columns;
     const float shift = j.aligned ? 0.5f : 0.0f;
     for (long long i = first_item(); i < (long long)j.regions * cells * j.channels; i += item_step()) {
-        const int c = (int)(i % j.channels);
-        const int cell = (int)(i / j.channels % cells);
-        const int region = (int)(i / j.channels / cells);
+        const int cell = (int)(i % cells);
+        const int c = (int)(i / cells % j.channels);
+        const int region = (int)(i / cells / j.channels);
+        const float* in = j.in + (long long)c * j.height * j.width;
         const float* box = j.boxes + 4 * region;
         const float left = exact_add(exact_multiply(box[0], j.scale), -shift);
         const float top = exact_add(exact_multiply(box[1], j.scale), -shift);
@@ -54,16 +54,13 @@ SPLITDSL_DEVICE void align_regions(const region_job& j) {
                 if (!(y >= -1.0f && y <= (float)j.height && x >= -1.0f && x <= (float)j.width)) continue;
                 const sampled_line v = sample_line(y, j.height);
                 const sampled_line h = sample_line(x, j.width);
-                const T* upper = image_of<T>(j.in) + (long long)v.first * j.width * j.in.pixel + c;
-                const T* lower = image_of<T>(j.in) + (long long)v.second * j.width * j.in.pixel + c;
-                const long long a = (long long)h.first * j.in.pixel;
-                const long long b = (long long)h.second * j.in.pixel;
-                sum += (1.0f - v.share) * ((1.0f - h.share) * read(upper + a) + h.share * read(upper + b)) + v.share * ((1.0f - h.share) * read(lower + a) + h.share * read(lower + b));
+                const float* upper = in + (long long)v.first * j.width;
+                const float* lower = in + (long long)v.second * j.width;
+                sum += (1.0f - v.share) * ((1.0f - h.share) * upper[h.first] + h.share * upper[h.second]) + v.share * ((1.0f - h.share) * lower[h.first] + h.share * lower[h.second]);
             }
-        j.out[((long long)region * j.channels + c) * cells + cell] = sum / (float)(j.samples * j.samples);
+        j.out[((long long)c * cells + cell) * j.step + j.place[region]] = sum / (float)(j.samples * j.samples);
     }
 }
-SPLITDSL_KERNELS(align_regions, region_job)
 
 )
 

@@ -1,0 +1,170 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file gpu_kernels_test.cpp
+/// Device code alone, run by the host: the codec's bytes, dynamic pooling's coefficients, RoIAlign.
+#include "../catch.hpp"
+#include "fake_device.hpp"
+
+#include <splitdsl/codec/dynamic_pool_cells.hpp>
+#include <splitdsl/codec/tensor_codec.hpp>
+#include <splitdsl/detect/roi_align.hpp>
+
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <random>
+#include <vector>
+
+namespace {
+using namespace splitdsl;
+bool same_bits(const std::vector<float>& a, const std::vector<float>& b) { return a.size() == b.size() && std::memcmp(a.data(), b.data(), 4 * a.size()) == 0; }
+} // namespace
+
+namespace {
+/// Runs the device's encoder of a codec on an interleaved tensor; `parts` blocks look for the range.
+std::vector<std::byte> encoded_here(codec_id codec, const std::vector<float>& interleaved, int channels, int parts) {
+    using namespace kernels::cudnn;
+    const auto pixels = static_cast<long long>(interleaved.size()) / channels;
+    std::vector<std::byte> bytes(encoded_bytes(codec, interleaved.size()));
+    const order_job order{fake::packed(interleaved.data(), channels), bytes.data(), 0, channels, pixels};
+    std::vector<int> partial(2 * static_cast<std::size_t>(parts));
+    const affine_job affine{fake::packed(interleaved.data(), channels), reinterpret_cast<unsigned char*>(bytes.data()), 0, partial.data(), parts, channels, pixels};
+    if (codec == codec_id::float32) fake::run_kernel("to_planar_f32", &order, 1);
+    if (codec == codec_id::float16) fake::run_kernel("encode_half_f32", &order, 1);
+    if (codec == codec_id::affine8 || codec == codec_id::affine16) {
+        fake::run_kernel("find_range_f32", &affine, parts);
+        fake::run_kernel(codec == codec_id::affine8 ? "quantise_u8_f32" : "quantise_u16_f32", &affine, 3);
+    }
+    return bytes;
+}
+} // namespace
+
+TEST_CASE("GPU: the codec's bytes are the CPU's, whatever the tensor holds") {
+    const float inf = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN(), most = std::numeric_limits<float>::max(), least = std::numeric_limits<float>::min();
+    std::vector<std::vector<float>> tensors{{0}, {-0.0F, 0}, {3, 3, 3}, {-2, -2}, {inf, -inf, nan}, {nan, 1, -1, inf}, {most, -most, 1}, {least / 8, least / 16, 0}, {1e-30F, 2e-30F}, {most, most}, {-most},
+                                            {0.5F, 1.5F, 2.5F, 254.5F, 255}, {65519.9F, 65520, 1e-8F, 6e-8F, 5.9e-8F, -1e-9F, 2.98e-8F, 2.981e-8F}};
+    std::mt19937 engine(5);
+    for (const float scale : {1e-3F, 1.0F, 1e4F, 1e37F})
+        for (const std::size_t size : {15UL, 1200UL}) {
+            std::normal_distribution<float> normal(0.3F * scale, scale);
+            std::vector<float> t(size);
+            for (float& x : t) x = normal(engine);
+            tensors.push_back(t);
+            for (float& x : t) x = std::bit_cast<float>(static_cast<std::uint32_t>(engine()));
+            tensors.push_back(t);
+        }
+    for (const auto& planar : tensors)
+        for (const codec_id codec : {codec_id::float32, codec_id::float16, codec_id::affine8, codec_id::affine16})
+            for (const int channels : {1, 3}) {
+                if (planar.size() % static_cast<std::size_t>(channels) != 0) continue;
+                const std::size_t pixels = planar.size() / static_cast<std::size_t>(channels);
+                std::vector<float> interleaved(planar.size());
+                for (std::size_t c = 0; c < static_cast<std::size_t>(channels); ++c)
+                    for (std::size_t k = 0; k < pixels; ++k) std::memcpy(&interleaved[k * static_cast<std::size_t>(channels) + c], &planar[c * pixels + k], 4);
+                std::vector<std::byte> wanted(encoded_bytes(codec, planar.size()));
+                encode(codec, planar.data(), planar.size(), wanted.data());
+                INFO("codec " << static_cast<int>(codec) << ", " << planar.size() << " values beginning with " << planar[0]);
+                CHECK(encoded_here(codec, interleaved, channels, 1) == wanted);
+                CHECK(encoded_here(codec, interleaved, channels, 5) == wanted);
+            }
+}
+
+TEST_CASE("GPU: dynamic pooling's coefficients are the CPU's in both forms, over several octaves and maps that are not square") {
+    using namespace kernels::cudnn;
+    std::mt19937 engine(3);
+    for (const pool_shape shape : {pool_shape{3, 24, 24, 8}, pool_shape{2, 16, 40, 8}, pool_shape{1, 8, 8, 4}})
+        for (const float centre : {0.0F, 2.0F, -3.0F}) {
+            const int longer = std::max(shape.height, shape.width) / shape.stride;
+            const pool_ladder l = pool_ladder_of(shape, {.smallest = longer, .largest = shape.stride >= 8 ? 4 * longer - 1 : 2 * longer, .step = 1});
+            REQUIRE(l.levels > 0);
+            const auto channels = static_cast<std::size_t>(shape.channels), pixels = static_cast<std::size_t>(shape.height) * static_cast<std::size_t>(shape.width);
+            std::normal_distribution<float> normal(centre, 1);
+            std::vector<float> planar(channels * pixels), interleaved(planar.size());
+            for (float& x : planar) x = centre > 0 ? std::max(0.0F, normal(engine)) : normal(engine);
+            for (std::size_t c = 0; c < channels; ++c)
+                for (std::size_t k = 0; k < pixels; ++k) interleaved[k * channels + c] = planar[c * pixels + k];
+            const std::size_t patches = static_cast<std::size_t>(l.half_rows()) * static_cast<std::size_t>(l.half_columns());
+            std::vector<float> means(channels * patches), wanted(means.size()), sums(static_cast<std::size_t>(shape.width));
+            const patch_job pool{fake::packed(interleaved.data(), shape.channels), means.data(), shape.channels, l.half_rows(), l.half_columns(), l.half_stride()};
+            fake::run_kernel("pool_patches_f32", &pool);
+            for (std::size_t c = 0; c < channels; ++c)
+                splitdsl::detail::patch_means(planar.data() + c * pixels, l.half_rows(), l.half_columns(), l.half_stride(), wanted.data() + c * patches, sums.data());
+            REQUIRE(same_bits(means, wanted));
+            const affine_parameters q = pool_parameters_of(splitdsl::detail::range_in_blocks(wanted.data(), wanted.size()));
+            std::vector<int> partial(6);
+            int parameters[2]{};
+            std::vector<short> levels(means.size());
+            const affine_job range{fake::packed(means.data(), 1), nullptr, 0, partial.data(), 3, 1, static_cast<long long>(means.size())};
+            fake::run_kernel("find_range_f32", &range, 3);
+            const patch_levels_job level{means.data(), levels.data(), static_cast<long long>(means.size()), partial.data(), 3, parameters};
+            fake::run_kernel("level_patches", &level);
+            CHECK(std::bit_cast<float>(parameters[0]) == q.scale);
+            CHECK(parameters[1] == q.zero_point);
+            std::vector<std::int16_t> levels_wanted(patches);
+            for (const pool_form form : {pool_form::lifted, pool_form::means}) {
+                const short* quarters = levels.data();
+                const float* finer = means.data();
+                long long step = static_cast<long long>(patches);
+                std::vector<std::vector<short>> kept;
+                std::vector<std::vector<float>> kept_means;
+                std::vector<std::vector<std::int16_t>> before(channels);
+                std::vector<std::vector<float>> before_means(channels);
+                for (std::size_t c = 0; c < channels; ++c) {
+                    before[c].resize(patches);
+                    splitdsl::detail::quantise_patches(wanted.data() + c * patches, patches, q, before[c].data());
+                    before_means[c].assign(wanted.begin() + static_cast<std::ptrdiff_t>(c * patches), wanted.begin() + static_cast<std::ptrdiff_t>((c + 1) * patches));
+                }
+                for (int o = l.octaves - 1; o >= 0; --o) {
+                    const int rows = l.cell_rows(o), columns = l.cell_columns(o);
+                    const std::size_t cells = static_cast<std::size_t>(rows) * static_cast<std::size_t>(columns);
+                    std::vector<std::uint8_t> row_level, column_level;
+                    std::vector<std::int16_t> row_wise;
+                    for (int r = 0; r < rows; ++r) row_level.push_back(static_cast<std::uint8_t>(l.level_of_row(o, r))), row_wise.push_back(static_cast<std::int16_t>(l.first_row_wise(r)));
+                    for (int c = 0; c < columns; ++c) column_level.push_back(static_cast<std::uint8_t>(l.level_of_column(o, c)));
+                    std::vector<short>& planes = kept.emplace_back(4 * cells * channels);
+                    std::vector<float>& whole = kept_means.emplace_back(cells * channels);
+                    const octave_job job{quarters, finer, whole.data(), planes.data(), planes.data() + cells, planes.data() + 2 * cells, planes.data() + 3 * cells, nullptr, row_wise.data(), row_level.data(),
+                                         column_level.data(), parameters, shape.channels, rows, columns, step, static_cast<long long>(cells), static_cast<long long>(4 * cells)};
+                    fake::run_kernel(form == pool_form::lifted ? "lift_cells" : "average_cells", &job);
+                    for (std::size_t c = 0; c < channels; ++c) {
+                        std::vector<std::int16_t> here(4 * cells);
+                        std::vector<float> coarser(cells);
+                        const splitdsl::detail::octave_view v{rows, columns, here.data(), here.data() + cells, here.data() + 2 * cells, here.data() + 3 * cells, row_level.data(), column_level.data(), row_wise.data()};
+                        if (form == pool_form::lifted) splitdsl::detail::lift_octave(before[c].data(), v);
+                        else splitdsl::detail::average_octave(before_means[c].data(), v, q, coarser.data());
+                        CHECK(std::memcmp(here.data(), planes.data() + c * 4 * cells, 8 * cells) == 0);
+                        if (form == pool_form::means) CHECK(std::memcmp(coarser.data(), whole.data() + c * cells, 4 * cells) == 0);
+                        before[c].assign(here.begin(), here.begin() + static_cast<std::ptrdiff_t>(cells));
+                        before_means[c] = coarser;
+                    }
+                    quarters = planes.data();
+                    finer = whole.data();
+                    step = form == pool_form::lifted ? static_cast<long long>(4 * cells) : static_cast<long long>(cells);
+                }
+            }
+        }
+}
+
+TEST_CASE("GPU: RoIAlign samples where the CPU's does") {
+    using namespace kernels::cudnn;
+    std::mt19937 engine(4);
+    std::uniform_real_distribution<float> anywhere(-40, 200), value(-1, 1);
+    const int channels = 3, height = 11, width = 17;
+    std::vector<float> planar(static_cast<std::size_t>(channels * height * width));
+    for (float& x : planar) x = value(engine);
+    std::vector<int> places;
+    for (int r = 0; r < 20; ++r) places.push_back(7 * r % 20);
+    std::vector<float> boxes;
+    for (int r = 0; r < 20; ++r)
+        for (int k = 0; k < 4; ++k) boxes.push_back(anywhere(engine));
+    for (const bool aligned : {false, true}) {
+        std::vector<float> got(20 * 3 * 49), wanted(got.size());
+        const region_job job{planar.data(), got.data(), boxes.data(), places.data(), 20, channels, height, width, 20, 7, 7, 2, aligned, 0.0625F};
+        fake::run_kernel("align_regions", &job);
+        detect::roi_align align(7, 2, aligned);
+        for (std::size_t r = 0; r < 20; ++r)
+            align({planar.data(), channels, height, width, 0.0625F}, {boxes[4 * r], boxes[4 * r + 1], boxes[4 * r + 2], boxes[4 * r + 3]}, wanted.data() + places[r], 20);
+        for (std::size_t i = 0; i < got.size(); ++i) CHECK(std::abs(got[i] - wanted[i]) <= 1e-5F);
+    }
+}
