@@ -65,10 +65,11 @@ inline void bytes_to_pixels(const std::uint8_t* __restrict from, std::ptrdiff_t 
 }
 
 /// u8 image → blocked floats: (value / 255 - mean) / deviation per channel, in this order of operations; the plain value if `mean` is
-/// null. A table of the 256 results per channel replaces the divisions. Tasks: row_tasks(e).
+/// null. A table of the 256 results per channel replaces the divisions. Tasks: row_tasks(e). `plane`: bytes from a channel to the next of a planar image of which
+/// `e` is only some rows.
 inline void bytes_to_blocked(const extent& e, const std::uint8_t* bytes, byte_order order, const float* mean, const float* deviation,
-                             const view& out, int first, int last) {
-    const std::ptrdiff_t plane = std::ptrdiff_t{e.height} * e.width;
+                             const view& out, int first, int last, std::ptrdiff_t plane = 0) {
+    if (plane == 0) plane = std::ptrdiff_t{e.height} * e.width;
     const std::ptrdiff_t channel_step = order == byte_order::planar ? plane : 1, pixel_step = order == byte_order::planar ? 1 : e.channels;
     float table[lanes][256];
     int in_table = -1;

@@ -80,7 +80,8 @@ constexpr std::int64_t arena_at(int place) {
         for (const int b : {t.kind == graph::step_kind::branch ? -1 : t.in, t.in2, t.addend, t.out, t.scratch}) {
             if (b < 0) continue;
             const graph::buffer& u = l.buffers[static_cast<std::size_t>(b)];
-            const std::int64_t end = m.offset[static_cast<std::size_t>(b)] + ((u.is_bytes ? u.bytes : graph::blocked_bytes(u, Lanes)) + 127) / 64 * 64;
+            const int window = chains_of<Network>.window[static_cast<std::size_t>(b)];
+            const std::int64_t end = m.offset[static_cast<std::size_t>(b)] + ((u.is_bytes ? u.bytes : graph::blocked_bytes(u, window, Lanes)) + 127) / 64 * 64;
             if (end > n) n = end;
         }
     }

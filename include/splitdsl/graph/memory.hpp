@@ -4,15 +4,16 @@
 /// Fifth pass: every buffer gets its place in the arena; buffers whose lives do not meet share memory.
 #pragma once
 
-#include <splitdsl/graph/steps.hpp>
+#include <splitdsl/graph/chains.hpp>
 
 namespace splitdsl::graph {
 
-/// Bytes of a tensor with its halo: in blocked layout, [ceil(channels / lanes)][rows][columns][lanes] floats; or pixel by pixel.
-constexpr std::int64_t blocked_bytes(const buffer& b, int lanes) {
+/// Bytes of a tensor with its halo: in blocked layout, [ceil(channels / lanes)][rows][columns][lanes] floats; or pixel by pixel. `window`: the rows that it
+/// holds at a time, 0 for all.
+constexpr std::int64_t blocked_bytes(const buffer& b, int window, int lanes) {
     if (b.is_u8) return std::int64_t{b.of.height + b.top + b.bottom} * (b.of.width + b.left + b.right) * byte_pitch(b.of.channels, b.range < 0);
     const std::int64_t blocks = (b.of.channels + lanes - 1) / lanes;
-    return blocks * (b.of.height + b.top + b.bottom) * (b.of.width + b.left + b.right) * lanes * 4;
+    return blocks * (window > 0 ? window : b.of.height + b.top + b.bottom) * (b.of.width + b.left + b.right) * lanes * 4;
 }
 
 template <std::size_t Capacity>
@@ -23,20 +24,21 @@ struct memory_plan {
 
 /// First fit in order of birth; the live list stays sorted by offset. Buffers start at multiples of 64 bytes.
 template <std::size_t N, std::size_t S>
-constexpr auto plan_memory(const step_list<N, S>& l, int lanes) {
+constexpr auto plan_memory(const step_list<N, S>& l, const chain_table<step_list<N, S>::capacity>& chains, int lanes) {
     memory_plan<step_list<N, S>::capacity> m;
     struct live_buffer { std::int64_t begin, end; int last; };
     live_buffer live[step_list<N, S>::capacity];
     int count = 0;
     for (int i = 0; i < l.buffer_count; ++i) {
         const buffer& b = l.buffers[static_cast<std::size_t>(i)];
-        const std::int64_t bytes = ((b.is_bytes ? b.bytes : blocked_bytes(b, lanes)) + 127) / 64 * 64;
+        const auto life = chains.lives[static_cast<std::size_t>(i)];
+        const std::int64_t bytes = ((b.is_bytes ? b.bytes : blocked_bytes(b, chains.window[static_cast<std::size_t>(i)], lanes)) + 127) / 64 * 64;
         int kept = 0;
         std::int64_t at = 0;
         int where = -1;
         for (int k = 0; k < count; ++k) {
             const live_buffer x = live[static_cast<std::size_t>(k)];
-            if (x.last < b.first) continue;
+            if (x.last < life.first) continue;
             if (where < 0) {
                 if (x.begin - at >= bytes) where = kept;
                 else if (x.end > at) at = x.end;
@@ -46,7 +48,7 @@ constexpr auto plan_memory(const step_list<N, S>& l, int lanes) {
         count = kept;
         if (where < 0) where = count;
         for (int k = count; k > where; --k) live[static_cast<std::size_t>(k)] = live[static_cast<std::size_t>(k - 1)];
-        live[static_cast<std::size_t>(where)] = {at, at + bytes, b.last};
+        live[static_cast<std::size_t>(where)] = {at, at + bytes, life.last};
         ++count;
         m.offset[static_cast<std::size_t>(i)] = at;
         if (at + bytes > m.arena) m.arena = at + bytes;
@@ -58,5 +60,5 @@ constexpr auto plan_memory(const step_list<N, S>& l, int lanes) {
 
 namespace splitdsl {
 template <class Network, int Lanes>
-inline constexpr auto memory_of = graph::plan_memory(steps_of<Network>, Lanes);
+inline constexpr auto memory_of = graph::plan_memory(steps_of<Network>, chains_of<Network>, Lanes);
 } // namespace splitdsl

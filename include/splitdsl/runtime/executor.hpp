@@ -7,6 +7,7 @@
 /// different flags may be linked into one program.
 #pragma once
 
+#include <splitdsl/runtime/chain_rows.hpp>
 #include <splitdsl/runtime/dispatch.hpp>
 #include <splitdsl/runtime/pool_code.hpp>
 #include <splitdsl/runtime/step_kernels.hpp>
@@ -46,6 +47,11 @@ struct engine {
             if (c.kind == kind) return true;
         return false;
     }
+    static constexpr bool has_chains = [] {
+        for (const instruction& c : program_of<Network>.code)
+            if (c.chain > 0) return true;
+        return false;
+    }();
     template <step_kind Kind>
     static constexpr step_kernel kernel_if_used() {
         if constexpr (!has_step(Kind)) return {};
@@ -112,8 +118,44 @@ struct engine {
                 i = *from == c.offset ? i + 1 : c.skip;
                 continue;
             }
+            if constexpr (has_chains) {
+                if (c.chain > 0) {
+                    run_chain(m, i);
+                    i += c.chain;
+                    continue;
+                }
+            }
             if (!needless(c, with)) run_step({c, m, packed + table().packed_at[i], reinterpret_cast<float*>(m.arena + c.scratch)});
             ++i;
+        }
+    }
+
+    /// Band by band (graph/chains.hpp).
+    static void run_chain(const frame_memory& m, int first) {
+        const int steps = at(first).chain, height = at(first + steps - 1).rows.height;
+        const graph::row_span* spans[graph::longest_chain]{};
+        sliding_map maps[graph::longest_chain]; // what each step writes
+        int done[graph::longest_chain]{}, until[graph::longest_chain]{};
+        for (int k = 0; k < steps; ++k) {
+            const instruction& c = at(first + k);
+            spans[k] = &c.rows;
+            maps[k] = sliding_map{m, c.out};
+            if (c.out.window > 0) maps[k].zero_sides();
+            else if (c.defines && c.out.has_halo()) zero_halo({c, m, nullptr, nullptr});
+        }
+        for (int y = 0; y < height;) {
+            y = simd::smaller(height, y + at(first).band);
+            graph::rows_for_band(spans, steps, y, done, until);
+            for (int k = 0; k < steps; ++k) {
+                const instruction& c = at(first + k);
+                if (k + 1 < steps) maps[k].slide(graph::first_kept(*spans[k + 1], done[k + 1], done[k], c.out.top), done[k]);
+                if (until[k] > done[k]) {
+                    const instruction part = rows_of(c, done[k], until[k], k > 0 ? &maps[k - 1] : nullptr, maps[k]);
+                    run_step({part, m, reinterpret_cast<const float*>(m.packed_weights) + table().packed_at[first + k], reinterpret_cast<float*>(m.arena + c.scratch)});
+                    if (c.out.window > 0 && until[k] == c.out.of.height) maps[k].zero_bottom();
+                }
+                done[k] = until[k];
+            }
         }
     }
 
@@ -182,9 +224,9 @@ struct engine {
         const step_kernel& kernel = kernel_for(c);
         return kernel.run_frames && 4 * kernel.packed_floats(c) >= kernel.least_shared;
     }
-    /// The first such step from i on, outside a select's branches; `end` if there is none.
+    /// The first such step from i on, outside chains and a select's branches; `end` if there is none.
     static int next_shared(int i, int end) {
-        while (i < end && !shares_weights(at(i))) i = at(i).kind == step_kind::branch ? at(i).skip : i + 1;
+        while (i < end && (at(i).chain > 0 || !shares_weights(at(i)))) i = at(i).kind == step_kind::branch ? at(i).skip : at(i).chain > 0 ? i + at(i).chain : i + 1;
         return i < end ? i : end;
     }
     static void run_shared(const frames_run& r) {

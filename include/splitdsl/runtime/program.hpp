@@ -14,11 +14,13 @@ namespace simd = kernels::simd;
 
 /// A buffer as a step sees it.
 struct placed {
-    std::ptrdiff_t at{-1};              ///< bytes from the arena to the interior's first float, or to the bytes; -1: none
+    static constexpr std::ptrdiff_t none = -1;
+    std::ptrdiff_t at{none};            ///< bytes from the arena to the interior's first float, or to the bytes; of a sliding map that may lie in front of the arena
     std::ptrdiff_t start{};             ///< bytes from the arena to the buffer (halo included)
     std::int32_t row{}, block{};        ///< floats
     shape of{};
     std::int16_t top{}, left{}, bottom{}, right{};
+    int window{};                       ///< rows that it holds at a time, of a map within a chain; `at` is then for its first ones
     bool is_u8{};                       ///< a tensor of bytes: `row` and `block` (from pixel to pixel) are bytes
     int range{-1};                      ///< of such a tensor
     constexpr bool has_halo() const { return (top | left | bottom | right) != 0; }
@@ -40,6 +42,8 @@ struct instruction {
     int offset{};                       ///< channel, branch or output float
     int skip{-1};
     int stage{};
+    int chain{}, band{};                ///< steps of the chain that begins here, and the rows its last step makes at a time
+    graph::row_span rows{};             ///< of a chain's steps
     int part{-1}, fan{-1};
     int parameters{-1};                 ///< index of the first parameter, -1: none
     int norm_parameters{-1};
@@ -104,7 +108,8 @@ constexpr placed place_buffer(int b) {
         return p;
     }
     p.row = (t.of.width + t.left + t.right) * simd::lanes;
-    p.block = p.row * (t.of.height + t.top + t.bottom);
+    p.window = chains_of<Network>.window[static_cast<std::size_t>(b)];
+    p.block = p.row * (p.window > 0 ? p.window : t.of.height + t.top + t.bottom);
     p.at = p.start + 4 * (std::ptrdiff_t{t.top} * p.row + std::ptrdiff_t{t.left} * simd::lanes);
     return p;
 }
@@ -136,6 +141,9 @@ constexpr program<Network> write_program() {
         c.offset = s.offset;
         c.skip = s.skip;
         c.stage = s.stage;
+        c.chain = chains_of<Network>.length[i];
+        c.band = chains_of<Network>.band[i];
+        c.rows = chains_of<Network>.rows[i];
         c.part = s.part;
         c.fan = s.fan;
         c.has_bias = r.has_bias[static_cast<std::size_t>(s.op)];

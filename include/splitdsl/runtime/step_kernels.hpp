@@ -21,7 +21,7 @@ inline constexpr int step_kinds = static_cast<int>(step_kind::branch) + 1;
 SPLITDSL_INLINE simd::extent extent_of(const shape& s) { return {s.channels, s.height, s.width}; }
 SPLITDSL_INLINE simd::view written(const frame_memory& m, const placed& b) { return {reinterpret_cast<float*>(m.arena + b.at), b.row, b.block}; }
 SPLITDSL_INLINE simd::const_view read(const frame_memory& m, const placed& b) {
-    return b.at < 0 ? simd::const_view{} : simd::const_view{reinterpret_cast<const float*>(m.arena + b.at), b.row, b.block};
+    return b.at == placed::none ? simd::const_view{} : simd::const_view{reinterpret_cast<const float*>(m.arena + b.at), b.row, b.block};
 }
 SPLITDSL_INLINE simd::epilogue ending(const frame_memory& m, const instruction& c) { return {c.activation, c.slope, read(m, c.addend)}; }
 SPLITDSL_INLINE simd::pool_shape pool_of(const instruction& c) {
@@ -282,7 +282,8 @@ struct kernel_of<step_kind::load_input> : one_task {
         const float* deviation = s.c.normalises ? s.c.values.data() + 4 : nullptr;
         if (s.c.is_u8) {
             const simd::byte_order order = s.c.flag_a ? simd::byte_order::interleaved : simd::byte_order::planar;
-            simd::bytes_to_blocked(e, static_cast<const std::uint8_t*>(bytes), order, mean, deviation, s.out(), 0, simd::row_tasks(e));
+            const std::ptrdiff_t first = std::ptrdiff_t{-s.c.conv.pad_top} * e.width * (s.c.flag_a ? e.channels : 1); // of a chain's band
+            simd::bytes_to_blocked(e, static_cast<const std::uint8_t*>(bytes) + first, order, mean, deviation, s.out(), 0, simd::row_tasks(e), s.c.encoded / e.channels);
         } else if (!s.c.flag_a && !mean) {
             simd::planar_to_blocked(e, static_cast<const float*>(bytes), s.out(), 0, simd::row_tasks(e));
         } else {
