@@ -68,7 +68,8 @@ winograd_plan plan_with(const layer& l, int m) {
     winograd_plan p{.tile = m};
     const std::int64_t blocks = (l.in + 15) / 16 + (l.out + 15) / 16, tiles = std::int64_t{(l.out_height() + m - 1) / m} * ((l.out_width() + m - 1) / m);
     const std::int64_t chunk = std::clamp<std::int64_t>(384 * 1024 / (4 * (m + 2) * (m + 2) * blocks * 16), std::min<std::int64_t>(12, tiles), tiles);
-    p.chunk = static_cast<int>(chunk), p.tasks = 1;
+    const std::int64_t chunks = (tiles + chunk - 1) / chunk, tasks = std::min<std::int64_t>(8, chunks), rounds = (chunks + tasks - 1) / tasks;
+    p.chunk = static_cast<int>((tiles + tasks * rounds - 1) / (tasks * rounds)), p.tasks = static_cast<int>(tasks);
     return p;
 }
 

@@ -25,11 +25,19 @@ SPLITDSL_INLINE constexpr int tile_pixels(int outs) { return outs == widest_tile
 #else
 SPLITDSL_INLINE constexpr int tile_pixels(int outs) { return outs == widest_tile ? 6 : 8; }
 #endif
+/// Of a tile whose pixels lie in a row, where distances take no registers: a single block's weights then serve more multiply-adds.
+SPLITDSL_INLINE constexpr int row_pixels(int outs) { return outs == 1 && lanes == 16 ? 14 : tile_pixels(outs); }
 #else // nothing is held in registers: few tiles, for a shorter compilation
 inline constexpr bool has_row_tiles = false;
 inline constexpr int widest_tile = 1;
 SPLITDSL_INLINE constexpr int tile_pixels(int) { return 2; }
+SPLITDSL_INLINE constexpr int row_pixels(int outs) { return tile_pixels(outs); }
 #endif
+inline constexpr int most_pixels_of_a_tile = 14;
+
+/// Weights of the next pass are brought a few at each tap, not all of a tile's share at its start: the hundreds of lines of AVX-512's passes would keep the tile's
+/// own loads waiting (layers of 7x7 pixels: 1.1 times as fast).
+inline constexpr bool brings_by_tap = lanes == 16;
 
 /// Kernel positions that a tile sums over, and where their weights lie.
 struct taps {
@@ -54,7 +62,7 @@ struct tile_work {
     float low, high;          ///< bounds of the result (infinite: none)
     activation act;           ///< applied after the bounds; none if they are all, or if this is not the last pass
     float slope;
-    std::ptrdiff_t in_at[8], out_at[8], addend_at[8]; ///< of each pixel
+    std::ptrdiff_t in_at[most_pixels_of_a_tile], out_at[most_pixels_of_a_tile], addend_at[most_pixels_of_a_tile]; ///< of each pixel
     std::ptrdiff_t in_pixel;  ///< from pixel to pixel, in a run of several tiles
 };
 
@@ -64,7 +72,7 @@ SPLITDSL_INLINE void multiply_lanes(vec (&sum)[Outs][Pixels], const vec (&x)[Pix
     vec k[Outs];
 #pragma GCC unroll 4
     for (int o = 0; o < Outs; ++o) k[o] = load(w + (Channel * Outs + o) * lanes);
-#pragma GCC unroll 8
+#pragma GCC unroll 14
     for (int p = 0; p < Pixels; ++p)
 #pragma GCC unroll 4
         for (int o = 0; o < Outs; ++o) sum[o][p] = multiply_add_lane<Channel>(x[p], k[o], sum[o][p]);
@@ -88,7 +96,7 @@ struct pixel_places<Pixels, tile_form::anywhere> {
     SPLITDSL_INLINE std::ptrdiff_t operator[](int p) const { return at[p]; }
     SPLITDSL_INLINE void keep() {
 #if !defined(__clang__) // g++ would add a channel to each offset ahead of the loop; clang does not, and spills if told not to
-#pragma GCC unroll 8
+#pragma GCC unroll 14
         for (int p = 1; p < Pixels; ++p) pin(at[p]);
 #endif
     }
@@ -100,7 +108,7 @@ SPLITDSL_INLINE void multiply_channels(vec (&sum)[Outs][Pixels], const float*& x
 #if defined(SPLITDSL_ARCH_NEON)
     if constexpr (Channels > 1) {
         vec v[Pixels];
-#pragma GCC unroll 8
+#pragma GCC unroll 14
         for (int p = 0; p < Pixels; ++p) v[p] = load(x + at[p]);
         return multiply_lanes<0, Channels>(sum, v, w);
     }
@@ -112,7 +120,7 @@ SPLITDSL_INLINE void multiply_channels(vec (&sum)[Outs][Pixels], const float*& x
         vec k[Outs];
 #pragma GCC unroll 4
         for (int o = 0; o < Outs; ++o) k[o] = load(w + (c * Outs + o) * lanes);
-#pragma GCC unroll 8
+#pragma GCC unroll 14
         for (int p = 0; p < Pixels; ++p) {
             const vec v = broadcast(x[at[p] + c]);
 #pragma GCC unroll 4
@@ -121,9 +129,19 @@ SPLITDSL_INLINE void multiply_channels(vec (&sum)[Outs][Pixels], const float*& x
     }
 }
 
+/// Weights to bring towards the processor while others are in use.
+struct coming {
+    const float* at = nullptr;
+    std::ptrdiff_t lines = 0; ///< of 64 bytes
+    std::ptrdiff_t lines_per_tile = 0, lines_per_tap = 0; ///< a tap of one channel block
+    SPLITDSL_INLINE void bring(std::ptrdiff_t most) {
+        for (std::ptrdiff_t i = smaller_distance(most, lines); i > 0; --i, --lines, at += 16) __builtin_prefetch(at, 0, 2);
+    }
+};
+
 /// Adds the products of channels [t.begin, t.end) to the sums of a tile; `base`: its first pixel.
 template <int Outs, int Pixels, tile_form Form>
-SPLITDSL_INLINE void sum_channels(const tile_work& t, const float* base, pixel_places<Pixels, Form>& at, vec (&sum)[Outs][Pixels]) {
+SPLITDSL_INLINE void sum_channels(const tile_work& t, const float* base, pixel_places<Pixels, Form>& at, vec (&sum)[Outs][Pixels], coming& next) {
     const float* weights = t.weights;
     int c = t.begin;
     const int end = t.end;
@@ -133,6 +151,7 @@ SPLITDSL_INLINE void sum_channels(const tile_work& t, const float* base, pixel_p
             const std::ptrdiff_t in_block = t.in_block;
 #pragma GCC unroll 1
             for (; end - c >= lanes; c += lanes) {
+                if constexpr (brings_by_tap) next.bring(next.lines_per_tap);
                 multiply_channels<lanes>(sum, x, weights, at);
                 x += in_block, weights += lanes * Outs * lanes;
             }
@@ -152,6 +171,7 @@ SPLITDSL_INLINE void sum_channels(const tile_work& t, const float* base, pixel_p
             if (count == lanes) {
 #pragma GCC unroll 1
                 for (int j = 0; j < columns; ++j) {
+                    if constexpr (brings_by_tap) next.bring(next.lines_per_tap);
                     multiply_channels<lanes>(sum, x, w, at);
                     x += column_step, w += lanes * Outs * lanes;
                 }
@@ -181,7 +201,7 @@ SPLITDSL_INLINE void sum_channels(const tile_work& t, const float* base, pixel_p
 }
 
 template <int Outs, int Pixels, tile_form Form>
-SPLITDSL_INLINE void one_tile(const tile_work& t, const float* in, float* out, const float* addend, pixel_places<Pixels, Form>& at) {
+SPLITDSL_INLINE void one_tile(const tile_work& t, const float* in, float* out, const float* addend, pixel_places<Pixels, Form>& at, coming& next) {
     // The input of a 1x1 convolution often lies without a gap where its output has a halo: such a tile may reach into the output's next row.
     const auto out_at = [&](int p) { return Form == tile_form::in_row ? std::ptrdiff_t{p} * lanes : t.out_at[p]; };
     const auto addend_at = [&](int p) { return Form == tile_form::in_row ? std::ptrdiff_t{p} * lanes : t.addend_at[p]; };
@@ -189,31 +209,31 @@ SPLITDSL_INLINE void one_tile(const tile_work& t, const float* in, float* out, c
     if (t.bias) {
 #pragma GCC unroll 4
         for (int o = 0; o < Outs; ++o)
-#pragma GCC unroll 8
+#pragma GCC unroll 14
             for (int p = 0; p < Pixels; ++p) sum[o][p] = load(t.bias + o * lanes);
     } else {
 #pragma GCC unroll 4
         for (int o = 0; o < Outs; ++o)
-#pragma GCC unroll 8
+#pragma GCC unroll 14
             for (int p = 0; p < Pixels; ++p) sum[o][p] = load(out + o * t.out_block + out_at(p));
     }
-    sum_channels(t, in, at, sum);
+    sum_channels(t, in, at, sum, next);
     const std::ptrdiff_t out_block = t.out_block;
     if (addend) {
 #pragma GCC unroll 4
         for (int o = 0; o < Outs; ++o)
-#pragma GCC unroll 8
+#pragma GCC unroll 14
             for (int p = 0; p < Pixels; ++p) sum[o][p] = sum[o][p] + load(addend + o * t.addend_block + addend_at(p));
     }
     if (t.act == activation::hard_swish) { // in registers: MobileNetV3 has it after most of its layers
-#pragma GCC unroll 8
+#pragma GCC unroll 14
         for (int p = 0; p < Pixels; ++p)
 #pragma GCC unroll 4
             for (int o = 0; o < Outs; ++o) store(out + out_at(p) + o * out_block, hard_swish_of(sum[o][p]));
         return;
     }
     const vec low = broadcast(t.low), high = broadcast(t.high);
-#pragma GCC unroll 8
+#pragma GCC unroll 14
     for (int p = 0; p < Pixels; ++p)
 #pragma GCC unroll 4
         for (int o = 0; o < Outs; ++o) store(out + out_at(p) + o * out_block, clamped(sum[o][p], low, high));
@@ -223,16 +243,6 @@ SPLITDSL_INLINE void one_tile(const tile_work& t, const float* in, float* out, c
     }
 }
 
-/// Weights to bring towards the processor while others are in use.
-struct coming {
-    const float* at = nullptr;
-    std::ptrdiff_t lines = 0; ///< of 64 bytes
-    std::ptrdiff_t lines_per_tile = 0;
-    SPLITDSL_INLINE void bring() {
-        for (std::ptrdiff_t i = smaller_distance(lines_per_tile, lines); i > 0; --i, --lines, at += 16) __builtin_prefetch(at, 0, 2);
-    }
-};
-
 /// A run of tiles, one behind the other in a row; wherever the first one's pixels lie, the next one's lie alike.
 template <int Outs, int Pixels, tile_form Form>
 [[gnu::noinline]] inline void conv_tile(const tile_work& t, int tiles, coming& next) {
@@ -240,15 +250,15 @@ template <int Outs, int Pixels, tile_form Form>
     const float *in = t.in, *addend = t.addend;
     std::ptrdiff_t in_step = Pixels * lanes;
     if constexpr (Form == tile_form::anywhere) {
-#pragma GCC unroll 8
+#pragma GCC unroll 14
         for (int p = 0; p < Pixels; ++p) at.at[p] = t.in_at[p] - t.in_at[0];
         in += t.in_at[0];
         in_step = Pixels * t.in_pixel;
     }
     float* out = t.out;
     for (;;) {
-        next.bring();
-        one_tile<Outs, Pixels, Form>(t, in, out, addend, at);
+        if constexpr (!brings_by_tap) next.bring(next.lines_per_tile);
+        one_tile<Outs, Pixels, Form>(t, in, out, addend, at, next);
         if (--tiles == 0) return;
         in += in_step, out += Pixels * lanes;
         if (addend) addend += Pixels * lanes;
@@ -290,12 +300,16 @@ SPLITDSL_INLINE bool is_1x1(const tile_work& t) {
 /// Whether a 1x1 convolution's tile whose input lies in a row may write wherever it likes.
 template <int Outs>
 SPLITDSL_INLINE bool has_1x1_tile(int pixels, std::ptrdiff_t step, const tile_work& t) {
-    return has_row_tiles && step == lanes && pixels >= tile_pixels(Outs) - 1 && is_1x1(t);
+    return has_row_tiles && step == lanes && (pixels == tile_pixels(Outs) || pixels == tile_pixels(Outs) - 1 || pixels >= row_pixels(Outs) - 1) && is_1x1(t);
 }
 template <int Outs>
 SPLITDSL_INLINE void run_1x1(int pixels, const tile_work& t, int tiles, coming& next) {
     if constexpr (has_row_tiles) {
-        constexpr int most = tile_pixels(Outs);
+        constexpr int most = tile_pixels(Outs), more = row_pixels(Outs);
+        if constexpr (more > most) {
+            if (pixels == more) return conv_tile<Outs, more, tile_form::in_row_1x1>(t, tiles, next);
+            if (pixels == more - 1) return conv_tile<Outs, more - 1, tile_form::in_row_1x1>(t, tiles, next);
+        }
         if (pixels == most) return conv_tile<Outs, most, tile_form::in_row_1x1>(t, tiles, next);
         conv_tile<Outs, most - 1, tile_form::in_row_1x1>(t, tiles, next);
     }
@@ -307,8 +321,12 @@ template <int Outs>
 SPLITDSL_INLINE void run_row(int pixels, std::ptrdiff_t step, tile_work& t, int tiles, coming& next) {
     for (int p = 0; p < pixels; ++p) t.out_at[p] = t.addend_at[p] = std::ptrdiff_t{p} * lanes;
     if constexpr (has_row_tiles) {
-        constexpr int most = tile_pixels(Outs);
+        constexpr int most = tile_pixels(Outs), more = row_pixels(Outs);
         if (has_1x1_tile<Outs>(pixels, step, t)) return run_1x1<Outs>(pixels, t, tiles, next);
+        if constexpr (more > most) {
+            if (pixels == more) return conv_tile<Outs, more, tile_form::in_row>(t, tiles, next);
+            if (pixels == more - 1) return conv_tile<Outs, more - 1, tile_form::in_row>(t, tiles, next);
+        }
         if (step == lanes && pixels == most) return conv_tile<Outs, most, tile_form::in_row>(t, tiles, next);
         if (step == lanes && pixels == most - 1) return conv_tile<Outs, most - 1, tile_form::in_row>(t, tiles, next);
     }

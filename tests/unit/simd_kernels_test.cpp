@@ -55,7 +55,7 @@ TEST_CASE("a 1x1 convolution of whole channel blocks equals plain loops, whether
 }
 
 TEST_CASE("a direct convolution with many input channels, in several passes over them, equals plain loops, " SPLITDSL_ARCH_NAME) {
-    for (const int in : {129, 200, 512}) {
+    for (const int in : {250, 365, 512}) {
         simd::conv_shape s;
         s.in_channels = in, s.out_channels = 24, s.in_height = 7, s.in_width = 7;
         s.kernel_h = s.kernel_w = 3, s.pad_top = s.pad_left = 1;
@@ -84,6 +84,19 @@ TEST_CASE("a Winograd convolution equals plain loops at every size from 1 to 17,
                 s.kernel_h = s.kernel_w = 3;
                 s.pad_top = pad, s.pad_left = whole(0, 2);
                 if (complete(s)) check_convolution(s, kind);
+            }
+}
+
+TEST_CASE("a Winograd convolution to a handful of channels equals plain loops, and has the same bits in any cut, " SPLITDSL_ARCH_NAME) {
+    for (const family kind : {family::winograd_2x2, family::winograd_4x4})
+        for (const int in : {16, 64, 70})
+            for (int out = 1; out <= 5; ++out) {
+                simd::conv_shape s;
+                s.in_channels = in, s.out_channels = out;
+                s.in_height = whole(15, 25), s.in_width = whole(15, 25);
+                s.kernel_h = s.kernel_w = 3, s.pad_top = s.pad_left = 1;
+                REQUIRE(complete(s));
+                check_convolution(s, kind);
             }
 }
 
