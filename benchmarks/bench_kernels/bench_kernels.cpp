@@ -2,8 +2,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /// @file bench_kernels.cpp
 /// Single convolution layers: direct, Winograd and oneDNN side by side, against this machine's multiply-add peak and double precision.
+#include "byte_layers.hpp"
 #include "layer_code.hpp"
 #include "onednn.hpp"
+#include "timing.hpp"
 
 #include <examples/options/exit_status.hpp>
 #include <examples/options/numbers.hpp>
@@ -14,10 +16,8 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstdio>
-#include <ctime>
 #include <memory>
 #include <random>
 #include <string>
@@ -120,28 +120,15 @@ double error_of(const subject& s, int samples, Got got) {
     return worst / range;
 }
 
-bool by_processor = false;
-double now_milliseconds() {
-    if (!by_processor) return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now().time_since_epoch()).count();
-    timespec t{};
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return static_cast<double>(t.tv_sec) * 1e3 + static_cast<double>(t.tv_nsec) / 1e6;
-}
+timed::clock_kind clock_used = timed::clock_kind::wall;
 template <class Work>
-double milliseconds(Work work) {
-    const double begin = now_milliseconds();
-    work();
-    return now_milliseconds() - begin;
-}
-double at(std::vector<double> sorted, double share) {
-    std::sort(sorted.begin(), sorted.end());
-    return sorted[static_cast<std::size_t>(share * static_cast<double>(sorted.size() - 1))];
-}
+double milliseconds(Work work) { return timed::milliseconds(clock_used, work); }
+using timed::at;
 } // namespace
 
 int main(int argc, char** argv) {
     int runs = 15, samples = 3000;
-    bool with_peer = true, cold = false;
+    bool with_peer = true, cold = false, by_processor = false, on_bytes = false;
     std::string json_file, only;
     CLI::App app{"Times of single convolution layers on one thread, measured on this machine; weights and inputs are random. Every layer runs the\n"
                  "direct kernel and, where its shape allows, both Winograd tiles, and oneDNN where it is built in; a star marks what a network takes\n"
@@ -153,9 +140,13 @@ int main(int argc, char** argv) {
     app.add_option("--layer", only, "Only layers whose name contains TEXT")->option_text("TEXT");
     app.add_flag("!--no-peer", with_peer, "Without oneDNN");
     app.add_flag("--by-processor", by_processor, "Processor time instead of time that passes: where other programs run beside it");
-    app.add_flag("--cold", cold, "Weights come from memory, as in a network of many layers, and a layer runs once a timing; what tune_winograd.py asks for");
+    auto* const for_bytes = app.add_flag("--bytes", on_bytes, "Layers on bytes instead (docs/int8.md), against the peak of products of bytes and oneDNN's u8 by s8");
+    app.add_flag("--cold", cold, "Weights come from memory, as in a network of many layers, and a layer runs once a timing; what tune_winograd.py asks for")
+        ->excludes(for_bytes);
     app.add_option("--json", json_file, "Also write the results to FILE")->option_text("FILE");
     return options::exit_status("bench_kernels", app, argc, argv, [&] {
+        if (by_processor) clock_used = timed::clock_kind::processor;
+        if (on_bytes) return timed::time_byte_layers({runs, samples, only, with_peer, clock_used, json_file});
         const timed::layer_code& code = timed::chosen_code();
         std::vector<subject> subjects;
         std::mt19937 random{1};

@@ -17,6 +17,7 @@
     X(mobilenet_v2_no_cuts, splitdsl/zoo/mobilenet_v2.hpp, mobilenet_v2<100, 224, 224, 1000, splitdsl::zoo::no_cuts>)             \
     X(mobilenet_v2_int8_no_cuts, splitdsl/zoo/mobilenet_v2.hpp, mobilenet_v2_int8<100, 224, 224, 1000, splitdsl::zoo::no_cuts>)   \
     X(mobilenet_v3_large_no_cuts, splitdsl/zoo/mobilenet_v3.hpp, mobilenet_v3_large<100, 224, 224, 1000, splitdsl::zoo::no_cuts>) \
+    X(mobilenet_v3_large_int8_no_cuts, splitdsl/zoo/mobilenet_v3.hpp, mobilenet_v3_large_int8<100, 224, 224, 1000, splitdsl::zoo::no_cuts>) \
     X(inception_v3_no_cuts, splitdsl/zoo/inception_v3.hpp, inception_v3<299, 299, 1000, false, splitdsl::zoo::no_cuts>)           \
     X(sage_carlanet_head_88x200, benchmarks/bench_zoo/heads.hpp, sage_head<88, 200>)                                              \
     X(sage_resnet34_head_88x200, benchmarks/bench_zoo/heads.hpp, bottlefit_head<3, 1, 88, 200>)                                   \

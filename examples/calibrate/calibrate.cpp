@@ -35,7 +35,7 @@ struct arguments {
 std::vector<const calibration::network*> known() {
     return {&calibration::mobilenet_v2_tf(),
 #if defined(SPLITDSL_ZOO_ALL)
-            &calibration::mobilenet_v2()
+            &calibration::mobilenet_v2(), &calibration::squeezenet1_1()
 #endif
     };
 }

@@ -28,5 +28,6 @@ network row(const char* name, int shorter_side) {
 
 const network& mobilenet_v2_tf();
 const network& mobilenet_v2();
+const network& squeezenet1_1();
 
 } // namespace calibration

@@ -39,6 +39,7 @@
     X(mobilenet_v2_035, imagenet, 256, mobilenet_v2<35, 96, 96>)               \
     X(mobilenet_v2_140, imagenet, 256, mobilenet_v2<140>)                      \
     X(mobilenet_v2_int8, imagenet, 256, mobilenet_v2_int8<>)                   \
+    X(squeezenet1_1_int8, imagenet, 256, squeezenet1_1_int8<>)                 \
     X(mobilenet_v3_small, imagenet, 256, mobilenet_v3_small<>)                 \
     X(mnasnet0_5, imagenet, 256, mnasnet0_5<>)                                 \
     X(mnasnet1_3, imagenet, 256, mnasnet1_3<>)                                 \

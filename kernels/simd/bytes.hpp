@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The splitdsl authors
 // SPDX-License-Identifier: BSD-3-Clause
 /// @file bytes.hpp
-/// Tensors of bytes and what all kernels on them share: how a value is a byte, products of bytes summed exactly, sums made bytes again.
+/// Tensors of bytes and what all kernels on them share: how a value is a byte, products of bytes summed exactly.
 ///
 /// A byte q of a tensor means scale * (q - zero). Products and sums are whole numbers and exact on every instruction set; the way back is a
 /// handful of single IEEE operations in a fixed order. So all instruction sets give the same bytes.
@@ -59,8 +59,9 @@ struct requantisation {
     std::int32_t addend_zero = 0;
     float addend_factor = 0;                    ///< the addend's scale over the output's
     std::int32_t machine = 0;                   ///< the products' instruction was found when the weights were packed
-    std::int32_t plain = 0;                     ///< zero and low are 0, high is 255: what packing does to what does not fit is all
-    std::int32_t unused[9] = {};
+    activation curve = activation::none;        ///< hard_swish or hard_sigmoid: sums become real values, then bytes
+    float curve_factor = 0;                     ///< 1 / 6 over the output's scale
+    std::int32_t unused[8] = {};
 };
 inline constexpr int requantisation_floats = 16;
 static_assert(sizeof(requantisation) == requantisation_floats * sizeof(float));
@@ -81,9 +82,10 @@ struct byte_layer {
     bool per_channel = false;           ///< of the inputs
     byte_scale out{}, addend{};
     bool to_floats = false;             ///< results stay f32: scale and zero of `out` do not matter
-    activation act = activation::none;  ///< none, relu or relu6
+    activation act = activation::none;  ///< none, relu, relu6; without an addend hard_swish and hard_sigmoid
 };
 
+SPLITDSL_INLINE constexpr bool has_curve(activation a) { return a == activation::hard_swish || a == activation::hard_sigmoid; }
 SPLITDSL_INLINE requantisation requantisation_of(const byte_layer& l) {
     requantisation r;
     r.zero = l.out.zero;
@@ -92,7 +94,10 @@ SPLITDSL_INLINE requantisation requantisation_of(const byte_layer& l) {
         const double six = __builtin_nearbyint(6.0 / static_cast<double>(l.out.scale)) + l.out.zero;
         if (six < 255) r.high = static_cast<std::int32_t>(six);
     }
-    r.plain = r.zero == 0 && r.low == 0 && r.high == 255;
+    if (has_curve(l.act)) {
+        const double sixth = 1 / (6 * static_cast<double>(l.out.scale));
+        r.curve = l.act, r.curve_factor = static_cast<float>(sixth < 1e6 ? sixth : 1e6);
+    }
     r.addend_zero = l.addend.zero;
     const double factor = static_cast<double>(l.addend.scale) / static_cast<double>(l.out.scale);
     r.addend_factor = static_cast<float>(factor < 1e6 ? factor : 1e6);
@@ -132,11 +137,6 @@ inline constexpr int sum_lanes = 4;
 #endif
 inline constexpr int group_channels = 16, group_vectors = group_channels / sum_lanes;
 
-/// Channel of a group that a vector's lane sums: AVX2 packs its vectors in halves, and this order makes the bytes come out right.
-SPLITDSL_INLINE constexpr int channel_of_lane(int vector, int lane) {
-    return sum_lanes == 8 ? vector * 4 + lane % 4 + lane / 4 * 8 : vector * sum_lanes + lane;
-}
-
 /// Weights are in [-127, 127]; besides, two sums of 16 bits that AVX2 forms without a carry must hold for every input: over eight input
 /// channels of a tap, the positive and the negative weights at 0, 1, 4, 5 and at 2, 3, 6, 7 each sum up to at most 128 (255 * 128 < 2^15).
 inline constexpr int most_weight = 127, most_lane_weight = 128;
@@ -147,7 +147,7 @@ inline constexpr int weight_size = 1, byte_centre = 0; ///< bytes of a packed we
 
 /// vpmaddubsw, twice where eight channels follow one another, and one widening sum for both.
 struct dot_by_pairs {
-    static constexpr int channels = 8;
+    static constexpr bool holds_weights = false; ///< in registers, for all pixels of a tile
     using operand = ints;
 #if defined(SPLITDSL_ARCH_AVX512)
     SPLITDSL_INLINE static operand spread(const std::uint8_t* x) { int v; __builtin_memcpy(&v, x, 4); return _mm512_set1_epi32(v); }
@@ -170,18 +170,17 @@ struct dot_by_pairs {
 
 /// vpdpbusd. Written as assembly, so that objects need not be compiled for it: the weights say whether the machine has it.
 struct dot_by_four {
-    static constexpr int channels = 8;
+    static constexpr bool holds_weights = true;
     using operand = ints;
     SPLITDSL_INLINE static operand spread(const std::uint8_t* x) { return dot_by_pairs::spread(x); }
-    SPLITDSL_INLINE static ints four(ints sum, operand x, const std::int8_t* w) {
+    SPLITDSL_INLINE static ints weights(const std::int8_t* w) { return dot_by_pairs::weights(w); }
+    SPLITDSL_INLINE static void add(ints& sum, operand x, ints w) {
 #if defined(SPLITDSL_ARCH_AVX512)
-        asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(x), "v"(dot_by_pairs::weights(w)));
+        asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(x), "v"(w));
 #else
-        asm("%{vex%} vpdpbusd %2, %1, %0" : "+x"(sum) : "x"(x), "x"(dot_by_pairs::weights(w)));
+        asm("%{vex%} vpdpbusd %2, %1, %0" : "+x"(sum) : "x"(x), "x"(w));
 #endif
-        return sum;
     }
-    SPLITDSL_INLINE static ints eight(ints sum, operand x, operand y, const std::int8_t* w, const std::int8_t* k) { return four(four(sum, x, w), y, k); }
 };
 
 /// Whether dot_by_four runs here. Leaf 7: AVX512_VNNI is bit 11 of ecx, AVX-VNNI bit 4 of eax of its subleaf 1.
@@ -209,7 +208,7 @@ SPLITDSL_INLINE int8x16_t centred(uint32x4_t x) { return vreinterpretq_s8_u8(veo
 
 /// smull and smlal into 16 bits (two products of at most 2^14), then sadalp.
 struct dot_by_pairs {
-    static constexpr int channels = 8;
+    static constexpr bool holds_weights = false;
     struct operand { int8x8_t front, behind; };
     SPLITDSL_INLINE static operand spread(const std::uint8_t* x) {
         std::uint16_t v[2];
@@ -224,7 +223,7 @@ struct dot_by_pairs {
 };
 /// sdot, as assembly: see above.
 struct dot_by_four {
-    static constexpr int channels = 8;
+    static constexpr bool holds_weights = false;
     using operand = int8x16_t;
     SPLITDSL_INLINE static operand spread(const std::uint8_t* x) {
         std::uint32_t v;
@@ -254,7 +253,7 @@ inline constexpr int weight_size = 2, byte_centre = 0;
 
 /// pmaddwd of 16 bits.
 struct dot_by_pairs {
-    static constexpr int channels = 8;
+    static constexpr bool holds_weights = false;
     struct operand { __m128i front, behind; };
     SPLITDSL_INLINE static operand spread(const std::uint8_t* x) {
         int v;
@@ -279,129 +278,6 @@ SPLITDSL_INLINE void put_weight(std::int8_t* step, bool, int vector, int lane, i
 
 /// Packed bytes of one group's weights for four input channels of a tap.
 inline constexpr int step_bytes = group_channels * 4 * weight_size;
-
-// ---- from sums to bytes ---------------------------------------------------------------------------------------------------------
-
-/// One group's 16 sums of a pixel: float(sum) * factor, plus the addend's float(byte - zero) * factor, to the nearest whole number (ties to
-/// even), plus zero, bounded. `factor`: in lane order.
-SPLITDSL_INLINE void store_bytes(const ints (&sum)[group_vectors], const float* factor, const requantisation& r, const std::uint8_t* addend, std::uint8_t* out) {
-#if defined(SPLITDSL_ARCH_AVX512)
-    constexpr auto every = static_cast<__mmask16>(0xffff);
-    __m512 v = _mm512_mul_ps(_mm512_maskz_cvtepi32_ps(every, sum[0]), _mm512_loadu_ps(factor));
-    if (addend) {
-        const __m512i a = _mm512_sub_epi32(_mm512_maskz_cvtepu8_epi32(every, _mm_loadu_si128(reinterpret_cast<const __m128i*>(addend))), _mm512_set1_epi32(r.addend_zero));
-        v = _mm512_add_ps(v, _mm512_mul_ps(_mm512_maskz_cvtepi32_ps(every, a), _mm512_set1_ps(r.addend_factor)));
-    }
-    __m512i q = _mm512_add_epi32(_mm512_maskz_cvtps_epi32(every, v), _mm512_set1_epi32(r.zero));
-    q = _mm512_maskz_min_epi32(every, _mm512_maskz_max_epi32(every, q, _mm512_set1_epi32(r.low)), _mm512_set1_epi32(r.high));
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm512_maskz_cvtepi32_epi8(every, q));
-#elif defined(SPLITDSL_ARCH_AVX2_FMA)
-    __m256 v = _mm256_mul_ps(_mm256_cvtepi32_ps(sum[0]), _mm256_loadu_ps(factor)), w = _mm256_mul_ps(_mm256_cvtepi32_ps(sum[1]), _mm256_loadu_ps(factor + 8));
-    if (addend) {
-        const __m256i a = _mm256_sub_epi16(_mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(addend))), _mm256_set1_epi16(static_cast<short>(r.addend_zero)));
-        const __m256 by = _mm256_set1_ps(r.addend_factor);
-        v = _mm256_add_ps(v, _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_srai_epi32(_mm256_unpacklo_epi16(a, a), 16)), by));
-        w = _mm256_add_ps(w, _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_srai_epi32(_mm256_unpackhi_epi16(a, a), 16)), by));
-    }
-    __m256i q = _mm256_packs_epi32(_mm256_cvtps_epi32(v), _mm256_cvtps_epi32(w));
-    if (!r.plain) q = _mm256_adds_epi16(q, _mm256_set1_epi16(static_cast<short>(r.zero)));
-    __m128i b = _mm_packus_epi16(_mm256_castsi256_si128(q), _mm256_extracti128_si256(q, 1));
-    if (!r.plain) b = _mm_min_epu8(_mm_max_epu8(b, _mm_set1_epi8(static_cast<char>(r.low))), _mm_set1_epi8(static_cast<char>(r.high)));
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(out), b);
-#elif defined(SPLITDSL_ARCH_NEON)
-    int32x4_t q[4];
-    uint8x16_t a = vdupq_n_u8(0);
-    if (addend) a = vld1q_u8(addend);
-    const int16x8_t from = vdupq_n_s16(static_cast<std::int16_t>(r.addend_zero));
-    const int16x8_t low = vsubq_s16(vreinterpretq_s16_u16(vmovl_u8(vget_low_u8(a))), from), high = vsubq_s16(vreinterpretq_s16_u16(vmovl_u8(vget_high_u8(a))), from);
-    const int32x4_t wide[4]{vmovl_s16(vget_low_s16(low)), vmovl_s16(vget_high_s16(low)), vmovl_s16(vget_low_s16(high)), vmovl_s16(vget_high_s16(high))};
-    for (int k = 0; k < 4; ++k) {
-        float32x4_t v = vmulq_f32(vcvtq_f32_s32(sum[k]), vld1q_f32(factor + 4 * k));
-        if (addend) {
-            float32x4_t more = vmulq_f32(vcvtq_f32_s32(wide[k]), vdupq_n_f32(r.addend_factor));
-            asm("" : "+w"(more)); // no contraction, whatever the flags
-            v = vaddq_f32(v, more);
-        }
-        q[k] = vcvtnq_s32_f32(v);
-    }
-    const int16x8_t zero = vdupq_n_s16(static_cast<std::int16_t>(r.zero));
-    const int16x8_t front = vqaddq_s16(vcombine_s16(vqmovn_s32(q[0]), vqmovn_s32(q[1])), zero), behind = vqaddq_s16(vcombine_s16(vqmovn_s32(q[2]), vqmovn_s32(q[3])), zero);
-    const uint8x16_t b = vcombine_u8(vqmovun_s16(front), vqmovun_s16(behind));
-    vst1q_u8(out, vminq_u8(vmaxq_u8(b, vdupq_n_u8(static_cast<std::uint8_t>(r.low))), vdupq_n_u8(static_cast<std::uint8_t>(r.high))));
-#else
-    __m128i q[4];
-    __m128i wide[4]{};
-    if (addend) {
-        const __m128i a = _mm_loadu_si128(reinterpret_cast<const __m128i*>(addend)), none = _mm_setzero_si128(), from = _mm_set1_epi16(static_cast<short>(r.addend_zero));
-        const __m128i low = _mm_sub_epi16(_mm_unpacklo_epi8(a, none), from), high = _mm_sub_epi16(_mm_unpackhi_epi8(a, none), from);
-        wide[0] = _mm_srai_epi32(_mm_unpacklo_epi16(low, low), 16), wide[1] = _mm_srai_epi32(_mm_unpackhi_epi16(low, low), 16);
-        wide[2] = _mm_srai_epi32(_mm_unpacklo_epi16(high, high), 16), wide[3] = _mm_srai_epi32(_mm_unpackhi_epi16(high, high), 16);
-    }
-    for (int k = 0; k < 4; ++k) {
-        __m128 v = _mm_mul_ps(_mm_cvtepi32_ps(sum[k]), _mm_loadu_ps(factor + 4 * k));
-        if (addend) v = _mm_add_ps(v, _mm_mul_ps(_mm_cvtepi32_ps(wide[k]), _mm_set1_ps(r.addend_factor)));
-        q[k] = _mm_cvtps_epi32(v);
-    }
-    const __m128i zero = _mm_set1_epi16(static_cast<short>(r.zero));
-    __m128i b = _mm_packus_epi16(_mm_adds_epi16(_mm_packs_epi32(q[0], q[1]), zero), _mm_adds_epi16(_mm_packs_epi32(q[2], q[3]), zero));
-    b = _mm_min_epu8(_mm_max_epu8(b, _mm_set1_epi8(static_cast<char>(r.low))), _mm_set1_epi8(static_cast<char>(r.high)));
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(out), b);
-#endif
-}
-
-SPLITDSL_INLINE ints load_ints(const std::int32_t* p) {
-#if defined(SPLITDSL_ARCH_AVX512)
-    return _mm512_loadu_si512(p);
-#elif defined(SPLITDSL_ARCH_AVX2_FMA)
-    return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
-#elif defined(SPLITDSL_ARCH_NEON)
-    return vld1q_s32(p);
-#else
-    return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
-#endif
-}
-
-/// A vector of a group's sums as floats: float(sum) * factor, in the order of the channels.
-SPLITDSL_INLINE void store_floats(ints sums, int vector, const float* factor, float* out) {
-    std::int32_t s[sum_lanes];
-#if defined(SPLITDSL_ARCH_AVX512)
-    _mm512_storeu_si512(s, sums);
-#elif defined(SPLITDSL_ARCH_AVX2_FMA)
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(s), sums);
-#elif defined(SPLITDSL_ARCH_NEON)
-    vst1q_s32(s, sums);
-#else
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(s), sums);
-#endif
-    for (int l = 0; l < sum_lanes; ++l) out[channel_of_lane(vector, l)] = static_cast<float>(s[l]) * factor[vector * sum_lanes + l];
-}
-
-/// Whole numbers and factor of one output channel, so that float(sum) * factor stays below 2^30 whatever the input.
-struct byte_sums {
-    std::int32_t bias = 0;
-    float factor = 0;
-};
-/// The real bias of a channel.
-SPLITDSL_INLINE double byte_bias(const byte_layer& l, int channel) {
-    return (l.bias ? static_cast<double>(l.bias[channel]) : 0.0) + (l.shift ? static_cast<double>(l.shift[channel]) : 0.0);
-}
-/// A step of weights that a bias fits beside: next to weights of almost nothing, 2^28 steps of theirs would not reach it.
-SPLITDSL_INLINE double step_beside(const byte_layer& l, int channel, double step) {
-    const double least = __builtin_fabs(byte_bias(l, channel)) / 268435456.0;
-    return step > least ? step : least;
-}
-/// `weights`: the sum of what they are rounded to; `zeros`: the sum of each times its input's zero; `sizes`: the sum of their sizes. `step`: what 1 means.
-SPLITDSL_INLINE byte_sums byte_sums_of(const byte_layer& l, int channel, double step, double weights, double zeros, double sizes) {
-    double bias = __builtin_nearbyint(byte_bias(l, channel) / step - zeros);
-    bias = bias < -1e9 ? -1e9 : bias > 1e9 ? 1e9 : bias;
-    byte_sums s;
-    s.bias = static_cast<std::int32_t>(bias + byte_centre * weights);
-    double factor = l.to_floats ? step : step / static_cast<double>(l.out.scale);
-    const double largest = (bias < 0 ? -bias : bias) + 255 * sizes + 1;
-    if (!l.to_floats && factor * largest > 1e9) factor = 1e9 / largest;
-    s.factor = static_cast<float>(factor);
-    return s;
-}
 
 } // namespace simd
 } // namespace splitdsl::kernels::inline SPLITDSL_ARCH

@@ -6,42 +6,46 @@
 /// Sums are exact, so neither tiles nor tasks nor instruction sets change a byte. Addend, activation and the way back to bytes are fused.
 #pragma once
 
-#include "bytes.hpp"
+#include "requantise_u8.hpp"
 #include "conv.hpp"
 
 namespace splitdsl::kernels::inline SPLITDSL_ARCH {
 namespace simd {
 
-/// Groups of the widest tile, and the pixels of a tile of that many, and of one.
+/// Groups of the widest tile, and the pixels of a tile of so many groups.
 #if defined(SPLITDSL_ARCH_AVX512) && defined(__OPTIMIZE__)
-inline constexpr int widest_groups = 4, wide_pixels = 6, narrow_pixels = 12;
+inline constexpr int widest_groups = 4, most_pixels = 12;
+SPLITDSL_INLINE constexpr int byte_tile_pixels(int groups) { return groups == 4 ? 6 : 12; }
 #elif defined(SPLITDSL_ARCH_AVX2_FMA) && defined(__OPTIMIZE__)
-inline constexpr int widest_groups = 2, wide_pixels = 2, narrow_pixels = 4;
+inline constexpr int widest_groups = 2, most_pixels = 4;
+SPLITDSL_INLINE constexpr int byte_tile_pixels(int groups) { return groups == 2 ? 2 : 4; }
 #elif defined(SPLITDSL_ARCH_NEON) && defined(__OPTIMIZE__)
-inline constexpr int widest_groups = 1, wide_pixels = 5, narrow_pixels = 5;
+inline constexpr int widest_groups = 1, most_pixels = 5;
+SPLITDSL_INLINE constexpr int byte_tile_pixels(int) { return 5; }
 #else
-inline constexpr int widest_groups = 1, wide_pixels = 2, narrow_pixels = 2;
+inline constexpr int widest_groups = 1, most_pixels = 2;
+SPLITDSL_INLINE constexpr int byte_tile_pixels(int) { return 2; }
 #endif
-inline constexpr int most_pixels = narrow_pixels;
 /// Most pixels of a task: their places are worked out once for all groups.
 inline constexpr int most_task_pixels = 256;
 
 /// How a convolution of bytes is cut.
 struct byte_conv_cut {
     int groups = 0;     ///< of 16 output channels
-    int tiles = 0;      ///< of widest_groups groups; what is left goes one by one
+    int tiles = 0;      ///< of widest_groups groups; what is left goes by two and one
     int step = 0;       ///< input channels that are multiplied together: 8, or 4 if there are no more
     int steps = 0;      ///< of a tap
     int pixels = 0;     ///< of a task
     int chunks = 0;     ///< tasks
-    SPLITDSL_INLINE constexpr int runs() const { return tiles + (groups - tiles * widest_groups); }
-    SPLITDSL_INLINE constexpr int first(int run) const { return run < tiles ? run * widest_groups : tiles * widest_groups + (run - tiles); }
-    SPLITDSL_INLINE constexpr int width(int run) const { return run < tiles ? widest_groups : 1; }
+    SPLITDSL_INLINE constexpr int rest() const { return groups - tiles * widest_groups; }
+    SPLITDSL_INLINE constexpr int runs() const { return tiles + rest() / 2 + rest() % 2; }
+    SPLITDSL_INLINE constexpr int width(int run) const { return run < tiles ? widest_groups : run == tiles && rest() >= 2 ? 2 : 1; }
+    SPLITDSL_INLINE constexpr int first(int run) const { return run <= tiles ? run * widest_groups : tiles * widest_groups + 2; }
 };
 SPLITDSL_INLINE constexpr byte_conv_cut byte_cut_of(const conv_shape& s) {
     byte_conv_cut cut;
     cut.groups = divide_up(s.out_channels, group_channels);
-    cut.tiles = widest_groups > 1 ? cut.groups / widest_groups : 0;
+    cut.tiles = cut.groups / widest_groups;
     cut.step = s.in_channels <= 4 ? 4 : 8;
     cut.steps = divide_up(s.in_channels, cut.step);
     const int all = s.out_height * s.out_width;
@@ -122,25 +126,25 @@ inline void pack_conv_u8(const conv_shape& s, const byte_layer& l, float* packed
         const int first = cut.first(run), width = cut.width(run);
         std::int8_t* const base = bytes + first * group_bytes(s, cut);
         std::int8_t* const weights = base + std::ptrdiff_t{width} * group_channels * 8;
-        for (int g = 0; g < width; ++g)
-            for (int v = 0; v < group_vectors; ++v)
-                for (int lane = 0; lane < sum_lanes; ++lane) {
-                    const int channel = (first + g) * group_channels + channel_of_lane(v, lane);
-                    if (channel >= s.out_channels) continue;
-                    const byte_weights w{l, s.in_channels, taps, channel};
-                    const double step = step_beside(l, channel, weight_step(w));
-                    double sum = 0, zeros = 0, sizes = 0;
-                    for (int t = 0; t < taps; ++t)
-                        for (int c = 0; c < s.in_channels; ++c) {
-                            const int q = w.rounded(c, t, step);
-                            sum += q, zeros += q * static_cast<double>(l.in_zero[l.per_channel ? c : 0]), sizes += q < 0 ? -q : q;
-                            put_weight(weights + ((std::ptrdiff_t{t} * fours + c / 4) * width + g) * step_bytes, by_four, v, lane, c % 4, q);
-                        }
-                    const byte_sums b = byte_sums_of(l, channel, step, sum, zeros, sizes);
-                    const std::ptrdiff_t at = (std::ptrdiff_t{g} * group_vectors + v) * sum_lanes + lane;
-                    __builtin_memcpy(base + at * 4, &b.bias, 4);
-                    __builtin_memcpy(base + (std::ptrdiff_t{width} * group_channels + at) * 4, &b.factor, 4);
-                }
+        const int vectors = width * group_vectors;
+        for (int v = 0; v < vectors; ++v)
+            for (int lane = 0; lane < sum_lanes; ++lane) {
+                const int channel = first * group_channels + channel_of_lane(vectors, v, lane);
+                if (channel >= s.out_channels) continue;
+                const byte_weights w{l, s.in_channels, taps, channel};
+                const double step = step_beside(l, channel, weight_step(w));
+                double sum = 0, zeros = 0, sizes = 0;
+                for (int t = 0; t < taps; ++t)
+                    for (int c = 0; c < s.in_channels; ++c) {
+                        const int q = w.rounded(c, t, step);
+                        sum += q, zeros += q * static_cast<double>(l.in_zero[l.per_channel ? c : 0]), sizes += q < 0 ? -q : q;
+                        put_weight(weights + (std::ptrdiff_t{t} * fours + c / 4) * width * step_bytes, by_four, v, lane, c % 4, q);
+                    }
+                const byte_sums b = byte_sums_of(l, channel, step, sum, zeros, sizes);
+                const std::ptrdiff_t at = std::ptrdiff_t{v} * sum_lanes + lane;
+                __builtin_memcpy(base + at * 4, &b.bias, 4);
+                __builtin_memcpy(base + (std::ptrdiff_t{width} * group_channels + at) * 4, &b.factor, 4);
+            }
     }
 }
 
@@ -156,17 +160,41 @@ struct byte_tiles {
     const std::int32_t *in_at, *out_at, *addend_at; ///< of each pixel
 };
 
+/// The bytes of a tile's sums, or a layer's floats.
+template <int Vectors, int Pixels>
+[[gnu::noinline]] inline void finish_byte_tile(const ints (&sum)[Pixels][Vectors], const byte_tiles& t, const std::int32_t* out_at, const std::int32_t* addend_at) {
+    const auto* const factor = reinterpret_cast<const float*>(t.packed) + Vectors * sum_lanes;
+    if (!t.out) { // one pixel
+        for (int v = 0; v < Vectors; ++v) {
+            std::int32_t s[sum_lanes];
+            store_ints(s, sum[0][v]);
+            for (int l = 0; l < sum_lanes; ++l) t.floats[channel_of_lane(Vectors, v, l)] = static_cast<float>(s[l]) * factor[v * sum_lanes + l];
+        }
+        return;
+    }
+    const requantisation then = t.then; // copies that stores of bytes cannot change
+    std::uint8_t* const out = t.out;
+    sum_floats by[Vectors];
+    load_factors(factor, by);
+    if (!t.addend && then.curve == activation::none) {
+#pragma GCC unroll 1
+        for (int p = 0; p < Pixels; ++p) store_bytes(sum[p], by, then, nullptr, out + out_at[p]);
+    } else {
+        const std::uint8_t* const addend = t.addend;
+#pragma GCC unroll 1
+        for (int p = 0; p < Pixels; ++p) store_bytes(sum[p], by, then, addend ? addend + addend_at[p] : nullptr, out + out_at[p]);
+    }
+}
+
 /// `count` tiles one behind the other. Step: input channels that are multiplied together.
 template <class Dot, int Step, int Groups, int Pixels>
 [[gnu::noinline]] inline void byte_conv_tiles(const byte_tiles& all, int count) {
     const byte_tiles t = all; // a copy that stores of bytes cannot change
     constexpr int vectors = Groups * group_vectors, vector_bytes = step_bytes / group_vectors;
     const auto* const bias = reinterpret_cast<const std::int32_t*>(t.packed);
-    const auto* const factor = reinterpret_cast<const float*>(t.packed) + Groups * group_channels;
-    const requantisation then = t.then;
     const std::ptrdiff_t column_jump = t.column_step - t.steps * Step, row_jump = t.row_step - (t.columns - 1) * t.column_step - t.steps * Step;
     for (int tile = 0; tile < count; ++tile) {
-        const std::int32_t *const in_at = t.in_at + tile * Pixels, *const out_at = t.out_at + tile * Pixels;
+        const std::int32_t* const in_at = t.in_at + tile * Pixels;
         ints sum[vectors][Pixels];
         std::ptrdiff_t at[Pixels];
 #pragma GCC unroll 16
@@ -186,18 +214,33 @@ template <class Dot, int Step, int Groups, int Pixels>
 #pragma GCC unroll 16
             for (int p = 1; p < Pixels; ++p) pin(at[p]);
 #endif
+            if constexpr (Dot::holds_weights) {
+#pragma GCC unroll 2
+                for (int c4 = 0; c4 < Step; c4 += 4) {
+                    ints k[vectors];
+#pragma GCC unroll 4
+                    for (int v = 0; v < vectors; ++v) k[v] = Dot::weights(w + (c4 / 4 * vectors + v) * vector_bytes);
 #pragma GCC unroll 16
-            for (int p = 0; p < Pixels; ++p) {
-                pin(w); // weights come from the first level again: held for all pixels they would push sums out of registers
-                const std::uint8_t* const from = p == 0 ? x : x + at[p];
-                const typename Dot::operand a = Dot::spread(from);
-                if constexpr (Step == 8) {
-                    const typename Dot::operand b = Dot::spread(from + 4);
+                    for (int p = 0; p < Pixels; ++p) {
+                        const typename Dot::operand a = Dot::spread((p == 0 ? x : x + at[p]) + c4);
+#pragma GCC unroll 4
+                        for (int v = 0; v < vectors; ++v) Dot::add(sum[v][p], a, k[v]);
+                    }
+                }
+            } else {
 #pragma GCC unroll 16
-                    for (int v = 0; v < vectors; ++v) sum[v][p] = Dot::eight(sum[v][p], a, b, w + v * vector_bytes, w + (vectors + v) * vector_bytes);
-                } else {
+                for (int p = 0; p < Pixels; ++p) {
+                    pin(w); // weights come from the first level again: held for all pixels they would push sums out of registers
+                    const std::uint8_t* const from = p == 0 ? x : x + at[p];
+                    const typename Dot::operand a = Dot::spread(from);
+                    if constexpr (Step == 8) {
+                        const typename Dot::operand b = Dot::spread(from + 4);
 #pragma GCC unroll 16
-                    for (int v = 0; v < vectors; ++v) sum[v][p] = Dot::four(sum[v][p], a, w + v * vector_bytes);
+                        for (int v = 0; v < vectors; ++v) sum[v][p] = Dot::eight(sum[v][p], a, b, w + v * vector_bytes, w + (vectors + v) * vector_bytes);
+                    } else {
+#pragma GCC unroll 16
+                        for (int v = 0; v < vectors; ++v) sum[v][p] = Dot::four(sum[v][p], a, w + v * vector_bytes);
+                    }
                 }
             }
             x += Step, w += Step / 4 * Groups * step_bytes;
@@ -208,31 +251,32 @@ template <class Dot, int Step, int Groups, int Pixels>
             } else x += column_jump;
             c = t.steps;
         }
+        // Through memory: with the way back in this function, g++ would keep its numbers in registers and the sums in memory, in the loop.
+        ints kept[Pixels][vectors];
 #pragma GCC unroll 16
         for (int p = 0; p < Pixels; ++p)
 #pragma GCC unroll 4
-            for (int g = 0; g < Groups; ++g) {
-                if (t.out) {
-                    ints own[group_vectors];
-#pragma GCC unroll 4
-                    for (int v = 0; v < group_vectors; ++v) own[v] = sum[g * group_vectors + v][p];
-                    store_bytes(own, factor + g * group_channels, then, t.addend ? t.addend + t.addend_at[tile * Pixels + p] + g * group_channels : nullptr, t.out + out_at[p] + g * group_channels);
-                } else {
-#pragma GCC unroll 4
-                    for (int v = 0; v < group_vectors; ++v) store_floats(sum[g * group_vectors + v][p], v, factor + g * group_channels, t.floats + g * group_channels);
-                }
-            }
+            for (int v = 0; v < vectors; ++v) kept[p][v] = sum[v][p];
+        finish_byte_tile(kept, t, t.out_at + tile * Pixels, t.addend_at + tile * Pixels);
     }
 }
 
 /// `pixels` of one run of groups; places behind the last repeat it, so that the last tile is whole.
+template <class Dot, int Step, int Groups>
+SPLITDSL_INLINE void run_byte_tiles(int pixels, const byte_tiles& t) {
+    constexpr int most = byte_tile_pixels(Groups);
+    if (pixels == 1) byte_conv_tiles<Dot, Step, Groups, 1>(t, 1);
+    else byte_conv_tiles<Dot, Step, Groups, most>(t, divide_up(pixels, most));
+}
 template <class Dot, int Step>
 SPLITDSL_INLINE void run_byte_tiles(int groups, int pixels, const byte_tiles& t) {
-    if (pixels == 1) {
-        if (groups == 1) byte_conv_tiles<Dot, Step, 1, 1>(t, 1);
-        else byte_conv_tiles<Dot, Step, widest_groups, 1>(t, 1);
-    } else if (groups == 1) byte_conv_tiles<Dot, Step, 1, narrow_pixels>(t, divide_up(pixels, narrow_pixels));
-    else byte_conv_tiles<Dot, Step, widest_groups, wide_pixels>(t, divide_up(pixels, wide_pixels));
+    if constexpr (widest_groups == 4) {
+        if (groups == 4) return run_byte_tiles<Dot, Step, 4>(pixels, t);
+    }
+    if constexpr (widest_groups >= 2) {
+        if (groups == 2) return run_byte_tiles<Dot, Step, 2>(pixels, t);
+    }
+    run_byte_tiles<Dot, Step, 1>(pixels, t);
 }
 
 inline int conv_u8_tasks(const conv_shape& s) { return byte_cut_of(s).chunks; }

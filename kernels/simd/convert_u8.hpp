@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The splitdsl authors
 // SPDX-License-Identifier: BSD-3-Clause
 /// @file convert_u8.hpp
-/// Tensors of bytes: from floats, into floats, from a picture, and a whole image's mean.
+/// Tensors of bytes: from floats, into floats, from a picture.
 #pragma once
 
 #include "bytes.hpp"
@@ -66,6 +66,19 @@ inline void pack_load_u8(int channels, const float* mean, float* packed) {
     __builtin_memcpy(&r.zero, &zero, sizeof zero);
     __builtin_memcpy(packed, &r, sizeof r);
 }
+/// 16 pixels of three planes → four bytes a pixel, the fourth 0.
+SPLITDSL_INLINE void interleave_16(const std::uint8_t* red, const std::uint8_t* green, const std::uint8_t* blue, std::uint8_t* to) {
+#if defined(SPLITDSL_ARCH_NEON)
+    vst4q_u8(to, uint8x16x4_t{{vld1q_u8(red), vld1q_u8(green), vld1q_u8(blue), vdupq_n_u8(0)}});
+#else
+    const auto load_16 = [](const std::uint8_t* p) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p)); };
+    const __m128i r = load_16(red), g = load_16(green), b = load_16(blue), none = _mm_setzero_si128();
+    const __m128i first = _mm_unpacklo_epi8(r, g), second = _mm_unpackhi_epi8(r, g), third = _mm_unpacklo_epi8(b, none), fourth = _mm_unpackhi_epi8(b, none);
+    const auto store_4 = [&](int at, __m128i v) { _mm_storeu_si128(reinterpret_cast<__m128i*>(to + at), v); };
+    store_4(0, _mm_unpacklo_epi16(first, third)), store_4(16, _mm_unpackhi_epi16(first, third));
+    store_4(32, _mm_unpacklo_epi16(second, fourth)), store_4(48, _mm_unpackhi_epi16(second, fourth));
+#endif
+}
 /// A picture's bytes → four a pixel.
 inline void load_u8(const extent& e, const std::uint8_t* bytes, byte_order order, const byte_view& out) {
     const std::ptrdiff_t plane = std::ptrdiff_t{e.height} * e.width;
@@ -75,7 +88,9 @@ inline void load_u8(const extent& e, const std::uint8_t* bytes, byte_order order
         std::uint8_t* __restrict to = out.at + y * out.row;
         if (e.channels == 3 && order == byte_order::planar) {
             const std::uint8_t *green = from + plane, *blue = green + plane;
-            for (int x = 0; x < e.width; ++x) {
+            int x = 0;
+            for (; x + 16 <= e.width; x += 16) interleave_16(from + x, green + x, blue + x, to + 4 * x);
+            for (; x < e.width; ++x) {
                 const std::uint32_t pixel = static_cast<std::uint32_t>(from[x]) | static_cast<std::uint32_t>(green[x]) << 8 | static_cast<std::uint32_t>(blue[x]) << 16;
                 __builtin_memcpy(to + 4 * x, &pixel, 4);
             }
@@ -83,30 +98,6 @@ inline void load_u8(const extent& e, const std::uint8_t* bytes, byte_order order
         }
         for (int x = 0; x < e.width; ++x, from += pixel_step, to += out.pixel)
             for (int c = 0; c < e.channels; ++c) to[c] = from[c * channel_step];
-    }
-}
-
-inline void pack_global_pool_u8(const extent& in, byte_scale from, byte_scale to, float* packed) {
-    requantisation r;
-    const double factor = static_cast<double>(from.scale) / (static_cast<double>(to.scale) * in.height * in.width);
-    r.zero = to.zero, r.addend_zero = from.zero, r.addend_factor = static_cast<float>(factor < 1e6 ? factor : 1e6);
-    __builtin_memcpy(packed, &r, sizeof r);
-}
-inline int global_pool_u8_tasks(const extent& in) { return divide_up(in.channels, 16); }
-/// Each channel's mean over (height, width), as a byte again. Tasks: global_pool_u8_tasks(in).
-inline void global_pool_u8(const extent& in, const const_byte_view& from, std::uint8_t* out, const float* packed, int first, int last) {
-    const requantisation r = requantisation_in(packed);
-    const int zeros = in.height * in.width * r.addend_zero;
-    for (int task = first; task < last; ++task) {
-        const int begin = task * 16, count = smaller(16, in.channels - begin);
-        std::int32_t sum[16] = {};
-        for (int y = 0; y < in.height; ++y) {
-            const std::uint8_t* at = from.at + y * from.row + begin;
-            for (int x = 0; x < in.width; ++x, at += from.pixel)
-                for (int c = 0; c < 16; ++c) sum[c] += at[c < count ? c : 0];
-        }
-        for (int c = 0; c < count; ++c)
-            out[begin + c] = static_cast<std::uint8_t>(nearest_within(static_cast<float>(sum[c] - zeros) * r.addend_factor, static_cast<float>(-r.zero), static_cast<float>(255 - r.zero)) + r.zero);
     }
 }
 

@@ -20,9 +20,9 @@ SPLITDSL_INLINE constexpr bool depthwise_u8_does(const conv_shape& s) {
 inline constexpr int most_sum_weight = 255;
 SPLITDSL_INLINE constexpr int rows_together(int kernel) { return kernel == 3 ? 3 : 2; }
 
-/// Channels that are computed together, in two vectors of 16-bit sums (AVX2) or of 8 (others); and pixels.
+/// Channels that are computed together, in two vectors of 16-bit sums; and pixels.
 #if defined(SPLITDSL_ARCH_AVX512) || defined(SPLITDSL_ARCH_AVX2_FMA)
-inline constexpr int depthwise_channels = 32, depthwise_tap_weights = 2; ///< of a pair of rows: two weights a channel and column
+inline constexpr int depthwise_channels = 4 * sum_lanes, depthwise_tap_weights = 2; ///< of a pair of rows: two weights a channel and column
 #else
 inline constexpr int depthwise_channels = 16, depthwise_tap_weights = 1;
 #endif
@@ -77,15 +77,15 @@ inline std::size_t depthwise_u8_packed_floats(const conv_shape& s) {
     return requantisation_floats + static_cast<std::size_t>(divide_up(s.out_channels, depthwise_channels) * depthwise_block_bytes(s.kernel_h) + 3) / 4;
 }
 
-/// Where a channel of a block stands among the 32-bit numbers: the order in which AVX2 unpacks.
+/// Where a channel of a block stands among the 32-bit numbers: the order in which the machine unpacks, as channel_of_lane says.
 SPLITDSL_INLINE constexpr int depthwise_place(int channel) {
     if (depthwise_tap_weights == 1) return channel;
-    return channel % 16 / 4 * 8 + channel / 16 * 4 + channel % 4;
+    return channel % 16 / 4 * sum_lanes + channel / 16 * 4 + channel % 4;
 }
 /// And among the 16-bit numbers.
 SPLITDSL_INLINE constexpr int depthwise_half_place(int channel) {
     if (depthwise_tap_weights == 1) return channel;
-    return channel % 16 / 8 * 16 + channel / 16 * 8 + channel % 8;
+    return channel % 16 / 8 * 2 * sum_lanes + channel / 16 * 8 + channel % 8;
 }
 
 inline void pack_depthwise_u8(const conv_shape& s, const byte_layer& l, float* packed) {
@@ -132,31 +132,80 @@ struct depthwise_work {
     std::uint8_t* out;
     const std::int8_t* block;   ///< its packed numbers
     requantisation then;
-    int groups;                 ///< of 16 channels that are written: 1 or 2
+    int groups;                 ///< of 16 channels that are written
 };
 
 #if defined(SPLITDSL_ARCH_AVX512) || defined(SPLITDSL_ARCH_AVX2_FMA)
 
-SPLITDSL_INLINE __m256i load_32(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
+#if defined(SPLITDSL_ARCH_AVX512)
+SPLITDSL_INLINE ints load_whole(const void* p) { return _mm512_loadu_si512(p); }
+SPLITDSL_INLINE ints no_bytes() { return _mm512_setzero_si512(); }
+SPLITDSL_INLINE ints low_bytes(ints a, ints b) { return _mm512_unpacklo_epi8(a, b); }
+SPLITDSL_INLINE ints high_bytes(ints a, ints b) { return _mm512_unpackhi_epi8(a, b); }
+SPLITDSL_INLINE ints add_pairs(ints sum, ints x, ints w) { return _mm512_add_epi16(sum, _mm512_maddubs_epi16(x, w)); }
+SPLITDSL_INLINE ints low_wide(ints h) { return _mm512_maskz_srai_epi32(every_lane, _mm512_unpacklo_epi16(h, h), 16); }
+SPLITDSL_INLINE ints high_wide(ints h) { return _mm512_maskz_srai_epi32(every_lane, _mm512_unpackhi_epi16(h, h), 16); }
+#else
+SPLITDSL_INLINE ints load_whole(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
+SPLITDSL_INLINE ints no_bytes() { return _mm256_setzero_si256(); }
+SPLITDSL_INLINE ints low_bytes(ints a, ints b) { return _mm256_unpacklo_epi8(a, b); }
+SPLITDSL_INLINE ints high_bytes(ints a, ints b) { return _mm256_unpackhi_epi8(a, b); }
+SPLITDSL_INLINE ints add_pairs(ints sum, ints x, ints w) { return _mm256_add_epi16(sum, _mm256_maddubs_epi16(x, w)); }
+SPLITDSL_INLINE ints low_wide(ints h) { return _mm256_srai_epi32(_mm256_unpacklo_epi16(h, h), 16); }
+SPLITDSL_INLINE ints high_wide(ints h) { return _mm256_srai_epi32(_mm256_unpackhi_epi16(h, h), 16); }
+#endif
+
+/// Of a block's channels those that the tensor has.
+SPLITDSL_INLINE void store_groups(std::uint8_t* out, ints bytes, int groups) {
+#if defined(SPLITDSL_ARCH_AVX512)
+    _mm512_mask_storeu_epi8(out, ~__mmask64{} >> (64 - 16 * groups), bytes);
+#else
+    if (groups == 2) _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), bytes);
+    else _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm256_castsi256_si128(bytes));
+#endif
+}
+/// The bytes of a tile's sums, which are two vectors of 16 bits, the biases not yet in them, or four of 32 bits.
+template <int Pixels, int Vectors>
+[[gnu::noinline]] inline void finish_depthwise_tile(const ints (&sum)[Pixels][Vectors], const depthwise_work& t, std::uint8_t* out) {
+    const requantisation then = t.then;
+    const std::ptrdiff_t out_pixel = t.out_pixel;
+    const int groups = t.groups;
+    sum_floats factor[4];
+    load_factors(reinterpret_cast<const float*>(t.block) + depthwise_channels, factor);
+    ints bias[4];
+#pragma GCC unroll 4
+    for (int v = 0; v < 4; ++v) bias[v] = load_ints(reinterpret_cast<const std::int32_t*>(t.block) + sum_lanes * v);
+#pragma GCC unroll 1
+    for (int p = 0; p < Pixels; ++p) {
+        ints all[4], q[4];
+#pragma GCC unroll 4
+        for (int v = 0; v < 4; ++v) {
+            if constexpr (Vectors == 4) all[v] = sum[p][v];
+            else all[v] = sum_of(v % 2 == 0 ? low_wide(sum[p][v / 2]) : high_wide(sum[p][v / 2]), bias[v]);
+        }
+        requantise(all, factor, then, nullptr, q);
+        store_groups(out + p * out_pixel, packed_bytes(q, then), groups);
+    }
+}
 
 template <int Kernel, int Stride, int Pixels>
 [[gnu::noinline]] inline void depthwise_u8_tile(const depthwise_work& t, int x) {
     constexpr int runs = depthwise_runs(Kernel), pairs = (Kernel + 1) / 2, pairs_of_run = Kernel == 3 ? 2 : 1, columns = (Pixels - 1) * Stride + Kernel;
-    const auto* const bias = reinterpret_cast<const std::int32_t*>(t.block);
-    const auto* const factor = reinterpret_cast<const float*>(t.block) + depthwise_channels;
+    constexpr int vector = 4 * sum_lanes; // bytes
+    [[maybe_unused]] const auto* const bias = reinterpret_cast<const std::int32_t*>(t.block);
     const std::int8_t* const starts = t.block + depthwise_channels * 8;
     const std::int8_t* w = starts + depthwise_channels * 2 * runs;
     const std::uint8_t* row = t.in + x * Stride * t.in_pixel;
-    __m256i sum[Pixels][4];
+    [[maybe_unused]] ints sum[Pixels][4];
+    ints half[Pixels][2];
     if constexpr (runs > 1) {
 #pragma GCC unroll 8
         for (int p = 0; p < Pixels; ++p)
 #pragma GCC unroll 4
-            for (int v = 0; v < 4; ++v) sum[p][v] = load_32(bias + 8 * v);
+            for (int v = 0; v < 4; ++v) sum[p][v] = load_ints(bias + sum_lanes * v);
     }
-    __m256i half[Pixels][2];
     for (int run = 0; run < runs; ++run) {
-        const __m256i low = load_32(starts + run * depthwise_channels * 2), high = load_32(starts + run * depthwise_channels * 2 + 32);
+        const ints low = load_whole(starts + run * depthwise_channels * 2), high = load_whole(starts + run * depthwise_channels * 2 + vector);
 #pragma GCC unroll 8
         for (int p = 0; p < Pixels; ++p) half[p][0] = low, half[p][1] = high;
 #pragma GCC unroll 2
@@ -167,14 +216,14 @@ template <int Kernel, int Stride, int Pixels>
 #pragma GCC unroll 16
             for (int j = 0; j < columns; ++j) {
                 pin(above, below);
-                const __m256i a = load_32(above), b = two ? load_32(below) : _mm256_setzero_si256();
-                const __m256i front = _mm256_unpacklo_epi8(a, b), behind = _mm256_unpackhi_epi8(a, b);
+                const ints a = load_whole(above), b = two ? load_whole(below) : no_bytes();
+                const ints front = low_bytes(a, b), behind = high_bytes(a, b);
 #pragma GCC unroll 8
                 for (int p = 0; p < Pixels; ++p) {
                     const int tap = j - p * Stride;
                     if (tap < 0 || tap >= Kernel) continue;
-                    half[p][0] = _mm256_add_epi16(half[p][0], _mm256_maddubs_epi16(front, load_32(w + tap * depthwise_channels * 2)));
-                    half[p][1] = _mm256_add_epi16(half[p][1], _mm256_maddubs_epi16(behind, load_32(w + tap * depthwise_channels * 2 + 32)));
+                    half[p][0] = add_pairs(half[p][0], front, load_whole(w + tap * depthwise_channels * 2));
+                    half[p][1] = add_pairs(half[p][1], behind, load_whole(w + tap * depthwise_channels * 2 + vector));
                 }
                 above += t.in_pixel, below += t.in_pixel;
             }
@@ -184,33 +233,12 @@ template <int Kernel, int Stride, int Pixels>
 #pragma GCC unroll 8
             for (int p = 0; p < Pixels; ++p)
 #pragma GCC unroll 4
-                for (int v = 0; v < 4; ++v) {
-                    const __m256i h = half[p][v / 2], wide = _mm256_srai_epi32(v % 2 == 0 ? _mm256_unpacklo_epi16(h, h) : _mm256_unpackhi_epi16(h, h), 16);
-                    sum[p][v] = _mm256_add_epi32(sum[p][v], wide);
-                }
+                for (int v = 0; v < 4; ++v) sum[p][v] = sum_of(sum[p][v], v % 2 == 0 ? low_wide(half[p][v / 2]) : high_wide(half[p][v / 2]));
         }
     }
     static_assert(pairs == runs * pairs_of_run);
-    const __m256i zero = _mm256_set1_epi16(static_cast<short>(t.then.zero)), lowest = _mm256_set1_epi8(static_cast<char>(t.then.low)), highest = _mm256_set1_epi8(static_cast<char>(t.then.high));
-#pragma GCC unroll 8
-    for (int p = 0; p < Pixels; ++p) {
-        __m256i q[4];
-#pragma GCC unroll 4
-        for (int v = 0; v < 4; ++v) {
-            __m256i all;
-            if constexpr (runs > 1) all = sum[p][v];
-            else {
-                const __m256i h = half[p][v / 2];
-                all = _mm256_add_epi32(_mm256_srai_epi32(v % 2 == 0 ? _mm256_unpacklo_epi16(h, h) : _mm256_unpackhi_epi16(h, h), 16), load_32(bias + 8 * v));
-            }
-            q[v] = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_cvtepi32_ps(all), _mm256_loadu_ps(factor + 8 * v)));
-        }
-        const __m256i front = _mm256_adds_epi16(_mm256_packs_epi32(q[0], q[1]), zero), behind = _mm256_adds_epi16(_mm256_packs_epi32(q[2], q[3]), zero);
-        const __m256i b = _mm256_min_epu8(_mm256_max_epu8(_mm256_packus_epi16(front, behind), lowest), highest);
-        std::uint8_t* const to = t.out + (x + p) * t.out_pixel;
-        if (t.groups == 2) _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), b);
-        else _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm256_castsi256_si128(b));
-    }
+    if constexpr (runs > 1) finish_depthwise_tile(sum, t, t.out + x * t.out_pixel);
+    else finish_depthwise_tile(half, t, t.out + x * t.out_pixel);
 }
 
 #else
@@ -283,7 +311,9 @@ template <int Kernel, int Stride, int Pixels>
         }
         for (int p = 0; p < Pixels; ++p) add_wide(sum[p], half[p]);
     }
-    for (int p = 0; p < Pixels; ++p) store_bytes(sum[p], factor, t.then, nullptr, t.out + (x + p) * t.out_pixel);
+    sum_floats by[4];
+    load_factors(factor, by);
+    for (int p = 0; p < Pixels; ++p) store_bytes(sum[p], by, t.then, nullptr, t.out + (x + p) * t.out_pixel);
 }
 
 #endif
@@ -310,7 +340,7 @@ inline void depthwise_u8(const conv_shape& s, const const_byte_view& in, const b
             t.in = in.at + (y * s.stride_h - s.pad_top) * in.row - s.pad_left * in.pixel + c;
             t.out = out.at + y * out.row + c;
             t.block = reinterpret_cast<const std::int8_t*>(packed + requantisation_floats) + c / depthwise_channels * depthwise_block_bytes(s.kernel_h);
-            t.groups = s.out_channels - c > 16 ? 2 : 1;
+            t.groups = divide_up(smaller(depthwise_channels, s.out_channels - c), 16);
             switch (s.kernel_h * 10 + s.stride_h) {
             case 31: depthwise_u8_row<3, 1>(t, s.out_width); break;
             case 32: depthwise_u8_row<3, 2>(t, s.out_width); break;

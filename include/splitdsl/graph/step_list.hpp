@@ -22,7 +22,9 @@ enum class step_kind : std::uint8_t {
     encode, decode, ///< a tensor into its payload bytes and back
     output,         ///< a tensor into the caller's floats
     load_u8,        ///< a picture's bytes as a tensor of bytes
-    quantise_u8, dequantise_u8, conv_u8, depthwise_u8, dense_u8, global_pool_u8,
+    quantise_u8, dequantise_u8, conv_u8, depthwise_u8, dense_u8, max_pool_u8, avg_pool_u8, global_pool_u8,
+    pointwise_u8,   ///< of bytes alone: a batch norm, an activation, an add, one operand of a concat
+    multiply_u8,    ///< by a factor for each channel
     branch          ///< runs the steps up to `skip` only if the command says so
 };
 

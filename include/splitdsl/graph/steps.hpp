@@ -15,7 +15,8 @@ class lowering : public int8_lowering<lowering<N, S>, N> {
 
 public:
     using on_bytes::branches, on_bytes::is_u8, on_bytes::observed, on_bytes::of_picture, on_bytes::range, on_bytes::runs, on_bytes::value8;
-    using on_bytes::bytes_of, on_bytes::crosses_as_u8, on_bytes::floats_of, on_bytes::global_pool_u8, on_bytes::is_on_bytes, on_bytes::load_picture, on_bytes::stays_a_picture, on_bytes::weighted_u8;
+    using on_bytes::bytes_of, on_bytes::crosses_as_u8, on_bytes::flattens_bytes, on_bytes::floats_of, on_bytes::is_on_bytes, on_bytes::load_picture;
+    using on_bytes::melts_into_bytes, on_bytes::on_bytes_alone, on_bytes::stays_a_picture, on_bytes::stays_on_bytes, on_bytes::weighted_u8;
     const op* ops;
     const scope* scopes;
     const resolved<N, S>& r;
@@ -107,7 +108,7 @@ public:
     /// Follows the only readers behind `i` and melts them in; returns the op whose value the step produces.
     constexpr int absorb(int i, step& s, bool may_normalise, bool may_add) {
         int last = i;
-        const bool gives_bytes = may_normalise && is_on_bytes(i);
+        const bool is_dense = at(i).kind == op_kind::dense, gives_bytes = is_on_bytes(i) || stays_on_bytes(i);
         for (;;) {
             const std::size_t k = static_cast<std::size_t>(last);
             const int next = r.readers[k] == 1 ? r.reader[k] : -1;
@@ -121,7 +122,7 @@ public:
                 const bool there = value[static_cast<std::size_t>(other)] >= 0 || value8[static_cast<std::size_t>(other)] >= 0;
                 s.addend = !there ? -1 : gives_bytes ? bytes_of(other) : tensor_of(other);
                 if (s.addend < 0) return last;
-            } else if (is_activation(o.kind) && (!gives_bytes || at(i).kind == op_kind::dense || o.kind == op_kind::relu || o.kind == op_kind::relu6)) {
+            } else if (is_activation(o.kind) && (!gives_bytes || is_dense || melts_into_bytes(o.kind, s.addend >= 0 || at(i).kind == op_kind::add))) {
                 s.activation = activation_of(o.kind);
                 s.slope = o.values[0];
                 fused[static_cast<std::size_t>(next)] = true;
@@ -200,30 +201,40 @@ public:
         to.stage_macs[static_cast<std::size_t>(stage)] += p.macs[k];
     }
 
-    constexpr void concatenate(int i) {
-        // A concat read only by another concat is written straight into that one.
+    /// A concat read only by another concat is written straight into that one.
+    constexpr bool is_read_by_concat(int i) const {
         const std::size_t k = static_cast<std::size_t>(i);
-        if (r.readers[k] == 1 && r.reader[k] < static_cast<int>(N) && at(r.reader[k]).kind == op_kind::concat) return;
+        return r.readers[k] == 1 && r.reader[k] < static_cast<int>(N) && at(r.reader[k]).kind == op_kind::concat;
+    }
+    constexpr bool is_placed(int i) const { return value[i] >= 0 || value8[i] >= 0; }
+    /// Calls visit(op, its first channel) for what a concat joins, those inside concats that are not written by themselves.
+    template <class Visit>
+    constexpr void each_operand(int i, Visit visit) const {
         int stack[64]{};
         int depth = 0, channel = 0;
-        int out = -1;
-        stack[static_cast<std::size_t>(depth++)] = r.b[k];
-        stack[static_cast<std::size_t>(depth++)] = r.a[k];
+        stack[depth++] = r.b[i];
+        stack[depth++] = r.a[i];
         while (depth > 0) {
-            const int leaf = stack[static_cast<std::size_t>(--depth)];
-            const std::size_t l = static_cast<std::size_t>(leaf);
-            if (at(leaf).kind == op_kind::concat && value[l] < 0 && depth + 2 < 64) {
-                stack[static_cast<std::size_t>(depth++)] = r.b[l];
-                stack[static_cast<std::size_t>(depth++)] = r.a[l];
+            const int leaf = stack[--depth];
+            if (at(leaf).kind == op_kind::concat && !is_placed(leaf) && depth + 2 < 64) {
+                stack[depth++] = r.b[leaf];
+                stack[depth++] = r.a[leaf];
                 continue;
             }
+            visit(leaf, channel);
+            channel += out_of(leaf).channels;
+        }
+    }
+    constexpr void concatenate(int i) {
+        if (is_read_by_concat(i)) return;
+        int out = -1;
+        each_operand(i, [&](int leaf, int channel) {
             const int in = tensor_of(leaf);
             const bool first = out < 0;
             if (first) out = new_buffer(out_of(i));
             emit({.kind = step_kind::copy_channels, .op = i, .in = in, .out = out, .offset = channel, .defines = first});
-            channel += out_of(leaf).channels;
-        }
-        value[k] = out;
+        });
+        value[i] = out;
     }
 
     /// `passes`: into the tensor that was encoded, whose values they are.
@@ -438,6 +449,7 @@ public:
         const op& o = at(i);
         const std::size_t k = static_cast<std::size_t>(i);
         step s{};
+        if (stays_on_bytes(i)) return on_bytes_alone(i);
         switch (o.kind) {
         case op_kind::input:
         case op_kind::sizes: break;
@@ -491,11 +503,7 @@ public:
         case op_kind::softmax: s.kind = step_kind::softmax; simple(i, s); break;
         case op_kind::max_pool: s.kind = step_kind::max_pool; simple(i, s); break;
         case op_kind::avg_pool: s.kind = step_kind::avg_pool; simple(i, s); break;
-        case op_kind::global_pool:
-            if (runs.bytes && is_u8[static_cast<std::size_t>(r.a[k])]) return global_pool_u8(i);
-            s.kind = step_kind::global_pool;
-            simple(i, s);
-            break;
+        case op_kind::global_pool: s.kind = step_kind::global_pool; simple(i, s); break;
         case op_kind::upsample: s.kind = step_kind::upsample; simple(i, s); break;
         case op_kind::pad: s.kind = step_kind::pad; simple(i, s); break;
         case op_kind::pad_channels:
@@ -517,6 +525,7 @@ public:
         case op_kind::gdn: divisive(i); break;
         case op_kind::subsample: s.kind = step_kind::subsample; simple(i, s); break;
         case op_kind::flatten:
+            if (flattens_bytes(i)) break;
             if (out_of(r.a[k]).is_vector()) value[k] = tensor_of(r.a[k]);
             else {
                 s.kind = step_kind::flatten;

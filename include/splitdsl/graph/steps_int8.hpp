@@ -129,17 +129,106 @@ public:
         else if (is_conv) observe(last, s.out);
         l.to.stage_macs[static_cast<std::size_t>(l.stage)] += l.p.macs[static_cast<std::size_t>(i)];
     }
-    constexpr void global_pool_u8(int i) {
+    /// Whether an op's value is bytes already, or was in the same network on bytes.
+    constexpr bool has_bytes(int i) const { return runs.bytes && i >= 0 && is_u8[i]; }
+    constexpr bool is_vector(int i) const { return self().out_of(i).is_vector(); }
+    /// Whether an op that is no layer runs on bytes: all it reads is there.
+    constexpr bool stays_on_bytes(int i) const {
+        const op& o = self().at(i);
+        const int a = self().r.a[static_cast<std::size_t>(i)], b = self().r.b[static_cast<std::size_t>(i)];
+        if (o.kind == op_kind::concat) return runs.bytes && concat_stays_on_bytes(i);
+        if (!has_bytes(a)) return false;
+        switch (o.kind) {
+        case op_kind::relu:
+        case op_kind::relu6:
+        case op_kind::hard_swish:
+        case op_kind::hard_sigmoid:
+        case op_kind::max_pool:
+        case op_kind::avg_pool:
+        case op_kind::global_pool: return true;
+        case op_kind::batch_norm: return !in_f32[i];
+        case op_kind::add: return has_bytes(b);
+        case op_kind::multiply: return has_bytes(b) && (is_vector(b) || is_vector(a)) && !(is_vector(a) && is_vector(b));
+        default: return false;
+        }
+    }
+    constexpr bool concat_stays_on_bytes(int i) const {
+        for (const int leaf : {self().r.a[static_cast<std::size_t>(i)], self().r.b[static_cast<std::size_t>(i)]}) {
+            if (has_bytes(leaf)) continue;
+            if (self().at(leaf).kind != op_kind::concat || self().is_placed(leaf) || !concat_stays_on_bytes(leaf)) return false;
+        }
+        return true;
+    }
+    /// Whether an activation may melt into a step that has bytes as its result; a curve of a sum with an addend has no kernel.
+    constexpr bool melts_into_bytes(op_kind k, bool adds) const {
+        return k == op_kind::relu || k == op_kind::relu6 || (!adds && (k == op_kind::hard_swish || k == op_kind::hard_sigmoid));
+    }
+    /// The tensor of an op's value for a step of either form.
+    constexpr int tensor_in_form(int i) { return runs.in_floats ? self().tensor_of(i) : bytes_of(i); }
+
+    /// A step from bytes to bytes, or its form in floats. A pool of the largest keeps its input's range.
+    constexpr void unweighted_u8(int i, step s, step_kind in_floats, bool may_activate, bool keeps_range = false) {
         Lowering& l = self();
-        const std::size_t k = static_cast<std::size_t>(i);
-        step s{.kind = runs.in_floats ? step_kind::global_pool : step_kind::global_pool_u8, .op = i, .in = bytes_of(l.r.a[k])};
-        s.out = runs.in_floats ? l.new_buffer(l.out_of(i)) : new_u8(i);
+        s.op = i;
+        if (runs.in_floats) s.kind = in_floats;
+        const int last = may_activate ? l.absorb(i, s, false, false) : i;
+        if (keeps_range) range[last] = range[l.r.a[static_cast<std::size_t>(i)]];
+        s.out = runs.in_floats ? l.new_buffer(l.out_of(i)) : new_u8(last);
         s.defines = true;
         l.emit(s);
-        (runs.in_floats ? l.value : value8)[k] = s.out;
-        is_u8[k] = true;
-        if (runs.in_floats) new_range(i, s.out);
-        else observe(i, s.out);
+        is_made(last, s.out, keeps_range);
+    }
+    constexpr void is_made(int i, int b, bool keeps_range) {
+        (runs.in_floats ? self().value : value8)[i] = b;
+        is_u8[i] = true;
+        if (keeps_range) return;
+        if (runs.in_floats) new_range(i, b);
+        else observe(i, b);
+    }
+    constexpr void on_bytes_alone(int i) {
+        Lowering& l = self();
+        const op& o = l.at(i);
+        const int a = l.r.a[static_cast<std::size_t>(i)], b = l.r.b[static_cast<std::size_t>(i)];
+        switch (o.kind) {
+        case op_kind::max_pool: return unweighted_u8(i, {.kind = step_kind::max_pool_u8, .in = tensor_in_form(a)}, step_kind::max_pool, false, true);
+        case op_kind::avg_pool: return unweighted_u8(i, {.kind = step_kind::avg_pool_u8, .in = tensor_in_form(a)}, step_kind::avg_pool, false);
+        case op_kind::global_pool: return unweighted_u8(i, {.kind = step_kind::global_pool_u8, .in = tensor_in_form(a)}, step_kind::global_pool, false);
+        case op_kind::batch_norm: return unweighted_u8(i, {.kind = step_kind::pointwise_u8, .in = tensor_in_form(a)}, step_kind::affine, true);
+        case op_kind::concat: return concatenate_u8(i);
+        case op_kind::multiply: {
+            const int whole = is_vector(b) ? a : b, factors = is_vector(b) ? b : a;
+            step s{.kind = step_kind::multiply_u8, .in = tensor_in_form(whole)};
+            s.in2 = tensor_in_form(factors);
+            return unweighted_u8(i, s, step_kind::multiply, true);
+        }
+        case op_kind::add: {
+            step s{.kind = step_kind::pointwise_u8, .in = tensor_in_form(a)};
+            (runs.in_floats ? s.in2 : s.addend) = tensor_in_form(b);
+            return unweighted_u8(i, s, step_kind::add, true);
+        }
+        default: // an activation
+            unweighted_u8(i, {.kind = step_kind::pointwise_u8, .activation = activation_of(o.kind), .in = tensor_in_form(a)}, step_kind::activate, false);
+        }
+    }
+    constexpr void concatenate_u8(int i) {
+        Lowering& l = self();
+        if (l.is_read_by_concat(i)) return;
+        int out = -1;
+        l.each_operand(i, [&](int leaf, int channel) {
+            const int in = tensor_in_form(leaf);
+            const bool first = out < 0;
+            if (first) out = runs.in_floats ? l.new_buffer(l.out_of(i)) : new_u8(i);
+            l.emit({.kind = runs.in_floats ? step_kind::copy_channels : step_kind::pointwise_u8, .op = i, .in = in, .out = out, .offset = channel, .defines = first});
+        });
+        is_made(i, out, false);
+    }
+    /// A vector is flat already.
+    constexpr bool flattens_bytes(int i) {
+        const int a = self().r.a[static_cast<std::size_t>(i)];
+        if (!has_bytes(a) || !is_vector(a)) return false;
+        range[i] = range[a];
+        (runs.in_floats ? self().value : value8)[i] = tensor_in_form(a);
+        return is_u8[i] = true;
     }
 
     /// Bytes become floats for the wire, and the same bytes again behind it: needless where both sides run as one.

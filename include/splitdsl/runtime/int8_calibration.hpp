@@ -170,7 +170,8 @@ int8_calibration calibrate_int8(const std::vector<std::vector<float>>& values, s
         std::string name;
         for (int s = 0; s < l.count; ++s) {
             const graph::step& t = l.steps[s];
-            if (t.out < 0 || l.buffers[t.out].range != k || !l.buffers[t.out].is_u8 || t.kind == graph::step_kind::quantise_u8) continue;
+            if (t.out < 0 || l.buffers[t.out].range != k || !l.buffers[t.out].is_u8) continue;
+            if (t.kind == graph::step_kind::quantise_u8 || t.kind == graph::step_kind::max_pool_u8) continue; // a pool has its layer's range
             is_layer = t.kind == graph::step_kind::conv_u8 || t.kind == graph::step_kind::depthwise_u8;
             name = is_layer ? graph::full_name(&g.scopes[0], &r.parent[0], r.name[static_cast<std::size_t>(t.op)]) : "";
         }

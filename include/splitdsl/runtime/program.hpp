@@ -151,7 +151,7 @@ constexpr program<Network> write_program() {
         if (s.norm >= 0) {
             c.norm_parameters = t.first[static_cast<std::size_t>(s.norm)];
             c.epsilon = g.ops[static_cast<std::size_t>(s.norm)].values[0];
-        } else if (s.kind == graph::step_kind::affine && o.kind == op_kind::batch_norm) {
+        } else if ((s.kind == graph::step_kind::affine || s.kind == graph::step_kind::pointwise_u8) && o.kind == op_kind::batch_norm) {
             c.norm_parameters = c.parameters;
             c.epsilon = o.values[0];
         }

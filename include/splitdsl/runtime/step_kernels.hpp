@@ -402,7 +402,40 @@ template <>
 struct kernel_of<step_kind::global_pool_u8> : with_requantisation {
     static int tasks(const instruction& c) { return simd::global_pool_u8_tasks(extent_of(c.in.of)); }
     static void run(const step_run& s, int first, int last) { simd::global_pool_u8(s.from(), s.in_u8(), s.out_u8().at, s.packed, first, last); }
-    static void pack(const instruction& c, const parameters_of_step& p, float* packed) { simd::pack_global_pool_u8(extent_of(c.in.of), scale_of(p, c.in), scale_of(p, c.out), packed); }
+    static void pack(const instruction& c, const parameters_of_step& p, float* packed) {
+        simd::pack_mean_u8(scale_of(p, c.in), scale_of(p, c.out), c.in.of.height * c.in.of.width, packed);
+    }
+};
+template <>
+struct kernel_of<step_kind::avg_pool_u8> : with_requantisation {
+    static int tasks(const instruction& c) { return simd::pool_u8_tasks(pool_of(c)); }
+    static void run(const step_run& s, int first, int last) { simd::avg_pool_u8(pool_of(s.c), s.in_u8(), s.out_u8(), s.packed, first, last); }
+    static void pack(const instruction& c, const parameters_of_step& p, float* packed) { simd::pack_mean_u8(scale_of(p, c.in), scale_of(p, c.out), 1, packed); }
+};
+template <>
+struct kernel_of<step_kind::max_pool_u8> : with_requantisation {
+    static int tasks(const instruction& c) { return simd::pool_u8_tasks(pool_of(c)); }
+    static void run(const step_run& s, int first, int last) { simd::max_pool_u8(pool_of(s.c), s.in_u8(), s.out_u8(), first, last); }
+    static void pack(const instruction& c, const parameters_of_step& p, float* packed) { simd::pack_mean_u8(scale_of(p, c.in), scale_of(p, c.out), 1, packed); }
+};
+template <>
+struct kernel_of<step_kind::pointwise_u8> {
+    static std::size_t packed_floats(const instruction& c) { return simd::pointwise_u8_packed_floats(c.in.of.channels); }
+    static int tasks(const instruction& c) { return simd::byte_row_tasks(extent_of(c.in.of)); }
+    static void run(const step_run& s, int first, int last) { simd::pointwise_u8(s.from(), s.in_u8(), s.out_u8(), s.c.offset, s.addend_u8(), s.packed, first, last); }
+    static void pack(const instruction& c, const parameters_of_step& p, float* packed) {
+        simd::byte_layer l = layer_of(c, p);
+        l.shift = nullptr; // shifts are of layers
+        simd::pack_pointwise_u8(c.in.of.channels, l, packed);
+    }
+};
+template <>
+struct kernel_of<step_kind::multiply_u8> : with_requantisation {
+    static int tasks(const instruction& c) { return simd::byte_row_tasks(extent_of(c.out.of)); }
+    static void run(const step_run& s, int first, int last) { simd::multiply_u8(s.of(), s.in_u8(), s.bytes(s.m, s.c.in2).at, s.out_u8(), s.packed, first, last); }
+    static void pack(const instruction& c, const parameters_of_step& p, float* packed) {
+        simd::pack_multiply_u8(scale_of(p, c.in), scale_of(p, c.in2), scale_of(p, c.out), c.activation, packed);
+    }
 };
 template <>
 struct kernel_of<step_kind::quantise_u8> : with_requantisation {
@@ -460,7 +493,7 @@ inline void pack_step(const step_kernel& kernel, const instruction& c, const flo
         }
         p = {nullptr, room.scale, room.shift};
     } else {
-        const bool is_norm = c.kind == step_kind::affine;
+        const bool is_norm = c.kind == step_kind::affine || c.kind == step_kind::pointwise_u8;
         if (!is_norm && c.parameters >= 0) p = {parameters[c.parameters], nullptr, c.has_bias ? parameters[c.parameters + 1] : nullptr};
         if (c.norm_parameters >= 0) {
             fold(c, is_norm ? c.conv.in_channels : c.conv.out_channels, parameters, p.bias, room);

@@ -92,5 +92,8 @@ template <int Percent = 100, int Height = 224, int Width = 224, int Classes = 10
 struct mobilenet_v3_large : mobilenet_v3<mobilenet_v3_parts::large, Percent, Height, Width, Classes, Cuts> {};
 template <int Percent = 100, int Height = 224, int Width = 224, int Classes = 1000, cut_choice Cuts = every_cut>
 struct mobilenet_v3_small : mobilenet_v3<mobilenet_v3_parts::small, Percent, Height, Width, Classes, Cuts> {};
+/// On bytes (graph/int8.hpp).
+template <int Percent = 100, int Height = 224, int Width = 224, int Classes = 1000, cut_choice Cuts = every_cut>
+struct mobilenet_v3_large_int8 : int8<mobilenet_v3_large<Percent, Height, Width, Classes, Cuts>> {};
 
 } // namespace splitdsl::zoo
