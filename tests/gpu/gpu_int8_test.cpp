@@ -49,6 +49,18 @@ struct mixed {
 struct mixed_bytes : int8<mixed> {
     static constexpr std::array<text, 1> keep_f32{"kept"};
 };
+/// What happens on bytes between layers: pools, joined channels, a norm and activations of their own, an add that no layer takes in, a factor for each channel.
+struct between {
+    static constexpr auto part(text name, int channels) { return named(name, conv(channels, {.kernel = 1})); }
+    static constexpr auto graph() {
+        return input("picture", u8, {.channels = 3, .height = 21, .width = 17}) | normalise(imagenet) | named("stem", conv(20, {.kernel = 3, .stride = 2, .pad = 1})) | hard_swish()
+             | max_pool({.kernel = 3, .stride = 2, .pad = 1}) | concat(part("a", 10) | relu(), part("b", 7) | hard_sigmoid()) | named("norm", batch_norm()) | relu6()
+             | avg_pool({.kernel = 3, .stride = 1, .pad = 1}) | hard_swish() | add(identity(), identity() | max_pool({.kernel = 3, .stride = 1, .pad = 1})) | relu()
+             | multiply(identity(), global_pool() | part("squeeze", 5) | relu() | part("excite", 17) | hard_sigmoid()) | cut("middle")
+             | named("deep", conv(17, {.kernel = 3, .pad = 1, .groups = 17})) | hard_swish() | named("last", conv(9, {.kernel = 3})) | global_pool() | named("out", dense(7));
+    }
+};
+struct between_bytes : int8<between> {};
 /// Branches that a command chooses between, with bytes inside them.
 struct chosen {
     static constexpr auto branch(text name, int kernel) { return named(name, named("fc", conv(8, {.kernel = kernel})) | relu() | named("out", conv(5, {.kernel = 1}))); }
@@ -143,8 +155,9 @@ void check_clean() {
     CHECK(f.streams + f.graphs + f.executables + f.modules + f.contexts + f.descriptors + f.handles == 0);
 }
 
+template <class Network>
 void compare_every_byte(const kernels::cudnn::device& on) {
-    using network = observed<picture_bytes, false>;         // every tensor of bytes is among the outputs
+    using network = observed<Network, false>;               // every tensor of bytes is among the outputs
     const gpu::gpu_engine engine(on, gpu::program_of<network>(), pipeline_of<network>(), {.precision = precision::f32, .batch = 3});
     std::vector<float> before;
     for (unsigned seed = 1; seed <= 3; ++seed) {
@@ -233,7 +246,14 @@ void on_made_up_device(bool has_cudnn, Compare compare) {
 }
 } // namespace
 
-TEST_CASE("GPU: a network on bytes has the processor's bytes in every tensor, and its payloads, whole, split and in batches") { on_made_up_device(false, compare_every_byte); }
+TEST_CASE("GPU: a network on bytes has the processor's bytes in every tensor, and its payloads, whole, split and in batches") {
+    on_made_up_device(false, compare_every_byte<picture_bytes>);
+    on_made_up_device(false, compare_every_byte<between_bytes>);
+    const gpu::program p = gpu::program_of<between_bytes>();
+    using enum graph::step_kind;
+    for (const graph::step_kind k : {load_u8, conv_u8, depthwise_u8, dense_u8, max_pool_u8, avg_pool_u8, global_pool_u8, pointwise_u8, multiply_u8})
+        CHECK(std::any_of(p.steps.begin(), p.steps.end(), [&](const gpu::step& s) { return s.plan.kind == k; }));
+}
 
 TEST_CASE("GPU: in 16 bits a network on bytes sends the same payload and answers within 1e-2") {
     on_made_up_device(true, compare_in_16_bits);
@@ -252,7 +272,8 @@ TEST_CASE("GPU: bytes inside the branches of a select, alone and in a batch with
 TEST_CASE("GPU: a small network on bytes on this machine's own device") {
     auto& on = gpu_tests::own_device();
     if (!on) return;
-    compare_every_byte(*on);
+    compare_every_byte<picture_bytes>(*on);
+    compare_every_byte<between_bytes>(*on);
     compare_in_16_bits(*on);
     compare_with_floats_between(*on);
     compare_branches(*on);

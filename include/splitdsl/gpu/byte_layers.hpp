@@ -19,22 +19,27 @@ namespace cudnn = kernels::cudnn;
 using graph::step_kind;
 
 /// Steps that multiply bytes; and those that read or write them and have a `byte_terms`.
-constexpr bool multiplies_bytes(step_kind k) { return k == step_kind::conv_u8 || k == step_kind::depthwise_u8 || k == step_kind::dense_u8; }
+constexpr bool multiplies_bytes(step_kind k) { return k == step_kind::conv_u8 || k == step_kind::depthwise_u8 || k == step_kind::dense_u8 || k == step_kind::pointwise_u8; }
+constexpr bool pools_bytes(step_kind k) { return k == step_kind::global_pool_u8 || k == step_kind::avg_pool_u8 || k == step_kind::max_pool_u8; }
 constexpr bool has_byte_terms(step_kind k) {
-    return multiplies_bytes(k) || k == step_kind::global_pool_u8 || k == step_kind::quantise_u8 || k == step_kind::dequantise_u8;
+    return multiplies_bytes(k) || pools_bytes(k) || k == step_kind::multiply_u8 || k == step_kind::quantise_u8 || k == step_kind::dequantise_u8;
 }
 /// Whether the device has a kernel for a step. Where it has none for one of a network's, the CPU runs the network.
 inline bool is_on_device(const program& p, const step& s) {
     const graph::activation_kind a = s.plan.activation;
+    const bool has_curve = a == graph::activation_kind::hard_swish || a == graph::activation_kind::hard_sigmoid;
+    const bool rectifies = a == graph::activation_kind::none || a == graph::activation_kind::relu || a == graph::activation_kind::relu6;
     switch (s.plan.kind) {
-    case step_kind::depthwise_u8:
-        if (s.plan.addend >= 0) return false;
-        [[fallthrough]];
-    case step_kind::conv_u8: return a == graph::activation_kind::none || a == graph::activation_kind::relu || a == graph::activation_kind::relu6;
+    case step_kind::depthwise_u8: return s.plan.addend < 0 && (rectifies || has_curve);
+    case step_kind::conv_u8:
+    case step_kind::pointwise_u8: return rectifies || (has_curve && s.plan.addend < 0);
+    case step_kind::multiply_u8: return rectifies || has_curve;
     case step_kind::dense_u8: return !p.buffers[static_cast<std::size_t>(s.plan.out)].is_u8;
     case step_kind::load_u8:
     case step_kind::quantise_u8:
     case step_kind::dequantise_u8:
+    case step_kind::max_pool_u8:
+    case step_kind::avg_pool_u8:
     case step_kind::global_pool_u8: return true;
     default: return s.plan.kind <= step_kind::output || s.plan.kind == step_kind::branch;
     }
@@ -46,6 +51,7 @@ inline std::size_t byte_weight_size(const step& s, const shape& in, const shape&
     const std::size_t window = static_cast<std::size_t>(s.from.kernel.height) * static_cast<std::size_t>(s.from.kernel.width);
     if (s.plan.kind == step_kind::depthwise_u8) return window * fours(out.channels);
     if (s.plan.kind == step_kind::dense_u8) return static_cast<std::size_t>(out.channels) * fours(in.channels);
+    if (s.plan.kind == step_kind::pointwise_u8) return 4 * fours(in.channels);
     return window * fours(in.channels) * fours(out.channels);
 }
 
@@ -70,7 +76,7 @@ struct folded_norm {
     std::vector<float> scale, shift;
     folded_norm(const step& s, int channels, const float* const* parameters) {
         const float* const* const n = parameters + s.norm_parameters;       // weight, bias, running mean, running variance
-        const float* const bias = s.has_bias ? parameters[s.parameters + 1] : nullptr;
+        const float* const bias = s.has_bias && s.plan.kind != step_kind::pointwise_u8 ? parameters[s.parameters + 1] : nullptr;
         for (int c = 0; c < channels; ++c) {
             const double by = static_cast<double>(n[0][c]) / std::sqrt(static_cast<double>(n[3][c]) + static_cast<double>(s.epsilon));
             scale.push_back(static_cast<float>(by));
@@ -88,10 +94,18 @@ inline void lay_out_conversion(const program& p, const step& s, const float* con
         t.zero = out.zero, t.addend_factor = static_cast<float>(1.0 / static_cast<double>(out.scale));
     } else if (s.plan.kind == step_kind::dequantise_u8) {
         t.zero = in.zero, t.addend_factor = in.scale;
+    } else if (s.plan.kind == step_kind::multiply_u8) {
+        const simd::byte_scale factors = byte_scale_of(s, p, s.plan.in2, parameters);
+        simd::byte_layer l;
+        l.out = out, l.act = static_cast<simd::activation>(s.plan.activation);
+        const simd::requantisation r = simd::requantisation_of(l);
+        const double scale = static_cast<double>(in.scale) * static_cast<double>(factors.scale), ratio = scale / static_cast<double>(out.scale), bounded = ratio < 1e4 ? ratio : 1e4;
+        t = {r.zero, r.low, r.high, in.zero, static_cast<float>(simd::has_curve(l.act) ? bounded * static_cast<double>(out.scale) : bounded), static_cast<unsigned>(factors.zero), static_cast<int>(r.curve), r.curve_factor};
     } else {
         const shape& from = p.buffers[static_cast<std::size_t>(s.plan.in)].of;
-        const double factor = static_cast<double>(in.scale) / (static_cast<double>(out.scale) * from.height * from.width);
-        t.zero = out.zero, t.addend_zero = in.zero, t.addend_factor = static_cast<float>(factor < 1e6 ? factor : 1e6);
+        const int pixels = s.plan.kind == step_kind::global_pool_u8 ? from.height * from.width : 1;
+        const double factor = static_cast<double>(in.scale) / (static_cast<double>(out.scale) * pixels);
+        t.zero = out.zero, t.high = 255, t.addend_zero = in.zero, t.addend_factor = static_cast<float>(factor < 1e6 ? factor : 1e6);
     }
     put_terms(to.terms, t);
 }
@@ -108,11 +122,11 @@ inline unsigned bytes_around(const simd::byte_layer& l) {
 
 inline void lay_out_layer(const program& p, const step& s, const float* const* parameters, const byte_places& to) {
     const graph::buffer &from = p.buffers[static_cast<std::size_t>(s.plan.in)], &result = p.buffers[static_cast<std::size_t>(s.plan.out)];
-    const int outputs = result.of.channels;
+    const bool is_alone = s.plan.kind == step_kind::pointwise_u8;
+    const int outputs = is_alone ? from.of.channels : result.of.channels;
     std::vector<float> scale, bias;
     simd::byte_layer l;
-    l.weight = parameters[s.parameters];
-    l.bias = s.has_bias ? parameters[s.parameters + 1] : nullptr;
+    if (!is_alone) l.weight = parameters[s.parameters], l.bias = s.has_bias ? parameters[s.parameters + 1] : nullptr;
     if (s.norm_parameters >= 0) {
         folded_norm norm(s, outputs, parameters);
         scale = std::move(norm.scale), bias = std::move(norm.shift);
@@ -128,12 +142,25 @@ inline void lay_out_layer(const program& p, const step& s, const float* const* p
         const simd::byte_scale in = byte_scale_of(s, p, s.plan.in, parameters);
         l.in_scale[0] = in.scale, l.in_zero[0] = static_cast<float>(in.zero);
     }
-    if (result.is_u8) l.shift = parameters[s.ranges + 1] + s.shift, l.act = static_cast<simd::activation>(s.plan.activation);
+    if (result.is_u8) l.act = static_cast<simd::activation>(s.plan.activation);
     else l.to_floats = true;
+    if (result.is_u8 && !is_alone) l.shift = parameters[s.ranges + 1] + s.shift;
     l.out = byte_scale_of(s, p, s.plan.out, parameters);
     l.addend = byte_scale_of(s, p, s.plan.addend, parameters);
     const simd::requantisation r = simd::requantisation_of(l);
-    put_terms(to.terms, {r.zero, r.low, r.high, r.addend_zero, r.addend_factor, bytes_around(l)});
+    put_terms(to.terms, {r.zero, r.low, r.high, r.addend_zero, r.addend_factor, bytes_around(l), static_cast<int>(r.curve), r.curve_factor});
+    const auto put_sums = [&](int o, const simd::byte_sums& b) {
+        std::memcpy(to.bias + 4 * static_cast<std::size_t>(o), &b.bias, 4);
+        std::memcpy(to.factor + 4 * static_cast<std::size_t>(o), &b.factor, 4);
+    };
+    for (int c = 0; is_alone && c < outputs; ++c) {         // as pack_pointwise_u8
+        const double real = static_cast<double>(l.in_scale[0]) * (l.scale ? static_cast<double>(l.scale[c]) : 1.0);
+        const double step = simd::step_beside(l, c, std::abs(real) > 1e-30 ? std::abs(real) / 16384 : 1e-30), whole = std::nearbyint(real / step);
+        const auto multiplier = static_cast<std::int32_t>(whole);
+        std::memcpy(to.weight + 4 * static_cast<std::size_t>(c), &multiplier, 4);
+        put_sums(c, simd::byte_sums_of(l, c, step, 0, whole * static_cast<double>(l.in_zero[0]), std::abs(whole)));
+    }
+    if (is_alone) return;
 
     const bool is_deep = s.plan.kind == step_kind::depthwise_u8;
     const int inputs = is_deep ? 1 : from.of.channels, taps = s.plan.kind == step_kind::dense_u8 ? 1 : s.from.kernel.height * s.from.kernel.width;
@@ -154,9 +181,7 @@ inline void lay_out_layer(const program& p, const step& s, const float* const* p
                 to.weight[place_of(o, c, t)] = static_cast<std::byte>(static_cast<std::int8_t>(q));
             }
         // A bias as if bytes were not moved by an instruction set's centre: no weights are summed up.
-        const simd::byte_sums b = simd::byte_sums_of(l, o, step, 0, zeros, sizes);
-        std::memcpy(to.bias + 4 * static_cast<std::size_t>(o), &b.bias, 4);
-        std::memcpy(to.factor + 4 * static_cast<std::size_t>(o), &b.factor, 4);
+        put_sums(o, simd::byte_sums_of(l, o, step, 0, zeros, sizes));
     }
 }
 

@@ -72,7 +72,7 @@ public:
                 l.weight = take(l.weight_values * (k == step_kind::l2_normalise ? 4 : cudnn::bytes_of(element())));
             }
             if (multiplies_bytes(k)) {
-                l.channels = fours(out_of(s).channels);
+                l.channels = fours(k == step_kind::pointwise_u8 ? in_of(s).channels : out_of(s).channels);
                 l.shift = take(4 * l.channels), l.scale = take(4 * l.channels);
                 l.weight = take(byte_weight_size(s, in_of(s), out_of(s)));
             }

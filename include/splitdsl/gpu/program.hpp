@@ -96,7 +96,7 @@ program program_of() {
         if (s.plan.norm >= 0) {
             s.norm_parameters = t.first[static_cast<std::size_t>(s.plan.norm)];
             s.epsilon = g.ops[static_cast<std::size_t>(s.plan.norm)].values[0];
-        } else if (s.plan.kind == graph::step_kind::affine && s.from.kind == op_kind::batch_norm) {
+        } else if ((s.plan.kind == graph::step_kind::affine || s.plan.kind == graph::step_kind::pointwise_u8) && s.from.kind == op_kind::batch_norm) {
             s.norm_parameters = s.parameters;
             s.epsilon = s.from.values[0];
         }

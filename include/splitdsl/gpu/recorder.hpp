@@ -74,6 +74,10 @@ public:
         case step_kind::global_pool_u8: return launch(cudnn::kernel::pool_image_of_bytes, byte_move(s, tensor(s.plan.in), tensor(s.plan.out), l), (net.in_of(s).channels + 31) / 32);
         case step_kind::quantise_u8: return launch_over(cudnn::kernel::bytes_of_values, byte_move(s, tensor(s.plan.in), tensor(s.plan.out), l), net.in_of(s).size());
         case step_kind::dequantise_u8: return launch_over(cudnn::kernel::values_of_bytes, byte_move(s, tensor(s.plan.in), tensor(s.plan.out), l), net.in_of(s).size());
+        case step_kind::max_pool_u8:
+        case step_kind::avg_pool_u8: return byte_pool(s, l);
+        case step_kind::pointwise_u8: return byte_alone(cudnn::kernel::scale_bytes, s, l, tensor(s.plan.addend), s.plan.offset);
+        case step_kind::multiply_u8: return byte_alone(cudnn::kernel::multiply_bytes, s, l, tensor(s.plan.in2), 0);
         default: throw device_error(device_failure::unsupported, "GPU: a step without a kernel (is_on_device)");
         }
     }
@@ -226,6 +230,24 @@ private:
                     cudnn::byte_window_job{tensor(s.plan.in), tensor(s.plan.out), tensor(s.plan.addend), address(m.parameters + l.weight), whole_numbers(l.shift), floats(l.scale), terms(l), c.in_channels, c.in_height,
                                            c.in_width, c.out_channels, c.out_height, c.out_width, c.kernel_h, c.kernel_w, c.stride_h, c.stride_w, c.pad_top, c.pad_left, c.dilation_h, c.dilation_w},
                     share * ((c.out_channels + 3) / 4));
+    }
+    /// Each byte alone, to the result's channels from `channel` on.
+    void byte_alone(cudnn::kernel k, const step& s, const layer& l, const cudnn::device_tensor& second, int channel) const {
+        const shape of = net.in_of(s);
+        cudnn::byte_window_job j{};
+        j.in = tensor(s.plan.in), j.out = tensor(s.plan.out), j.addend = second;
+        j.out.at = static_cast<unsigned char*>(j.out.at) + channel;
+        j.weight = address(m.parameters + l.weight), j.bias = whole_numbers(l.shift), j.factor = floats(l.scale), j.terms = terms(l);
+        j.in_channels = of.channels, j.out_height = of.height, j.out_width = of.width;
+        launch_over(k, j, of.size());
+    }
+    void byte_pool(const step& s, const layer& l) const {
+        const cudnn::convolution_shape c = net.convolution_of(s);
+        const bool averages = s.plan.kind == step_kind::avg_pool_u8;
+        launch_over(cudnn::kernel::pool_bytes,
+                    cudnn::byte_pool_job{tensor(s.plan.in), tensor(s.plan.out), terms(l), c.in_channels, c.in_height, c.in_width, c.out_height, c.out_width, c.kernel_h, c.kernel_w, c.stride_h, c.stride_w,
+                                         c.pad_top, c.pad_left, c.pad_bottom, c.pad_right, averages, averages && has(s.from.flags, op_flag::count_include_pad)},
+                    net.out_of(s).size());
     }
     void byte_dense(const step& s, const layer& l) const {
         const int units = net.out_of(s).channels;

@@ -33,7 +33,8 @@ inline constexpr const char* device_texts[]{jobs_text, elements_text, windows_te
 #define SPLITDSL_PLAIN_KERNELS(X)                                                                                                  \
     X(level_patches, patch_levels_job) X(lift_cells, octave_job) X(average_cells, octave_job) X(load_bytes, image_job)             \
     X(convolve_bytes, byte_window_job) X(convolve_bytes_depthwise, byte_window_job) X(pool_image_of_bytes, byte_move_job)          \
-    X(planar_of_bytes, byte_move_job) X(bytes_of_planar, byte_move_job) X(align_regions, region_job)
+    X(planar_of_bytes, byte_move_job) X(bytes_of_planar, byte_move_job) X(align_regions, region_job)                               \
+    X(scale_bytes, byte_window_job) X(multiply_bytes, byte_window_job) X(pool_bytes, byte_pool_job)
 
 enum class kernel : int {
 #define SPLITDSL_KERNEL_NUMBER(name, job) name,

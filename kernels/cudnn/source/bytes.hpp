@@ -18,12 +18,16 @@ struct alignas(16) weight_quad {            // of four output channels, four inp
     unsigned int of[4];
 };
 SPLITDSL_DEVICE unsigned int byte_of(float value, const byte_terms& t) { return (unsigned int)smaller(larger(nearest_int(value) + t.zero, t.low), t.high); }
+SPLITDSL_DEVICE float within(float x, float low, float high) { return x > low ? (x < high ? x : high) : low; }
 SPLITDSL_DEVICE unsigned int byte_of_sum(int sum, float factor, const unsigned char* addend, const byte_terms& t) {
     float value = exact_multiply((float)sum, factor);
     if (addend) value = exact_add(value, exact_multiply((float)((int)*addend - t.addend_zero), t.addend_factor));
+    if (t.curve) {
+        const float step = within(exact_add(value, 3.0f), 0.0f, 6.0f);
+        value = exact_multiply(t.curve == 4 ? exact_multiply(value, step) : step, t.curve_factor);
+    }
     return byte_of(value, t);
 }
-SPLITDSL_DEVICE float within(float x, float low, float high) { return x > low ? (x < high ? x : high) : low; }
 SPLITDSL_DEVICE unsigned char byte_within(float value, const byte_terms& t) { return (unsigned char)(nearest_int(within(value, (float)-t.zero, (float)(255 - t.zero))) + t.zero); }
 
 SPLITDSL_KERNEL load_bytes(image_job j) {
@@ -107,6 +111,54 @@ SPLITDSL_KERNEL convolve_bytes_depthwise(byte_window_job j) {
         unsigned int bytes = 0;
         for (int k = 0; k < 4; ++k) bytes |= byte_of_sum(sum[k], j.factor[o + k], (const unsigned char*)0, t) << (8 * k);
         *(unsigned int*)(image_of<unsigned char>(j.out) + (long long)pixel * j.out.pixel + o) = bytes;
+    }
+}
+
+SPLITDSL_KERNEL scale_bytes(byte_window_job j) {
+    const byte_terms t = *j.terms;
+    const long long pixels = (long long)j.out_height * j.out_width;
+    for (long long i = first_item(); i < pixels * j.in_channels; i += item_step()) {
+        const long long pixel = quotient_of(i, j.in_channels);
+        const int c = remainder_of(i, j.in_channels);
+        const unsigned char* addend = j.addend.at ? image_of<unsigned char>(j.addend) + pixel * j.addend.pixel + c : (const unsigned char*)0;
+        const int sum = (int)image_of<unsigned char>(j.in)[pixel * j.in.pixel + c] * ((const int*)j.weight)[c] + j.bias[c];
+        image_of<unsigned char>(j.out)[pixel * j.out.pixel + c] = (unsigned char)byte_of_sum(sum, j.factor[c], addend, t);
+    }
+}
+SPLITDSL_KERNEL multiply_bytes(byte_window_job j) {
+    const byte_terms t = *j.terms;
+    const long long pixels = (long long)j.out_height * j.out_width;
+    for (long long i = first_item(); i < pixels * j.in_channels; i += item_step()) {
+        const long long pixel = quotient_of(i, j.in_channels);
+        const int c = remainder_of(i, j.in_channels);
+        const int sum = ((int)image_of<unsigned char>(j.in)[pixel * j.in.pixel + c] - t.addend_zero) * ((int)image_of<unsigned char>(j.addend)[c] - (int)t.around);
+        image_of<unsigned char>(j.out)[pixel * j.out.pixel + c] = (unsigned char)byte_of_sum(sum, t.addend_factor, (const unsigned char*)0, t);
+    }
+}
+SPLITDSL_KERNEL pool_bytes(byte_pool_job j) {
+    const byte_terms t = *j.terms;
+    const unsigned char* in = image_of<unsigned char>(j.in);
+    for (long long i = first_item(); i < (long long)j.out_height * j.out_width * j.channels; i += item_step()) {
+        const int c = remainder_of(i, j.channels);
+        const int pixel = (int)quotient_of(i, j.channels);
+        const int top = pixel / j.out_width * j.stride_h - j.pad_top;
+        const int left = pixel % j.out_width * j.stride_w - j.pad_left;
+        const int y0 = larger(top, 0);
+        const int y1 = smaller(top + j.kernel_h, j.in_height);
+        const int x0 = larger(left, 0);
+        const int x1 = smaller(left + j.kernel_w, j.in_width);
+        int sum = 0;
+        int best = 0;
+        for (int y = y0; y < y1; ++y)
+            for (int x = x0; x < x1; ++x) {
+                const int q = in[((long long)y * j.in_width + x) * j.in.pixel + c];
+                sum += q - t.addend_zero;
+                best = larger(best, q);
+            }
+        int count = (y1 - y0) * (x1 - x0);
+        if (j.count_include_pad) count = (smaller(top + j.kernel_h, j.in_height + j.pad_bottom) - top) * (smaller(left + j.kernel_w, j.in_width + j.pad_right) - left);
+        const unsigned int mean = byte_of_sum(sum, exact_divide(t.addend_factor, (float)count), (const unsigned char*)0, t);
+        image_of<unsigned char>(j.out)[(long long)pixel * j.out.pixel + c] = (unsigned char)(j.average ? mean : (unsigned int)best);
     }
 }
 

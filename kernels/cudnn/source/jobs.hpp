@@ -155,20 +155,31 @@ struct byte_terms {             // of a step on bytes, from the ranges: lies on 
     int high;
     int addend_zero;
     float addend_factor;        // the addend's scale over the result's; of a conversion and a pooling, its factor
-    unsigned int around;        // four bytes that stand for 0 around the input
+    unsigned int around;        // four bytes that stand for 0 around the input; of a product, the zero of its factors
+    int curve;                  // splitdsl::graph::activation_kind of a hard_swish or hard_sigmoid, else 0
+    float curve_factor;         // 1 / 6 over the result's scale
 };
 
-struct byte_window_job {        // convolutions of bytes; tensors count in bytes
+struct byte_window_job {        // convolutions of bytes, and what happens to each byte alone; tensors count in bytes
     device_tensor in;
     device_tensor out;
     device_tensor addend;
-    const void* weight;         // (row, column, four inputs, output, input of the four); depthwise (row, column, channel); to fours filled up with 0
+    const void* weight;         // (row, column, four inputs, output, input of the four); depthwise (row, column, channel); to fours filled up with 0; else a whole number a channel
     const int* bias;            // these two to fours of outputs
     const float* factor;
     const byte_terms* terms;
     int in_channels, in_height, in_width;
     int out_channels, out_height, out_width;
     int kernel_h, kernel_w, stride_h, stride_w, pad_top, pad_left, dilation_h, dilation_w;
+};
+
+struct byte_pool_job {
+    device_tensor in;
+    device_tensor out;
+    const byte_terms* terms;
+    int channels, in_height, in_width, out_height, out_width;
+    int kernel_h, kernel_w, stride_h, stride_w, pad_top, pad_left, pad_bottom, pad_right;
+    int average, count_include_pad;
 };
 
 struct byte_dense_job {         // bytes in, values out
