@@ -14,7 +14,7 @@ namespace splitdsl::graph {
 
 /// What makes a chain worth its bands; measured (docs/performance.md).
 struct chain_costs {
-    std::int64_t least_map = 1'000'000; ///< bytes of a map from which on a core's own cache does not hold it
+    std::int64_t least_map = 4'000'000; ///< bytes of a map from which on bands gain more than threads lose by meeting behind each of them
     std::int64_t band = 768 << 10;      ///< bytes of all windows together
     int rows = 3;                       ///< of the last step, that a band has whatever they take: rows that the next band reads again are moved
     std::int64_t weights = 256 << 10;   ///< bytes of a step's weights, read again for every band, that stay in that cache beside the windows
