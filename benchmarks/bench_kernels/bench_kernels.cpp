@@ -3,6 +3,7 @@
 /// @file bench_kernels.cpp
 /// Single convolution layers: direct, Winograd and oneDNN side by side, against this machine's multiply-add peak and double precision.
 #include "byte_layers.hpp"
+#include "exact.hpp"
 #include "layer_code.hpp"
 #include "onednn.hpp"
 #include "timing.hpp"
@@ -90,33 +91,17 @@ struct subject {
 float* floats(const splitdsl::aligned_buffer& b) { return static_cast<float*>(static_cast<void*>(b.data())); }
 
 /// The output value in double, after ReLU.
-double exact(const subject& s, int o, int y, int x) {
-    const layer& l = s.of;
-    const int per_group = l.in / l.groups, first = l.groups > 1 ? o : 0, pad = l.kernel / 2;
-    double sum = 0;
-    for (int c = 0; c < per_group; ++c)
-        for (int i = 0; i < l.kernel; ++i)
-            for (int j = 0; j < l.kernel; ++j) {
-                const int iy = y * l.stride + i - pad, ix = x * l.stride + j - pad;
-                if (iy < 0 || ix < 0 || iy >= l.height || ix >= l.width) continue;
-                sum += static_cast<double>(s.weight[static_cast<std::size_t>(((o * per_group + c) * l.kernel + i) * l.kernel + j)])
-                     * static_cast<double>(s.picture[static_cast<std::size_t>(((first + c) * l.height + iy) * l.width + ix)]);
-            }
-    return std::max(sum, 0.0);
-}
+double exact(const subject& s, int o, int y, int x) { return std::max(timed::convolved(s.of, s.weight, s.picture, o, y, x), 0.0); }
 
 /// Largest error over some outputs, in units of their range. got(o, y, x): what was computed.
 template <class Got>
 double error_of(const subject& s, int samples, Got got) {
-    std::mt19937 random{7};
     double worst = 0, range = 1e-30;
-    for (int i = 0; i < samples; ++i) {
-        const int o = static_cast<int>(random() % static_cast<unsigned>(s.of.out)), y = static_cast<int>(random() % static_cast<unsigned>(s.of.out_height())),
-                  x = static_cast<int>(random() % static_cast<unsigned>(s.of.out_width()));
+    timed::for_samples(s.of, samples, [&](int o, int y, int x) {
         const double want = exact(s, o, y, x);
         worst = std::max(worst, std::abs(want - static_cast<double>(got(o, y, x))));
         range = std::max(range, std::abs(want));
-    }
+    });
     return worst / range;
 }
 

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "byte_layers.hpp"
 #include "byte_code.hpp"
+#include "exact.hpp"
 #include "onednn.hpp"
 
 #include <examples/options/output_file.hpp>
@@ -59,30 +60,17 @@ float* floats(const splitdsl::aligned_buffer& b) { return static_cast<float*>(st
 
 /// The output value of the weights before they are rounded, in double, after ReLU and bounded as bytes are.
 double exact(const subject& s, int o, int y, int x) {
-    const layer& l = s.of;
-    const int per_group = l.in / l.groups, first = l.groups > 1 ? o : 0, pad = l.kernel / 2;
-    double sum = 0;
-    for (int c = 0; c < per_group; ++c)
-        for (int i = 0; i < l.kernel; ++i)
-            for (int j = 0; j < l.kernel; ++j) {
-                const int iy = y * l.stride + i - pad, ix = x * l.stride + j - pad;
-                if (iy < 0 || ix < 0 || iy >= l.height || ix >= l.width) continue;
-                sum += static_cast<double>(s.weight[static_cast<std::size_t>(((o * per_group + c) * l.kernel + i) * l.kernel + j)])
-                     * static_cast<double>(s.picture[static_cast<std::size_t>(((first + c) * l.height + iy) * l.width + ix)]) * static_cast<double>(in_scale);
-            }
-    return std::min(std::max(sum, 0.0), 255 * static_cast<double>(out_scale(l)));
+    const double value = convolved(s.of, s.weight, s.picture, o, y, x) * static_cast<double>(in_scale);
+    return std::min(std::max(value, 0.0), 255 * static_cast<double>(out_scale(s.of)));
 }
 /// Root of the mean square error over some outputs, in units of their bytes' range. got(o, y, x): a byte.
 template <class Got>
 double error_of(const subject& s, int samples, Got got) {
-    std::mt19937 random{7};
     double squares = 0;
-    for (int i = 0; i < samples; ++i) {
-        const int o = static_cast<int>(random() % static_cast<unsigned>(s.of.out)), y = static_cast<int>(random() % static_cast<unsigned>(s.of.out_height())),
-                  x = static_cast<int>(random() % static_cast<unsigned>(s.of.out_width()));
+    for_samples(s.of, samples, [&](int o, int y, int x) {
         const double d = exact(s, o, y, x) - static_cast<double>(out_scale(s.of)) * got(o, y, x);
         squares += d * d;
-    }
+    });
     return std::sqrt(squares / samples) / (255 * static_cast<double>(out_scale(s.of)));
 }
 
