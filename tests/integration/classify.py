@@ -109,11 +109,11 @@ def refusals(classify, _):
     classify.refuses("a codec without a split", ["--model", "squeezenet1_1", "--weights", missing, "--codec", "affine_u8", "a.jpg"], "--codec affine_u8", "--split")
     classify.refuses("a port too high", ["--model", "squeezenet1_1", "--weights", missing, "--serve", "65536"], "--serve: expected 0 to 65535, found 65536")
     on_gpu = ["--model", "squeezenet1_1", "--weights", missing, "--backend", "cudnn"]
-    classify.refuses("an int8 network on a GPU", ["--model", "mobilenet_v2_tf_int8", "--weights", missing, "--backend", "cudnn", "a.jpg"], "--backend cudnn: mobilenet_v2_tf_int8", "processors")
     classify.refuses("a codec that a GPU does not make", [*on_gpu, "--codec", "affine_u8", "--serve", "0"], "--backend cudnn: --codec affine_u8", "f32 was expected")
     classify.refuses("a GPU that no machine has", [*on_gpu, "--gpu", "63", "a.jpg"], "was expected")
     if not has_gpu():
         classify.refuses("no GPU", [*on_gpu, "a.jpg"], "NVIDIA's driver was expected as libcuda.so.1 and not found")
+        classify.refuses("no GPU for an int8 network", ["--model", "mobilenet_v2_tf_int8", "--weights", missing, "--backend", "cudnn", "a.jpg"], "NVIDIA's driver was expected")
         classify.refuses("no GPU, but a processor", [*on_gpu, "--or-cpu", "a.jpg"], "the processor answers: NVIDIA's driver was expected", missing)
     with tempfile.TemporaryDirectory() as folder:
         junk = pathlib.Path(folder) / "junk.safetensors"
