@@ -316,7 +316,9 @@ def main():
     arguments = parser.parse_args()
     if arguments.rehearse:
         return rehearse(arguments.networks)
-    if not arguments.program or not pathlib.Path(arguments.program).is_file():
+    if not arguments.program:
+        sys.exit("bench_gpu.py: --program FILE is required, or --rehearse")
+    if not pathlib.Path(arguments.program).is_file():
         sys.exit(f"bench_gpu.py: --program {arguments.program}: no such file")
     found, device = arguments.peers, None
     try:

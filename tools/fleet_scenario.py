@@ -114,6 +114,8 @@ def main():
     options = parser.parse_args()
     work, base, into = pathlib.Path(options.work), pathlib.Path(options.base), pathlib.Path(options.into)
     try:
+        if not 0 <= options.target_ms <= 1e6:
+            raise Refused(f"expected --target-ms from 0 to 1000000, found {options.target_ms}")
         if not base.is_file():
             raise Refused(f"expected a scenario, found no file {base}")
         if not pathlib.Path(options.bench).is_file():

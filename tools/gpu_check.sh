@@ -37,8 +37,8 @@ headers=
 out=out/gpu
 while [ $# -gt 0 ]; do
     case $1 in
-    --headers) headers=$(realpath "$2") || exit 2; shift 2 ;;
-    --out) out=$2; shift 2 ;;
+    --headers) headers=$(realpath -e "${2:?--headers FOLDER}") || exit 2; shift 2 ;;
+    --out) out=${2:?--out FOLDER}; shift 2 ;;
     *) echo "gpu_check.sh: unknown option $1 (--help)" >&2; exit 2 ;;
     esac
 done

@@ -61,28 +61,31 @@ def checkpoint(options, recipe):
 
 def finished(options, recipe):
     """A phase's state, or what to do about its lack."""
-    path = checkpoint(options, recipe)
+    path, program = checkpoint(options, recipe), pathlib.Path(sys.argv[0]).name
+    run = "train_fleet_wide.py train" if recipe == "wide" else f"train_fleet.py train --recipe {recipe}"
     if not path.exists():
-        raise SystemExit(f"train_fleet.py: expected {path}: run train --recipe {recipe} first")
+        raise SystemExit(f"{program}: expected {path}: run {run} first")
     saved = torch.load(path, map_location="cpu")
     if not saved["finished"]:
-        raise SystemExit(f"train_fleet.py: {path} stopped in epoch {saved['epoch']}: run train --recipe {recipe} again")
+        raise SystemExit(f"{program}: {path} stopped in epoch {saved['epoch']}: run {run} again")
     for name in ("network", "blocks", "depth"):
         there, asked = saved["options"].get(name, NETWORKS[0]), getattr(options, name, NETWORKS[0])      # older files name no network
         if there != asked:
-            raise SystemExit(f"train_fleet.py: {path} was trained with --{name} {there}, not {asked}")
+            raise SystemExit(f"{program}: {path} was trained with --{name} {there}, not {asked}")
     return saved
 
 
 def train(options):
+    before = None if options.recipe == "trunk" or options.start == "nothing" else options.start or ("whole" if options.recipe == "partition" else "trunk")
+    started_from = finished(options, before) if before else None     # asked before the pictures are decoded, which takes minutes
     folder = prepare(options)
     device = torch.device(options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     torch.manual_seed(options.seed)
     recipe = MAKE[options.recipe](options)
     if options.recipe == "fleet" and options.draws > recipe.model.streams:
         raise SystemExit(f"train_fleet.py: expected --draws of at most the {recipe.model.streams} streams, found {options.draws}")
-    if options.recipe != "trunk" and options.start != "nothing":
-        recipe.start_from(finished(options, options.start or ("whole" if options.recipe == "partition" else "trunk"))["model"])
+    if started_from:
+        recipe.start_from(started_from["model"])
     recipe = recipe.to(device, memory_format=torch.channels_last)
     path, epoch, used, step = checkpoint(options, options.recipe), 0, 0.0, 0
     optimiser = torch.optim.SGD(recipe.trained(), lr=0.1, momentum=0.9, weight_decay=5e-4, nesterov=True)

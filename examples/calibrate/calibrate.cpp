@@ -77,6 +77,8 @@ int run(const arguments& a) {
     const calibration::network& net = named(a.model);
     options::require_writable("--out", a.out);
     options::require_writable("--json", a.json);
+    options::require_different("--json", a.json, "--out", a.out);
+    options::require_different("--json", a.json, "--weights", a.weights);
     const safetensors file = read_safetensors(a.weights);
     const auto values = net.values(file, a.weights);
     const auto pictures = read_pictures(a, net);
@@ -109,7 +111,7 @@ int run(const arguments& a) {
 int main(int argc, char** argv) {
     arguments a;
     CLI::App app{"Adds to a weights file the ranges and shifts its int8 network needs, found from pictures"};
-    app.add_option("--model", a.model, "the network in f32: mobilenet_v2_tf; with SPLITDSL_ZOO_ALL also mobilenet_v2")->required();
+    app.add_option("--model", a.model, "the network in f32: mobilenet_v2_tf; with SPLITDSL_ZOO_ALL also mobilenet_v2 and squeezenet1_1")->required();
     app.add_option("--weights", a.weights, "its safetensors file")->required()->type_name("FILE");
     app.add_option("--out", a.out, "the same tensors and \"int8.ranges\", \"int8.shifts\" go here")->required()->type_name("FILE");
     app.add_option("--most", a.most, "pictures to look at")->check(options::between(std::size_t{1}, std::size_t{100'000}))->capture_default_str();

@@ -95,6 +95,14 @@ inline void write(const std::string& option, const std::string& path, std::strin
     file.finish();
 }
 
+/// Throws `option_error` if two options name the same file, of which one would replace the other. An empty path is none.
+inline void require_different(const std::string& a, const std::string& path_a, const std::string& b, const std::string& path_b) {
+    if (path_a.empty() || path_b.empty()) return;
+    std::error_code trouble;
+    const auto place_a = std::filesystem::weakly_canonical(path_a, trouble), place_b = std::filesystem::weakly_canonical(path_b, trouble);
+    if (!place_a.empty() && place_a == place_b) throw splitdsl::option_error(a + " " + path_a + ": another file than that of " + b + " was expected");
+}
+
 /// Asks before the work whether its result has a place. An empty path is none. Throws `option_error`; changes no file and leaves none.
 inline void require_writable(const std::string& option, const std::string& path) {
     namespace fs = std::filesystem;

@@ -264,6 +264,13 @@ inline scenario read_scenario(const std::string& path) {
                           + (failed ? failed.message() : regular ? std::to_string(size) + " bytes" : std::string{"what is no regular file"}));
     std::ifstream in(path, std::ios::binary);
     const std::string content{std::istreambuf_iterator<char>{in}, {}};
+    // toml++ makes a table of each part of a dotted key, and takes them down again by recursion.
+    constexpr int most_parts = 256;
+    int dots = 0;
+    for (const char c : content) {
+        dots = c == '.' ? dots + 1 : c == ',' || c == '=' || c == '\n' ? 0 : dots;
+        if (dots >= most_parts) throw trace_error("scenario " + path + ": expected keys of at most " + std::to_string(most_parts) + " parts, found a line with more dots");
+    }
     toml::table root;
     try {
         root = toml::parse(content, path);
@@ -274,7 +281,7 @@ inline scenario read_scenario(const std::string& path) {
     terms t{root, "", path};
     scenario s;
     s.file = path;
-    s.name = t.text("name", std::filesystem::path{path}.stem().string());
+    s.name = t.name("name", std::filesystem::path{path}.stem().string());
     s.frames = t.whole("frames", 1, 100'000'000, 10'000);
     s.seed = static_cast<std::uint64_t>(t.whole("seed", 0, std::numeric_limits<std::int64_t>::max(), 1));
     s.deadline_ms = t.number("deadline_ms", 0.001, 1e6, 4000);

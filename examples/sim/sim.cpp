@@ -57,6 +57,9 @@ int run(const settings& o) {
     if (o.seed >= 0) s.seed = static_cast<std::uint64_t>(o.seed);
     if (o.frames > 0) s.frames = o.frames;
     for (const auto& [option, path] : {std::pair{"--json", &o.json}, {"--svg", &o.svg}, {"--save-answers", &o.save}}) options::require_writable(option, *path);
+    options::require_different("--json", o.json, "--svg", o.svg);
+    options::require_different("--json", o.json, "--save-answers", o.save);
+    options::require_different("--svg", o.svg, "--save-answers", o.save);
     const simulate::contest c{s};
     const auto points = s.sweep.empty() || o.benchmark ? std::vector<simulate::point>{} : c.grid(); // refused before the first run
     if (!o.save.empty()) {

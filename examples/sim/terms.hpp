@@ -132,7 +132,7 @@ public:
         std::vector<terms> all;
         const toml::node* const n = node(key);
         if (n == nullptr) return all;
-        if (!n->is_array_of_tables() || n->as_array()->size() > 1000) refuse(key, "at most 1000 tables [[" + std::string{key} + "]]", n);
+        if (!n->is_array_of_tables() || n->as_array()->size() > 1000) refuse(key, "1 to 1000 tables [[" + std::string{key} + "]]", n);
         for (const toml::node& one : *n->as_array()) all.emplace_back(*one.as_table(), place(key) + " " + std::to_string(all.size()), file);
         return all;
     }

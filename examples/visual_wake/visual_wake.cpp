@@ -131,6 +131,7 @@ int run(arguments a) {
     }
     options::require_writable("--json", a.json_file);
     options::require_writable("--report", a.report_file);
+    options::require_different("--json", a.json_file, "--report", a.report_file);
     const device_profile device = find_device(read_device_profiles(locate(a.profiles)), a.device);
 
     run_record r{.weights = a.weights, .device = device.name, .peer = a.connect, .seed = a.seed};

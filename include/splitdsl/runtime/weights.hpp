@@ -114,6 +114,12 @@ std::vector<std::vector<float>> match_weights(const safetensors& file, const std
                     note(p.name + " holds a value that is not finite");
                     break;
                 }
+            if (p.name == "int8.ranges")
+                for (std::size_t i = 0; i + 1 < values.back().size(); i += 2)
+                    if (values.back()[i] > values.back()[i + 1]) {
+                        note(p.name + " holds a range whose least value is above its largest");
+                        break;
+                    }
         } catch (const weights_error& e) {
             note(e.what());
         }
