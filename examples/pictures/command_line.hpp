@@ -58,7 +58,6 @@ inline void require_complete(const picture_arguments& a, std::span<const char* c
     if (a.pictures.empty()) throw splitdsl::option_error("a picture (JPEG, PNG) is missing");
     options::require_writable("--json", a.json);
     options::require_different("--json", a.json, "--weights", a.weights);
-    options::require_different("--json", a.json, "--out", a.out);
 }
 
 /// What --list prints; the exit status.

@@ -69,6 +69,11 @@ def files(programs, folder):
                             (["--out", folder / "drive_is_a_file"], "--out")):
             (folder / "drive_is_a_file").write_text("", encoding="utf-8")
             refuses("drive", programs["drive"], [*quick_drive, "--out", folder / "drive", *words] if words[0] != "--out" else [*quick_drive, *words], said)
+    one = folder / "one.json"                    # two results in one file: one of them would be lost
+    for name, words, options in (("splitdsl-sim", [cifar, "--frames", 5, "--quiet"], ("--json", "--svg")), ("visual_wake", ["--frames", 1], ("--json", "--report"))):
+        if name in programs:
+            refuses(name, programs[name], [*words, options[0], one, options[1], folder / ".." / folder.name / "one.json"], f"{options[0]} {one}: another file than that of {options[1]}")
+            check(not one.exists(), f"{name}: nothing is left of the file")
     if "splitdsl-relay" in programs:
         relay, words = programs["splitdsl-relay"], ["--to", "127.0.0.1:9", "--seconds", 0.01, "--quiet", "--json"]
         kept = folder / "kept.json"

@@ -75,3 +75,30 @@ TEST_CASE("a 1x1 convolution takes the weight of a dense layer, no other shape a
     CHECK(said({6}, {1, 2, 3, 3}).find("found (6)") != std::string::npos);
     CHECK(said({2, 3}, {1, 18}).find("c.weight should have shape (1, 2, 3, 3), found (1, 18)") != std::string::npos);
 }
+
+namespace {
+struct on_bytes : int8<dense_as_convolution> {};
+} // namespace
+
+TEST_CASE("a range of bytes whose least value is above its largest is refused, an empty one is not") {
+    const auto said = [](float least, float largest) -> std::string {
+        std::vector<std::vector<float>> values;
+        std::vector<tensor_view> tensors;
+        const auto names = parameters<on_bytes>();
+        for (const auto& p : names) {
+            std::size_t count = 1;
+            for (const auto n : p.dims) count *= static_cast<std::size_t>(n);
+            values.emplace_back(count, 0.5F);
+            if (p.name == "int8.ranges")
+                for (std::size_t i = 0; i < count; i += 2) values.back()[i] = least, values.back()[i + 1] = largest;
+        }
+        for (std::size_t i = 0; i < names.size(); ++i) tensors.push_back({names[i].name, tensor_type::float32, names[i].dims, bytes_of_floats(values[i])});
+        try {
+            (void)match_weights<on_bytes>(parse_safetensors(to_safetensors(tensors)), "net.safetensors");
+        } catch (const weights_error& e) { return e.what(); }
+        return "matched";
+    };
+    CHECK(said(-1, 1) == "matched");
+    CHECK(said(0, 0) == "matched");
+    CHECK(said(1, -1).find("int8.ranges holds a range whose least value is above its largest") != std::string::npos);
+}
