@@ -7,6 +7,7 @@
 
 The folder SPLITDSL_DATA (default ../shared/data) has the weights and pictures.
 """
+import argparse
 import io
 import os
 import pathlib
@@ -56,4 +57,9 @@ def main(folder):
 
 
 if __name__ == "__main__":
-    main(pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else "."))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=pathlib.Path, help="where the maps go; made if it is not there")
+    try:
+        main(parser.parse_args().folder)
+    except OSError as problem:
+        sys.exit(f"dynamic_pool_features.py: {problem}")

@@ -22,7 +22,7 @@ from collections import defaultdict
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from fleet_report_page import Page
-from fleet_report_runs import LOCAL, Pool, Refused, read_json
+from fleet_report_runs import LOCAL, Pool, Refused, read_json, read_text
 
 GROUPS = {"local exits": LOCAL, "partition": ("neurosurgeon", "clio"), "JPEG": ("jpeg25", "jpeg75")}
 BESIDE = {"raw": ("raw",), "cascade": ("cascade",)}          # not in the paper's columns
@@ -100,7 +100,7 @@ def derived(base, into, accuracy, sweep, policies, radio, thresholds=()):
         return replaced(block, key, json.dumps(os.path.relpath(base.parent / path, into)), base)
 
     kept, seen = [], set()
-    for block in re.split(r"(?m)^(?=\[)", base.read_text(encoding="utf-8")):
+    for block in re.split(r"(?m)^(?=\[)", read_text(base)):
         head = block.split("\n", 1)[0].split("#")[0].strip()
         seen.add(head)
         if head == "[device]":

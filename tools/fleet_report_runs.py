@@ -22,6 +22,13 @@ class Refused(Exception):
     pass
 
 
+def read_text(path):
+    try:
+        return pathlib.Path(path).read_text(encoding="utf-8")
+    except ValueError as problem:
+        raise Refused(f"expected UTF-8 text in {path}, found an error: {problem}") from None
+
+
 def read_json(path):
     path = pathlib.Path(path)
     if not path.is_file() or not 0 < path.stat().st_size <= LONGEST:

@@ -20,7 +20,7 @@ import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from fleet_report import replaced
-from fleet_report_runs import Refused, read_json
+from fleet_report_runs import Refused, read_json, read_text
 
 RECORDED = {"network": str, "layers": list, "last": int, "exits": list, "exit_layers": list, "cloud": list, "streams": list, "members": list, "partition": dict, "data": dict}
 QUALITIES = ("jpeg25", "jpeg75")
@@ -82,7 +82,7 @@ def networks(found, work, bench):
 
 
 def scenario(found, base, into, work, bench, target_ms):
-    text = base.read_text(encoding="utf-8")
+    text = read_text(base)
     parts = re.match(r"(.*?)(?=^(?:#[^\n]*\n)*\[\[network\]\])(.*?)(?=^\[\[policy\]\])(.*)\Z", text, re.S | re.M)
     if not parts:
         raise Refused(f"expected a scenario with [[network]] before [[policy]] in {base}, found another file")
