@@ -61,8 +61,8 @@ def checkpoint(options, recipe):
 
 def finished(options, recipe):
     """A phase's state, or what to do about its lack."""
-    path, program = checkpoint(options, recipe), pathlib.Path(sys.argv[0]).name
-    run = "train_fleet_wide.py train" if recipe == "wide" else f"train_fleet.py train --recipe {recipe}"
+    path, program = checkpoint(options, recipe), "train_fleet_wide.py" if recipe == "wide" else "train_fleet.py"
+    run = f"{program} train" + ("" if recipe == "wide" else f" --recipe {recipe}")
     if not path.exists():
         raise SystemExit(f"{program}: expected {path}: run {run} first")
     saved = torch.load(path, map_location="cpu")
@@ -76,16 +76,14 @@ def finished(options, recipe):
 
 
 def train(options):
-    before = None if options.recipe == "trunk" or options.start == "nothing" else options.start or ("whole" if options.recipe == "partition" else "trunk")
-    started_from = finished(options, before) if before else None     # asked before the pictures are decoded, which takes minutes
-    folder = prepare(options)
     device = torch.device(options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     torch.manual_seed(options.seed)
     recipe = MAKE[options.recipe](options)
     if options.recipe == "fleet" and options.draws > recipe.model.streams:
         raise SystemExit(f"train_fleet.py: expected --draws of at most the {recipe.model.streams} streams, found {options.draws}")
-    if started_from:
-        recipe.start_from(started_from["model"])
+    if options.recipe != "trunk" and options.start != "nothing":
+        recipe.start_from(finished(options, options.start or ("whole" if options.recipe == "partition" else "trunk"))["model"])
+    folder = prepare(options)                    # behind all that may be refused: decoding takes minutes
     recipe = recipe.to(device, memory_format=torch.channels_last)
     path, epoch, used, step = checkpoint(options, options.recipe), 0, 0.0, 0
     optimiser = torch.optim.SGD(recipe.trained(), lr=0.1, momentum=0.9, weight_decay=5e-4, nesterov=True)

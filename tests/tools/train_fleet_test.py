@@ -232,7 +232,7 @@ def main():
         few = ("--synthetic", 128, "--threads", 1, "--device", "cpu")
         start = ("--batch", 32, "--work", folder / "whole", *few)
         cut = ("--batch", 32, "--work", folder / "cut", *few)
-        check("a phase without what it starts from says which to run first", "run train --recipe trunk first" in refused("train", "--recipe", "fleet", *start))
+        check("a phase without what it starts from says which to run first", "run train_fleet.py train --recipe trunk first" in refused("train", "--recipe", "fleet", *start))
         check("a batch of more pictures than there are is refused", "--batch of at most the 128 pictures" in refused("train", "--recipe", "trunk", "--batch", 129, "--work", folder / "cut", *few))
         check("more draws than streams are refused", "--draws of at most the 4 streams, found 9" in refused("train", "--recipe", "fleet", "--draws", 9, "--work", folder / "cut", *few))
         (folder / "file").write_text("")
@@ -243,7 +243,7 @@ def main():
             run("train", "--recipe", "trunk", "--epochs", 2, *work)
         run("train", "--recipe", "fleet", "--epochs", 2, *start)
         run("train", "--recipe", "fleet", "--epochs", 2, "--stop-after", 6, *cut)
-        check("an interrupted phase is not recorded", "run train --recipe fleet again" in refused("record", "--work", folder / "cut", *few))
+        check("an interrupted phase is not recorded", "run train_fleet.py train --recipe fleet again" in refused("record", "--work", folder / "cut", *few))
         check("a resumed phase says where it goes on", "going on behind epoch 1" in run("train", "--recipe", "fleet", "--epochs", 2, *cut))
         unbroken, resumed = (torch.load(folder / w / "fleet.pt")["model"] for w in ("whole", "cut"))
         differing = [n for n in unbroken if not torch.equal(unbroken[n], resumed[n])]
