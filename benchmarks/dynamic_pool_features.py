@@ -16,6 +16,10 @@ import zipfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tests" / "zoo")]
+import packages  # noqa: E402
+
+packages.require("numpy", "torch", "PIL")
+
 import numpy  # noqa: E402
 import safetensors_io  # noqa: E402
 import torch  # noqa: E402

@@ -15,10 +15,14 @@ import sys
 
 os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import packages
+
+packages.require("numpy", "torch")
+
 import numpy
 import torch
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import safetensors_io
 from drive_world import FRAME_SHAPE, World
 from splitdsl_torch import GraphModule, load_graph

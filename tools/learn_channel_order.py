@@ -25,10 +25,14 @@ import sys
 
 os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import packages
+
+packages.require("numpy", "torch")
+
 import numpy
 import torch
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import safetensors_io
 from train_fleet import RECORDED_AT_ONCE, finished, self_test
 from train_fleet_network import folded, normalise
@@ -143,7 +147,8 @@ def permuted(state, model, first, second):
 
 
 def learn(options):
-    folder, work, saved = prepare(options), pathlib.Path(options.work), finished_phase(options)
+    work, saved = pathlib.Path(options.work), finished_phase(options)
+    folder = prepare(options)                    # behind what may be refused: decoding takes minutes
     options.sizes = tuple(saved["options"]["sizes"])
     recipe = (Wide if options.phase == "wide" else MAKE["fleet"])(options)
     recipe.load_state_dict({**recipe.state_dict(), **{n: torch.from_numpy(a.astype(numpy.float32)) for n, a in halved(saved["model"]).items()}})

@@ -24,11 +24,15 @@ import time
 
 os.environ.setdefault("GOMP_SPINCOUNT", "0")  # threads that wait on a busy machine should sleep, not spin
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import packages
+
+packages.require("numpy", "torch")
+
 import numpy
 import torch
 from torch.nn import functional
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import safetensors_io
 from splitdsl_torch import GraphModule, last_op_before, load_graph
 from training_steps import descend, halved, load_checkpoint, save_checkpoint

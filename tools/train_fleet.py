@@ -33,10 +33,14 @@ import time
 
 os.environ.setdefault("GOMP_SPINCOUNT", "0")  # threads that wait on a busy machine should sleep, not spin
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import packages
+
+packages.require("numpy", "torch")
+
 import numpy
 import torch
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import safetensors_io
 from train_fleet_network import folded, normalise
 from train_fleet_pictures import QUALITIES, load, moved, prepare
@@ -68,7 +72,7 @@ def finished(options, recipe):
     saved = torch.load(path, map_location="cpu")
     if not saved["finished"]:
         raise SystemExit(f"{program}: {path} stopped in epoch {saved['epoch']}: run {run} again")
-    for name in ("network", "blocks", "depth"):
+    for name in ("network", "blocks", *(("depth",) if recipe in ("fleet", "wide") else ())):             # no other phase has streams
         there, asked = saved["options"].get(name, NETWORKS[0]), getattr(options, name, NETWORKS[0])      # older files name no network
         if there != asked:
             raise SystemExit(f"{program}: {path} was trained with --{name} {there}, not {asked}")

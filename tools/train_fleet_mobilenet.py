@@ -8,6 +8,7 @@ It has the members of train_fleet_network.FleetCifarResNet that training and rec
 """
 import copy
 
+import packages
 import torch
 from torch import nn
 from torch.nn import functional
@@ -23,6 +24,7 @@ class FleetMobileNetV3(nn.Module):
 
     def __init__(self, classes=10, depth=4, exits="both"):
         super().__init__()
+        packages.require("torchvision")
         import torchvision
         whole = torchvision.models.mobilenet_v3_large(weights=None, num_classes=classes, dropout=0.0)    # what a resumed run draws may not depend on its past
         for i in (2, 13):

@@ -8,6 +8,7 @@ import pathlib
 import zipfile
 
 import numpy
+import packages
 import torch
 
 QUALITIES = (25, 75)                              # of the inputs' encodings
@@ -15,6 +16,7 @@ QUALITIES = (25, 75)                              # of the inputs' encodings
 
 def decoded(archive):
     """(pictures (n, 3, 32, 32) u8, labels) in the order of names."""
+    packages.require("PIL")
     from PIL import Image
     with zipfile.ZipFile(archive) as z:
         names = sorted(n for n in z.namelist() if n.lower().endswith(".jpg"))
@@ -24,6 +26,7 @@ def decoded(archive):
 
 def as_jpeg(pictures, quality):
     """(the pictures encoded and decoded again, mean bytes of a file)."""
+    packages.require("PIL")
     from PIL import Image
     again, size = numpy.empty_like(pictures), 0
     for i, picture in enumerate(pictures):
@@ -51,7 +54,7 @@ def prepare(options):
         if there != options.synthetic:
             def words(n):
                 return f"{n} invented pictures (--synthetic {n})" if n else "those of CIFAR-10"
-            raise SystemExit(f"train_fleet.py: expected {folder} to hold {words(options.synthetic)}, found {words(there)}: name another --work")
+            raise SystemExit(f"{packages.program()}: expected {folder} to hold {words(options.synthetic)}, found {words(there)}: name another --work")
     else:
         folder.mkdir(parents=True, exist_ok=True)
         if options.synthetic:
@@ -61,7 +64,7 @@ def prepare(options):
             archives = [source / "cifar10" / f"train_{i}.zip" for i in range(1, 6)], [source / "cifar10" / "test.zip"]
             for archive in sum(archives, []):
                 if not archive.is_file():
-                    raise SystemExit(f"train_fleet.py: expected {archive}: name the folder that holds cifar10/ by --data or SPLITDSL_DATA")
+                    raise SystemExit(f"{packages.program()}: expected {archive}: name the folder that holds cifar10/ by --data or SPLITDSL_DATA")
             sets = {}
             for name, files in zip(("train", "test"), archives):
                 parts = [decoded(f) for f in files]

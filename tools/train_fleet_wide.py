@@ -19,10 +19,14 @@ import time
 
 os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import packages
+
+packages.require("numpy", "torch")
+
 import numpy
 import torch
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import safetensors_io
 from train_fleet import accuracy, checkpoint, cloud_answers, finished, over, rate_at, write_streams, write_weights
 from train_fleet_network import folded, normalise

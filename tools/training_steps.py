@@ -12,7 +12,7 @@ def descend(optimiser, loss, rate):
     optimiser.zero_grad(set_to_none=True)
     loss.backward()
     optimiser.step()
-    return float(loss)
+    return loss.item()
 
 
 def save_checkpoint(path, model, optimiser, **progress):

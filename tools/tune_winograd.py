@@ -18,6 +18,10 @@ import subprocess
 import sys
 import tempfile
 
+import packages
+
+packages.require("numpy")
+
 import numpy
 
 HEADER = "include/splitdsl/graph/winograd.hpp"

@@ -187,6 +187,11 @@ inline splitdsl::sim::exit_network read_network(terms t, const std::vector<split
 inline contender read_contender(terms t, const std::vector<splitdsl::sim::exit_network>& networks, const air_terms& air) {
     contender c;
     c.name = t.name("name");
+    if (!t.has("kind") && std::find(std::begin(policy_words), std::end(policy_words), c.name) == std::end(policy_words)) {
+        std::string words;
+        for (const std::string_view one : policy_words) words += ", " + std::string{one};
+        t.refuse("name", "a kind beside it, or for a name one of the kinds" + words);
+    }
     const std::string kind = t.choice("kind",
                                       {"all_edge", "all_cloud", "fleet", "branchynet", "shallow_deep", "ensemble", "neurosurgeon", "clio",
                                        "offload_input", "cascade", "fleet_by_benefit"},

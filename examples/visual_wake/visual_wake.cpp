@@ -279,12 +279,16 @@ int main(int argc, char** argv) {
         ->type_name("FILE")
         ->excludes(threshold)
         ->excludes(local);
-    app.add_option("--calibrate", a.calibrate, "choose all thresholds by simulation on so many other pictures; 0: as given")
-        ->check(options::between(0, 20'000))
+    auto* const calibrate =
+        app.add_option("--calibrate", a.calibrate, "choose all thresholds by simulation on so many other pictures; 0: as given")
+            ->check(options::between(0, 20'000))
+            ->capture_default_str()
+            ->excludes(threshold)
+            ->excludes(local);
+    app.add_option("--accuracy", a.accuracy, "with --calibrate: to reach on these")
+        ->check(options::between(0.0, 1.0))
         ->capture_default_str()
-        ->excludes(threshold)
-        ->excludes(local);
-    app.add_option("--accuracy", a.accuracy, "with --calibrate: to reach on these")->check(options::between(0.0, 1.0))->capture_default_str();
+        ->needs(calibrate);
     app.add_option("--deadline", a.deadline_ms, "milliseconds for a frame; 0: three times the device's for the whole network, and 50")
         ->check(options::between(0.0, 60'000.0))
         ->capture_default_str();
@@ -297,7 +301,10 @@ int main(int argc, char** argv) {
     auto* const serving = app.add_option("--serve", a.serve_port, "be the cloud on this port (0: any free one) until interrupted")
                               ->type_name("PORT")
                               ->check(options::between(0, 65535));
-    for (auto* const other : {pictures, json, report, connect}) serving->excludes(other);
+    for (auto* const other : {pictures, json, report, connect, calibrate}) serving->excludes(other);
+    for (const char* const other :
+         {"--labels", "--policy", "--compare", "--frames", "--ble", "--device", "--local-threshold", "--thresholds", "--accuracy", "--deadline"})
+        serving->excludes(app.get_option(other)); // a cloud shows nothing
     app.add_option("--network", a.network, "with --serve: narrow (FLEET's streams of 4 channels) or wide (of 16)")
         ->check(CLI::IsMember({"narrow", "wide"}))
         ->capture_default_str()

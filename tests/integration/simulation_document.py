@@ -8,6 +8,7 @@
 import json
 import math
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -82,12 +83,25 @@ def comparison_problems(doc):
     return found
 
 
+def answers_problems(program, scenario, folder):
+    """Answers of a network with another number of sizes are refused by a sentence that names file, group and both numbers."""
+    saved, text = pathlib.Path(folder) / "answers.safetensors", pathlib.Path(scenario).read_text(encoding="utf-8")
+    subprocess.run([program, scenario, "--quiet", "--frames", "1", "--save-answers", saved], check=True, timeout=240)
+    fewer = pathlib.Path(folder) / "fewer.toml"
+    fewer.write_text(re.sub("(?m)^synthetic = .*", f'file = "{saved.as_posix()}"', re.sub(r"(?m)^(stream = \[.*), \d+\]$", r"\1]", text)), encoding="utf-8")
+    said = subprocess.run([program, fewer, "--quiet", "--frames", "1"], capture_output=True, text=True, timeout=240)
+    wanted = re.compile(r"splitdsl-sim: scenario .*: expected (\d+) sizes of a stream of network (\S+) in the answers .*answers.safetensors, group \2, found (\d+)\n")
+    m = wanted.fullmatch(said.stderr)
+    return [] if said.returncode == 2 and m and int(m[1]) == int(m[3]) - 1 else [f"answers with more sizes: exit status {said.returncode}, {said.stderr!r}"]
+
+
 def main():
     program, scenario = sys.argv[1:]
     with tempfile.TemporaryDirectory() as folder:
         scenario = with_comparison(scenario, folder)
+        refused = answers_problems(program, scenario, folder)
         first, again, other = (document(program, scenario, folder, seed) for seed in (1, 1, 2))
-    found = problems_of(first) + comparison_problems(first)
+    found = refused + problems_of(first) + comparison_problems(first)
     if first != again:
         found.append("the same seed gave another document")
     if first["policies"] == other["policies"]:

@@ -226,7 +226,7 @@ def refusals(program):
                                   (["--device", "abacus"], "abacus"), (["--device", "tx2"], "macs_per_second"), (["--frames", "0"], "--frames"), (["--deadline", "100"], "--deadline 100"),
                                   (["--weights", folder / "good.png"], "good.png"), (["--thresholds", folder / "thresholds.json"], 'none for "exits of fleet, top-1"'),
                                   (["--thresholds", folder / "good.png"], "--thresholds"), (["--connect", "nowhere"], "--connect: expected HOST:PORT"),
-                                  (["--connect", "127.0.0.1:1"], "--connect 127.0.0.1:1: "), (["--policy", "guess"], "--policy guess: expected one of fleet, "),
+                                  (["--accuracy", "0.7"], "--accuracy requires --calibrate"), (["--serve", "0", "--frames", "3"], "--frames excludes --serve"), (["--connect", "127.0.0.1:1"], "--connect 127.0.0.1:1: "), (["--policy", "guess"], "--policy guess: expected one of fleet, "),
                                   (["--policy", "fleet", "fleet"], "expected each policy once"), (["--policy", "improved"], "expected --calibrate beside it"), (["--policy", "clio", "--wide-weights", folder / "none"], "tools/train_fleet_wide.py export makes"),
                                   (["--compare", "--ble", "none"], "--compare: expected connection events"), ([*good, "--calibrate", "3", "--frames", "1"], "--calibrate 3: expected that many pictures"), (["--json", folder / "no" / "x.json"], "cannot be written"), (["--report", folder], "--report")):
             ran = subprocess.run([program, *map(str, options)], capture_output=True, text=True, timeout=60)
