@@ -26,7 +26,7 @@ GROUPS = {
               " max_pool avg_pool global_pool upsample pad pad_channels slice_channels subsample flatten identity"
               " l2_normalise radix_softmax gdn igdn",
     "Joining": "residual projection add concat multiply select repeat named tap from",
-    "Stages and cuts": "head tail bottleneck cut stream dynamic_pool by_sizes early_exit fan_in fan_out fuse",
+    "Stages and cuts": "head tail bottleneck cut stream dynamic_pool widths by_sizes early_exit fan_in fan_out fuse",
 }
 
 

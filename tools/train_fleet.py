@@ -5,6 +5,7 @@
     train_fleet.py train --recipe trunk --epochs 10       then fleet, branchynet, shallow_deep, ensemble, whole, partition
     train_fleet.py record                                 WORK/answers.safetensors (docs/fleet.md, "Recorded logits"), WORK/summary.json
     train_fleet.py export --weights FILE                  f16, named as zoo::fleet_cifar_resnet (or zoo::fleet_mobilenet_v3) wants them
+    train_fleet.py export --recipe partition --weights FILE    the same for zoo::clio_cifar_resnet: CLIO live, one set of weights for all its widths
 
 --network mobilenet_v3_cifar trains FLEET's MobileNetV3 for 32 x 32 pictures in place of the CIFAR ResNet, with the same recipes; name another --work for it.
 
@@ -21,7 +22,7 @@ where that is ahead of the steps, so such a run cannot be repeated exactly.
 | shallow_deep | the same | 1 for the last; for the others from 0.01 to their share of the multiplications, growing with training |
 | ensemble | two networks of fewer layers, from the trunk's first layers | cross entropy |
 | whole | the network without exits, from the trunk, on pictures as they are and as JPEG: what the cloud runs on inputs | cross entropy |
-| partition | NeuroSurgeon's and CLIO's cloud part behind the first block of the second stage (MobileNetV3: layer 5, as in FLEET); the device's is `whole`'s | cross entropy; each picture draws a size, or a number of channels |
+| partition | NeuroSurgeon's and CLIO's cloud part behind the first block of the second stage (MobileNetV3: layer 5, as in FLEET); the device's is `whole`'s | cross entropy; each picture draws a size, or a width: the first channels, the others 0 |
 """
 import argparse
 import json
@@ -330,19 +331,45 @@ def self_test(m, picture):
     return {"selftest.input.image": picture.numpy(), **{f"selftest.output.{n}": answer[:, i * m.classes:(i + 1) * m.classes] for i, n in enumerate(names)}}
 
 
+def cut_self_test(recipe, picture):
+    """The same of a network that is cut once: the trunk's answer, and the cloud's to all channels."""
+    with torch.inference_mode():
+        x = normalise(picture)
+        answers = {"output": recipe.model.trunk(x)[0], "behind_cut": recipe.model.rest(recipe.tail, recipe.at_cut(x))}
+    return {"selftest.input.image": picture.numpy(), **{f"selftest.output.{n}": torch.softmax(a, 1).numpy().astype(numpy.float32) for n, a in answers.items()}}
+
+
+def cut_names(state):
+    """Without the device's exits, which nobody trained; the cloud's part has names of its own."""
+    return {("cloud." + n.removeprefix("tail.") if n.startswith("tail.") else n.removeprefix("model.")): a for n, a in state.items() if not n.startswith("model.exits.")}
+
+
 def export(options):
-    recipe, saved = stored(options, "fleet")
+    if options.recipe == "partition" and options.network != "resnet":
+        raise SystemExit(f"train_fleet.py: expected --network resnet with --recipe partition, for the library has CLIO's cut of that network alone, found {options.network}")
+    recipe, saved = stored(options, options.recipe)
+    path, folder = pathlib.Path(options.weights), prepare(options)
+    if options.recipe == "partition":
+        about = {**about_weights(saved, "tools/train_fleet.py", f"clio_cifar_resnet<{options.blocks}>"), "widths": " ".join(map(str, recipe.model.widths))}
+        return save_weights(path, {**cut_names(halved(saved["model"])), **cut_self_test(recipe, load(folder, "test")[:1])}, about)
     network = f"fleet_cifar_resnet<{options.blocks}>" if options.network == "resnet" else "fleet_mobilenet_v3"
-    write_weights(pathlib.Path(options.weights), recipe.model, saved, prepare(options), "tools/train_fleet.py", network)
+    write_weights(path, recipe.model, saved, folder, "tools/train_fleet.py", network)
 
 
 def write_weights(path, m, saved, folder, made_by, network):
     """A finished phase's weights under the library's names, and what they say of one picture."""
     tensors = halved(saved["model"])
     tensors = {n.removeprefix("model."): a for n, a in tensors.items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    about = {"made_by": made_by, "network": network, "sizes": " ".join(map(str, saved["options"]["sizes"])), "seed": saved["options"]["seed"], "steps": saved["step"]}
     tensors.update(self_test(m, load(folder, "test")[:1]))
+    save_weights(path, tensors, about_weights(saved, made_by, network))
+
+
+def about_weights(saved, made_by, network):
+    return {"made_by": made_by, "network": network, "sizes": " ".join(map(str, saved["options"]["sizes"])), "seed": saved["options"]["seed"], "steps": saved["step"]}
+
+
+def save_weights(path, tensors, about):
+    path.parent.mkdir(parents=True, exist_ok=True)
     safetensors_io.save(path, tensors, about)
     print(f"{path}: {path.stat().st_size} bytes")
 
@@ -380,6 +407,7 @@ def main():
     r.add_argument("--recipes", nargs="+", choices=RECIPES[1:], help="only these phases (all there are)")
     e = verbs.add_parser("export", parents=[shared])
     e.add_argument("--weights", required=True)
+    e.add_argument("--recipe", choices=("fleet", "partition"), default="fleet", help="whose network: FLEET's with exits, or CLIO's with one cut (%(default)s)")
     options = parser.parse_args()
     for other in (t, r, e):       # what the other verbs' modules read
         for action in other._actions:

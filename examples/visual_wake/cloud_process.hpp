@@ -41,13 +41,15 @@ struct subject {
         auto w = std::make_shared<const splitdsl::network_weights<Network>>(file == made_up_weights ? splitdsl::seeded_weights<Network>(1) : splitdsl::load_weights<Network>(file));
         return {&w->net(), w->bytes(), w->digest(), w};
     }
-    static subject load(const std::string& file, bool wide) { return wide ? load<wide_network>(file) : load<wake_network>(file); }
+    static subject load(const std::string& file, std::size_t net) {
+        return net == wide ? load<wide_network>(file) : net == by_width ? load<clio_network>(file) : load<wake_network>(file);
+    }
 };
 
 /// What a cloud is told.
 struct cloud_terms {
     std::string weights{};
-    bool wide{};
+    std::size_t net{narrow};
     double threshold{}; ///< less sure answers are kept
     double gap_ms{4};   ///< nothing for so long: the burst is over
     double pace_ms{};   ///< an answer takes at least so long
@@ -57,7 +59,7 @@ struct cloud_terms {
 /// Serves the streams' exits, and whole pictures, until SIGINT or SIGTERM. Prints "port N" when ready, and what it counted at the end.
 inline int serve(const cloud_terms& t, std::uint16_t port, const std::string& bind) {
     const processes::interruption end;
-    const subject weights = subject::load(t.weights, t.wide);
+    const subject weights = subject::load(t.weights, t.net);
     splitdsl::cloud_streams streams{*weights.net,
                                     weights.packed,
                                     {.thresholds = {static_cast<float>(t.threshold)},
@@ -82,7 +84,7 @@ inline int serve(const cloud_terms& t, std::uint16_t port, const std::string& bi
 class cloud_process {
 public:
     cloud_process(const std::string& program, const cloud_terms& t)
-        : running{{program, "--serve", "0", "--network", t.wide ? "wide" : "narrow", t.wide ? "--wide-weights" : "--weights", t.weights, "--threshold",
+        : running{{program, "--serve", "0", "--network", networks[t.net].name, networks[t.net].option, t.weights, "--threshold",
                    std::to_string(t.threshold), "--gap", std::to_string(t.gap_ms), "--pace", std::to_string(t.pace_ms), "--events",
                    std::to_string(t.first_event_ns), std::to_string(t.interval_ns)}} {}
 

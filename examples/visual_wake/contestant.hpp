@@ -35,35 +35,34 @@ struct policy_choice {
     const char* key;
     const char* name;
     kind_of_policy kind;
-    bool wide;                ///< the network with streams of 16 channels
+    std::size_t net;          ///< among `networks`
     std::array<int, 6> exits; ///< of the device that answer, by their place among six; 0: not used
     int encoding{-1};         ///< of the input that it may send
     bool streams() const {
         return kind == kind_of_policy::fleet || kind == kind_of_policy::by_benefit || kind == kind_of_policy::neurosurgeon || kind == kind_of_policy::clio;
     }
     bool sends() const { return streams() || encoding >= 0; }
-    /// A stream stands for a cut's payload, its sizes for the payload's.
+    /// The network's last stream stands for a cut's payload, its sizes or widths for the payload's.
     bool cuts() const { return kind == kind_of_policy::neurosurgeon || kind == kind_of_policy::clio; }
 };
 inline constexpr std::array<int, 6> no_exits{}, all_exits{1, 1, 1, 1, 1, 1};
-/// The stream that stands for the payload of a partition's only cut, behind the fourth layer; a cascade's small network ends there.
-inline constexpr int cut_stream = 3;
+/// A partition's only cut is behind the fourth layer; a cascade's small network ends there.
 inline constexpr std::array policy_choices{
-    policy_choice{"fleet", "FLEET", kind_of_policy::fleet, false, no_exits},
-    policy_choice{"fleet_wide", "FLEET, streams of 16 channels", kind_of_policy::fleet, true, no_exits},
-    policy_choice{"fleet_by_benefit", "FLEET by benefit", kind_of_policy::by_benefit, false, all_exits},
-    policy_choice{"improved", "by benefit, streams of 16 channels", kind_of_policy::by_benefit, true, all_exits},
-    policy_choice{"local_early_exit", "exits on the device alone", kind_of_policy::shallow_deep, false, all_exits},
-    policy_choice{"branchynet", "the same exits by entropy", kind_of_policy::branchynet, false, all_exits},
-    policy_choice{"shallow_deep", "Shallow-Deep's exits", kind_of_policy::shallow_deep, true, all_exits},
-    policy_choice{"ensemble", "an ensemble of three", kind_of_policy::ensemble, false, {0, 1, 0, 1, 0, 1}},
-    policy_choice{"neurosurgeon", "NeuroSurgeon, sizes adapted", kind_of_policy::neurosurgeon, true, no_exits},
-    policy_choice{"clio", "CLIO, progressive sizes", kind_of_policy::clio, true, no_exits},
-    policy_choice{"cascade", "cascade, then JPEG 75", kind_of_policy::cascade, false, {0, 0, 0, 1, 0, 0}, 1},
-    policy_choice{"jpeg25", "JPEG 25 to the cloud", kind_of_policy::input, false, no_exits, 0},
-    policy_choice{"jpeg75", "JPEG 75 to the cloud", kind_of_policy::input, false, no_exits, 1},
-    policy_choice{"raw", "pictures to the cloud as they are", kind_of_policy::input, false, no_exits, raw_encoding},
-    policy_choice{"all_edge", "no exits, no cloud", kind_of_policy::all_edge, false, no_exits}};
+    policy_choice{"fleet", "FLEET", kind_of_policy::fleet, narrow, no_exits},
+    policy_choice{"fleet_wide", "FLEET, streams of 16 channels", kind_of_policy::fleet, wide, no_exits},
+    policy_choice{"fleet_by_benefit", "FLEET by benefit", kind_of_policy::by_benefit, narrow, all_exits},
+    policy_choice{"improved", "by benefit, streams of 16 channels", kind_of_policy::by_benefit, wide, all_exits},
+    policy_choice{"local_early_exit", "exits on the device alone", kind_of_policy::shallow_deep, narrow, all_exits},
+    policy_choice{"branchynet", "the same exits by entropy", kind_of_policy::branchynet, narrow, all_exits},
+    policy_choice{"shallow_deep", "Shallow-Deep's exits", kind_of_policy::shallow_deep, wide, all_exits},
+    policy_choice{"ensemble", "an ensemble of three", kind_of_policy::ensemble, narrow, {0, 1, 0, 1, 0, 1}},
+    policy_choice{"neurosurgeon", "NeuroSurgeon, sizes adapted", kind_of_policy::neurosurgeon, wide, no_exits},
+    policy_choice{"clio", "CLIO, progressive widths", kind_of_policy::clio, by_width, no_exits},
+    policy_choice{"cascade", "cascade, then JPEG 75", kind_of_policy::cascade, narrow, {0, 0, 0, 1, 0, 0}, 1},
+    policy_choice{"jpeg25", "JPEG 25 to the cloud", kind_of_policy::input, narrow, no_exits, 0},
+    policy_choice{"jpeg75", "JPEG 75 to the cloud", kind_of_policy::input, narrow, no_exits, 1},
+    policy_choice{"raw", "pictures to the cloud as they are", kind_of_policy::input, narrow, no_exits, raw_encoding},
+    policy_choice{"all_edge", "no exits, no cloud", kind_of_policy::all_edge, narrow, no_exits}};
 
 inline const policy_choice* find_policy(std::string_view key) {
     for (const policy_choice& p : policy_choices)
@@ -81,7 +80,7 @@ struct frame_record {
     std::size_t bytes_up{};
     std::size_t streams{};       ///< begun
     std::size_t packets{};       ///< of them sent
-    int here{-1}, before{-1};    ///< sizes of the stream that the cloud answered and of the one before, complete when it did
+    int here{-1}, before{-1};    ///< sizes (or widths) of the stream that the cloud answered and of the one before, complete when it did
     bool on_time{}, host_stall{};
     bool robbed{};               ///< a hypervisor took processor time meanwhile
     std::array<float, classes> values{};

@@ -125,19 +125,18 @@ inline void run_live(const subject& weights, const live_terms& terms, std::span<
 }
 
 /// Every own answer again, in one piece and without a link; they have to agree bit for bit. `cloud_too`: it runs the same code.
-inline void compare(unsplit& narrow, unsplit* wide, bool cloud_too, run_record& r) {
+inline void compare(std::span<std::optional<unsplit>> in_one_piece, bool cloud_too, run_record& r) {
     using splitdsl::answer_source;
-    std::array<unsplit*, 2> networks{&narrow, wide};
     std::vector<std::byte> sent(encoded_max), planes(picture_bytes);
-    for (std::size_t w = 0; w < networks.size(); ++w) {
-        if (networks[w] == nullptr) continue;
-        unsplit& whole = *networks[w];
+    for (std::size_t w = 0; w < in_one_piece.size(); ++w) {
+        if (!in_one_piece[w]) continue;
+        unsplit& whole = *in_one_piece[w];
         r.trunk[w].resize(r.shown.stills.size());
         for (std::size_t p = 0; p < r.shown.stills.size(); ++p) {
             whole.look_at(r.shown.stills[p]);
             r.trunk[w][p] = best_of(whole.trunk());
             for (contestant& c : r.list) {
-                if (c.what->wide != (w == 1)) continue;
+                if (c.what->net != w) continue;
                 for (std::size_t k = p; k < c.frames.size(); k += r.shown.stills.size()) {
                     frame_record& f = c.frames[k];
                     if (!splitdsl::is_own(f.source) || (f.source == answer_source::cloud && !cloud_too)) continue;
@@ -151,7 +150,7 @@ inline void compare(unsplit& narrow, unsplit* wide, bool cloud_too, run_record& 
                         f.differs = f.differs || !same(whole.trunk(), f.values);
                         whole.look_at(r.shown.stills[p]);
                     } else if (f.source == answer_source::cloud)
-                        f.differs = !whole.cloud_may_say(c.what->cuts() ? cut_stream : f.exit, f.values, f.before, f.here);
+                        f.differs = !whole.cloud_may_say(c.what->cuts() ? whole.streams() - 1 : f.exit, f.values, f.before, f.here);
                     else if (f.source == answer_source::exit) {
                         int nth = f.exit, place = 0;
                         for (; nth > 0 || c.what->exits[static_cast<std::size_t>(place)] == 0; ++place) nth -= c.what->exits[static_cast<std::size_t>(place)];

@@ -25,17 +25,18 @@ namespace visual_wake {
 
 struct run_record {
     album shown{};
-    std::string instruction_set{}, weights{}, wide_weights{}, device{}, radio{}, cap{}, peer{}; ///< `radio` empty: as TCP brings it
+    std::array<std::string, networks.size()> weights{};             ///< of each network; empty: nobody runs it
+    std::string instruction_set{}, device{}, radio{}, cap{}, peer{}; ///< `radio` empty: as TCP brings it
     double macs_per_second{}, whole_ms{}, deadline_ms{};                        ///< of the device: modelled
     std::uint64_t seed{}, macs{};
     double interval_ms{};
     std::vector<contestant> list{};
-    std::array<std::vector<int>, 2> trunk{}; ///< each picture's class by the whole network: FLEET's, and that with wide streams
-    bool linked{true};                       ///< there was a connection when the frames began
-    int calibrated_on{};                     ///< pictures that the thresholds were chosen on; 0: none
+    std::array<std::vector<int>, networks.size()> trunk{}; ///< each picture's class by each network as a whole
+    bool linked{true};           ///< there was a connection when the frames began
+    int calibrated_on{};         ///< pictures that the thresholds were chosen on; 0: none
     double accuracy_goal{};
 
-    int whole(const contestant& c, std::size_t picture) const { return trunk[c.what->wide ? 1 : 0][picture]; }
+    int whole(const contestant& c, std::size_t picture) const { return trunk[c.what->net][picture]; }
     /// The one that the first is held against: the device's exits alone if they are there.
     const contestant* other() const {
         for (const contestant& c : list)
@@ -59,9 +60,9 @@ inline std::string key_of(const frame_record& f) {
     return f.source == splitdsl::answer_source::edge ? "trunk" : to_text(f.source);
 }
 /// For people.
-inline std::string words_of(const std::string& key) {
+inline std::string words_of(const std::string& key, const policy_choice& what) {
     if (key == "cloud0") return "whole network in the cloud";
-    if (key.starts_with("cloud")) return "cloud exit " + key.substr(5);
+    if (key.starts_with("cloud")) return (what.kind == kind_of_policy::clio ? "cloud with width " : what.cuts() ? "cloud with size " : "cloud exit ") + key.substr(5);
     if (key.starts_with("local")) return "exit " + key.substr(5) + " on the device";
     return key == "trunk" ? "whole network on the device" : key;
 }
@@ -167,6 +168,11 @@ inline std::string shown_pictures(const run_record& r) {
     return std::to_string(r.shown.stills.size()) + " of " + std::to_string(r.shown.found) + " pictures from " + r.shown.origin + ", "
            + std::to_string(r.shown.labelled()) + " with labels";
 }
+inline std::string shown_weights(const run_record& r) {
+    std::string all;
+    for (const std::string& file : r.weights) all += (all.empty() || file.empty() ? "" : ", ") + file;
+    return all;
+}
 inline std::string shown_radio(const run_record& r) { return r.radio.empty() ? "none: bytes go as TCP brings them" : r.radio; }
 
 inline void print(const run_record& r) {
@@ -193,8 +199,9 @@ inline void print(const run_record& r) {
     const auto [whole, wake] = whole_accuracy(r);
     std::printf("%-34s %9s %9s %9s %8.1f   latency modelled, the other rows' measured\n\n", "whole network on the device", "-",
                 percent(whole).c_str(), percent(wake).c_str(), r.whole_ms);
-    if (r.wide_weights == made_up_weights)
-        std::printf("The weights of the streams of 16 channels are made up: what policies with them call a picture means nothing\n");
+    for (std::size_t w = 0; w < networks.size(); ++w)
+        if (r.weights[w] == made_up_weights)
+            std::printf("The weights of %s are made up: what policies with them call a picture means nothing\n", networks[w].what);
     for (const contestant& c : r.list) {
         if (!c.reached)
             std::printf("! %s: no threshold reached %s on the %d pictures for choosing it; the most accurate one is shown\n", c.name.c_str(), percent(r.accuracy_goal).c_str(),
@@ -202,7 +209,7 @@ inline void print(const run_record& r) {
         const summary s = summarise(r, c);
         std::printf("%s: ", c.name.c_str());
         for (const auto& [key, count] : s.answered_by)
-            std::printf("%s %s, ", words_of(key).c_str(), percent(share(count, s.frames)).c_str());
+            std::printf("%s %s, ", words_of(key, *c.what).c_str(), percent(share(count, s.frames)).c_str());
         std::printf("as the whole network %s\n", percent(s.agreement).c_str());
         std::printf("  deadline %.0f ms: %zu misses, %zu more where the host stood still; %d answers compared with the network in one "
                     "piece, %zu differ\n",
@@ -320,8 +327,9 @@ inline nlohmann::ordered_json to_json(const run_record& r) {
            {"cap", r.radio.empty() ? json() : json(r.cap)},
            {"cloud_at", r.peer.empty() ? "a second process" : r.peer},
            {"connected", r.linked},
-           {"weights", r.weights},
-           {"wide_weights", r.wide_weights.empty() ? json() : json(r.wide_weights)},
+           {"weights", r.weights[narrow]},
+           {"wide_weights", r.weights[wide].empty() ? json() : json(r.weights[wide])},
+           {"clio_weights", r.weights[by_width].empty() ? json() : json(r.weights[by_width])},
            {"instruction_set", r.instruction_set},
            {"seed", r.seed},
            {"deadline_ms", r.deadline_ms},

@@ -20,7 +20,7 @@ namespace sim = splitdsl::sim;
 /// Everything that a network says of some pictures, as logarithms of probabilities, and the bytes that leave the device for it.
 class said_of {
 public:
-    said_of(unsplit& net, std::span<const still> pictures) : streams{net.streams()}, levels{net.levels(0)}, behind{net.stages_of_streams()} {
+    said_of(unsplit& net, std::span<const still> pictures) : streams{net.streams()}, levels{net.levels(0)}, behind{net.stages_of_streams()}, cut_stream{streams - 1} {
         std::vector<std::byte> sent(encoded_max);
         const auto put = [](std::vector<float>& to, std::span<const float> p) {
             for (const float v : p) to.push_back(std::log(std::max(v, 1e-30F)));
@@ -74,7 +74,7 @@ public:
         if (what.cuts()) {
             const std::size_t row = static_cast<std::size_t>(levels) * classes, a_stream = row * static_cast<std::size_t>(levels + 1);
             for (std::size_t p = 0; p < pictures(); ++p) {
-                const auto first = cloud.begin() + at((p * static_cast<std::size_t>(streams) + cut_stream) * a_stream);
+                const auto first = cloud.begin() + at(static_cast<std::size_t>(static_cast<int>(p) * streams + cut_stream) * a_stream);
                 offload.insert(offload.end(), first, first + at(row));
             }
             tensors.push_back({"g.offload", tensor_type::float32, {n(pictures()), n(levels), classes}, bytes_of_floats(offload)});
@@ -88,7 +88,7 @@ public:
         for (std::size_t k = 0; what.streams() && k < behind.size(); ++k) {
             sim::exit_stage& s = to.stages[static_cast<std::size_t>(behind[k])];
             if (!what.cuts()) s.stream = bytes[picture][k];
-            if (what.cuts() && k == cut_stream) s.payload = payload_of(what, picture);
+            if (what.cuts() && static_cast<int>(k) == cut_stream) s.payload = payload_of(what, picture);
         }
         for (std::size_t e = 0; e < to.inputs.size(); ++e) to.inputs[e].size = inputs[picture][e];
     }
@@ -111,6 +111,7 @@ public:
 
     const int streams, levels;
     const std::vector<int> behind; ///< each stream's stage
+    const int cut_stream;          ///< that of a partition: the last one
 
 private:
     static std::ptrdiff_t at(std::size_t i) { return static_cast<std::ptrdiff_t>(i); }
@@ -118,7 +119,7 @@ private:
     std::vector<float> trunk{}, local{}, cloud{}, encoded{};
     /// CLIO's widths grow out of one another; NeuroSurgeon sends one size and no more.
     const std::vector<std::int64_t>& payload_of(const policy_choice& what, std::size_t picture) const {
-        return what.kind == kind_of_policy::clio ? bytes[picture][cut_stream] : alone[picture];
+        return what.kind == kind_of_policy::clio ? bytes[picture].back() : alone[picture];
     }
     std::vector<std::vector<std::vector<std::int64_t>>> bytes{}; // picture, stream, size
     std::vector<std::vector<std::int64_t>> alone{};              // picture, size of the cut's stream
@@ -176,7 +177,7 @@ inline any_policy policy_with(const policy_choice& what, double threshold, const
         o.target = w.times.rest(0) * 9 / 10; // worth it only where the device is not nearly as fast
         return any_policy{policy::neurosurgeon{sim::deployment_of(w.network, w.times, w.cloud, w.reply_bytes, w.deadline), o}};
     }
-    case kind_of_policy::clio: return any_policy{policy::clio{{.cut = net.streams[cut_stream].stage, .widths = levels, .threshold = sure}}};
+    case kind_of_policy::clio: return any_policy{policy::clio{{.cut = net.streams[net.stream_count - 1].stage, .widths = levels, .threshold = sure}}};
     case kind_of_policy::cascade: return any_policy{policy::cascade{sure, what.encoding}};
     case kind_of_policy::input: return any_policy{policy::offload_input{what.encoding}};
     case kind_of_policy::by_benefit:

@@ -51,12 +51,12 @@ inline std::string tile(const std::string& value, const std::string& words, cons
     return "<div class=\"tile " + std::string{css} + "\"><b>" + value + "</b><span>" + words + "</span>" + label(how) + "</div>\n";
 }
 
-inline std::string who_answered(const summary& s) {
+inline std::string who_answered(const contestant& c, const summary& s) {
     std::string bar = "<span class=\"track\"><span class=\"bar\" style=\"width:100%\">", words;
     for (const auto& [key, count] : s.answered_by) {
         bar += "<i style=\"flex:" + std::to_string(count) + ";background:var(--" + colour_of(key)
                + ");opacity:" + number(strength_of(key), 2) + "\"></i>";
-        words += (words.empty() ? "" : "<br>") + words_of(key) + " " + percent(share(count, s.frames), 1);
+        words += (words.empty() ? "" : "<br>") + words_of(key, *c.what) + " " + percent(share(count, s.frames), 1);
     }
     return bar + "</span></span><small>" + words + "</small>";
 }
@@ -70,7 +70,7 @@ inline std::string row(const contestant& c, const summary& s) {
                                   + "<br>as the whole network " + percent(s.agreement, 1) + "</small>")
            + cell("latency, ms", "<b>" + number(s.mean, 1) + "</b><small>median " + number(s.p50, 1) + "<br>p95 " + number(s.p95, 1)
                                      + "<br>p99 " + number(s.p99, 1) + "<br>max " + number(s.max, 1) + "</small>")
-           + cell("who answered", who_answered(s), "wide") + cell("bytes up a frame", "<b>" + number(s.bytes_up) + "</b>")
+           + cell("who answered", who_answered(c, s), "wide") + cell("bytes up a frame", "<b>" + number(s.bytes_up) + "</b>")
            + cell("missed", "<b class=\"" + std::string{s.misses > 0 ? "bad" : "zero"} + "\">" + number(s.misses) + "</b><small>of "
                                 + number(s.frames) + (s.host_stalls > 0 ? "<br>host stood still: " + number(s.host_stalls) : std::string{})
                                 + "</small>")
@@ -150,7 +150,7 @@ inline std::string terms(const run_record& r) {
     text += term("device", r.device + ", " + number(r.macs_per_second / 1e6, 1) + " million multiplications a second", "modelled");
     text += term("network", "ResNet-14 with exits, " + number(static_cast<double>(r.macs) / 1e6, 2) + " million multiplications, "
                                 + r.instruction_set);
-    text += term("weights", r.weights) + term("radio, relayed", shown_radio(r))
+    text += term("weights", shown_weights(r)) + term("radio, relayed", shown_radio(r))
             + term("cloud", r.peer.empty() ? "a second process on this machine" : r.peer);
     text += term("pictures", shown_pictures(r)) + term("seed", std::to_string(r.seed)) + term("deadline", number(r.deadline_ms, 1) + " ms");
     for (const contestant& c : r.list) {

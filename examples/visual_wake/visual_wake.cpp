@@ -23,7 +23,8 @@ namespace {
 struct arguments {
     std::vector<std::string> pictures;
     std::string labels, ble{"interval=30,packets=4"}, device{"cortex_m33_64mhz"}, profiles{"examples/profiles/devices.csv"};
-    std::string weights{"examples/sim/fleet_cifar_resnet14.safetensors"}, wide_weights{"out/fleet/fleet_cifar_resnet14_wide.safetensors"};
+    std::array<std::string, networks.size()> weights{"examples/sim/fleet_cifar_resnet14.safetensors", "out/fleet/fleet_cifar_resnet14_wide.safetensors",
+                                                     "out/fleet/clio_cifar_resnet14.safetensors"};
     std::string thresholds_file, json_file, report_file, connect, bind{"127.0.0.1"}, network{"narrow"};
     std::vector<std::string> policies;
     bool compare{};
@@ -111,11 +112,11 @@ album set_aside(album& shown, std::size_t frames, int count, const std::string& 
 }
 
 int run(arguments a) {
-    a.weights = locate(a.weights);
-    a.wide_weights = locate(a.wide_weights);
+    for (std::string& file : a.weights) file = locate(file);
     if (a.serve_port >= 0) {
-        const bool wide = a.network == "wide";
-        return serve({.weights = wide ? a.wide_weights : a.weights, .wide = wide, .threshold = a.threshold, .gap_ms = a.gap_ms, .pace_ms = a.pace_ms,
+        std::size_t net = 0;
+        while (a.network != networks[net].name) ++net;
+        return serve({.weights = a.weights[net], .net = net, .threshold = a.threshold, .gap_ms = a.gap_ms, .pace_ms = a.pace_ms,
                       .first_event_ns = a.events[0], .interval_ns = a.events[1]},
                      static_cast<std::uint16_t>(a.serve_port), a.bind);
     }
@@ -134,29 +135,32 @@ int run(arguments a) {
     options::require_different("--json", a.json_file, "--report", a.report_file);
     const device_profile device = find_device(read_device_profiles(locate(a.profiles)), a.device);
 
-    run_record r{.weights = a.weights, .device = device.name, .peer = a.connect, .seed = a.seed};
+    run_record r{.device = device.name, .peer = a.connect, .seed = a.seed};
     r.list = contestants(a);
-    bool any_wide = false;
+    r.weights[narrow] = a.weights[narrow];
     for (const contestant& c : r.list) {
-        any_wide = any_wide || c.what->wide;
-        if (c.what->wide && !a.connect.empty()) throw option_error("--connect: expected policies of one network, FLEET's, found " + c.key);
+        r.weights[c.what->net] = a.weights[c.what->net];
+        if (c.what->net != narrow && !a.connect.empty()) throw option_error("--connect: expected policies of one network, FLEET's, found " + c.key);
     }
-    if (std::error_code trouble; any_wide && a.wide_weights != made_up_weights && !std::filesystem::exists(a.wide_weights, trouble))
-        throw option_error("--wide-weights " + a.wide_weights
-                           + ": expected the weights of the streams of 16 channels, which tools/train_fleet_wide.py export makes, or made-up for untrained "
-                             "ones; found no such file");
-    if (any_wide) r.wide_weights = a.wide_weights;
-    const std::array<subject, 2> weights{subject::load(a.weights, false), any_wide ? subject::load(a.wide_weights, true) : subject{}};
-    const auto& net = *weights[0].net;
+    std::array<subject, networks.size()> weights;
+    for (std::size_t w = 0; w < weights.size(); ++w) {
+        if (std::error_code trouble; w != narrow && !r.weights[w].empty() && r.weights[w] != made_up_weights && !std::filesystem::exists(r.weights[w], trouble))
+            throw option_error(std::string{networks[w].option} + " " + r.weights[w] + ": expected the weights of " + networks[w].what + ", which " + networks[w].made_by
+                               + " makes, or made-up for untrained ones; found no such file");
+        if (!r.weights[w].empty()) weights[w] = subject::load(r.weights[w], w);
+    }
+    const auto& net = *weights[narrow].net;
     r.instruction_set = net.instruction_set;
     if (terms.radio) {
         r.radio = to_text(*terms.radio);
         r.cap = to_text(terms.radio->cap);
         r.interval_ms = to_milliseconds(terms.radio->interval);
     }
-    const std::vector<duration> stages = stage_times(net, device); // the wide network's are the same
+    std::array<std::vector<duration>, networks.size()> stages;
+    for (std::size_t w = 0; w < stages.size(); ++w)
+        if (weights[w].net != nullptr) stages[w] = stage_times(*weights[w].net, device);
     duration whole{};
-    for (const duration d : stages) whole += d;
+    for (const duration d : stages[narrow]) whole += d;
     // An edge promises an answer when twice the time of its stages fits.
     terms.deadline = a.deadline_ms > 0 ? from_milliseconds(a.deadline_ms) : 3 * whole + std::chrono::milliseconds{50};
     for (const contestant& c : r.list)
@@ -175,17 +179,17 @@ int run(arguments a) {
     r.calibrated_on = a.calibrate;
     r.accuracy_goal = a.accuracy;
 
-    std::array<std::optional<unsplit>, 2> in_one_piece;
-    std::array<std::optional<said_of>, 2> rehearsed;
-    for (std::size_t w = 0; w < 2; ++w)
+    std::array<std::optional<unsplit>, networks.size()> in_one_piece;
+    std::array<std::optional<said_of>, networks.size()> rehearsed;
+    for (std::size_t w = 0; w < networks.size(); ++w)
         if (weights[w].net != nullptr) in_one_piece[w].emplace(*weights[w].net, weights[w].packed);
     const double gap_ms = terms.radio ? to_milliseconds(burst_gap(*terms.radio)) : 4, pace_ms = gap_ms + 1;
     const auto world = [&](const contestant& c) {
-        const std::size_t w = c.what->wide ? 1 : 0;
-        return world_of(*c.what, terms, *weights[w].net, exits_of(*c.what, in_one_piece[w]->exits), stages, from_milliseconds(pace_ms), c.cloud_threshold);
+        const std::size_t w = c.what->net;
+        return world_of(*c.what, terms, *weights[w].net, exits_of(*c.what, in_one_piece[w]->exits), stages[w], from_milliseconds(pace_ms), c.cloud_threshold);
     };
     for (contestant& c : r.list) {
-        const std::size_t w = c.what->wide ? 1 : 0;
+        const std::size_t w = c.what->net;
         // Without a calibration a few pictures tell how many bytes there are.
         const auto& from = a.calibrate > 0 ? aside.stills : r.shown.stills;
         if (!rehearsed[w]) rehearsed[w].emplace(*in_one_piece[w], std::span{from}.first(a.calibrate > 0 ? from.size() : std::min<std::size_t>(from.size(), 4)));
@@ -200,24 +204,24 @@ int run(arguments a) {
         }
     }
     for (contestant& c : r.list) {
-        const std::size_t w = c.what->wide ? 1 : 0;
+        const std::size_t w = c.what->net;
         std::optional<cloud_process> cloud;
         terms.first_event = std::chrono::steady_clock::now();
         if (a.connect.empty() && c.what->sends()) {
             cloud.emplace(std::filesystem::read_symlink("/proc/self/exe").string(),
-                          cloud_terms{.weights = c.what->wide ? a.wide_weights : a.weights, .wide = c.what->wide, .threshold = c.cloud_threshold, .gap_ms = gap_ms, .pace_ms = pace_ms,
+                          cloud_terms{.weights = r.weights[w], .net = w, .threshold = c.cloud_threshold, .gap_ms = gap_ms, .pace_ms = pace_ms,
                                       .first_event_ns = terms.first_event.time_since_epoch().count(), .interval_ns = terms.radio ? duration{terms.radio->interval}.count() : 0});
             terms.cloud = {"127.0.0.1", cloud->port()};
         }
-        run_live(weights[w], terms, stages, in_one_piece[w]->exits, r, c);
+        run_live(weights[w], terms, stages[w], in_one_piece[w]->exits, r, c);
         if (cloud) c.cloud = cloud->stop();
     }
-    compare(*in_one_piece[0], in_one_piece[1] ? &*in_one_piece[1] : nullptr, a.connect.empty(), r);
+    compare(in_one_piece, a.connect.empty(), r);
     if (a.compare)
-        for (std::size_t w = 0; w < 2; ++w) {
+        for (std::size_t w = 0; w < networks.size(); ++w) {
             std::optional<said_of> said;
             for (contestant& c : r.list) {
-                if (c.what->wide != (w == 1)) continue;
+                if (c.what->net != w) continue;
                 if (!said) said.emplace(*in_one_piece[w], r.shown.stills);
                 auto there = world(c);
                 repeat(c, there, *said, r.seed);
@@ -265,8 +269,9 @@ int main(int argc, char** argv) {
         ->capture_default_str();
     app.add_option("--device", a.device, "the edge's stages take as long as this device's")->capture_default_str();
     app.add_option("--profiles", a.profiles, "table of devices")->capture_default_str();
-    app.add_option("--weights", a.weights, "of zoo::fleet_cifar_resnet<2>, from tools/train_fleet.py")->capture_default_str();
-    app.add_option("--wide-weights", a.wide_weights, "of the same with streams of 16 channels, from tools/train_fleet_wide.py export; made-up: untrained ones")->capture_default_str();
+    app.add_option("--weights", a.weights[narrow], "of zoo::fleet_cifar_resnet<2>, from tools/train_fleet.py")->capture_default_str();
+    app.add_option("--wide-weights", a.weights[wide], "of the same with streams of 16 channels, from tools/train_fleet_wide.py export; made-up: untrained ones")->capture_default_str();
+    app.add_option("--clio-weights", a.weights[by_width], "of zoo::clio_cifar_resnet<2>, from tools/train_fleet.py export --recipe partition; made-up: untrained ones")->capture_default_str();
     auto* const threshold =
         app.add_option("--threshold", a.threshold, "the cloud's answer counts from this probability on; also with --serve")
             ->check(options::between(0.0, 1.0))
@@ -305,8 +310,8 @@ int main(int argc, char** argv) {
     for (const char* const other :
          {"--labels", "--policy", "--compare", "--frames", "--ble", "--device", "--local-threshold", "--thresholds", "--accuracy", "--deadline"})
         serving->excludes(app.get_option(other)); // a cloud shows nothing
-    app.add_option("--network", a.network, "with --serve: narrow (FLEET's streams of 4 channels) or wide (of 16)")
-        ->check(CLI::IsMember({"narrow", "wide"}))
+    app.add_option("--network", a.network, "with --serve: narrow (FLEET's streams of 4 channels), wide (of 16) or clio (one cut, in widths)")
+        ->check(CLI::IsMember({networks[narrow].name, networks[wide].name, networks[by_width].name}))
         ->capture_default_str()
         ->needs(serving);
     app.add_option("--gap", a.gap_ms, "with --serve: a burst is over when nothing came for so many milliseconds")

@@ -54,3 +54,4 @@
 #include <splitdsl/lang/tanh.hpp>
 #include <splitdsl/lang/tap.hpp>
 #include <splitdsl/lang/upsample.hpp>
+#include <splitdsl/lang/widths.hpp>

@@ -1,4 +1,4 @@
-// expect: splitdsl SD317: a network with dynamic_pool streams has two places and no cuts
+// expect: splitdsl SD317: a network with streams of dynamic_pool or widths has two places and no cuts
 // SPDX-FileCopyrightText: The splitdsl authors
 // SPDX-License-Identifier: BSD-3-Clause
 #include <splitdsl/language.hpp>

@@ -1,4 +1,4 @@
-// expect: splitdsl SD318: by_sizes stands in an exit that reads one or two dynamic_pool streams
+// expect: splitdsl SD318: by_sizes stands in an exit that reads one or two streams of dynamic_pool or widths
 // SPDX-FileCopyrightText: The splitdsl authors
 // SPDX-License-Identifier: BSD-3-Clause
 #include <splitdsl/language.hpp>

@@ -25,12 +25,13 @@ void must(bool condition) {
     if (!condition) std::abort();
 }
 
-/// Small maps: square and not, one octave and two, whole and half strips at the ends.
+/// Small maps: square and not, one octave and two, whole and half strips at the ends; and one that grows by channels.
 const std::array ladders{
     pool_ladder_of({.channels = 3, .height = 8, .width = 8, .stride = 4}),
     pool_ladder_of({.channels = 2, .height = 16, .width = 8, .stride = 8}, {.smallest = 3, .largest = 8}),
     pool_ladder_of({.channels = 5, .height = 4, .width = 12, .stride = 4}, {.step = 2}),
     pool_ladder_of({.channels = 1, .height = 2, .width = 2, .stride = 2}),
+    pool_ladder_of({.channels = 7, .height = 5, .width = 3}, widths(1, 3, 4, 7)),
 };
 constexpr std::uint16_t first_frame = 65'534; // so that the count wraps
 constexpr std::size_t frames = 4;
@@ -121,10 +122,11 @@ private:
         return f;
     }
     void values() {
-        int before = ladder.shape.channels;
+        int before = ladder.channels(0);
         for (int l = 0; l < ladder.levels; ++l) {
             const int have = decoder.rebuild(l, map.data());
-            must(have == decoder.channels_at(l) && have <= before);
+            must(have == decoder.channels_at(l));
+            must(ladder.by_width() ? have <= ladder.channels(l) && (have == 0 || l == 0 || before == ladder.first_channel(l)) : have <= before);
             before = have;
             const auto n = static_cast<std::size_t>(ladder.values(l) * ladder.shape.channels);
             must(std::all_of(map.begin(), map.begin() + static_cast<std::ptrdiff_t>(n), [](float v) { return std::isfinite(v); }));

@@ -124,13 +124,15 @@ SENDING = {"fleet": "cloud", "fleet_wide": "cloud", "fleet_by_benefit": "cloud",
 def policies(program):
     full = os.environ.get("SPLITDSL_TEST_FULL", "") not in ("", "0")
     frames, aside = (500, 1000) if full else (4, 12)
-    trained = pathlib.Path("out/fleet/fleet_cifar_resnet14_wide.safetensors").exists()
-    if not trained:                                                 # they are not part of the project
-        print("the weights of the network with streams of 16 channels are not here: untrained ones stand for them")
+    made_up = []
+    for option, file in (("--wide-weights", "fleet_cifar_resnet14_wide"), ("--clio-weights", "clio_cifar_resnet14")):
+        if not pathlib.Path(f"out/fleet/{file}.safetensors").exists():      # they are not part of the project
+            print(f"the weights of {option} are not here: untrained ones stand for them")
+            made_up += [option, "made-up"]
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         pictures = ["--pictures", f"{os.environ['SPLITDSL_DATA']}/cifar10/test.zip"] if full else []
-        pictures += [] if trained else ["--wide-weights", "made-up"]
+        pictures += made_up
         for interval in ("7.5", "30", "60") if full else ("7.5",):
             report = run(program, folder, *pictures, "--frames", frames, "--calibrate", aside, "--accuracy", 0.8 if full else 0.5, "--ble", f"interval={interval},packets=4",
                          "--device", "cortex_m33_64mhz" if full else "cortex_a77_200mhz", "--compare", "--policy", *POLICIES, within=7200)
@@ -144,6 +146,8 @@ def policies(program):
                     check(p["bytes_up"] == 0 and not any(k.startswith("cloud") for k in p["answered_by"]), f"{policy}: it sends nothing, found {p['answered_by']}")
                 if policy in ("jpeg25", "jpeg75", "raw", "clio"):
                     check(any(k.startswith("cloud") for k in p["answered_by"]), f"{policy}: the cloud answers, found {p['answered_by']}")
+                if policy == "clio":        # of whole widths: four of them, and no stream before
+                    check(all(f["sizes"][0] == 0 and f["answered_by"] == f"cloud{f['sizes'][1]}" and 1 <= f["sizes"][1] <= 4 for f in listed if f["answered_by"].startswith("cloud")), f"clio: {listed}")
                 if full:
                     found = unlikeness(report, policy, 1)
                     check(not found, found)
@@ -227,7 +231,7 @@ def refusals(program):
                                   (["--weights", folder / "good.png"], "good.png"), (["--thresholds", folder / "thresholds.json"], 'none for "exits of fleet, top-1"'),
                                   (["--thresholds", folder / "good.png"], "--thresholds"), (["--connect", "nowhere"], "--connect: expected HOST:PORT"),
                                   (["--accuracy", "0.7"], "--accuracy requires --calibrate"), (["--serve", "0", "--frames", "3"], "--frames excludes --serve"), (["--connect", "127.0.0.1:1"], "--connect 127.0.0.1:1: "), (["--policy", "guess"], "--policy guess: expected one of fleet, "),
-                                  (["--policy", "fleet", "fleet"], "expected each policy once"), (["--policy", "improved"], "expected --calibrate beside it"), (["--policy", "clio", "--wide-weights", folder / "none"], "tools/train_fleet_wide.py export makes"),
+                                  (["--policy", "fleet", "fleet"], "expected each policy once"), (["--policy", "improved"], "expected --calibrate beside it"), (["--policy", "neurosurgeon", "--wide-weights", folder / "none"], "tools/train_fleet_wide.py export makes"), (["--policy", "clio", "--clio-weights", folder / "none"], "tools/train_fleet.py export --recipe partition makes"),
                                   (["--compare", "--ble", "none"], "--compare: expected connection events"), ([*good, "--calibrate", "3", "--frames", "1"], "--calibrate 3: expected that many pictures"), (["--json", folder / "no" / "x.json"], "cannot be written"), (["--report", folder], "--report")):
             ran = subprocess.run([program, *map(str, options)], capture_output=True, text=True, timeout=60)
             check(ran.returncode == 2, f"{options}: exit status 2 was expected, found {ran.returncode}")

@@ -18,8 +18,9 @@ SPLITDSL_DISPATCHED(networks::three_tasks)
 SPLITDSL_DISPATCHED(networks::unet)
 SPLITDSL_DISPATCHED(networks::many_cuts)
 SPLITDSL_DISPATCHED(networks::fleet_pairs)
+SPLITDSL_DISPATCHED(networks::cut_once)
 
 namespace numeric {
 using shapes = std::tuple<networks::sage, networks::fleet, networks::three_tier, networks::three_cameras, networks::three_tasks, networks::unet, networks::many_cuts,
-                         networks::fleet_pairs>;
+                         networks::fleet_pairs, networks::cut_once>;
 } // namespace numeric

@@ -15,6 +15,7 @@ SPLITDSL_DEFINE_PIPELINE(networks::three_tasks)
 SPLITDSL_DEFINE_PIPELINE(networks::unet)
 SPLITDSL_DEFINE_PIPELINE(networks::many_cuts)
 SPLITDSL_DEFINE_PIPELINE(networks::fleet_pairs)
+SPLITDSL_DEFINE_PIPELINE(networks::cut_once)
 
 #if !defined(SPLITDSL_PIPELINE_ISA)
 #include "rows.hpp"

@@ -45,6 +45,10 @@ static_assert(check<fleet_pairs>);
 static_assert(steps_of<fleet_pairs>.exit_count == 1 && steps_of<fleet_pairs>.exits[0].before == 3 && steps_of<fleet_pairs>.exits[0].here == 2);
 static_assert(parameters_of<fleet_pairs>.count == 2 * (1 + 4) + 2 * 2 + 6 * 2 + 2, "stage convs and norms, encoders, six fusions, one classifier");
 
+static_assert(check<cut_once>);
+static_assert(steps_of<cut_once>.stream_count == 1 && steps_of<cut_once>.exits[0].before == 1 && steps_of<cut_once>.exits[0].here == 3);
+static_assert(shaped_of<cut_once>.out[static_cast<std::size_t>(steps_of<cut_once>.streams[0].op)] == shape{12, 16, 16}, "all channels in full size");
+
 static_assert(check<three_tier>);
 static_assert(payload_bytes<three_tier>("radio") == 4 * 24 * 20 + 8);
 static_assert(payload_bytes<three_tier>("backhaul") == 2 * 6 * 12 * 10);

@@ -83,6 +83,16 @@ struct fleet_pairs {
              | head("device", global_pool() | named("fc", dense(10)) | softmax());
     }
 };
+/// CLIO's shape: one cut, whose channels leave in three widths, with a layer of its own for each.
+struct cut_once {
+    static constexpr auto graph() {
+        return input("picture", u8, {.channels = 3, .height = 32, .width = 32}) | normalise(imagenet) | fleet::trunk(0, 12, 2)
+             | stream("cut", identity(), widths(2, 5, 12))
+             | beside("cloud", early_exit("exit", from("cut") | by_sizes<1, 3>([](int, int width) { return named("width", named(width, conv(12, {.kernel = 3}))); })
+                                                      | relu() | global_pool() | named("fc", dense(10)) | softmax()))
+             | head("device", global_pool() | named("fc", dense(10)) | softmax());
+    }
+};
 
 /// Device, edge and cloud.
 struct three_tier {

@@ -3,6 +3,7 @@
 /// The zoo's families: published parameter counts, and what crosses at the papers' bottlenecks.
 #include <splitdsl/zoo/bottlefit.hpp>
 #include <splitdsl/zoo/cifar_resnet.hpp>
+#include <splitdsl/zoo/clio_cifar_resnet.hpp>
 #include <splitdsl/zoo/fleet.hpp>
 #include <splitdsl/zoo/imitation.hpp>
 #include <splitdsl/zoo/inception_v3.hpp>
@@ -107,6 +108,10 @@ static_assert(zoo::fleet_parts::sizes_of(fleet_choice{fleet_pictures::cifar}, 16
 using fleet_resnet_small = zoo::fleet_resnet34<fleet_choice{fleet_pictures::cifar}>;
 using fleet_wide = zoo::fleet_resnet34<fleet_choice{.pictures = fleet_pictures::cifar, .depth = {4, 8, 16, 16, 16}}, 32, 10>;
 static_assert(check<fleet_resnet_small> && check<fleet_wide> && output_shape<fleet_wide>() == shape{10, 1, 1});
+// CLIO's: the device has the whole trunk, the cloud the last three of its seven layers, behind one stream.
+using clio_small = zoo::clio_cifar_resnet<2>;
+static_assert(check<clio_small> && steps_of<clio_small>.stream_count == 1 && steps_of<clio_small>.exit_count == 1 && output_shape<clio_small>() == shape{10, 1, 1});
+static_assert(macs<clio_small>("device") == 6'599'296 && macs<clio_small>("cloud") == 3'244'672);
 
 // BottleFit's: 2,523 to 10,092 values at split point 1, 15 x 15 at split point 2.
 template <int Channels, int Point>

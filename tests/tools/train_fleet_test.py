@@ -30,11 +30,11 @@ import safetensors_io  # noqa: E402
 import fleet_scenario  # noqa: E402
 import train_fleet  # noqa: E402
 import train_fleet_wide  # noqa: E402
-from train_fleet_pooling import Ladder, pool_to, to_steps  # noqa: E402
+from train_fleet_pooling import Ladder, pool_to, through_steps, to_steps  # noqa: E402
 
 FAULTS = []
 CHANNELS = 3
-# Reads maps (f32), writes what the decoder rebuilds at the largest size when all levels up to one are there, for every level (f32).
+# Reads maps (f32), writes what the decoder rebuilds at the largest size when all levels up to one are there, for every level (f32). Stride 0: levels are widths.
 PROGRAM = r"""
 #include <splitdsl/codec/dynamic_pool_stream.hpp>
 #include <cstdio>
@@ -44,7 +44,10 @@ int main(int argc, char** argv) {
     const int side = std::atoi(argv[1]), stride = std::atoi(argv[2]);
     std::vector<int> sizes;
     for (int i = 3; i < argc; ++i) sizes.push_back(std::atoi(argv[i]));
-    const auto made = splitdsl::try_pool_ladder({.channels = CHANNELS, .height = side, .width = side, .stride = stride}, sizes);
+    splitdsl::width_choice widths{.count = static_cast<int>(sizes.size())};
+    for (std::size_t i = 0; i < sizes.size() && i < widths.channels.size(); ++i) widths.channels[i] = sizes[i];
+    const splitdsl::pool_shape shape{.channels = CHANNELS, .height = side, .width = side, .stride = stride};
+    const auto made = stride == 0 ? splitdsl::try_pool_ladder(shape, widths) : splitdsl::try_pool_ladder(shape, sizes);
     if (made.fault != splitdsl::pool_fault::none) { std::fputs(splitdsl::sentence(made.fault), stderr); return 1; }
     splitdsl::dynamic_pool_encoder encoder{made.ladder};
     splitdsl::dynamic_pool_decoder decoder{made.ladder};
@@ -94,6 +97,19 @@ def pooling_is_the_codecs(compiler, folder):
         worst = float(((plain - want).abs() / scale[:, None]).max())
         check(f"pooling of {side} x {side} to {sizes}: means for training differ by {worst} steps", worst < 2.6)
         check("a size of which nothing came is zeros", float(ladder.means(patches[:1], torch.tensor([-1])).abs().max()) == 0)
+
+
+def widths_are_the_codecs(program):
+    """`program`: of pooling_is_the_codecs."""
+    torch.manual_seed(6)
+    maps = torch.randn(20, CHANNELS, 8, 8)
+    maps[:8] = maps[:8].relu()
+    maps[0] = 0
+    found = subprocess.run([str(program), "8", "0", "1", str(CHANNELS)], input=maps.numpy().tobytes(), check=True, capture_output=True)
+    found = torch.from_numpy(numpy.frombuffer(found.stdout, numpy.float32).copy()).reshape(20, 2, CHANNELS, 8, 8)
+    sent = through_steps(maps)
+    want = torch.stack([sent * (torch.arange(CHANNELS) < width)[None, :, None, None] for width in (1, CHANNELS)], 1)
+    check("a width that is recorded is the codec's, bit for bit", torch.equal(found, want))
 
 
 def run(*arguments):
@@ -228,6 +244,7 @@ def main():
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         pooling_is_the_codecs(options.compiler, folder)
+        widths_are_the_codecs(folder / "pool")
 
         few = ("--synthetic", 128, "--threads", 1, "--device", "cpu")
         start = ("--batch", 32, "--work", folder / "whole", *few)
@@ -274,6 +291,17 @@ def main():
         weights, about = safetensors_io.load(folder / "weights.safetensors")
         check("weights have the zoo's names", {"conv1.weight", "layer2.0.bn1.running_var", "exits.6.bias", "fusion.4.0.weight", "cloud.layer3.1.conv2.weight"} <= weights.keys())
         check("a family's weights stay below 1 MB", (folder / "weights.safetensors").stat().st_size < 1_000_000 and about["network"] == "fleet_cifar_resnet<2>")
+
+        run("export", "--recipe", "partition", "--weights", folder / "clio.safetensors", "--work", folder / "whole", *few)
+        clio, about = safetensors_io.load(folder / "clio.safetensors")
+        check(f"CLIO's network and widths are named: {about}", about["network"] == "clio_cifar_resnet<2>" and about["widths"] == "4 8 16 32")
+        check("CLIO's weights have the zoo's names and no others", {n.split(".")[0] for n in clio} == {"conv1", "bn1", "layer1", "layer2", "layer3", "linear", "cloud", "selftest"}
+              and "cloud.layer2.1.conv1.weight" in clio and not any(n.startswith("cloud.layer2.0.") for n in clio))
+        whole, partition = (torch.load(folder / "whole" / f"{n}.pt")["model"] for n in ("whole", "partition"))
+        check("the device's part is the whole network's, the cloud's is not", torch.equal(whole["model.layer2.1.conv1.weight"], partition["model.layer2.1.conv1.weight"])
+              and not torch.equal(partition["tail.layer2.1.conv1.weight"], partition["model.layer2.1.conv1.weight"]))
+        check("each width has answers of its own", all((tensors["clio.offload"][:, i] != tensors["clio.offload"][:, i + 1]).any() for i in range(3, 6)))
+        check("a network that is not there is refused", "expected --network resnet with --recipe partition" in refused("export", "--recipe", "partition", "--weights", folder / "x", "--network", "mobilenet_v3_cifar", "--work", folder / "whole"))
 
         scenario_is_written(folder, options.sim)
         channels_are_ordered(folder, ("--synthetic", "128"))

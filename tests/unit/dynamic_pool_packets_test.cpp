@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The splitdsl authors
 // SPDX-License-Identifier: BSD-3-Clause
 /// @file dynamic_pool_packets_test.cpp
-/// Packets of pooled levels: lost, reordered, repeated, damaged and hostile ones. What comes out is right or is not there.
+/// Packets of levels, sizes and widths: lost, reordered, repeated, damaged and hostile ones. What comes out is right or is not there.
 #include "catch.hpp"
 #include "pooled_maps.hpp"
 
@@ -71,10 +71,14 @@ blob chunk_packet(std::uint16_t frame, int head, int level, std::size_t offset, 
 /// Every channel that the decoder says it has equals the one of the decoder that got everything.
 void check_right(dynamic_pool_decoder& part, dynamic_pool_decoder& whole, const std::vector<std::uint16_t>& order) {
     const pool_ladder& l = whole.ladder();
-    int before = l.shape.channels;
+    int before = l.channels(0);
     for (int i = 0; i < l.levels; ++i) {
         const int have = part.channels_at(i);
-        REQUIRE(have <= before);
+        if (l.by_width()) {
+            REQUIRE(have <= l.channels(i));
+            REQUIRE((have == 0 || before == (i > 0 ? l.first_channel(i) : l.channels(0)))); // no width before those it adds to
+        } else
+            REQUIRE(have <= before);
         before = have;
         std::vector<std::uint8_t> a(static_cast<std::size_t>(l.values(i))), b(a.size());
         for (int p = 0; p < have; ++p) {
@@ -90,7 +94,9 @@ void check_right(dynamic_pool_decoder& part, dynamic_pool_decoder& whole, const 
 
 TEST_CASE("packets of every size fill what they are given and carry every level") {
     numbers n{21};
-    const pool_ladder l = pool_ladder_of({.channels = 8, .height = 16, .width = 16, .stride = 4}, {.largest = 16});
+    const bool by_width = GENERATE(false, true);
+    const pool_shape shape{.channels = 8, .height = 16, .width = 16, .stride = 4};
+    const pool_ladder l = by_width ? pool_ladder_of(shape, widths(1, 3, 4, 8)) : pool_ladder_of(shape, {.largest = 16});
     const auto map = features(n, l.shape);
     for (const pool_options& way : ways)
         for (const std::size_t bytes : {16u, 20u, 27u, 100u, 244u, 251u, 1500u, 65'535u})
@@ -131,7 +137,9 @@ TEST_CASE("packets of every size fill what they are given and carry every level"
 
 TEST_CASE("any prefix of the packets decodes, and each level is usable from its last packet on") {
     numbers n{22};
-    const pool_ladder l = pool_ladder_of({.channels = 6, .height = 28, .width = 28, .stride = 4});
+    const bool by_width = GENERATE(false, true);
+    const pool_shape shape{.channels = 6, .height = 28, .width = 28, .stride = 4};
+    const pool_ladder l = by_width ? pool_ladder_of(shape, widths(1, 3, 6)) : pool_ladder_of(shape);
     const auto map = features(n, l.shape);
     const std::vector<std::uint16_t> order{3, 1, 5, 0, 2, 4};
     for (const pool_options& way : ways) {
@@ -161,7 +169,9 @@ TEST_CASE("any prefix of the packets decodes, and each level is usable from its 
 
 TEST_CASE("lost, reordered and repeated packets leave the largest complete prefix and never a wrong value") {
     numbers n{23};
-    const pool_ladder l = pool_ladder_of({.channels = 5, .height = 16, .width = 16, .stride = 8}, {.smallest = 3, .largest = 8});
+    const bool by_width = GENERATE(false, true);
+    const pool_ladder l = by_width ? pool_ladder_of({.channels = 5, .height = 7, .width = 6}, widths(1, 2, 3, 5))
+                                   : pool_ladder_of({.channels = 5, .height = 16, .width = 16, .stride = 8}, {.smallest = 3, .largest = 8});
     std::uint64_t lost = 0, levels_seen[8]{};
     for (int trial = 0; trial < 1500; ++trial) {
         const pool_options way = ways[n.below(4)];
@@ -345,12 +355,15 @@ TEST_CASE("with the checksum, no change of any bit is taken") {
 
 TEST_CASE("random and damaged packets never reach beyond the reassembler's memory") {
     numbers n{27};
-    pooled_map pooled{n, {.channels = 3, .height = 16, .width = 16, .stride = 8}, {.largest = 8}};
-    auto& [l, encoder] = pooled;
+    const bool by_width = GENERATE(false, true);
+    const pool_shape shape{.channels = 3, .height = 16, .width = 16, .stride = 8};
+    const pool_ladder l = by_width ? pool_ladder_of(shape, widths(1, 3)) : pool_ladder_of(shape, {.largest = 8});
+    dynamic_pool_encoder encoder{l};
+    encoder.pool(features(n, l.shape).data());
     const auto packets = all_packets(encoder, {.packet_bytes = 40}, 1);
     pool_reassembler r{l, pool_form::lifted, {}};
     dynamic_pool_decoder decoder{l};
-    std::vector<float> out(3 * 64);
+    std::vector<float> out(3 * 256);
     std::uint64_t faults[packet_faults]{};
     for (int trial = 0; trial < 100'000; ++trial) {
         blob p = n.below(4) == 0 ? blob(n.below(50)) : packets[n.below(packets.size())];

@@ -147,8 +147,11 @@ TEST_CASE("a stream stands for a cut's payload in the sizes that are asked for, 
         frame_machine m{p, r};
         CHECK(to_the_wait(m) == 2);
         CHECK(m.reply(answer(1, 0.5F), at(30ms), good).what == kind::nothing);
+        CHECK(m.reply(answer(4, 1), at(35ms), good).what == kind::nothing); // of a width that was never sent
+        CHECK(m.reply(answer(0, 1), at(36ms), good).what == kind::nothing);
         CHECK(m.reply(answer(2, 0.9F), at(40ms), good).exit == 1);
-        CHECK(m.counters().kept_going == 1);
+        CHECK(m.counters().kept_going == 2);
+        CHECK(m.counters().wrong_size == 1);
     }
     SECTION("no answer: the rest runs here") {
         frame_machine m{partitioner{}, r};

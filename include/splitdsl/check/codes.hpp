@@ -14,7 +14,7 @@ enum class code : int {
     fine = 0,
     SD101 = 101, SD102, SD103, SD104, SD105,
     SD201 = 201, SD202, SD203, SD204, SD205, SD206, SD207, SD208, SD209, SD210, SD211, SD212, SD213, SD214, SD215, SD216, SD217,
-    SD301 = 301, SD302, SD303, SD304, SD305, SD306, SD307, SD308, SD309, SD310, SD311, SD312, SD313, SD314, SD315, SD316, SD317, SD318
+    SD301 = 301, SD302, SD303, SD304, SD305, SD306, SD307, SD308, SD309, SD310, SD311, SD312, SD313, SD314, SD315, SD316, SD317, SD318, SD319
 };
 
 /// What is wrong, at which op (an index into `describe<Net>()`'s table), with both numbers.
@@ -77,8 +77,9 @@ struct diagnose {
     static_assert(C != code::SD313, "splitdsl SD313: a network exceeds a limit of the library: 16 cuts, 16 tensors a payload group, 8 places, 256 labels or 43 early exits; see at_op<>, expected<> (at most) and found<>. Split the network, or concat tensors before the cut.");
     static_assert(C != code::SD314, "splitdsl SD314: a layer's or an input's result is read by nobody; see at_op<>. Remove it, or join it: a second input belongs into concat(identity(), input(...)), several answers into task(...).");
     static_assert(C != code::SD316, "splitdsl SD316: a stream's dynamic_pool has no sizes: the stride is even, divides height and width and can be halved for each doubling; sizes start within s/k .. 2s/k - 1 and grow (s: the longer side, k: the stride); see at_op<>, expected<> (number of the pool_fault) and found<> (the longer side). Change stride or sizes.");
-    static_assert(C != code::SD317, "splitdsl SD317: a network with dynamic_pool streams has two places and no cuts: the streams' place computes the trunk, the other one only exits, each of them from streams alone; see at_op<>. Move the op, or give the exit its own layers.");
-    static_assert(C != code::SD318, "splitdsl SD318: by_sizes stands in an exit that reads one or two dynamic_pool streams, and its numbers are those of their sizes (the older stream's, or 1, then the newest one's); see at_op<>, expected<> (sizes) and found<>. Change the numbers.");
+    static_assert(C != code::SD317, "splitdsl SD317: a network with streams of dynamic_pool or widths has two places and no cuts: the streams' place computes the trunk, the other one only exits, each of them from streams alone; see at_op<>. Move the op, or give the exit its own layers.");
+    static_assert(C != code::SD318, "splitdsl SD318: by_sizes stands in an exit that reads one or two streams of dynamic_pool or widths, and its numbers are those of their sizes or widths (the older stream's, or 1, then the newest one's); see at_op<>, expected<> (sizes) and found<>. Change the numbers.");
+    static_assert(C != code::SD319, "splitdsl SD319: a stream's widths are numbers of channels that grow from at least 1, each by at least 1, and the last one is all channels of its encoder (which has at most 2^23 values); see at_op<>, expected<> (at least; of the last one exactly) and found<> (the first width that is wrong). Change the widths.");
     // clang-format on
 };
 

@@ -27,15 +27,15 @@ struct pool_options {
 
 inline constexpr std::size_t pool_preamble_bytes = 5; ///< of level 0: scale and zero point
 
-/// Bits of a channel's new values at a level, packed.
+/// Bits of one channel's new values at a level, packed.
 constexpr std::int64_t packed_pool_bits(const pool_ladder& l, pool_form form, int level) noexcept {
-    const std::int64_t values = l.new_values(level), plain = level == 0 ? l.cell_rows() * l.cell_columns() : 0;
+    const std::int64_t values = l.new_values(level), plain = level == 0 || l.by_width() ? l.cell_rows() * l.cell_columns() : 0;
     return form == pool_form::means ? 8 * values : 8 * plain + 9 * (values - plain);
 }
 /// The most bytes a level takes, whatever the tensor holds; packed levels take exactly this.
 constexpr std::size_t max_level_bytes(const pool_ladder& l, pool_form form, int level) noexcept {
     return 1 + (level == 0 ? pool_preamble_bytes : 0)
-           + static_cast<std::size_t>((packed_pool_bits(l, form, level) * l.shape.channels + 7) / 8);
+           + static_cast<std::size_t>((packed_pool_bits(l, form, level) * (l.channels(level) - l.first_channel(level)) + 7) / 8);
 }
 constexpr std::size_t max_pool_bytes(const pool_ladder& l, pool_form form) noexcept {
     std::size_t sum = 0;
@@ -64,11 +64,11 @@ public:
             used[c] = true;
             channels.push_back(static_cast<std::uint16_t>(c));
         }
-        for (int k = 0; k < l.octaves; ++k) {
+        for (int k = 0; k < std::max(l.octaves, 1); ++k) { // without octaves whole cells alone
             octave& t = octaves[static_cast<std::size_t>(k)];
             t.offset = per_channel;
             t.cells = static_cast<std::size_t>(l.cell_rows(k)) * static_cast<std::size_t>(l.cell_columns(k));
-            per_channel += 4 * t.cells;
+            per_channel += (l.octaves > 0 ? 4 : 1) * t.cells;
             for (int r = 0; r < l.cell_rows(k); ++r) {
                 t.row_level.push_back(static_cast<std::uint8_t>(l.level_of_row(k, r)));
                 t.row_wise_from.push_back(static_cast<std::int16_t>(l.first_row_wise(r)));
@@ -77,16 +77,19 @@ public:
         }
         store.resize(per_channel * n + pool_kernels::overrun);
     }
+    /// Of all channels, without the room behind them.
+    std::size_t coefficients() const noexcept { return per_channel * channels.size(); }
 
     octave_view view(int octave_index, std::size_t priority) noexcept {
         octave& t = octaves[static_cast<std::size_t>(octave_index)];
         std::int16_t* const p = store.data() + priority * per_channel + t.offset;
+        const std::size_t plane = shape.octaves > 0 ? t.cells : 0;
         return {shape.cell_rows(octave_index),
                 shape.cell_columns(octave_index),
                 p,
-                p + t.cells,
-                p + 2 * t.cells,
-                p + 3 * t.cells,
+                p + plane,
+                p + 2 * plane,
+                p + 3 * plane,
                 t.row_level.data(),
                 t.column_level.data(),
                 t.row_wise_from.data()};
@@ -96,7 +99,7 @@ public:
     /// wire; `enter(octave)` before each octave that has some.
     template <class Enter, class Segment>
     void visit(int level, Enter enter, Segment segment) const noexcept {
-        if (level == 0)
+        if (level == 0 || shape.by_width())
             for (int r = 0; r < shape.cell_rows(); ++r) segment(0, 0, r, 0, shape.cell_columns());
         for (int o = 0; o < shape.octaves; ++o) {
             const int before = level > 0 ? shape.steps(o, level - 1) : 0, after = shape.steps(o, level);

@@ -6,6 +6,7 @@
 /// A level's bytes: 0 (packed) or 1 (Rice coded); in level 0 then the quantiser's scale (f32) and zero point (u8); then the level's new
 /// values of each channel, the most useful channel first. Within a channel, octave by octave and row of cells by row of cells: P (level 0
 /// only), D, E, F. Any prefix of a level's bytes gives its first channels; a level needs those before it for the same channels.
+/// A width's are P of the channels that it adds; it needs all widths before it.
 #pragma once
 
 #include <splitdsl/codec/dynamic_pool_planes.hpp>
@@ -55,7 +56,7 @@ public:
         const auto n = static_cast<std::size_t>(l.shape.channels);
         const std::size_t channel = static_cast<std::size_t>(l.shape.height) * static_cast<std::size_t>(l.shape.width);
         std::fill(written.begin(), written.end(), 0);
-        if (code != nullptr) return pool(map, channel, *code);
+        if (code != nullptr && l.octaves > 0) return pool(map, channel, *code);
         const float* patches = map;
         if (l.half_stride() > 1) {
             for (std::size_t c = 0; c < n; ++c)
@@ -64,7 +65,9 @@ public:
         }
         quantiser = pool_parameters_of(detail::range_in_blocks(patches, patch * n));
         for (std::size_t i = 0; i < n; ++i)
-            if (planes.how.form == pool_form::lifted)
+            if (l.octaves == 0)
+                detail::quantise_patches(patches + planes.channels[i] * patch, patch, quantiser, planes.view(0, i).p);
+            else if (planes.how.form == pool_form::lifted)
                 lift(patches + planes.channels[i] * patch, i);
             else
                 average(patches + planes.channels[i] * patch, i);
@@ -73,7 +76,7 @@ public:
     /// In place of `pool`: coefficients made elsewhere, of each channel by priority as `pool` makes them (before a reader's parents take the place of
     /// true means). False, and nothing taken, if they are of another form or number.
     bool adopt(pool_form form, affine_parameters q, std::span<const std::int16_t> coefficients) noexcept {
-        if (form != planes.how.form || coefficients.size() != planes.store.size()) return false;
+        if (form != planes.how.form || coefficients.size() != planes.coefficients()) return false;
         std::copy(coefficients.begin(), coefficients.end(), planes.store.begin());
         quantiser = q;
         for (std::size_t i = 0; form == pool_form::means && i < planes.channels.size(); ++i) open_parents(i);
@@ -172,7 +175,7 @@ private:
     }
     std::size_t write(int level, std::byte* to) noexcept {
         const pool_ladder& l = planes.shape;
-        const auto n = static_cast<std::size_t>(l.shape.channels);
+        const auto first = static_cast<std::size_t>(l.first_channel(level)), n = static_cast<std::size_t>(l.channels(level));
         std::byte* const begin = to + 1 + (level == 0 ? pool_preamble_bytes : 0);
         std::byte* const end = to + max_level_bytes(l, planes.how.form, level);
         if (level == 0) {
@@ -182,7 +185,7 @@ private:
         if (planes.how.coding == pool_coding::rice) {
             detail::rice_model models[3];
             detail::bit_packer bits{begin, end - 1}; // shorter than packed, or packed
-            for (std::size_t i = 0; i < n; ++i) planes.code(bits, models, level, i);
+            for (std::size_t i = first; i < n; ++i) planes.code(bits, models, level, i);
             if (const std::byte* const last = bits.finish(); last != nullptr) {
                 to[0] = std::byte{1};
                 return static_cast<std::size_t>(last - to);
@@ -190,7 +193,7 @@ private:
         }
         to[0] = std::byte{0};
         detail::bit_packer bits{begin, end};
-        for (std::size_t i = 0; i < n; ++i) planes.code_packed(bits, level, i);
+        for (std::size_t i = first; i < n; ++i) planes.code_packed(bits, level, i);
         return static_cast<std::size_t>(bits.finish() - to);
     }
 
@@ -246,7 +249,8 @@ public:
         const pool_ladder& l = planes.shape;
         if (level < 0 || level >= l.levels) return level_fault::unknown_level;
         std::uint16_t& have = done[static_cast<std::size_t>(level)];
-        const int possible = level == 0 ? l.shape.channels : done[static_cast<std::size_t>(level - 1)];
+        const int first = l.first_channel(level), before = level == 0 ? l.channels(0) : done[static_cast<std::size_t>(level - 1)];
+        const int possible = !l.by_width() || level == 0 ? before : before == first ? l.channels(level) : 0;
         if (have >= possible) return level_fault::none;
         if (from.size() > max_level_bytes(l, planes.how.form, level)) return level_fault::too_long;
         if (from.empty() || from.size() < seen[static_cast<std::size_t>(level)])
@@ -263,7 +267,7 @@ public:
         seen[static_cast<std::size_t>(level)] = from.size();
         detail::rice_model models[3];
         detail::bit_unpacker bits{from.data() + 1 + skip, from.data() + from.size()};
-        for (int i = 0; i < possible; ++i) {
+        for (int i = first; i < possible; ++i) {
             if (from[0] == std::byte{1})
                 planes.code(bits, models, level, static_cast<std::size_t>(i));
             else
@@ -274,12 +278,13 @@ public:
         return level_fault::none;
     }
 
-    /// Channels, in order of priority, that are known at a level; never more than at the level before.
+    /// Channels, in order of priority, that are known at a level; never more than at the level before. Of widths, which add channels: with
+    /// those before it, and 0 as long as none of its own is there.
     int channels_at(int level) const noexcept { return done[static_cast<std::size_t>(level)]; }
-    /// Levels that are known for every channel.
+    /// Levels that are known for every channel of theirs.
     int whole_levels() const noexcept {
         int n = 0;
-        while (n < planes.shape.levels && channels_at(n) == planes.shape.shape.channels) ++n;
+        while (n < planes.shape.levels && channels_at(n) == planes.shape.channels(n)) ++n;
         return n;
     }
 
@@ -293,7 +298,8 @@ public:
     }
     /// The whole tensor, channels x rows x columns floats; returns how many channels are exact at this level.
     int rebuild(int level, float* out) noexcept { return rebuild_from(level, level, out); }
-    /// The same of nothing but the levels up to `known` (-1: none): `known`'s map, its values repeated to `level`'s size.
+    /// The same of nothing but the levels up to `known` (-1: none): `known`'s map, its values repeated to `level`'s size; of a width its
+    /// channels, all others 0.
     int rebuild_from(int known, int level, float* out) noexcept {
         const auto n = static_cast<std::size_t>(planes.shape.values(level));
         for (std::size_t i = 0; i < planes.channels.size(); ++i) {
@@ -321,6 +327,11 @@ private:
     const std::int16_t* open(int level, std::size_t i) noexcept { return open(level, i, level); }
     const std::int16_t* open(int level, std::size_t i, int known) noexcept {
         const pool_ladder& l = planes.shape;
+        if (l.by_width()) {
+            int own = 0; // the level that adds the channel
+            while (l.channels(own) <= static_cast<int>(i)) ++own;
+            return own <= std::min(level, known) && static_cast<int>(i) < channels_at(own) ? planes.view(0, i).p : nullptr;
+        }
         int have = -1;
         while (have < std::min(level, known) && static_cast<int>(i) < channels_at(have + 1)) ++have;
         if (have < 0) return nullptr;

@@ -6,7 +6,7 @@
 
 #include <splitdsl/gpu/recorder.hpp>
 #include <splitdsl/gpu/stream_pooling.hpp>
-#include <splitdsl/runtime/pipeline.hpp>
+#include <splitdsl/runtime/stream_ladder.hpp>
 
 #include <atomic>
 #include <cstring>
@@ -23,7 +23,7 @@ struct frame_store {
     cudnn::pinned_memory outputs_here, sizes_here;
     std::vector<cudnn::device_memory> inputs;
     std::vector<cudnn::pinned_memory> inputs_here, payloads, maps_here, pooled_here;
-    std::vector<stream_pooling> pools;                  ///< one a stream, or none
+    std::vector<std::optional<stream_pooling>> pools;   ///< one a stream, or none; nothing where it grows by widths, for the processor
 
     /// `pooled`: how the device pools the streams' maps, if it does.
     frame_store(const cudnn::device& gpu, std::span<const layers* const> each, const pipeline& host, std::optional<pool_form> pooled) : stream{gpu} {
@@ -59,8 +59,8 @@ struct frame_store {
         if (!pooled) return;
         pools.reserve(p.streams.size());
         for (std::size_t k = 0; k < p.streams.size(); ++k) {
-            const stream_info& i = host.streams[k];
-            pools.emplace_back(gpu, pool_ladder_of({i.channels, i.height, i.width, i.stride}, {i.smallest, i.largest, i.step}), *pooled);
+            auto& pool = pools.emplace_back();
+            if (const pool_ladder l = ladder_of(host.streams[k]); !l.by_width()) pool.emplace(gpu, l, *pooled);
         }
     }
 };
@@ -136,7 +136,7 @@ public:
 
     /// A stream's coefficients as the last run left them; empty where the device does not pool.
     pooled_map pooled(int stream) const noexcept {
-        return static_cast<std::size_t>(stream) < memory.pools.size() ? memory.pools[static_cast<std::size_t>(stream)].result() : pooled_map{};
+        return pool_of(stream) ? pool_of(stream)->result() : pooled_map{};
     }
     /// Whether the frame so far ran here, so that only what crossed stands on the host.
     bool holds_frame() const noexcept { return holds; }
@@ -177,6 +177,11 @@ private:
     }
     const cudnn::device_stream& stream() const { return memory.stream; }
     const step& at(int i) const { return p.steps[static_cast<std::size_t>(i)]; }
+    /// Null: the processor pools that stream.
+    const stream_pooling* pool_of(int stream) const noexcept {
+        const auto k = static_cast<std::size_t>(stream);
+        return k < memory.pools.size() && memory.pools[k] ? &*memory.pools[k] : nullptr;
+    }
     cudnn::device_address place_of(int buffer) const { return memory.arena.at() + net.arena().places[static_cast<std::size_t>(buffer)].offset; }
     /// Where frame i's part of what crosses stands; `offset`: of the item, of all frames.
     std::byte* item(int cut, std::size_t offset, const crossing& x, std::size_t i) const {
@@ -256,7 +261,7 @@ private:
                         for (const auto& [begin, count] : g.writes) copy_out(memory.outputs_here.data() + 4 * images * begin, memory.outputs.at() + 4 * images * begin, 4 * images * count, any);
                         for (const int k : g.maps) {
                             const int buffer = p.streams[static_cast<std::size_t>(k)].map;
-                            if (!memory.pools.empty()) record.pool(map_of(buffer), memory.pools[static_cast<std::size_t>(k)]);
+                            if (pool_of(k)) record.pool(map_of(buffer), *pool_of(k));
                             copy_out(memory.maps_here[static_cast<std::size_t>(k)].data(), place_of(buffer), span_of(map_bytes(k)), any);
                         }
                     }

@@ -30,7 +30,8 @@ constexpr std::uint64_t fingerprint(const body<N, S>& g, const resolved<N, S>& r
         h = mix(h, static_cast<std::uint64_t>(o.dilation.height) | static_cast<std::uint64_t>(o.dilation.width) << 16 | static_cast<std::uint64_t>(static_cast<std::uint32_t>(o.groups)) << 32);
         h = mix(h, static_cast<std::uint64_t>(static_cast<std::uint32_t>(p.out[i].channels)) << 32 ^ static_cast<std::uint64_t>(static_cast<std::uint32_t>(p.out[i].height)) << 16 ^
                        static_cast<std::uint64_t>(static_cast<std::uint32_t>(p.out[i].width)));
-        if (o.kind == op_kind::normalise || o.kind == op_kind::batch_norm || o.kind == op_kind::leaky_relu || o.kind == op_kind::pad || o.kind == op_kind::l2_normalise)
+        if (o.kind == op_kind::normalise || o.kind == op_kind::batch_norm || o.kind == op_kind::leaky_relu || o.kind == op_kind::pad || o.kind == op_kind::l2_normalise ||
+            has(o.flags, op_flag::by_width))
             for (const float f : o.values) h = mix(h, static_cast<std::uint64_t>(static_cast<std::int64_t>(static_cast<double>(f) * 1e9)));
         if (o.kind == op_kind::pad_channels || o.kind == op_kind::slice_channels || o.kind == op_kind::radix_softmax) h = mix(h, static_cast<std::uint64_t>(o.size.channels));
         if (r.name[i] >= 0) h = mix(h, r.hash[static_cast<std::size_t>(r.name[i])]);

@@ -11,10 +11,14 @@
 ///
 /// Maps that are not square: the longer side counts the steps, and the shorter one splits its share of them, rounded up.
 ///
+/// A ladder may grow by channels instead (CLIO): cells are then single values, none is ever split (no octaves), and each level, a *width*,
+/// adds channels in full size to those before it.
+///
 /// Everything here is constexpr, throws nothing and needs only the standard library.
 #pragma once
 
 #include <splitdsl/lang/dynamic_pool.hpp>
+#include <splitdsl/lang/widths.hpp>
 
 #include <array>
 #include <cstddef>
@@ -28,7 +32,7 @@ inline constexpr int max_pool_side = 4096;
 inline constexpr int max_pool_channels = 65'535;
 inline constexpr std::int64_t max_pool_values = std::int64_t{1} << 23; ///< channels x height x width
 
-/// The map to pool, and the cells' side (the paper's k).
+/// The map to pool, and the cells' side (the paper's k; ladders of widths do not ask for it).
 struct pool_shape {
     int channels{};
     int height{};
@@ -51,9 +55,11 @@ enum class pool_fault : std::uint8_t {
     stride_runs_out,
     sizes_not_increasing,
     no_levels,
-    too_many_levels
+    too_many_levels,
+    widths_not_increasing,
+    last_width_not_all
 };
-inline constexpr int pool_faults = 13;
+inline constexpr int pool_faults = 15;
 
 /// What to say about it: one sentence for a diagnosis or an exception.
 constexpr const char* sentence(pool_fault fault) noexcept {
@@ -79,16 +85,23 @@ constexpr const char* sentence(pool_fault fault) noexcept {
     case pool_fault::sizes_not_increasing: return "pooled sizes grow from level to level, by a step of at least 1";
     case pool_fault::no_levels: return "a dynamically pooled map has at least one size";
     case pool_fault::too_many_levels: return "a dynamically pooled map has at most 64 sizes: take a larger step";
+    case pool_fault::widths_not_increasing: return "widths grow from at least 1 channel, each by at least 1";
+    case pool_fault::last_width_not_all: return "the last width is all channels of the map";
     }
     return "unknown fault";
 }
 
-/// Whether dynamic pooling can use this stride at all (even, and a divisor of both sides); the language's check asks no more.
-constexpr pool_fault fault_of(const pool_shape& s) noexcept {
+/// Whether there can be levels of a map of this size, whatever grows.
+constexpr pool_fault fault_of_size(const pool_shape& s) noexcept {
     if (s.channels < 1 || s.height < 1 || s.width < 1) return pool_fault::size_below_one;
     if (s.height > max_pool_side || s.width > max_pool_side || s.channels > max_pool_channels
         || s.channels > max_pool_values / s.height / s.width)
         return pool_fault::too_large;
+    return pool_fault::none;
+}
+/// Whether dynamic pooling can use this stride at all (even, and a divisor of both sides); the language's check asks no more.
+constexpr pool_fault fault_of(const pool_shape& s) noexcept {
+    if (const pool_fault f = fault_of_size(s); f != pool_fault::none) return f;
     if (s.stride < 1) return pool_fault::stride_too_small;
     if (s.stride % 2 != 0) return pool_fault::odd_stride;
     if (s.height % s.stride != 0) return pool_fault::height_not_divisible;
@@ -96,12 +109,13 @@ constexpr pool_fault fault_of(const pool_shape& s) noexcept {
     return pool_fault::none;
 }
 
-/// A sound choice of sizes with its geometry. Made by `pool_ladder_of` only; a default one has no levels.
+/// A sound choice of sizes, or of widths, with its geometry. Made by `pool_ladder_of` only; a default one has no levels.
 struct pool_ladder {
     pool_shape shape{};
     int octaves{};
     int levels{};
-    std::array<std::int16_t, max_pool_levels> sizes{}; ///< of the longer side, increasing
+    std::array<std::int16_t, max_pool_levels> sizes{};     ///< of the longer side, increasing; of widths all the same
+    std::array<std::uint16_t, max_stream_widths> widths{}; ///< channels, increasing; of sizes none
 
     friend constexpr bool operator==(const pool_ladder&, const pool_ladder&) = default;
 
@@ -133,14 +147,18 @@ struct pool_ladder {
     constexpr int level_of_column(int octave, int column) const noexcept { return level_of_step(octave, column_step(column)); }
 
     // ---- levels -----------------------------------------------------------------------------------------------------------
+    constexpr bool by_width() const noexcept { return widths[0] != 0; }
+    /// Channels that are there when this level is complete, in order of priority, and the first of them that the level itself adds.
+    constexpr int channels(int level) const noexcept { return by_width() ? widths[static_cast<std::size_t>(level)] : shape.channels; }
+    constexpr int first_channel(int level) const noexcept { return by_width() && level > 0 ? channels(level - 1) : 0; }
     constexpr int rows(int level) const noexcept { return cell_rows(octave_of(level)) + rows_split(steps(octave_of(level), level)); }
     constexpr int columns(int level) const noexcept {
         return cell_columns(octave_of(level)) + columns_split(steps(octave_of(level), level));
     }
     /// Values a channel has sent when this level is complete: the level's own number of values, s_o^2 for a square map.
     constexpr int values(int level) const noexcept { return rows(level) * columns(level); }
-    /// Values of a channel that this level adds to those before it.
-    constexpr int new_values(int level) const noexcept { return values(level) - (level > 0 ? values(level - 1) : 0); }
+    /// Values of one of its channels that this level adds to those before it.
+    constexpr int new_values(int level) const noexcept { return values(level) - (level > 0 && !by_width() ? values(level - 1) : 0); }
     /// The paper's n and m along the longer side: strips of half and of whole stride (of the level's octave).
     constexpr int half_strips(int level) const noexcept { return 2 * steps(octave_of(level), level); }
     constexpr int whole_strips(int level) const noexcept { return longer(octave_of(level)) - steps(octave_of(level), level); }
@@ -202,6 +220,22 @@ constexpr pool_ladder_result try_pool_ladder(const pool_shape& shape, pool_sizes
     return try_pool_ladder(shape, sizes.data(), count);
 }
 
+/// Checks widths.
+constexpr pool_ladder_result try_pool_ladder(const pool_shape& shape, const width_choice& by) noexcept {
+    if (const pool_fault f = fault_of_size(shape); f != pool_fault::none) return {{}, f};
+    if (by.count < 1) return {{}, pool_fault::no_levels};
+    if (by.count > max_stream_widths) return {{}, pool_fault::too_many_levels};
+    pool_ladder l{.shape = {shape.channels, shape.height, shape.width, 1}, .levels = by.count};
+    for (std::size_t i = 0; i < static_cast<std::size_t>(by.count); ++i) {
+        if (by.channels[i] <= (i > 0 ? by.channels[i - 1] : 0)) return {{}, pool_fault::widths_not_increasing};
+        if (by.channels[i] > shape.channels) return {{}, pool_fault::last_width_not_all};
+        l.sizes[i] = static_cast<std::int16_t>(l.longer());
+        l.widths[i] = static_cast<std::uint16_t>(by.channels[i]);
+    }
+    if (l.channels(l.levels - 1) != shape.channels) return {{}, pool_fault::last_width_not_all};
+    return {l, pool_fault::none};
+}
+
 /// A ladder for shapes known to be sound; one without levels for others (`try_pool_ladder` says why).
 /// ```cpp
 /// constexpr auto ladder = splitdsl::pool_ladder_of({.channels = 24, .height = 56, .width = 56, .stride = 4}, {.step = 2});
@@ -211,5 +245,10 @@ constexpr pool_ladder_result try_pool_ladder(const pool_shape& shape, pool_sizes
 constexpr pool_ladder pool_ladder_of(const pool_shape& shape, pool_sizes range = {}) noexcept {
     return try_pool_ladder(shape, range).ladder;
 }
+/// ```cpp
+/// constexpr auto ladder = splitdsl::pool_ladder_of({.channels = 32, .height = 8, .width = 8}, splitdsl::widths(4, 8, 16, 32));
+/// static_assert(ladder.levels == 4 && ladder.channels(1) == 8 && ladder.values(0) == 8 * 8);
+/// ```
+constexpr pool_ladder pool_ladder_of(const pool_shape& shape, const width_choice& by) noexcept { return try_pool_ladder(shape, by).ladder; }
 
 } // namespace splitdsl

@@ -25,8 +25,15 @@ constexpr int windowed(int size, int before, int after, int kernel, int stride, 
     return n;
 }
 
-/// The sizes of a stream that `dynamic_pool` declared, of a map of this shape.
+/// The widths that `widths` declared.
+constexpr width_choice declared_widths(const op& o) {
+    width_choice by{.count = o.out};
+    for (std::size_t i = 0; i < static_cast<std::size_t>(o.out); ++i) by.channels[i] = static_cast<int>(o.values[i]);
+    return by;
+}
+/// The sizes or widths of a stream that `dynamic_pool` or `widths` declared, of a map of this shape.
 constexpr pool_ladder_result pooled_sizes(const op& o, shape s) {
+    if (has(o.flags, op_flag::by_width)) return try_pool_ladder(pool_shape{s.channels, s.height, s.width}, declared_widths(o));
     return try_pool_ladder(pool_shape{s.channels, s.height, s.width, o.stride.height},
                            pool_sizes{o.kernel.height, o.kernel.width, o.dilation.height});
 }
@@ -190,6 +197,13 @@ constexpr shaped<N> infer(const body<N, S>& g, const resolved<N, S>& r) {
         case op_kind::quantise:
             if (is_pooled(o)) {
                 const pool_ladder_result sizes = pooled_sizes(o, s);
+                if (sizes.fault != pool_fault::none && has(o.flags, op_flag::by_width)) {
+                    int before = 0, n = 0; // the first width that does not grow, or else the last one
+                    while (n < o.out && o.values[static_cast<std::size_t>(n)] > static_cast<float>(before)) before = static_cast<int>(o.values[static_cast<std::size_t>(n++)]);
+                    if (n < o.out) fail(code::SD319, i, before + 1, static_cast<int>(o.values[static_cast<std::size_t>(n)]));
+                    else fail(code::SD319, i, s.channels, before);
+                    return p;
+                }
                 if (sizes.fault != pool_fault::none) {
                     fail(code::SD316, i, static_cast<int>(sizes.fault), s.height > s.width ? s.height : s.width);
                     return p;

@@ -10,9 +10,9 @@
 
 namespace splitdsl {
 
-/// In an exit that reads dynamic_pool streams: runs `make(before, here)` for the sizes that are complete now, 1 to Here of the newest stream the exit
+/// In an exit that reads streams of `dynamic_pool` or `widths`: runs `make(before, here)` for the sizes (or widths) that are complete now, 1 to Here of the newest stream the exit
 /// reads and 1 to Before of the other one; a stream of which nothing is complete counts as its smallest size. An exit that reads one stream has Before = 1.
-/// Branches must agree in shape (SD215); their numbers are those of the streams' sizes (SD318).
+/// Branches must agree in shape (SD215); their numbers are those of the streams' sizes or widths (SD318).
 /// ```cpp
 /// fuse("s0", "s1") | by_sizes<3, 3>([](int before, int here) { return named("pair", named(before, named(here, conv(24, {.kernel = 1})))); })
 /// ```

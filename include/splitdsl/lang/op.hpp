@@ -105,7 +105,7 @@ enum class bias : std::uint8_t { automatic, yes, no };
 
 enum class op_flag : std::uint16_t {
     none = 0, ceil = 1, count_include_pad = 2, bilinear = 4, align_corners = 8, is_cut = 16, is_exit = 32, is_stream = 64,
-    is_hwc = 128, inverse = 256, squared = 512
+    is_hwc = 128, inverse = 256, squared = 512, by_width = 1024
 };
 constexpr op_flag operator|(op_flag a, op_flag b) { return static_cast<op_flag>(static_cast<unsigned>(a) | static_cast<unsigned>(b)); }
 constexpr bool has(op_flag set, op_flag one) { return (static_cast<unsigned>(set) & static_cast<unsigned>(one)) != 0; }
@@ -120,10 +120,10 @@ struct op {
     extent kernel, stride, dilation;
     padding pad;
     int a, b;
-    int out;                            ///< output channels or units; of select: the number of branches
+    int out;                            ///< output channels or units; of select: the number of branches; of a stream: of its widths
     int groups;
     shape size;                         ///< of an input; target of an upsample (0: by `stride`); output padding of a conv_transpose; first channel, radix
-    std::array<float, 8> values;        ///< slope, epsilon, pad value; normalise: four means, four deviations
+    std::array<float, 8> values;        ///< slope, epsilon, pad value; normalise: four means, four deviations; a stream's widths
     text_ref label;                     ///< of an input, tap, cut, stream, exit or task; what `from` asks for
 };
 

@@ -6,6 +6,7 @@
 
 #include <splitdsl/lang/bottleneck.hpp>
 #include <splitdsl/lang/dynamic_pool.hpp>
+#include <splitdsl/lang/widths.hpp>
 
 namespace splitdsl {
 
@@ -27,6 +28,17 @@ constexpr auto stream(text name, const body<N, S>& encoder, pool_choice how) {
     o.stride = extent{how.stride};
     o.kernel = extent{how.sizes.smallest, how.sizes.largest};
     o.dilation = extent{how.sizes.step, 1};
+    auto enclosed = detail::enclose(encoder | detail::single(o), scope_kind::bottleneck, name);
+    enclosed.result = -1;
+    return enclosed;
+}
+
+/// Sent in growing widths of channels, narrowest first: who reads it gets the widest there is (`widths`). Otherwise as with `dynamic_pool`.
+template <std::size_t N, std::size_t S>
+constexpr auto stream(text name, const body<N, S>& encoder, width_choice how) {
+    op o = detail::cut_op(name, {codec_id::pooled}, op_flag::is_stream | op_flag::by_width);
+    for (std::size_t i = 0; i < how.channels.size(); ++i) o.values[i] = static_cast<float>(how.channels[i] < 1 << 24 ? how.channels[i] : 1 << 24); // exact
+    o.out = how.count;
     auto enclosed = detail::enclose(encoder | detail::single(o), scope_kind::bottleneck, name);
     enclosed.result = -1;
     return enclosed;

@@ -139,18 +139,18 @@ static_assert(scheduler_policy<neurosurgeon> && falls_back_v<neurosurgeon>);
 
 struct clio_options {
     int cut{};
-    int widths{1};       ///< of the cut's payload, narrowest first; each has a head of its own on the cloud
+    int widths{1};       ///< of the cut's payload, narrowest first: the first of its channels, then more; the cloud answers each
     float threshold{1};  ///< an answer from a narrower width counts from this confidence on
     duration patience{}; ///< once so long after the offload began, any answer does; 0: no such limit
 };
 
-/// CLIO (Huang et al. 2020): one cut, whose features go out in widths, narrowest first; the cloud answers each width, and the device takes
+/// CLIO (Huang et al. 2020): one cut, whose channels go out in widths, narrowest first; the cloud answers each width, and the device takes
 /// the first answer that is sure, the one of the full width, or any once its patience is at an end. It computes nothing meanwhile. Its
 /// action is an offload with `level` = the last width: widths 0 to `level` one after the other. Without a link it stays local. Refused by
 /// the constructor (option_error): a cut or a number of widths out of range, a threshold below 0, a negative patience.
 class clio {
 public:
-    static constexpr bool streams = true; ///< live, its widths are the sizes of the stream behind the cut
+    static constexpr bool streams = true; ///< live, its widths are those of the stream behind the cut (lang/widths.hpp)
 
     explicit clio(const clio_options& o) : options(o) {
         const auto refuse = [](const std::string& expected, const std::string& found) {

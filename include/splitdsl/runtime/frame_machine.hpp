@@ -194,6 +194,7 @@ private:
                     reserve_begins(now);
                     const int last = std::max(a.level >= 0 ? a.level : a.codec, 0);
                     least_size = a.level >= 0 ? 0 : last; // each width has an answer of its own; of one payload only the whole counts
+                    last_size = last;
                     return {.what = command::kind::offload, .stream = stream, .last = last};
                 }
                 ++counts.blocked;
@@ -266,6 +267,7 @@ private:
         if (Conduct::checks_values && !r.finite) return ++counts.not_finite, command{};
         // An offload's answers are numbered by its sizes, as in the simulation.
         const int exit = least_size >= 0 ? r.sizes - 1 : r.exit;
+        if (least_size >= 0 && exit > last_size) return ++counts.wrong_size, command{}; // of more than was sent
         if (exit < least_size
             || policy.on(reply_arrived{sequence, exit, r.confidence, now - handed_at}, seen(link, now), left(now)) == verdict::keep_going)
             return ++counts.kept_going, command{};
@@ -304,6 +306,7 @@ private:
     instant deadline{}, handed_at{}, tail_from{};
     int next_stage{}, newest_exit{-1}, offloaded_cut{-2}, tail_stage{};
     int least_size{-1}; // of a stream in place of a payload: the first size whose answer may count
+    int last_size{};    // and the last one that was sent
     bool offloaded{}, streamed{}, fits{}, tail_in_time{true}, tail_over{};
     std::array<memo, memory> remembered{};
 };

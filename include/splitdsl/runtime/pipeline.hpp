@@ -7,6 +7,7 @@
 /// these types may cross files built with different flags.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -30,11 +31,13 @@ struct tensor_info {
     std::size_t bytes{};            ///< as the caller hands it over (u8 or f32)
 };
 
-/// A stream that `dynamic_pool` declared: after `stage` its map lies in the arena, planar floats; what reads it finds there the largest size.
+/// A stream that `dynamic_pool` or `widths` declared: after `stage` its map lies in the arena, planar floats; what reads it finds there the
+/// largest size, or all channels.
 struct stream_info {
     const char* name{};
     int channels{}, height{}, width{};          ///< of the map
-    int stride{}, smallest{}, largest{}, step{}; ///< as declared (`pool_ladder_of`)
+    int stride{}, smallest{}, largest{}, step{}; ///< as declared (`ladder_of`)
+    std::array<std::uint16_t, 8> widths{};      ///< or these, 0 behind the last; none: it grows in sizes
     int rows{}, columns{};                      ///< of the largest size
     int stage{};
     std::size_t map{};                          ///< bytes from the arena, valid until the next stage runs

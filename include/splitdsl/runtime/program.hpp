@@ -266,8 +266,8 @@ constexpr described_streams describe_streams() {
         const shape map = shapes.out[r.a[static_cast<std::size_t>(from.op)]], pooled = shapes.out[from.op];
         const pool_ladder ladder = graph::pooled_sizes(o, map).ladder;
         d.streams[s] = {.channels = map.channels, .height = map.height, .width = map.width, .stride = o.stride.height, .smallest = ladder.sizes[0],
-                        .largest = ladder.sizes[static_cast<std::size_t>(ladder.levels - 1)], .step = o.dilation.height, .rows = pooled.height, .columns = pooled.width,
-                        .stage = from.stage, .map = static_cast<std::size_t>(place_buffer<Network>(from.map).start),
+                        .largest = ladder.sizes[static_cast<std::size_t>(ladder.levels - 1)], .step = o.dilation.height,
+                        .widths = ladder.widths, .rows = pooled.height, .columns = pooled.width, .stage = from.stage, .map = static_cast<std::size_t>(place_buffer<Network>(from.map).start),
                         .pooled = static_cast<std::size_t>(place_buffer<Network>(from.pooled).start)};
         d.stream_names[s] = o.label;
     }

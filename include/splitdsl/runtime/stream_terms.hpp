@@ -8,7 +8,7 @@
 #include <splitdsl/link/handshake.hpp>
 #include <splitdsl/policy/confidence.hpp>
 #include <splitdsl/policy/fleet.hpp>
-#include <splitdsl/runtime/pipeline.hpp>
+#include <splitdsl/runtime/stream_ladder.hpp>
 
 #include <algorithm>
 #include <bit>
@@ -40,17 +40,17 @@ struct exit_confidence {
 };
 
 /// A network's streams by number: their ladders, and the exits that read them. The newest stream an exit reads is the one it answers.
-/// Refused (option_error): a network without dynamic_pool streams.
+/// Refused (option_error): a network without streams of dynamic_pool or widths.
 class stream_terms {
 public:
     explicit stream_terms(const pipeline& net, pool_options options = {}) : coding{options}, pooling{net.pooling} {
         if (net.stream_count < 1)
-            throw option_error(std::string{"streams: expected a network with dynamic_pool streams, found none in "}
+            throw option_error(std::string{"streams: expected a network with streams of dynamic_pool or widths, found none in "}
                                + (net.network ? net.network : "it"));
         for (int s = 0; s < net.stream_count; ++s) {
             const stream_info& i = net.streams[s];
             info.push_back(i);
-            ladders.push_back(pool_ladder_of({i.channels, i.height, i.width, i.stride}, {i.smallest, i.largest, i.step}));
+            ladders.push_back(ladder_of(i));
             exit_of.push_back(-1);
         }
         for (int e = 0; e < net.stream_exit_count; ++e) {
@@ -69,8 +69,16 @@ public:
     void introduce(link::handshake& me) const {
         for (std::size_t s = 0; s < info.size(); ++s)
             me.cuts.push_back({.name = info[s].name,
-                               .codec = std::string{"dynamic_pool "} + (coding.form == pool_form::lifted ? "lifted" : "means"),
+                               .codec = terms_of(ladders[s]),
                                .payload_bytes = static_cast<std::uint32_t>(max_pool_bytes(ladders[s], coding.form))});
+    }
+
+    /// How a stream grows, for the handshake: sizes in one of two forms, or widths, whose values are the same in both.
+    std::string terms_of(const pool_ladder& l) const {
+        if (!l.by_width()) return std::string{"dynamic_pool "} + (coding.form == pool_form::lifted ? "lifted" : "means");
+        std::string all = "widths";
+        for (int i = 0; i < l.levels; ++i) all += " " + std::to_string(l.channels(i));
+        return all;
     }
 
     pool_options coding;

@@ -5,7 +5,7 @@
 #pragma once
 
 #include <splitdsl/codec/dynamic_pool_stream.hpp>
-#include <splitdsl/runtime/pipeline.hpp>
+#include <splitdsl/runtime/stream_ladder.hpp>
 
 #include <vector>
 
@@ -23,7 +23,7 @@ inline void run_whole(const pipeline& net, const frame_memory& memory, pool_opti
         for (int s = 0; s < net.stream_count; ++s) {
             const stream_info& i = net.streams[s];
             if (i.stage != stage) continue;
-            const pool_ladder ladder = pool_ladder_of({i.channels, i.height, i.width, i.stride}, {i.smallest, i.largest, i.step});
+            const pool_ladder ladder = ladder_of(i);
             dynamic_pool_encoder from{ladder, coding};
             dynamic_pool_decoder& to = received.emplace_back(ladder, coding);
             from.pool(reinterpret_cast<const float*>(memory.arena + i.map), net.pooling);

@@ -50,15 +50,18 @@ struct fleet_cifar_resnet {
                                            std::make_integer_sequence<int, n - First>{}));
     }
     static constexpr auto in_cloud() { return blocks_from<2, 1>() | blocks_from<3, 0>() | global_pool() | named("linear", dense(Classes)); }
+    /// A layer of the trunk, on the device.
+    template <int Layer>
+    static constexpr auto trunk() {
+        constexpr text names[]{"layer1", "layer2", "layer3"};
+        if constexpr (Layer == 1) return head("device", conv_bn("conv1", "bn1", 16, {.kernel = 3, .stride = 2}) | relu());
+        else return head("device", named(names[stage_of(Layer) - 1], block<stage_of(Layer), (Layer - 2) % n>()));
+    }
+    static constexpr auto answer() { return head("device", global_pool() | named("linear", dense(Classes)) | softmax()); }
     template <int Layer>
     static constexpr auto layer() {
         using namespace fleet_parts;
         constexpr int number = exit_behind(Layer);
-        constexpr auto one = [] {
-            constexpr text names[]{"layer1", "layer2", "layer3"};
-            if constexpr (Layer == 1) return conv_bn("conv1", "bn1", 16, {.kernel = 3, .stride = 2}) | relu();
-            else return named(names[stage_of(Layer) - 1], block<stage_of(Layer), (Layer - 2) % n>());
-        }();
         const auto behind = [] {
             if constexpr (number > 0) return local_exit<F, number, size_behind(Layer), (number <= 3 ? 4 : 2)>(Classes);
             else return identity();
@@ -68,12 +71,12 @@ struct fleet_cifar_resnet {
             if constexpr (Layer <= streams && has_cloud(F)) return cloud_exit<F, Layer, around>(32, relu(), in_cloud());
             else return identity();
         }();
-        return head("device", one) | behind | sent;
+        return trunk<Layer>() | behind | sent;
     }
     static constexpr auto graph() {
         return fleet_parts::picture<Side>(imagenet)
              | []<int... L>(std::integer_sequence<int, L...>) { return (... | layer<L + 1>()); }(std::make_integer_sequence<int, layers>{})
-             | head("device", global_pool() | named("linear", dense(Classes)) | softmax());
+             | answer();
     }
 };
 
