@@ -158,7 +158,7 @@ nlohmann::json time_codecs(const kernels::cudnn::device& on) {
         on.expect(on.driver().launch(on.function(k, element::f32), static_cast<unsigned>(blocks), 1, 1, threads, 1, 1, 0, stream.get(), parameters, nullptr), "starting a kernel");
     };
     const auto of = [&](const device_memory& m) { return device_tensor{pointer(m), 0, channels}; };
-    const affine_job quantises{of(tensor), static_cast<unsigned char*>(pointer(bytes)), 0, static_cast<int*>(pointer(partial)), parts, channels, pixels};
+    const affine_job quantises{of(tensor), static_cast<unsigned char*>(pointer(bytes)), 0, static_cast<int*>(pointer(partial)), parts, channels, pixels, 0};
     affine_job dequantises = quantises;
     dequantises.tensor = of(copy);
     const patch_job patches{of(tensor), static_cast<float*>(pointer(copy)), channels, side / 4, side / 4, 4};

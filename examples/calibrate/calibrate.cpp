@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The splitdsl authors
 // SPDX-License-Identifier: BSD-3-Clause
 /// @file calibrate.cpp
-/// Adds to a weights file what its int8 network needs, from pictures, and says how far each layer's bytes are from its floats.
+/// Adds to a weights file what its int8 network or its calibrated codecs need, from pictures; says how far each layer's bytes are from its floats.
 #include "../classify/archive.hpp"
 #include "network.hpp"
 
@@ -33,7 +33,7 @@ struct arguments {
 };
 
 std::vector<const calibration::network*> known() {
-    return {&calibration::mobilenet_v2_tf(),
+    return {&calibration::mobilenet_v2_tf(), &calibration::mobilenet_v2_tf_split(),
 #if defined(SPLITDSL_ZOO_ALL)
             &calibration::mobilenet_v2(), &calibration::squeezenet1_1()
 #endif
@@ -73,6 +73,20 @@ std::vector<std::vector<std::uint8_t>> read_pictures(const arguments& a, const c
     return all;
 }
 
+/// The ranges of a network's codecs, into the file.
+int write_codecs(const arguments& a, const calibration::network& net, const safetensors& file, const std::vector<std::vector<float>>& values,
+                 std::span<const std::vector<const void*>> inputs) {
+    const auto ranges = net.codecs(values, inputs, default_runner());
+    nlohmann::ordered_json found = nlohmann::ordered_json::array();
+    for (const codec_range& r : ranges) {
+        std::printf("%-24s %9.3f .. %7.3f\n", r.name.c_str(), static_cast<double>(r.low), static_cast<double>(r.high));
+        found.push_back({{"range", r.name}, {"low", r.low}, {"high", r.high}});
+    }
+    write_with_ranges(a.out, file, ranges);
+    if (!a.json.empty()) options::write("--json", a.json, nlohmann::ordered_json{{"model", a.model}, {"pictures", inputs.size()}, {"codecs", std::move(found)}}.dump(1) + "\n");
+    return 0;
+}
+
 int run(const arguments& a) {
     const calibration::network& net = named(a.model);
     options::require_writable("--out", a.out);
@@ -84,6 +98,7 @@ int run(const arguments& a) {
     const auto pictures = read_pictures(a, net);
     std::vector<std::vector<const void*>> inputs;
     for (const auto& p : pictures) inputs.push_back({p.data()});
+    if (net.codecs) return write_codecs(a, net, file, values, inputs);
     const int8_calibration found = net.calibrate(values, inputs, {.shift_inputs = a.shift_pictures, .workers = default_runner()});
 
     nlohmann::ordered_json tensors = nlohmann::ordered_json::array();
@@ -110,10 +125,10 @@ int run(const arguments& a) {
 
 int main(int argc, char** argv) {
     arguments a;
-    CLI::App app{"Adds to a weights file the ranges and shifts its int8 network needs, found from pictures"};
-    app.add_option("--model", a.model, "the network in f32: mobilenet_v2_tf; with SPLITDSL_ZOO_ALL also mobilenet_v2 and squeezenet1_1")->required();
+    CLI::App app{"Adds to a weights file the ranges and shifts its int8 network needs, or the ranges of its calibrated codecs, found from pictures"};
+    app.add_option("--model", a.model, "the network in f32: mobilenet_v2_tf, or mobilenet_v2_tf_split with a calibrated codec; with SPLITDSL_ZOO_ALL also mobilenet_v2 and squeezenet1_1")->required();
     app.add_option("--weights", a.weights, "its safetensors file")->required()->type_name("FILE");
-    app.add_option("--out", a.out, "the same tensors and \"int8.ranges\", \"int8.shifts\" go here")->required()->type_name("FILE");
+    app.add_option("--out", a.out, "the same tensors and what was found go here")->required()->type_name("FILE");
     app.add_option("--most", a.most, "pictures to look at")->check(options::between(std::size_t{1}, std::size_t{100'000}))->capture_default_str();
     app.add_option("--every", a.every, "only each n-th picture")->check(options::between(std::size_t{1}, std::size_t{100'000}))->capture_default_str();
     app.add_option("--shift-pictures", a.shift_pictures, "of them, to find the shifts from: each runs once a layer")->check(options::between(std::size_t{1}, std::size_t{100'000}))->capture_default_str();

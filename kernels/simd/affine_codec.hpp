@@ -352,6 +352,9 @@ inline void quantise_u16(const float* x, std::size_t count, float scale, float z
     quantise_by_division(x, count, scale, zero_point, q);
 }
 
+SPLITDSL_INLINE void quantise_levels(const float* x, std::size_t count, float scale, float zero_point, std::uint8_t* q) { quantise_u8(x, count, scale, zero_point, q); }
+SPLITDSL_INLINE void quantise_levels(const float* x, std::size_t count, float scale, float zero_point, std::uint16_t* q) { quantise_u16(x, count, scale, zero_point, q); }
+
 /// x = (q - zero_point) * scale.
 inline void dequantise_u8(const std::uint8_t* q, std::size_t count, float scale, float zero_point, float* x) {
     dequantise_floats(q, count, scale, zero_point, x);
@@ -383,6 +386,49 @@ inline value_range range_of_blocked(const extent& e, const const_view& in) {
     return all;
 }
 
+/// Some of a tensor: blocks of channels [first_block, last_block), rows [top, bottom), columns [left, right).
+struct tensor_part {
+    int first_block, last_block;
+    int top, bottom, left, right;
+};
+
+/// Part of a blocked tensor → levels. Pieces of it become planes in the first-level cache and are quantised there.
+template <class Level>
+[[gnu::noinline]] inline void quantise_part(int channels, const const_view& in, const tensor_part& part, const level_planes<Level>& to) {
+    constexpr int pixels = 256; // of a piece
+    float planes[pixels * lanes];
+    Level levels[pixels];
+    int rows = part.bottom - part.top, width = part.right - part.left;
+    const bool runs_on = to.row == width && in.row == std::ptrdiff_t{width} * lanes; // row behind row, here and there
+    if (runs_on) width *= rows, rows = 1;
+    const int together = larger(1, smaller(rows, pixels / larger(1, width)));
+    for (int b = part.first_block; b < part.last_block; ++b) {
+        const int count = smaller(lanes, channels - b * lanes);
+        for (int y = 0; y < rows; y += together) {
+            const int some = smaller(together, rows - y);
+            for (int x = 0; x < width; x += pixels) {
+                const int length = smaller(pixels, width - x), piece = some * length;
+                const float* const from = in.at + b * in.block + (part.top + y) * in.row + std::ptrdiff_t{part.left + x} * lanes;
+                for (int k = 0; k < some; ++k) pixels_to_planes(from + k * in.row, length, count, planes + k * length, piece);
+                Level* const first = to.at + b * lanes * to.plane + (part.top + y) * to.row + part.left + x;
+                for (int l = 0; l < count; ++l) {
+                    Level* const at = first + l * to.plane;
+                    if (some == 1 || to.row == length) {
+                        quantise_levels(planes + l * piece, static_cast<std::size_t>(piece), to.scale, to.zero_point, at);
+                        continue;
+                    }
+                    quantise_levels(planes + l * piece, static_cast<std::size_t>(piece), to.scale, to.zero_point, levels);
+                    for (int k = 0; k < some; ++k) __builtin_memcpy(at + k * to.row, levels + k * length, static_cast<std::size_t>(length) * sizeof(Level));
+                }
+            }
+        }
+    }
+}
+template <class Level>
+SPLITDSL_INLINE void quantise_blocked(const extent& e, const const_view& in, const level_planes<Level>& to) {
+    quantise_part(e.channels, in, {0, blocks_of(e.channels), 0, e.height, 0, e.width}, to);
+}
+
 /// Rows whose values of one channel are coded together: enough of them that what a call costs is little, few enough that they stay in the cache.
 SPLITDSL_INLINE int rows_at_once(const extent& e) { return larger(1, smaller(e.height, 512 / larger(1, e.width))); }
 
@@ -397,16 +443,8 @@ SPLITDSL_INLINE void pieces_of_blocks(const extent& e, Some some) {
         }
 }
 
-/// blocked → planar bytes, as quantise_u8. `room`: for rows_at_once rows of `lanes` channels, or for the whole tensor.
-inline void quantise_blocked(const extent& e, const const_view& in, float scale, float zero_point, float* room, std::uint8_t* q) {
-    const std::ptrdiff_t plane = std::ptrdiff_t{e.height} * e.width;
-    pieces_of_blocks(e, [&](int b, int count, int y, int rows, std::ptrdiff_t piece, std::ptrdiff_t at) __attribute__((always_inline)) {
-        for (int k = 0; k < rows; ++k) pixels_to_planes(in.at + b * in.block + (y + k) * in.row, e.width, count, room + k * e.width, piece);
-        for (int l = 0; l < count; ++l) quantise_u8(room + l * piece, static_cast<std::size_t>(piece), scale, zero_point, q + at + l * plane);
-    });
-}
-
-/// planar bytes → blocked, as dequantise_u8; lanes behind the last channel become 0. `room` as in quantise_blocked.
+/// planar bytes → blocked, as dequantise_u8; lanes behind the last channel become 0. `room`: for rows_at_once rows of
+/// `lanes` channels, or for the whole tensor.
 inline void dequantise_blocked(const extent& e, const std::uint8_t* q, float scale, float zero_point, float* room, const view& out) {
     const std::ptrdiff_t plane = std::ptrdiff_t{e.height} * e.width;
     pieces_of_blocks(e, [&](int b, int count, int y, int rows, std::ptrdiff_t piece, std::ptrdiff_t at) __attribute__((always_inline)) {

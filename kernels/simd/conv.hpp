@@ -4,6 +4,7 @@
 /// Convolution with one group: direct, register-blocked, bias, addend and activation fused.
 #pragma once
 
+#include "affine_codec.hpp"
 #include "conv_tile.hpp"
 
 namespace splitdsl::kernels::inline SPLITDSL_ARCH {
@@ -205,6 +206,10 @@ inline void direct_conv(const conv_shape& s, const const_view& in, const view& o
                 }
                 if (outs == 1) conv_pixels<1>(s, t, in, out, then.addend, y0, y1, next);
             }
+        }
+        if (then.levels.at) {
+            const int group = task - chunk * cut.groups, end = stop - 1 - chunk * cut.groups;
+            quantise_part(s.out_channels, out, {group_begin(cut, group), group_begin(cut, end) + group_blocks(cut, end), y0, y1, 0, s.out_width}, then.levels);
         }
         task = stop;
     }

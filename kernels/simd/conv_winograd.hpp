@@ -353,6 +353,18 @@ inline constexpr int quad_tiles = 16;
 }
 #endif
 
+/// The pixels of tiles [begin, begin + count), which lie row after row, → levels.
+template <class Form>
+SPLITDSL_INLINE void quantise_tiles(const conv_shape& s, const winograd_frame<Form>& cut, const view& out, int begin, int count, const level_planes<std::uint8_t>& to) {
+    for (const int end = begin + count; begin < end;) {
+        const int row = begin / cut.across, column = begin % cut.across;
+        const int rows = column == 0 ? larger(1, (end - begin) / cut.across) : 1, columns = smaller(cut.across - column, end - begin);
+        const int bottom = smaller(s.out_height, (row + rows) * Form::tile), right = smaller(s.out_width, (column + columns) * Form::tile);
+        quantise_part(s.out_channels, out, {0, cut.out_blocks, row * Form::tile, bottom, column * Form::tile, right}, to);
+        begin += column == 0 && columns == cut.across ? rows * cut.across : columns;
+    }
+}
+
 /// winograd_conv of stride 1 for several frames: a group's weights of a position are used for all of them while they are in the first-level cache.
 template <class Form>
 [[gnu::noinline]] inline void winograd_conv_frames(const conv_shape& s, const winograd_cut& how, const frame_tensors* frames, int frame_count, const const_view& in, const view& out, const float* packed,
@@ -418,6 +430,7 @@ template <class Form>
                 winograd_outputs<Form>(s, cut, one.scratch + own + behind, packed, {one.out, out.row, out.block},
                                        {then.act, then.slope, {one.addend, then.addend.row, then.addend.block}}, 0, cut.out_blocks, begin, count, count);
             }
+            if (then.levels.at) quantise_tiles(s, cut, out, begin, count, then.levels); // of one frame
         }
     }
 }

@@ -58,6 +58,51 @@ inline void u8_to_floats(const extent& e, const const_byte_view& in, const view&
     });
 }
 
+using sixteen_bytes [[gnu::vector_size(16)]] = std::uint8_t;
+/// rows[i][j] to rows[j][i]: four times each byte of a row moves between those of the row eight further on.
+SPLITDSL_INLINE void turn_bytes(sixteen_bytes (&rows)[16]) {
+#pragma GCC unroll 4
+    for (int round = 0; round < 4; ++round) {
+        sixteen_bytes next[16];
+#pragma GCC unroll 8
+        for (int i = 0; i < 8; ++i) {
+            next[2 * i] = __builtin_shufflevector(rows[i], rows[i + 8], 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+            next[2 * i + 1] = __builtin_shufflevector(rows[i], rows[i + 8], 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+        }
+#pragma GCC unroll 16
+        for (int i = 0; i < 16; ++i) rows[i] = next[i];
+    }
+}
+/// A tensor's bytes (not a picture's) → planes in the order of the channels.
+inline void bytes_to_planes(const extent& e, const const_byte_view& in, std::uint8_t* planar) {
+    const std::ptrdiff_t plane = std::ptrdiff_t{e.height} * e.width;
+    for (int y = 0; y < e.height; ++y)
+        for (int b = 0; b < e.channels; b += 16) {
+            const int count = smaller(16, e.channels - b);
+            const std::uint8_t* const from = in.at + y * in.row + b;
+            std::uint8_t* const to = planar + b * plane + std::ptrdiff_t{y} * e.width;
+            int x = 0;
+            for (; x + 16 <= e.width; x += 16) {
+                sixteen_bytes rows[16];
+                for (int i = 0; i < 16; ++i) __builtin_memcpy(&rows[i], from + (x + i) * in.pixel, 16);
+                turn_bytes(rows);
+                for (int c = 0; c < count; ++c) __builtin_memcpy(to + c * plane + x, &rows[c], 16);
+            }
+            for (; x < e.width; ++x)
+                for (int c = 0; c < count; ++c) to[c * plane + x] = from[x * in.pixel + c];
+        }
+}
+/// The way back, each byte by a table of 256; bytes beyond the last channel become anything.
+inline void planes_to_bytes(const extent& e, const std::uint8_t* planar, const std::uint8_t* table, const byte_view& out) {
+    const std::ptrdiff_t plane = std::ptrdiff_t{e.height} * e.width;
+    for (int c = 0; c < e.channels; ++c)
+        for (int y = 0; y < e.height; ++y) {
+            const std::uint8_t* const from = planar + c * plane + std::ptrdiff_t{y} * e.width;
+            std::uint8_t* const to = out.at + y * out.row + c;
+            for (int x = 0; x < e.width; ++x) to[x * out.pixel] = table[from[x]];
+        }
+}
+
 /// The bytes that stand for 0 around a picture of up to four channels whose bytes mean (byte / 255 - mean) / deviation.
 inline void pack_load_u8(int channels, const float* mean, float* packed) {
     std::uint32_t zero = 0;

@@ -49,11 +49,23 @@ struct halo {
 
 enum class activation : std::uint8_t { none, relu, relu6, leaky_relu, hard_swish, hard_sigmoid, sigmoid, tanh };
 
-/// What happens to a result before it is stored: result + addend, then the activation.
+/// Where a tensor's affine levels go: planes in the order of the channels. q = round half to even of clamp(zero_point + x / scale, 0, the largest level).
+template <class Level>
+struct level_planes {
+    Level* at = nullptr;      ///< row 0, column 0 of channel 0; null: nowhere
+    std::ptrdiff_t row = 0;   ///< from one row to the next
+    std::ptrdiff_t plane = 0; ///< from one channel to the next
+    float scale = 1;
+    float zero_point = 0;
+};
+
+/// What happens to a result before it is stored: result + addend, then the activation. Direct convolutions and Winograd's of stride 1 also quantise what they
+/// stored while it is in the cache.
 struct epilogue {
     activation act = activation::none;
     float slope = 0;     ///< of leaky_relu, for negative values
     const_view addend{}; ///< `at == nullptr`: none
+    level_planes<std::uint8_t> levels{};
 };
 
 /// Where one of several frames' tensors lie. A kernel that runs frames together reads their weights from memory once, and sums every value as if its frame

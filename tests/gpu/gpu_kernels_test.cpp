@@ -29,7 +29,7 @@ std::vector<std::byte> encoded_here(codec_id codec, const std::vector<float>& in
     std::vector<std::byte> bytes(encoded_bytes(codec, interleaved.size()));
     const order_job order{fake::packed(interleaved.data(), channels), bytes.data(), 0, channels, pixels};
     std::vector<int> partial(2 * static_cast<std::size_t>(parts));
-    const affine_job affine{fake::packed(interleaved.data(), channels), reinterpret_cast<unsigned char*>(bytes.data()), 0, partial.data(), parts, channels, pixels};
+    const affine_job affine{fake::packed(interleaved.data(), channels), reinterpret_cast<unsigned char*>(bytes.data()), 0, partial.data(), parts, channels, pixels, 0};
     if (codec == codec_id::float32) fake::run_kernel("to_planar_f32", &order, 1);
     if (codec == codec_id::float16) fake::run_kernel("encode_half_f32", &order, 1);
     if (codec == codec_id::affine8 || codec == codec_id::affine16) {
@@ -95,7 +95,7 @@ TEST_CASE("GPU: dynamic pooling's coefficients are the CPU's in both forms, over
             std::vector<int> partial(6);
             int parameters[2]{};
             std::vector<short> levels(means.size());
-            const affine_job range{fake::packed(means.data(), 1), nullptr, 0, partial.data(), 3, 1, static_cast<long long>(means.size())};
+            const affine_job range{fake::packed(means.data(), 1), nullptr, 0, partial.data(), 3, 1, static_cast<long long>(means.size()), 0};
             fake::run_kernel("find_range_f32", &range, 3);
             const patch_levels_job level{means.data(), levels.data(), static_cast<long long>(means.size()), partial.data(), 3, parameters};
             fake::run_kernel("level_patches", &level);

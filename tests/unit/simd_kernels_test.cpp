@@ -569,7 +569,7 @@ TEST_CASE("a blocked tensor's range, bytes and way back equal the scalar codec's
         const auto p = splitdsl::affine_parameters_of<std::uint8_t>(want);
         std::vector<float> room(in.data.size());
         std::vector<std::uint8_t> q(in.data.size() + 1, 77);
-        simd::quantise_blocked(extent_of(in), b.read(), p.scale, static_cast<float>(p.zero_point), room.data(), q.data());
+        simd::quantise_blocked<std::uint8_t>(extent_of(in), b.read(), {q.data(), in.width, std::ptrdiff_t{in.height} * in.width, p.scale, static_cast<float>(p.zero_point)});
         std::size_t wrong = q.back() != 77;
         planar back = in;
         for (std::size_t k = 0; k < in.data.size(); ++k) {

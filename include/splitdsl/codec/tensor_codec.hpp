@@ -31,11 +31,14 @@ SPLITDSL_CODEC_INLINE Integer get_little(const std::byte* from) {
     return v;
 }
 
-template <affine_level Q>
-SPLITDSL_CODEC_INLINE void encode_affine(const float* values, std::size_t count, std::byte* to) {
-    const affine_parameters p = affine_parameters_of<Q>(range_of({values, count}));
+SPLITDSL_CODEC_INLINE void put_affine_parameters(std::byte* to, affine_parameters p) {
     put_little(to, std::bit_cast<std::uint32_t>(p.scale));
     put_little(to + 4, static_cast<std::uint32_t>(p.zero_point));
+}
+template <affine_level Q>
+SPLITDSL_CODEC_INLINE void encode_affine(finite_range range, const float* values, std::size_t count, std::byte* to) {
+    const affine_parameters p = affine_parameters_of<Q>(range);
+    put_affine_parameters(to, p);
     for (std::size_t i = 0; i < count; ++i) put_little(to + 8 + sizeof(Q) * i, quantise<Q>(values[i], p));
 }
 SPLITDSL_CODEC_INLINE affine_parameters affine_parameters_in(const std::byte* from) {
@@ -59,9 +62,14 @@ SPLITDSL_CODEC_INLINE void encode(codec_id kind, const float* values, std::size_
     case codec_id::float16:
         for (std::size_t i = 0; i < count; ++i) detail::put_little(to + 2 * i, half_from_float(values[i]));
         break;
-    case codec_id::affine8: detail::encode_affine<std::uint8_t>(values, count, to); break;
-    case codec_id::affine16: detail::encode_affine<std::uint16_t>(values, count, to); break;
+    case codec_id::affine8: detail::encode_affine<std::uint8_t>(range_of({values, count}), values, count, to); break;
+    case codec_id::affine16: detail::encode_affine<std::uint16_t>(range_of({values, count}), values, count, to); break;
     }
+}
+/// The affine codecs with a range that was known before: values beyond it become its ends. One pass.
+SPLITDSL_CODEC_INLINE void encode_calibrated(codec_id kind, finite_range range, const float* values, std::size_t count, std::byte* to) {
+    if (kind == codec_id::affine16) detail::encode_affine<std::uint16_t>(range, values, count, to);
+    else detail::encode_affine<std::uint8_t>(range, values, count, to);
 }
 
 /// Whether bytes can be an encoded tensor: usable scale and zero point, finite values.

@@ -35,6 +35,8 @@ inline bool is_on_device(const program& p, const step& s) {
     case step_kind::pointwise_u8: return rectifies || (has_curve && s.plan.addend < 0);
     case step_kind::multiply_u8: return rectifies || has_curve;
     case step_kind::dense_u8: return !p.buffers[static_cast<std::size_t>(s.plan.out)].is_u8;
+    case step_kind::encode: return s.plan.in < 0 || !p.buffers[static_cast<std::size_t>(s.plan.in)].is_u8;        // a tensor's bytes as they are
+    case step_kind::decode: return s.plan.out < 0 || !p.buffers[static_cast<std::size_t>(s.plan.out)].is_u8;
     case step_kind::load_u8:
     case step_kind::quantise_u8:
     case step_kind::dequantise_u8:

@@ -10,6 +10,7 @@
 #include <splitdsl/gpu/byte_layers.hpp>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <memory>
@@ -38,13 +39,15 @@ constexpr bool is_dense_conv(step_kind k) {
 constexpr bool has_weight(step_kind k) {
     return is_dense_conv(k) || k == step_kind::depthwise || k == step_kind::conv_transpose || k == step_kind::dense || k == step_kind::l2_normalise;
 }
+/// Whether a step encodes with a calibrated range.
+inline bool has_codec_range(const step& s) { return s.plan.kind == step_kind::encode && graph::has_range(s.from); }
 constexpr bool has_shift(step_kind k) { return (has_weight(k) && k != step_kind::l2_normalise) || k == step_kind::affine; }
 
 /// One step's share: bytes from the parameters' begin, and cuDNN's plan if it runs the convolution.
 struct layer {
     std::size_t weight{}, weight_values{};
     std::size_t scale{}, shift{}, channels{};   ///< of 32-bit floats; a bias is a shift, of a layer on bytes of whole numbers
-    std::size_t terms{};                        ///< of steps on bytes: a `byte_terms`
+    std::size_t terms{};                        ///< of steps on bytes: a `byte_terms`; of a calibrated encoder: two keys, as find_range leaves them
     std::shared_ptr<const cudnn::convolution_plan> plan{};     ///< null: our own kernels
     bool plan_ends{}, plan_shifts{};            ///< it also activates; it also adds bias and addend
 };
@@ -77,6 +80,7 @@ public:
                 l.weight = take(byte_weight_size(s, in_of(s), out_of(s)));
             }
             if (has_byte_terms(k)) l.terms = take(sizeof(cudnn::byte_terms));
+            if (has_codec_range(s)) l.terms = take(2 * sizeof(std::int32_t));
         }
         parameter_bytes = end;
         place_and_plan();
@@ -110,7 +114,13 @@ public:
         std::vector<std::byte> to(parameter_bytes);
         for (std::size_t i = 0; i < p.steps.size(); ++i) {
             const layer& l = list[i];
-            if (has_byte_terms(p.steps[i].plan.kind)) lay_out_bytes(p, p.steps[i], parameters, {to.data() + l.weight, to.data() + l.shift, to.data() + l.scale, to.data() + l.terms});
+            if (has_codec_range(p.steps[i])) {
+                for (std::size_t end = 0; end < 2; ++end) { // in the order of the floats, as find_range compares them
+                    const auto bits = std::bit_cast<std::int32_t>(parameters[p.steps[i].parameters][end]);
+                    const std::int32_t key = bits ^ ((bits >> 31) & 0x7fffffff);
+                    std::memcpy(to.data() + l.terms + 4 * end, &key, 4);
+                }
+            } else if (has_byte_terms(p.steps[i].plan.kind)) lay_out_bytes(p, p.steps[i], parameters, {to.data() + l.weight, to.data() + l.shift, to.data() + l.scale, to.data() + l.terms});
             else lay_out(p.steps[i], l, parameters, to.data());
         }
         return to;

@@ -63,7 +63,7 @@ public:
         case step_kind::flatten: return order(cudnn::kernel::flatten, net.in_of(s), s.plan.in, pointer(s.plan.out), place_of(s.plan.out).image);
         case step_kind::output:
             return order(cudnn::kernel::to_planar, net.in_of(s), s.plan.in, address(m.outputs + 4 * static_cast<cudnn::device_address>(s.plan.offset) * images()), net.in_of(s).size());
-        case step_kind::encode: return encode(s);
+        case step_kind::encode: return encode(s, l);
         case step_kind::decode: return decode(s);
         case step_kind::copy_input:
         case step_kind::branch: return;
@@ -263,7 +263,7 @@ private:
     /// Of planar floats in a payload.
     cudnn::device_tensor planar(int bytes) const { return {pointer(bytes), place_of(bytes).image / 4, 1}; }
 
-    void encode(const step& s) const {
+    void encode(const step& s, const layer& l) const {
         const shape of = net.in_of(s);
         if (s.converts >= 0) {
             const step& c = net.of().steps[static_cast<std::size_t>(s.converts)];
@@ -271,9 +271,11 @@ private:
         }
         if (s.codec == codec_id::float32 || s.codec == codec_id::pooled) return recode(cudnn::kernel::to_planar, of, s.plan.in, s.plan.out, 4);
         if (s.codec == codec_id::float16) return recode(cudnn::kernel::encode_half, of, s.plan.in, s.plan.out, 2);
-        const int parts = static_cast<int>(std::min<long long>(range_parts, (of.size() + 4 * threads - 1) / (4 * threads)));
-        const cudnn::affine_job j = affine(s.plan.in, s.plan.out, of, parts);
-        launch(cudnn::kernel::find_range, j, parts);
+        const bool is_calibrated = has_codec_range(s);
+        const int parts = is_calibrated ? 1 : static_cast<int>(std::min<long long>(range_parts, (of.size() + 4 * threads - 1) / (4 * threads)));
+        cudnn::affine_job j = affine(s.plan.in, s.plan.out, of, parts);
+        if (is_calibrated) j.partial = static_cast<int*>(address(m.parameters + l.terms)), j.is_calibrated = 1;
+        else launch(cudnn::kernel::find_range, j, parts);
         launch_over(s.codec == codec_id::affine8 ? cudnn::kernel::quantise_u8 : cudnn::kernel::quantise_u16, j, groups(of));
     }
     void decode(const step& s) const {
@@ -287,7 +289,7 @@ private:
         launch_over(s.codec == codec_id::affine8 ? cudnn::kernel::dequantise_u8 : cudnn::kernel::dequantise_u16, affine(s.plan.out, s.plan.in, of, 0), groups(of));
     }
     cudnn::affine_job affine(int buffer, int bytes, const shape& of, int parts) const {
-        return {tensor(buffer), static_cast<unsigned char*>(pointer(bytes)), place_of(bytes).image, static_cast<int*>(address(m.partials)), parts, of.channels, pixels(of)};
+        return {tensor(buffer), static_cast<unsigned char*>(pointer(bytes)), place_of(bytes).image, static_cast<int*>(address(m.partials)), parts, of.channels, pixels(of), 0};
     }
 
     const cudnn::device& gpu;

@@ -18,6 +18,11 @@ namespace graph {
 
 /// Names of the codecs, by `codec_id`.
 inline constexpr const char* codec_words[]{"f32", "f16", "affine_u8", "affine_u16", "dynamic_pool"};
+/// Of a codec's op: where its range comes from is part of its name.
+constexpr const char* codec_word(const op& o) {
+    if (has_range(o)) return o.codec == codec_id::affine8 ? "affine_u8 calibrated" : "affine_u16 calibrated";
+    return codec_words[static_cast<std::size_t>(o.codec)];
+}
 
 /// One thing that crosses: a cut's own tensor, a carried tap, or an input.
 struct crossing {

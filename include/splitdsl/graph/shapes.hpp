@@ -38,6 +38,8 @@ constexpr pool_ladder_result pooled_sizes(const op& o, shape s) {
                            pool_sizes{o.kernel.height, o.kernel.width, o.dilation.height});
 }
 constexpr bool is_pooled(const op& o) { return o.kind == op_kind::quantise && o.codec == codec_id::pooled; }
+/// Whether a codec's range is a parameter: two values, the least and the largest.
+constexpr bool has_range(const op& o) { return o.kind == op_kind::quantise && has(o.flags, op_flag::is_calibrated); }
 
 template <std::size_t N, std::size_t S>
 constexpr shaped<N> infer(const body<N, S>& g, const resolved<N, S>& r) {
@@ -221,7 +223,7 @@ constexpr shaped<N> infer(const body<N, S>& g, const resolved<N, S>& r) {
 }
 
 /// Shapes of an op's parameters, in the order weight, bias (convolutions, dense), weight, bias, running_mean, running_var (batch norm),
-/// gamma, beta (gdn).
+/// gamma, beta (gdn). A calibrated codec has its range.
 struct parameter_dims {
     int dims[4]{};
     int rank{};
@@ -234,9 +236,11 @@ struct parameter_dims {
 };
 constexpr int parameters_in(const op& o, bool has_bias) {
     if (o.kind == op_kind::batch_norm) return 4;
+    if (has_range(o)) return 1;
     return has_weights(o.kind) ? 1 + (has_bias ? 1 : 0) : 0;
 }
 constexpr parameter_dims dims_of(const op& o, shape in, int which) {
+    if (has_range(o)) return {{2}, 1};
     if (o.kind == op_kind::batch_norm || o.kind == op_kind::l2_normalise) return {{in.channels}, 1};
     if (o.kind == op_kind::gdn) return which == 0 ? parameter_dims{{in.channels, in.channels}, 2} : parameter_dims{{in.channels}, 1};
     if (which == 1) return {{o.out}, 1};
@@ -267,6 +271,10 @@ constexpr parameter_table<N> collect(const body<N, S>& g, const resolved<N, S>& 
     for (std::size_t i = 0; i < N; ++i) {
         t.first[i] = t.owner[i] = -1;
         const op& o = ops[i];
+        if (has_range(o)) { // labels are unique (SD103)
+            t.owner[i] = static_cast<int>(i);
+            t.first[i] = t.count++;
+        }
         if (!has_weights(o.kind)) continue;
         const std::uint64_t h = r.hash[static_cast<std::size_t>(r.name[i])];
         std::size_t slot = static_cast<std::size_t>(h % slots);

@@ -51,7 +51,8 @@ struct step {
     int part{-1};           ///< number of the independent part it belongs to, or -1
     int fan{-1};            ///< number of the fan that part belongs to, or -1
     bool defines{};         ///< the first step that writes `out`, on one of a cut's two sides
-    bool passes{};          ///< encodes or decodes floats as they are: needless where both sides of the cut run as one
+    bool passes{};          ///< encodes or decodes values as they are: needless where both sides of the cut run as one
+    bool ends_conv{};       ///< encodes what the convolution before it made and nobody else reads, with a calibrated range: that one's epilogue may do it
 };
 
 /// A tensor, or a run of bytes (an encoded payload tensor, an input's slot), in a place's working memory.

@@ -15,7 +15,7 @@ class lowering : public int8_lowering<lowering<N, S>, N> {
 
 public:
     using on_bytes::branches, on_bytes::is_u8, on_bytes::observed, on_bytes::of_picture, on_bytes::range, on_bytes::runs, on_bytes::value8;
-    using on_bytes::bytes_of, on_bytes::crosses_as_u8, on_bytes::flattens_bytes, on_bytes::floats_of, on_bytes::is_on_bytes, on_bytes::load_picture;
+    using on_bytes::bytes_of, on_bytes::crosses_as_u8, on_bytes::flattens_bytes, on_bytes::floats_of, on_bytes::is_on_bytes, on_bytes::load_picture, on_bytes::measure, on_bytes::sends_bytes;
     using on_bytes::melts_into_bytes, on_bytes::on_bytes_alone, on_bytes::stays_a_picture, on_bytes::stays_on_bytes, on_bytes::weighted_u8;
     const op* ops;
     const scope* scopes;
@@ -29,7 +29,7 @@ public:
     bool fused[N]{};
     int part[N]{}, fan[N]{};
     int stage = 0;
-    bool may_winograd = true;
+    bool may_winograd = true, may_fuse_codec = true;
     int scratch_buffer = -1, scratch_part = -1, scratch_fan = -1;
     int trunk = -1; // the place of dynamic_pool streams
 
@@ -244,9 +244,19 @@ public:
         value[static_cast<std::size_t>(i)] = out;
     }
     constexpr void encode_item(int i, int from, codec_id codec, bool passes) {
+        const bool ends_conv = may_end_conv(i, from);
         encoded[static_cast<std::size_t>(i)] = from;
         region[static_cast<std::size_t>(i)] = new_bytes(encoded_size(codec, out_of(i).size()));
-        emit({.kind = step_kind::encode, .op = i, .in = from, .out = region[static_cast<std::size_t>(i)], .scratch = scratch_for(i, 4 * out_of(i).size()), .passes = passes});
+        if (ends_conv) to.buffers[static_cast<std::size_t>(region[static_cast<std::size_t>(i)])].first = to.count - 1;
+        emit({.kind = step_kind::encode, .op = i, .in = from, .out = region[static_cast<std::size_t>(i)], .scratch = scratch_for(i, 4 * out_of(i).size()), .passes = passes, .ends_conv = ends_conv});
+    }
+    /// Whether the step before made what codec `i` encodes, by a kernel whose epilogue can, and nobody else reads it.
+    constexpr bool may_end_conv(int i, int from) const {
+        const std::size_t made = static_cast<std::size_t>(r.a[static_cast<std::size_t>(i)]);
+        if (!may_fuse_codec || !has_range(at(i)) || at(i).codec != codec_id::affine8 || r.readers[made] != 1 || to.count == 0) return false;
+        const step& s = to.steps[static_cast<std::size_t>(to.count - 1)];
+        const bool is_able = s.kind == step_kind::conv || s.kind == step_kind::winograd_2x2 || s.kind == step_kind::winograd_4x4;
+        return is_able && s.out == from && s.stage == stage && s.part == part[static_cast<std::size_t>(i)];
     }
     /// Whether a cut's tensor crosses it with every bit it has.
     constexpr bool passes_as_it_is(int i) const { return at(i).kind != op_kind::quantise || at(i).codec == codec_id::float32; }
@@ -260,7 +270,10 @@ public:
         const cut_group& c = cuts.groups[static_cast<std::size_t>(k)];
         for (int q = 0; q < c.count; ++q) {
             const crossing& x = c.items[static_cast<std::size_t>(q)];
-            if (crosses_as_u8(x)) {
+            if (crosses_as_u8(x) && !passes_as_it_is(x.op)) {
+                region[static_cast<std::size_t>(x.op)] = new_bytes(x.bytes);
+                emit({.kind = step_kind::encode, .op = x.op, .in = value8[static_cast<std::size_t>(x.op)], .out = region[static_cast<std::size_t>(x.op)], .passes = true});
+            } else if (crosses_as_u8(x)) {
                 const int floats = new_buffer(out_of(x.op));
                 emit({.kind = step_kind::dequantise_u8, .op = x.op, .in = value8[static_cast<std::size_t>(x.op)], .out = floats, .defines = true, .passes = true});
                 encode_item(x.op, floats, codec_id::float32, true);
@@ -274,13 +287,15 @@ public:
             const crossing& x = c.items[static_cast<std::size_t>(q)];
             const bool as_u8 = crosses_as_u8(x);
             if (x.is_input) value[static_cast<std::size_t>(x.op)] = -1;
+            else if (as_u8 && !passes_as_it_is(x.op))
+                emit({.kind = step_kind::decode, .op = x.op, .in = region[static_cast<std::size_t>(x.op)], .out = value8[static_cast<std::size_t>(x.op)], .defines = true, .passes = true});
             else decode_item(x.op, passes_as_it_is(x.op));
             if (!as_u8) value8[static_cast<std::size_t>(x.op)] = -1;
         }
         for (int q = 0; q < c.count; ++q) { // behind all decoding, which load_payload looks for at the stage's begin
             const crossing& x = c.items[static_cast<std::size_t>(q)];
             const std::size_t value_at = static_cast<std::size_t>(x.op);
-            if (!crosses_as_u8(x)) continue;
+            if (!crosses_as_u8(x) || !passes_as_it_is(x.op)) continue;
             emit({.kind = step_kind::quantise_u8, .op = x.op, .in = value[value_at], .out = value8[value_at], .defines = true, .passes = true});
             value[value_at] = -1; // not written where both sides run as one
         }
@@ -366,7 +381,7 @@ public:
                 e.skip = -1;
             }
         }
-        for (int s = 0; runs.observes && s < to.count; ++s)
+        for (int s = 0; observed > 0 && s < to.count; ++s)
             if (step& e = to.steps[static_cast<std::size_t>(s)]; e.kind == step_kind::output && e.skip == -3) e.offset += static_cast<int>(outputs), e.skip = -1;
         to.output_floats = outputs + observed;
         to.stages = trunk < 0 ? stage + 1 : stage;
@@ -491,7 +506,8 @@ public:
                 leave_stream(i);
                 break;
             }
-            if (has(o.flags, op_flag::is_cut) && passes_as_it_is(i) && is_u8[static_cast<std::size_t>(r.a[k])]) { // the same bytes on both sides
+            if (has(o.flags, op_flag::is_measured)) measure(i);
+            if (has(o.flags, op_flag::is_cut) && (passes_as_it_is(i) || sends_bytes(o)) && is_u8[static_cast<std::size_t>(r.a[k])]) { // the same bytes on both sides
                 is_u8[k] = true;
                 range[k] = range[static_cast<std::size_t>(r.a[k])];
                 value8[k] = value8[static_cast<std::size_t>(r.a[k])];
@@ -560,10 +576,12 @@ public:
 };
 
 template <std::size_t N, std::size_t S>
-constexpr step_list<N, S> lower(const body<N, S>& g, const resolved<N, S>& r, const shaped<N>& p, const cut_table& cuts, bool may_winograd, precision runs, const kept_ops<N>& kept) {
+constexpr step_list<N, S> lower(const body<N, S>& g, const resolved<N, S>& r, const shaped<N>& p, const cut_table& cuts, bool may_winograd, bool may_fuse_codec, precision runs,
+                                const kept_ops<N>& kept) {
     if (cuts.why.what != code::fine) return {};
     lowering<N, S> l(g, r, p, cuts);
     l.may_winograd = may_winograd;
+    l.may_fuse_codec = may_fuse_codec;
     l.runs = runs;
     l.in_f32 = kept.in_f32;
     l.trunk = place_of_streams(g, r);
@@ -573,6 +591,14 @@ constexpr step_list<N, S> lower(const body<N, S>& g, const resolved<N, S>& r, co
 } // namespace splitdsl::graph
 
 namespace splitdsl {
+/// Whether convolutions quantise for a calibrated codec behind them. `static constexpr bool fuses_codec = false;` in a network's struct keeps the codec a step of
+/// its own, as tests and measurements do: the same bytes.
 template <class Network>
-inline constexpr auto steps_of = graph::lower(graph_of<Network>, resolved_of<Network>, shaped_of<Network>, cuts_of<Network>, may_winograd<Network>, precision_of<Network>, graph::kept<Network>());
+inline constexpr bool may_fuse_codec = [] {
+    if constexpr (requires { Network::fuses_codec; }) return static_cast<bool>(Network::fuses_codec);
+    else return true;
+}();
+template <class Network>
+inline constexpr auto steps_of = graph::lower(graph_of<Network>, resolved_of<Network>, shaped_of<Network>, cuts_of<Network>, may_winograd<Network>, may_fuse_codec<Network>,
+                                              precision_of<Network>, graph::kept<Network>());
 } // namespace splitdsl

@@ -231,7 +231,18 @@ public:
         return is_u8[i] = true;
     }
 
-    /// Bytes become floats for the wire, and the same bytes again behind it: needless where both sides run as one.
+    /// Whether a codec's payload is a tensor's bytes as they are, if it has some.
+    static constexpr bool sends_bytes(const op& o) { return has_range(o) && o.codec == codec_id::affine8; }
+    /// What enters a codec, behind the declared outputs: where calibration looks for its range.
+    constexpr void measure(int i) {
+        Lowering& l = self();
+        const int from = l.tensor_of(l.r.a[static_cast<std::size_t>(i)]);
+        l.emit({.kind = step_kind::output, .op = i, .in = from, .offset = observed, .skip = -3});
+        observed += static_cast<int>(l.out_of(i).size());
+    }
+
+    /// Bytes cross a calibrated cut as they are. A lossless one's become floats for the wire, and the same bytes again behind it. Needless where both sides
+    /// run as one.
     constexpr bool crosses_as_u8(const crossing& x) const {
         const std::size_t k = static_cast<std::size_t>(x.op);
         return !x.is_input && is_u8[k] && value8[k] >= 0;

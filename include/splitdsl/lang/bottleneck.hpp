@@ -19,7 +19,7 @@ constexpr op cut_op(text name, codec_choice codec, op_flag flags) {
     op o = detail::reading(op_kind::quantise);
     o.label = refer(name);
     o.codec = codec.id;
-    o.flags = flags;
+    o.flags = codec.is_calibrated ? flags | op_flag::is_calibrated : flags;
     return o;
 }
 template <std::size_t N, std::size_t S, std::size_t Count>
@@ -39,6 +39,7 @@ constexpr auto with_carried(const body<N, S>& x, const carried<Count>& taps) {
 ///
 /// ```cpp
 /// bottleneck("uplink", named("encode", conv(3, {.kernel = 2, .stride = 2, .pad = 1})), affine_u8())
+/// bottleneck("uplink", named("encode", conv(3, {.kernel = 2, .stride = 2, .pad = 1})), affine_u8(calibrated)) // range: "uplink.range" of the weights
 /// ```
 template <std::size_t N, std::size_t S, std::size_t Count = 0>
 constexpr auto bottleneck(text name, const body<N, S>& encoder, codec_choice codec, const carried<Count>& taps = {}) {

@@ -72,11 +72,21 @@ struct padding {
 
 /// How a tensor becomes bytes where it leaves a place. Part of the network: a cut's codec is applied also when nothing is sent.
 enum class codec_id : std::uint8_t { float32, float16, affine8, affine16, pooled };
-struct codec_choice { codec_id id{}; };
+struct codec_choice {
+    codec_id id;
+    bool is_calibrated;                 ///< an affine codec whose range comes with the weights
+    constexpr codec_choice(codec_id what = {}, bool calibrated_range = false) : id(what), is_calibrated(calibrated_range) {}
+};
+/// What an affine codec takes in place of a range per frame: the range that "<label>.range" of the weights file holds (its cut's, tap's or stream's label),
+/// as calibration found it. Same bytes on the wire; values beyond the range become its ends; a convolution in front quantises in its own epilogue.
+struct calibrated_range {};
+inline constexpr calibrated_range calibrated{};
 constexpr codec_choice lossless_f32() { return {codec_id::float32}; }     ///< 4 bytes a value, exact
 constexpr codec_choice half_f16() { return {codec_id::float16}; }         ///< 2 bytes a value
 constexpr codec_choice affine_u8() { return {codec_id::affine8}; }  ///< 1 byte a value + 8; BottleFit's quantizer, range per frame
 constexpr codec_choice affine_u16() { return {codec_id::affine16}; } ///< 2 bytes a value + 8
+constexpr codec_choice affine_u8(calibrated_range) { return {codec_id::affine8, true}; }   ///< the same bytes, range from the weights
+constexpr codec_choice affine_u16(calibrated_range) { return {codec_id::affine16, true}; } ///< the same bytes, range from the weights
 /// Bytes of an encoded tensor of `values` elements.
 constexpr std::int64_t encoded_size(codec_id c, std::int64_t values) {
     switch (c) {
@@ -105,7 +115,9 @@ enum class bias : std::uint8_t { automatic, yes, no };
 
 enum class op_flag : std::uint16_t {
     none = 0, ceil = 1, count_include_pad = 2, bilinear = 4, align_corners = 8, is_cut = 16, is_exit = 32, is_stream = 64,
-    is_hwc = 128, inverse = 256, squared = 512, by_width = 1024
+    is_hwc = 128, inverse = 256, squared = 512, by_width = 1024,
+    is_calibrated = 2048,               ///< of a quantise: its range is a parameter
+    is_measured = 4096                  ///< of a quantise while calibration looks for that range
 };
 constexpr op_flag operator|(op_flag a, op_flag b) { return static_cast<op_flag>(static_cast<unsigned>(a) | static_cast<unsigned>(b)); }
 constexpr bool has(op_flag set, op_flag one) { return (static_cast<unsigned>(set) & static_cast<unsigned>(one)) != 0; }

@@ -54,6 +54,7 @@ inline instruction rows_of(const instruction& c, int begin, int end, const slidi
     if (in) part.in.at = in->row_0();
     part.out.at = (c.out.window > 0 ? out.row_0() : c.out.at) + 4 * std::ptrdiff_t{begin} * c.out.row;
     if (c.addend.at >= 0) part.addend.at += 4 * std::ptrdiff_t{begin} * c.addend.row;
+    part.payload_row = begin;
     part.out.of.height = part.conv.out_height = end - begin;
     part.conv.pad_top -= begin * c.conv.stride_h;
     if (c.rows.granule > 1) {       // Winograd's tiles

@@ -115,7 +115,9 @@ inline std::string op_settings(const op& o, bool has_bias) {
     case op_kind::radix_softmax: return "\"radix\":" + std::to_string(o.size.channels) + ",\"cardinality\":" + std::to_string(o.groups);
     case op_kind::gdn: return std::string("\"inverse\":") + truth(has(o.flags, op_flag::inverse)) + ",\"squared\":" + truth(has(o.flags, op_flag::squared));
     case op_kind::subsample: return "\"stride\":" + pair_of(o.stride);
-    case op_kind::quantise: return "\"codec\":\"" + std::string(has(o.flags, op_flag::by_width) ? "widths" : word_of(o.codec)) + "\",\"cut\":" + truth(has(o.flags, op_flag::is_cut)) + ",\"stream\":" + truth(has(o.flags, op_flag::is_stream));
+    case op_kind::quantise:
+        return "\"codec\":\"" + std::string(has(o.flags, op_flag::by_width) ? "widths" : word_of(o.codec)) + (has_range(o) ? "\",\"calibrated\":true,\"cut\":" : "\",\"cut\":") +
+               truth(has(o.flags, op_flag::is_cut)) + ",\"stream\":" + truth(has(o.flags, op_flag::is_stream));
     case op_kind::output: return std::string("\"exit\":") + truth(has(o.flags, op_flag::is_exit));
     default: return {};
     }

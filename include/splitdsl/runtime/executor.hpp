@@ -107,7 +107,7 @@ struct engine {
     /// Which sides of a stage's cuts belong to the same run: floats that cross them as they are need no encoding.
     struct joined { bool before, behind; };
     static bool leaves(const instruction& c) { return c.passes && (c.kind == step_kind::encode || c.kind == step_kind::dequantise_u8); }
-    static bool needless(const instruction& c, joined with) { return c.passes && (leaves(c) ? with.behind : with.before); }
+    static bool needless(const instruction& c, joined with) { return c.is_done || (c.passes && (leaves(c) ? with.behind : with.before)); }
 
     static void run_range(const frame_memory& m, int begin, int end, joined with) {
         const float* packed = reinterpret_cast<const float*>(m.packed_weights);
@@ -222,7 +222,7 @@ struct engine {
     /// Whether frames of a batch take a step together: its weights do not stay in a cache from frame to frame, and it does little beside reading them.
     static bool shares_weights(const instruction& c) {
         const step_kernel& kernel = kernel_for(c);
-        return kernel.run_frames && 4 * kernel.packed_floats(c) >= kernel.least_shared;
+        return kernel.run_frames && c.payload < 0 && 4 * kernel.packed_floats(c) >= kernel.least_shared;
     }
     /// The first such step from i on, outside chains and a select's branches; `end` if there is none.
     static int next_shared(int i, int end) {

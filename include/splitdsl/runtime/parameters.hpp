@@ -17,6 +17,7 @@ struct parameter {
     std::string name;           ///< PyTorch `state_dict` name
     std::vector<std::uint64_t> dims;
     int op{};                   ///< the op that owns it
+    bool is_codec_range{};      ///< the least and the largest value that a calibrated codec takes
     constexpr std::int64_t size() const {
         std::uint64_t n = 1;
         for (const std::uint64_t d : dims) n *= d;
@@ -60,6 +61,10 @@ inline std::vector<parameter> list_parameters(const parameter_source& d) {
     for (std::size_t i = 0; i < d.size; ++i) {
         if (d.owner[i] != static_cast<int>(i)) continue;
         const op& o = d.ops[i];
+        if (has_range(o)) {
+            list.push_back({std::string(o.label) + ".range", {2}, static_cast<int>(i), true});
+            continue;
+        }
         for (int w = 0; w < parameters_in(o, d.has_bias[i]); ++w) {
             const parameter_dims dims = dims_of(o, d.out[d.a[i]], w);
             const text word = parameter_word(o.kind, w);
@@ -74,7 +79,7 @@ inline std::vector<parameter> list_parameters(const parameter_source& d) {
 } // namespace graph
 
 /// The parameters a weights file must hold, in the order `pipeline::pack` takes them. Of an `int8` network also what calibration found: the least and
-/// the largest value of each tensor that becomes bytes, and what is added to its channels.
+/// the largest value of each tensor that becomes bytes, and what is added to its channels. A calibrated codec's range is "<label>.range", of two values.
 template <class Network>
 std::vector<parameter> parameters() {
     const auto& g = graph_of<Network>;

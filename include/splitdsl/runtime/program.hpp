@@ -54,6 +54,10 @@ struct instruction {
     simd::winograd_cut winograd{};
     int ranges{-1};                     ///< index of the parameter that holds them, if this step has to do with bytes; the shifts follow
     int shift{};                        ///< where `out`'s shifts begin
+    std::ptrdiff_t payload{-1};         ///< bytes from the arena to the payload tensor that a convolution's epilogue fills (`encoded` bytes), -1: none
+    int payload_row{};                  ///< of that tensor, the first that is made
+    int payload_range{-1};              ///< index of the parameter that holds its codec's range; also of an encoder, -1: it finds its own
+    bool is_done{};                     ///< by the step before it
 };
 
 struct stored_item {
@@ -186,6 +190,14 @@ constexpr program<Network> write_program() {
             c.encoded = l.buffers[static_cast<std::size_t>(bytes_buffer)].bytes;
             if (o.kind != op_kind::quantise || o.codec == codec_id::pooled) c.codec = codec_id::float32;       // a carried tap, or a stream's map
         }
+        if (s.kind == graph::step_kind::encode && graph::has_range(o)) c.payload_range = t.first[static_cast<std::size_t>(s.op)];
+        if (s.ends_conv) {
+            instruction& conv = p.code[i - 1];
+            conv.payload = c.out.at;
+            conv.payload_range = c.payload_range;
+            conv.encoded = c.encoded;
+            c.is_done = true;
+        }
     }
     for (int k = 0; k < l.stages; ++k) {
         p.stage_first[static_cast<std::size_t>(k)] = l.stage_first[static_cast<std::size_t>(k)];
@@ -233,7 +245,7 @@ constexpr described_interface describe_interface() {
     constexpr const auto& r = resolved_of<Network>;
     constexpr const auto& shapes = shaped_of<Network>;
     for (int k = 0; k < cuts_of<Network>.count; ++k)
-        d.cuts[k] = {refer(cuts_of<Network>.groups[k].name), {}, cuts_of<Network>.groups[k].payload, steps_of<Network>.cut_stage[k], graph::codec_words[static_cast<std::size_t>(cuts_of<Network>.groups[k].items[0].codec)]};
+        d.cuts[k] = {refer(cuts_of<Network>.groups[k].name), {}, cuts_of<Network>.groups[k].payload, steps_of<Network>.cut_stage[k], graph::codec_word(g.ops[static_cast<std::size_t>(cuts_of<Network>.groups[k].items[0].op)])};
     for (std::size_t i = 0; i < g.ops.size(); ++i)
         if (g.ops[i].kind == op_kind::input && r.target[i] == static_cast<int>(i) && d.input_count < 64)
             d.inputs[d.input_count++] = {g.ops[i].label, g.ops[i].size, graph::input_bytes(g.ops[i]), 0};

@@ -14,7 +14,7 @@
 
 namespace splitdsl {
 
-/// One vector a parameter, the same for a seed everywhere. Layers are uniform with variance 1 / fan-in, norms the identity, a gdn's parameters positive; biases are
+/// One vector a parameter, the same for a seed everywhere. Layers are uniform with variance 1 / fan-in, norms the identity, a gdn's parameters positive, a codec's range -4 to 4; biases are
 /// small but not zero. So values neither vanish in a deep chain, where the biases hold them up, nor overflow in hundreds of residual blocks: without infinities
 /// and denormals run times are those of trained weights. Answers mean nothing.
 ///
@@ -31,6 +31,10 @@ inline std::vector<std::vector<float>> random_weights(std::span<const parameter>
         else if (p.name.ends_with(".beta")) low = 0.5, high = 1.5;                          // of a gdn: it divides
         else if (p.name.ends_with(".gamma")) low = 0, high = 1 / fan;
         else if (p.name == "int8.ranges") low = -6, high = 6;
+        else if (p.is_codec_range) {
+            values = {-4, 4};
+            continue;
+        }
         else if (p.dims.size() > 1) high = std::sqrt(3 / fan), low = -high;
         else if (!p.name.ends_with(".bias") && !p.name.ends_with("running_mean")) low = high = 1; // a norm's weight
         for (float& v : values) v = static_cast<float>(random.uniform(low, high));

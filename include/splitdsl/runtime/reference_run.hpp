@@ -143,7 +143,10 @@ private:
             if (graph::is_pooled(o)) return pooled(o, in);
             std::vector<std::byte> coded(encoded_bytes(o.codec, in.data.size()));
             planar out = in;
-            encode(o.codec, in.data.data(), in.data.size(), coded.data());
+            if (graph::has_range(o)) {
+                const float* const range = weights.at(std::string(o.label) + ".range").data();
+                encode_calibrated(o.codec, {range[0], range[1], true}, in.data.data(), in.data.size(), coded.data());
+            } else encode(o.codec, in.data.data(), in.data.size(), coded.data());
             (void)decode(o.codec, coded.data(), coded.size(), out.data.data(), out.data.size());
             return out;
         }

@@ -44,6 +44,14 @@ struct step_run {
     simd::extent of() const { return extent_of(c.out.of); }
     simd::extent from() const { return extent_of(c.in.of); }
     simd::epilogue end() const { return ending(m, c); }
+    /// The same, and a payload's levels if the step ends in one; `numbers`: as pack_levels has left them.
+    simd::epilogue end(const float* numbers) const {
+        simd::epilogue then = ending(m, c);
+        if (c.payload < 0) return then;
+        const std::ptrdiff_t plane = (static_cast<std::ptrdiff_t>(c.encoded) - 8) / c.out.of.channels, row = c.out.of.width;
+        then.levels = {reinterpret_cast<std::uint8_t*>(m.arena + c.payload + 8) + c.payload_row * row, row, plane, numbers[0], numbers[1]};
+        return then;
+    }
     simd::byte_view out_u8() const { return {reinterpret_cast<std::uint8_t*>(m.arena + c.out.at), c.out.row, c.out.block}; }
     static simd::const_byte_view bytes(const frame_memory& m, const placed& b) {
         return b.at < 0 ? simd::const_byte_view{} : simd::const_byte_view{reinterpret_cast<const std::uint8_t*>(m.arena + b.at), b.row, b.block};
@@ -59,6 +67,7 @@ struct parameters_of_step {
     const float* bias{};        ///< per output channel, or null
     const float* ranges{};      ///< of steps on bytes: the least and the largest value of each tensor
     const float* shift{};       ///< and what is added to each channel of `out`
+    const float* codec_range{}; ///< of a calibrated encoder, or a convolution that does its work: the least and the largest value
 };
 
 /// One step of up to `simd::most_frames` frames.
@@ -107,13 +116,39 @@ struct task_a_row : without_parameters {
 template <step_kind>
 struct kernel_of;
 
-template <>
-struct kernel_of<step_kind::conv> {
+/// A calibrated codec's scale and zero point; of a convolution that ends in a payload they stand behind its weights.
+inline constexpr std::size_t level_floats = 2;
+template <affine_level Level>
+SPLITDSL_INLINE void pack_levels(const float* range, float* packed) {
+    const affine_parameters p = affine_parameters_of<Level>({range[0], range[1], true});
+    packed[0] = p.scale, packed[1] = static_cast<float>(p.zero_point);
+}
+SPLITDSL_INLINE void put_levels_front(const float* numbers, std::byte* payload) {
+    detail::put_affine_parameters(payload, {numbers[0], static_cast<std::int32_t>(numbers[1])});
+}
+/// What a convolution whose epilogue may fill a payload does beside its own work. `Conv`: the convolution without.
+template <class Conv>
+struct may_end_in_payload {
+    static std::size_t packed_floats(const instruction& c) { return Conv::packed_floats(c) + (c.payload < 0 ? 0 : level_floats); }
+    static int tasks(const instruction& c) { return Conv::tasks(c); }
+    static void run(const step_run& s, int first, int last) {
+        const float* const numbers = s.packed + Conv::packed_floats(s.c);
+        if (s.c.payload >= 0 && first == 0) put_levels_front(numbers, s.m.arena + s.c.payload);
+        Conv::run(s, s.end(numbers), first, last);
+    }
+    static void pack(const instruction& c, const parameters_of_step& p, float* packed) {
+        Conv::pack(c, p, packed);
+        if (c.payload >= 0) pack_levels<std::uint8_t>(p.codec_range, packed + Conv::packed_floats(c));
+    }
+};
+struct direct_kernel {
     static std::size_t packed_floats(const instruction& c) { return simd::direct_conv_packed_floats(c.conv); }
     static int tasks(const instruction& c) { return simd::direct_conv_tasks(c.conv); }
-    static void run(const step_run& s, int first, int last) { simd::direct_conv(s.c.conv, s.in(), s.out(), s.packed, s.end(), first, last); }
+    static void run(const step_run& s, const simd::epilogue& then, int first, int last) { simd::direct_conv(s.c.conv, s.in(), s.out(), s.packed, then, first, last); }
     static void pack(const instruction& c, const parameters_of_step& p, float* packed) { simd::pack_direct_conv(c.conv, p.weight, p.scale, p.bias, packed); }
 };
+template <>
+struct kernel_of<step_kind::conv> : may_end_in_payload<direct_kernel> {};
 template <>
 struct kernel_of<step_kind::depthwise> {
     static std::size_t packed_floats(const instruction& c) { return simd::depthwise_conv_packed_floats(c.conv); }
@@ -139,11 +174,11 @@ template <class Form>
 struct winograd_kernel {
     static std::size_t packed_floats(const instruction& c) { return simd::winograd_conv_packed_floats<Form>(c.conv); }
     static int tasks(const instruction& c) { return c.winograd.tasks; }
-    static void run(const step_run& s, int first, int last) { simd::winograd_conv<Form>(s.c.conv, s.c.winograd, s.in(), s.out(), s.packed, s.scratch, s.end(), first, last); }
+    static void run(const step_run& s, const simd::epilogue& then, int first, int last) { simd::winograd_conv<Form>(s.c.conv, s.c.winograd, s.in(), s.out(), s.packed, s.scratch, then, first, last); }
     static void pack(const instruction& c, const parameters_of_step& p, float* packed) { simd::pack_winograd_conv<Form>(c.conv, p.weight, p.scale, p.bias, packed); }
 };
 template <class Form>
-struct winograd_frames_kernel : winograd_kernel<Form> {
+struct winograd_frames_kernel : may_end_in_payload<winograd_kernel<Form>> {
     static void run_frames(const frames_run& r, int first, int last) {
         const listed_frames all{r};
         const step_run s = r.of(0);
@@ -156,9 +191,9 @@ struct kernel_of<step_kind::winograd_2x2> : winograd_frames_kernel<simd::winogra
 template <>
 struct kernel_of<step_kind::winograd_4x4> : winograd_frames_kernel<simd::winograd_4x4> {};
 template <>
-struct kernel_of<step_kind::winograd_4x4_strided> : winograd_kernel<simd::winograd_4x4_strided> {};
+struct kernel_of<step_kind::winograd_4x4_strided> : may_end_in_payload<winograd_kernel<simd::winograd_4x4_strided>> {};
 template <>
-struct kernel_of<step_kind::winograd_3x3_strided> : winograd_kernel<simd::winograd_3x3_strided> {};
+struct kernel_of<step_kind::winograd_3x3_strided> : may_end_in_payload<winograd_kernel<simd::winograd_3x3_strided>> {};
 template <>
 struct kernel_of<step_kind::dense> {
     static std::size_t packed_floats(const instruction& c) { return simd::dense_packed_floats(dense_of(c)); }
@@ -304,29 +339,68 @@ struct kernel_of<step_kind::flatten> : one_task {
     static void run(const step_run& s, int, int) { simd::blocked_to_planar(s.from(), s.in(), reinterpret_cast<float*>(s.m.arena + s.c.out.at), 0, simd::row_tasks(s.from())); }
 };
 /// A tensor's rows are turned into planes in pieces that stay in the cache, and each piece is coded there: one pass over memory. The range of an
-/// affine codec is found before, on the tensor as it lies; so these codecs' steps are one task.
+/// affine codec that is not calibrated is found before, on the tensor as it lies; so these codecs' steps are one task. A tensor of bytes travels as it is.
 template <>
-struct kernel_of<step_kind::encode> : one_task {
+struct kernel_of<step_kind::encode> {
+    static std::size_t packed_floats(const instruction& c) { return c.in.is_u8 ? simd::requantisation_floats : c.payload_range >= 0 ? level_floats : 0; }
+    static int tasks(const instruction&) { return 1; }
+    static void pack(const instruction& c, const parameters_of_step& p, float* packed) {
+        if (c.in.is_u8) return simd::pack_dequantise_u8(simd::byte_scale_of(p.ranges[2 * c.in.range], p.ranges[2 * c.in.range + 1]), packed);
+        if (c.codec == codec_id::affine16) pack_levels<std::uint16_t>(p.codec_range, packed);
+        else pack_levels<std::uint8_t>(p.codec_range, packed);
+    }
+    template <affine_level Level>
+    static void to_levels(const step_run& s, std::byte* to) {
+        float numbers[level_floats];
+        if (s.c.payload_range >= 0) {
+            __builtin_memcpy(numbers, s.packed, sizeof numbers);
+        } else {
+            const simd::value_range r = simd::range_of_blocked(s.from(), s.in());
+            const affine_parameters p = affine_parameters_of<Level>({r.low, r.high, r.any});
+            numbers[0] = p.scale, numbers[1] = static_cast<float>(p.zero_point);
+        }
+        put_levels_front(numbers, to);
+        const std::ptrdiff_t width = s.c.in.of.width;
+        simd::quantise_blocked<Level>(s.from(), s.in(), {reinterpret_cast<Level*>(to + 8), width, s.c.in.of.height * width, numbers[0], numbers[1]});
+    }
     static void run(const step_run& s, int, int) {
         std::byte* const to = s.m.arena + s.c.out.at;
         if (s.c.codec == codec_id::float32 || s.c.codec == codec_id::pooled) // little-endian machines only, as all we know
             return simd::blocked_to_planar(s.from(), s.in(), reinterpret_cast<float*>(to), 0, simd::row_tasks(s.from()));
-        if (s.c.codec != codec_id::affine8) {
+        if (s.c.codec == codec_id::float16) {
             simd::blocked_to_planar(s.from(), s.in(), s.scratch, 0, simd::row_tasks(s.from()));
             return encode(s.c.codec, s.scratch, static_cast<std::size_t>(s.c.in.of.size()), to);
         }
-        const simd::value_range r = simd::range_of_blocked(s.from(), s.in());
-        const affine_parameters p = affine_parameters_of<std::uint8_t>({r.low, r.high, r.any});
-        detail::put_little(to, std::bit_cast<std::uint32_t>(p.scale));
-        detail::put_little(to + 4, static_cast<std::uint32_t>(p.zero_point));
-        simd::quantise_blocked(s.from(), s.in(), p.scale, static_cast<float>(p.zero_point), s.scratch, reinterpret_cast<std::uint8_t*>(to + 8));
+        if (s.c.in.is_u8) {
+            const simd::requantisation r = simd::requantisation_in(s.packed);
+            detail::put_affine_parameters(to, {r.addend_factor, r.zero});
+            return simd::bytes_to_planes(s.from(), s.in_u8(), reinterpret_cast<std::uint8_t*>(to + 8));
+        }
+        s.c.codec == codec_id::affine8 ? to_levels<std::uint8_t>(s, to) : to_levels<std::uint16_t>(s, to);
     }
 };
 template <>
-struct kernel_of<step_kind::decode> : one_task {
+struct kernel_of<step_kind::decode> {
+    static std::size_t packed_floats(const instruction& c) { return c.out.is_u8 ? simd::requantisation_floats : 0; }
+    static int tasks(const instruction&) { return 1; }
+    static void pack(const instruction& c, const parameters_of_step& p, float* packed) {
+        simd::pack_dequantise_u8(simd::byte_scale_of(p.ranges[2 * c.out.range], p.ranges[2 * c.out.range + 1]), packed);
+    }
+    /// The sender's bytes are this tensor's, whose scale both have from the same weights; bytes of another scale become the nearest.
+    static void to_bytes(const step_run& s, const std::byte* from) {
+        const affine_parameters theirs = detail::affine_parameters_in(from);
+        const simd::requantisation r = simd::requantisation_in(s.packed);
+        std::uint8_t table[256];
+        for (int q = 0; q < 256; ++q) {
+            const float value = dequantise(static_cast<std::uint8_t>(q), theirs) / r.addend_factor;
+            table[q] = static_cast<std::uint8_t>(simd::nearest_within(value, static_cast<float>(-r.zero), static_cast<float>(255 - r.zero)) + r.zero);
+        }
+        simd::planes_to_bytes(s.of(), reinterpret_cast<const std::uint8_t*>(from + 8), table, s.out_u8());
+    }
     static void run(const step_run& s, int, int) {
         const std::byte* const from = s.m.arena + s.c.in.at;
         const auto count = static_cast<std::size_t>(s.c.out.of.size());
+        if (s.c.out.is_u8) return to_bytes(s, from);
         if (s.c.codec == codec_id::affine8 && static_cast<std::size_t>(s.c.encoded) == count + 8 && decodes(s.c.codec, from, count + 8)) {
             const affine_parameters p = detail::affine_parameters_in(from);
             return simd::dequantise_blocked(s.of(), reinterpret_cast<const std::uint8_t*>(from + 8), p.scale, static_cast<float>(p.zero_point), s.scratch, s.out());
@@ -502,6 +576,7 @@ inline void pack_step(const step_kernel& kernel, const instruction& c, const flo
         }
     }
     if (c.ranges >= 0) p.ranges = parameters[c.ranges], p.shift = parameters[c.ranges + 1];
+    if (c.payload_range >= 0) p.codec_range = parameters[c.payload_range];
     kernel.pack(c, p, packed);
 }
 

@@ -28,10 +28,12 @@ inline std::string shape_words(const std::vector<std::uint64_t>& dims) {
 }
 
 /// Names a network leaves alone: its own list (`static constexpr auto ignored() { return std::array{...}; }`, suffixes), the counters
-/// PyTorch keeps beside batch norms, and the self-test tensors and ranges of files our tools write.
+/// PyTorch keeps beside batch norms, the self-test tensors and ranges of files our tools write, also those of its codecs that find theirs per frame.
 template <class Network>
 bool is_ignored(std::string_view name) {
     if (name.starts_with("selftest.") || name.starts_with("int8.") || name.ends_with("num_batches_tracked")) return true;
+    for (const op& o : graph_of<Network>.ops)
+        if (o.kind == op_kind::quantise && name == std::string(o.label) + ".range") return true;
     if constexpr (requires { Network::ignored(); })
         for (const std::string_view i : Network::ignored())
             if (name.ends_with(i) || name.starts_with(i)) return true;
@@ -41,6 +43,12 @@ bool is_ignored(std::string_view name) {
 /// A dense layer's weight (out, in) where a 1x1 convolution's (out, in, 1, 1) is wanted: the same values in the same order.
 inline bool is_dense_form(const std::vector<std::uint64_t>& found, const std::vector<std::uint64_t>& wanted) {
     return found.size() == 2 && wanted.size() == 4 && wanted[2] == 1 && wanted[3] == 1 && found[0] == wanted[0] && found[1] == wanted[1];
+}
+
+/// What is wrong with a calibrated codec's range, or nothing.
+inline std::string range_fault(const parameter& p, const std::vector<float>& values) {
+    if (!p.is_codec_range || (std::isfinite(values[0]) && std::isfinite(values[1]) && values[0] < values[1])) return {};
+    return p.name + " should hold a least value and a larger one, both finite; found " + std::to_string(values[0]) + " and " + std::to_string(values[1]);
 }
 
 /// One number for a set of parameters, equal on both sides of a link or the handshake refuses: that of a file which holds them as F32.
@@ -67,6 +75,7 @@ public:
         for (std::size_t i = 0; i < names.size(); ++i) {
             if (values[i].size() != static_cast<std::size_t>(names[i].size()))
                 throw weights_error("weights of " + std::string(net.network) + ": " + names[i].name + " needs " + std::to_string(names[i].size()) + " values, found " + std::to_string(values[i].size()));
+            if (const std::string fault = detail::range_fault(names[i], values[i]); !fault.empty()) throw weights_error("weights of " + std::string(net.network) + ": " + fault);
             pointers[i] = values[i].data();
         }
         content = detail::digest_of(names, values);
@@ -100,7 +109,8 @@ std::vector<std::vector<float>> match_weights(const safetensors& file, const std
         values.emplace_back();
         const auto* t = file.find(p.name);
         if (!t) {
-            note(p.name + " " + detail::shape_words(p.dims) + " is missing" + (p.name.starts_with("int8.") ? "; splitdsl-calibrate adds it" : ""));
+            const char* const who = p.is_codec_range ? "; calibrate_codecs (runtime/codec_calibration.hpp) finds it" : p.name.starts_with("int8.") ? "; splitdsl-calibrate adds it" : "";
+            note(p.name + " " + detail::shape_words(p.dims) + " is missing" + who);
             continue;
         }
         if (t->shape != p.dims && !detail::is_dense_form(t->shape, p.dims)) {
@@ -109,6 +119,10 @@ std::vector<std::vector<float>> match_weights(const safetensors& file, const std
         }
         try {
             values.back() = to_floats(*t);
+            if (const std::string fault = detail::range_fault(p, values.back()); !fault.empty()) {
+                note(fault);
+                continue;
+            }
             for (const float v : values.back())
                 if (!std::isfinite(v)) {
                     note(p.name + " holds a value that is not finite");

@@ -16,16 +16,16 @@ namespace splitdsl::zoo {
 /// ```
 struct cut_choice {
     int only{-1};                       ///< number of the one cut, counted from 1; -1: all of them, 0: none
-    codec_id codec{codec_id::float32};
+    codec_choice codec{lossless_f32()};
 };
 inline constexpr cut_choice every_cut{};
-inline constexpr cut_choice no_cuts{0, codec_id::float32};
-constexpr cut_choice only_cut(int number, codec_choice codec = lossless_f32()) { return {number, codec.id}; }
+inline constexpr cut_choice no_cuts{0};
+constexpr cut_choice only_cut(int number, codec_choice codec = lossless_f32()) { return {number, codec}; }
 
 /// A family's cut of that number: an identity bottleneck, or nothing if it is not chosen.
 template <cut_choice Cuts, int Number>
 constexpr auto stage_cut(text name) {
-    if constexpr (Cuts.only == -1 || Cuts.only == Number) return cut(name, codec_choice{Cuts.codec});
+    if constexpr (Cuts.only == -1 || Cuts.only == Number) return cut(name, Cuts.codec);
     else return identity();
 }
 

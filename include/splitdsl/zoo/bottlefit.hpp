@@ -14,7 +14,7 @@ namespace splitdsl::zoo {
 struct bottleneck_choice {
     int channels{3};
     int split_point{1};
-    codec_id codec{codec_id::affine8};
+    codec_choice codec{affine_u8()};
 };
 
 namespace bottlefit_parts {
@@ -31,10 +31,10 @@ constexpr auto encoder(text picture, text uplink) {
     constexpr auto stem = conv_bn(0, 64, {.kernel = 7, .stride = 2}) | relu() | max_pool({.kernel = 3, .stride = 2, .pad = 1}) | norm(4);
     const auto image = input(picture, u8, {.channels = 3, .height = Height, .width = Width}) | normalise(imagenet);
     if constexpr (B.split_point == 1)
-        return head("edge", image | coded("encoder", stem)) | bottleneck(uplink, coded("encoder", small_conv(6, B.channels, 2, 1)), codec_choice{B.codec});
+        return head("edge", image | coded("encoder", stem)) | bottleneck(uplink, coded("encoder", small_conv(6, B.channels, 2, 1)), B.codec);
     else
         return head("edge", image | coded("encoder", stem | small_conv(6, 512, 2, 1) | norm(7)))
-             | bottleneck(uplink, coded("encoder", small_conv(9, B.channels, 2, 1)), codec_choice{B.codec});
+             | bottleneck(uplink, coded("encoder", small_conv(9, B.channels, 2, 1)), B.codec);
 }
 /// One step up at split point 2; one more row and column at split point 1.
 template <bottleneck_choice B>

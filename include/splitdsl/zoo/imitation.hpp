@@ -54,13 +54,13 @@ struct carla_perception {
 /// SAGE's: the first three convolutions give way to an encoder of Channels x (Height / 4 - 2) x (Width / 4 - 2) values (3 x 20 x 48 at 88 x 200,
 /// 3 x 178 x 318 at 720 x 1280; section 4.3) and one decoding convolution, which the paper leaves open. Places "edge" and "cloud", cut "uplink".
 /// Weights: `encoder.{0,1,2}`, `decoder.0`, and the rest under carla_perception's names.
-template <int Height = 88, int Width = 200, int Channels = 3, codec_id Codec = codec_id::affine8, int Features = 512>
+template <int Height = 88, int Width = 200, int Channels = 3, codec_choice Codec = affine_u8(), int Features = 512>
 struct sage_carla_perception {
     static constexpr int sent_channels = Channels;
     /// The two sides of the cut, for three_cameras.
     static constexpr auto near(text camera, text uplink) {
         using namespace imitation_parts;
-        return head("edge", sage_camera(camera, Height, Width) | sage_encoder()) | bottleneck(uplink, sage_narrowing(Channels), codec_choice{Codec});
+        return head("edge", sage_camera(camera, Height, Width) | sage_encoder()) | bottleneck(uplink, sage_narrowing(Channels), Codec);
     }
     static constexpr auto far() { return tail("cloud", imitation_parts::behind_sage_cut(Features)); }
     static constexpr auto graph() { return near("image", "uplink") | far(); }

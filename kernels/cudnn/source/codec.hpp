@@ -114,7 +114,7 @@ SPLITDSL_DEVICE affine_numbers numbers_of_parts(const int* partial, int parts, i
 template <class T, class Level>
 SPLITDSL_DEVICE void quantise(const affine_job& j, int top) {
     SPLITDSL_SHARED int room[256];
-    const affine_numbers p = numbers_of_parts(j.partial + 2 * image_here() * j.parts, j.parts, room, top);
+    const affine_numbers p = numbers_of_parts(j.partial + (j.is_calibrated ? 0 : 2 * image_here() * j.parts), j.parts, room, top);
     const T* in = image_of<T>(j.tensor);
     unsigned char* bytes = j.bytes + image_here() * j.bytes_image;
     if (block_here() == 0 && thread_here() == 0) {

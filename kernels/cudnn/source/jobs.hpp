@@ -115,6 +115,7 @@ struct affine_job {             // the affine codec
     int parts;
     int channels;
     long long pixels;
+    int is_calibrated;          // one range, of all images
 };
 
 struct patch_job {              // dynamic pooling: means over side x side of each channel, planar

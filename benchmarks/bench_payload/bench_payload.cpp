@@ -1,0 +1,115 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file bench_payload.cpp
+/// What it costs that a head's last tensor becomes payload bytes: range per frame, range from the weights, and in the convolution's epilogue.
+#include "heads.hpp"
+
+#include <examples/options/exit_status.hpp>
+#include <examples/options/numbers.hpp>
+#include <splitdsl/runtime/aligned_buffer.hpp>
+#include <splitdsl/runtime/parallel.hpp>
+#include <splitdsl/runtime/random_weights.hpp>
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace {
+using namespace splitdsl;
+
+constexpr int ways = 3;
+
+/// One network ready to run its head.
+class timed_head {
+public:
+    template <class Network>
+    static timed_head of() { return timed_head{seeded_weights<Network>(1)}; }
+    /// Microseconds of one run.
+    double run(const task_runner* workers) {
+        const void* const inputs[]{input.data()};
+        const auto begin = std::chrono::steady_clock::now();
+        code->run({arena.data(), keep.data(), inputs, outputs.data(), workers}, 0, 1, nullptr);
+        return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - begin).count();
+    }
+    const pipeline& net() const { return *code; }
+
+private:
+    template <class Network>
+    explicit timed_head(const network_weights<Network>& weights)
+        : code{&weights.net()}, keep{code->packed_bytes}, arena{code->arena_bytes}, input{code->inputs[0].bytes}, outputs(code->output_floats) {
+        std::memcpy(keep.data(), weights.bytes().data(), weights.bytes().size());
+        const tensor_info& t = code->inputs[0];
+        const std::size_t values = static_cast<std::size_t>(t.channels) * static_cast<std::size_t>(t.height) * static_cast<std::size_t>(t.width);
+        for (std::size_t i = 0; i < values; ++i) {
+            const float value = static_cast<float>(i * 7919 % 251) / 125 - 1;
+            if (t.bytes == values) input.data()[i] = static_cast<std::byte>(i * 7919 % 251);
+            else std::memcpy(input.data() + 4 * i, &value, sizeof value);
+        }
+    }
+
+    const pipeline* code;
+    aligned_buffer keep, arena, input;
+    std::vector<float> outputs;
+};
+
+struct row {
+    const char* name;
+    std::function<std::vector<timed_head>()> make;
+};
+std::vector<row> rows() {
+    std::vector<row> all;
+#define SPLITDSL_TIMED_ROW(id, name, ...)                                                                                        \
+    all.push_back({name, [] {                                                                                                    \
+                       std::vector<timed_head> heads;                                                                            \
+                       heads.push_back(timed_head::of<timed::id##_per_frame>());                                                 \
+                       heads.push_back(timed_head::of<timed::id##_apart>());                                                     \
+                       heads.push_back(timed_head::of<timed::id##_fused>());                                                     \
+                       return heads;                                                                                             \
+                   }});
+    SPLITDSL_TIMED_PARTS(SPLITDSL_TIMED_ROW)
+#undef SPLITDSL_TIMED_ROW
+    return all;
+}
+} // namespace
+
+int main(int argc, char** argv) {
+    int turns = 200;
+    std::string only, json_file;
+    bool parallel = false;
+    CLI::App app{"Least times of a split network's head with its payload made in three ways, measured on this machine; the three take turns run by run.\n"
+                 "Weights are made up: times do not depend on them. \"last layer\": the bottleneck's convolution and codec alone, with the tensor's loading.\n"
+                 "SPLITDSL_ISA=baseline (or avx2_fma, avx512) chooses the instruction set."};
+    app.add_option("--turns", turns, "Runs of each")->check(options::between(1, 1'000'000))->capture_default_str();
+    app.add_option("--only", only, "Rows whose names contain this");
+    app.add_option("--json", json_file, "Also write the results to FILE")->option_text("FILE");
+    app.add_flag("--threads", parallel, "On all processors instead of one thread");
+    return options::exit_status("bench_payload", app, argc, argv, [&] {
+        nlohmann::json report{{"unit", "microseconds"}, {"label", "measured"}, {"turns", turns}, {"rows", nlohmann::json::array()}};
+        bool first = true;
+        for (const row& r : rows()) {
+            if (std::string(r.name).find(only) == std::string::npos) continue;
+            std::vector<timed_head> heads = r.make();
+            const task_runner* const workers = parallel ? default_runner() : nullptr;
+            if (std::exchange(first, false))
+                std::printf("%-32s %8s %11s %11s %11s %8s %8s   %s, %s, %d turns, least times in us\n", "part", "payload", "per frame", "calibrated", "fused", "cal/pf", "fused/pf", heads[0].net().instruction_set,
+                            workers ? "all threads" : "one thread", turns);
+            double least[ways]{1e30, 1e30, 1e30};
+            for (auto& h : heads) h.run(workers);
+            for (int t = 0; t < turns; ++t)
+                for (int k = 0; k < ways; ++k) least[(t + k) % ways] = std::min(least[(t + k) % ways], heads[static_cast<std::size_t>((t + k) % ways)].run(workers));
+            std::printf("%-32s %8zu %11.2f %11.2f %11.2f %8.3f %8.3f\n", r.name, heads[0].net().cuts[0].payload_bytes, least[0], least[1], least[2], least[1] / least[0], least[2] / least[0]);
+            report["rows"].push_back({{"part", r.name}, {"payload", heads[0].net().cuts[0].payload_bytes}, {"instruction_set", heads[0].net().instruction_set}, {"threads", workers ? "all" : "1"},
+                                      {"per_frame", least[0]}, {"calibrated", least[1]}, {"fused", least[2]}});
+        }
+        if (!json_file.empty()) options::write("--json", json_file, report.dump(2) + "\n");
+        return 0;
+    });
+}

@@ -1,0 +1,98 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file calibrated_test.cpp
+/// A calibrated codec live: found from inputs, offloaded over an in-process link, the cloud's answer the local one; other codecs refused by name.
+#include "../catch.hpp"
+#include "fake_network.hpp"
+
+#include <splitdsl/language.hpp>
+#include <splitdsl/link/in_process.hpp>
+#include <splitdsl/runtime/cloud_core.hpp>
+#include <splitdsl/runtime/codec_calibration.hpp>
+#include <splitdsl/runtime/edge_core.hpp>
+#include <splitdsl/runtime/executor.hpp>
+#include <splitdsl/runtime/random_weights.hpp>
+
+#include <array>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace {
+using namespace splitdsl;
+using namespace std::chrono_literals;
+
+template <codec_choice Codec>
+struct lane {
+    static constexpr auto graph() {
+        return input("camera", u8, {.channels = 3, .height = 24, .width = 40}) | normalise(imagenet) | head("car", named("a", conv(12, {.kernel = 5, .stride = 2})) | relu())
+             | bottleneck("uplink", named("b", conv(3, {.kernel = 3})), Codec) | tail("cloud", named("c", conv(8, {.kernel = 3})) | relu() | global_pool() | named("d", dense(3)));
+    }
+};
+struct per_frame : lane<affine_u8()> {};
+struct keeper : lane<affine_u8(calibrated)> {};
+using controls = std::array<float, 3>;
+
+std::vector<std::byte> picture(unsigned seed) {
+    std::vector<std::byte> p(3 * 24 * 40);
+    for (std::size_t i = 0; i < p.size(); ++i) p[i] = static_cast<std::byte>((i * 2654435761U + seed * 40503U) >> 7);
+    return p;
+}
+/// Made-up weights with the range that calibration finds in three pictures.
+network_weights<keeper> calibrated_weights() {
+    const auto trained = random_weights(parameters<measured<keeper>>(), 3);
+    std::vector<std::vector<std::byte>> pictures;
+    std::vector<std::vector<const void*>> inputs;
+    for (unsigned seed = 0; seed < 3; ++seed) pictures.push_back(picture(seed)), inputs.push_back({pictures.back().data()});
+    const auto ranges = calibrate_codecs<keeper>(trained, inputs);
+    std::vector<std::vector<float>> values;
+    std::size_t next = 0;
+    for (const parameter& p : parameters<keeper>()) values.push_back(p.is_codec_range ? std::vector<float>{ranges[0].low, ranges[0].high} : trained[next++]);
+    return network_weights<keeper>{values};
+}
+controls alone(const network_weights<keeper>& w, const std::vector<std::byte>& p) {
+    const aligned_buffer arena{w.net().arena_bytes};
+    controls out{};
+    const void* const in[]{p.data()};
+    w.net().run({arena.data(), w.bytes().data(), in, out.data(), nullptr}, 0, w.net().stages, nullptr);
+    return out;
+}
+struct offload_when_up : fake::quiet {
+    action on(stage_done s, const link_view& l, const budget&) noexcept { return s.stage == 0 && l.up ? action::offload_at(0) : action::go_on(); }
+    using fake::quiet::on;
+};
+edge_options terms(std::uint64_t digest) {
+    edge_options o{.deadline = 200ms, .reserve = 40ms, .calibration_runs = 0};
+    o.weights_digest = digest;
+    return o;
+}
+} // namespace
+
+TEST_CASE("a head that ends in its payload is answered by the cloud as by its own tail, bit for bit") {
+    const auto weights = calibrated_weights();
+    auto listener = std::make_unique<link::in_process_listener>();
+    auto wire = std::make_unique<link::in_process>(*listener);
+    const cloud_core cloud{weights.net(), weights.bytes(), cloud_options{.weights_digest = weights.digest()}, std::move(listener)};
+    edge_core<offload_when_up> edge{weights.net(), weights.bytes(), offload_when_up{}, terms(weights.digest()), std::move(wire)};
+    for (int i = 0; i < 5000 && !edge.link_now().up; ++i) std::this_thread::sleep_for(1ms);
+    REQUIRE(edge.link_now().up);
+    int own = 0, by_cloud = 0;
+    for (unsigned seed = 0; seed < 30; ++seed) { // most of them calibration has not seen
+        const auto frame = picture(seed);
+        controls out{};
+        const answer a = edge.infer(std::array{std::span<const std::byte>{frame}}, out);
+        const controls want = alone(weights, frame);
+        if (is_own(a.source)) CHECK(std::memcmp(out.data(), want.data(), sizeof out) == 0);
+        own += is_own(a.source), by_cloud += a.source == answer_source::cloud;
+    }
+    CHECK(own > 15);
+    CHECK(by_cloud > 5);
+}
+
+TEST_CASE("a peer whose codec finds its range per frame is another network's, and the refusal names the codecs") {
+    const auto verdict = link::compare(introduction_for(pipeline_of<keeper>(), 1), introduction_for(pipeline_of<per_frame>(), 1));
+    CHECK(verdict.refusal.find("cut 0 (\"uplink\"): codec \"affine_u8 calibrated\" on the edge, \"affine_u8\" in the cloud") != std::string::npos);
+    CHECK(verdict.refusal.find("payload bytes") == std::string::npos); // the wire's layout is one
+}
