@@ -1,8 +1,9 @@
 // SPDX-FileCopyrightText: The splitdsl authors
 // SPDX-License-Identifier: BSD-3-Clause
 /// @file bench_kernels.cpp
-/// Single convolution layers: direct, Winograd and oneDNN side by side, against this machine's multiply-add peak and double precision.
+/// Single layers: direct, Winograd and oneDNN side by side, against this machine's multiply-add peak and double precision.
 #include "byte_layers.hpp"
+#include "dense_layers.hpp"
 #include "exact.hpp"
 #include "layer_code.hpp"
 #include "onednn.hpp"
@@ -113,7 +114,7 @@ using timed::at;
 
 int main(int argc, char** argv) {
     int runs = 15, samples = 3000;
-    bool with_peer = true, cold = false, by_processor = false, on_bytes = false;
+    bool with_peer = true, cold = false, by_processor = false, on_bytes = false, dense = false;
     std::string json_file, only;
     CLI::App app{"Times of single convolution layers on one thread, measured on this machine; weights and inputs are random. Every layer runs the\n"
                  "direct kernel and, where its shape allows, both Winograd tiles, and oneDNN where it is built in; a star marks what a network takes\n"
@@ -128,10 +129,12 @@ int main(int argc, char** argv) {
     auto* const for_bytes = app.add_flag("--bytes", on_bytes, "Layers on bytes instead (docs/int8.md), against the peak of products of bytes and oneDNN's u8 by s8");
     app.add_flag("--cold", cold, "Weights come from memory, as in a network of many layers, and a layer runs once a timing; what tune_winograd.py asks for")
         ->excludes(for_bytes);
+    app.add_flag("--dense", dense, "Fully connected layers instead, their weights in f32, f16 and bf16 (docs/performance.md); --cold as above")->excludes(for_bytes);
     app.add_option("--json", json_file, "Also write the results to FILE")->option_text("FILE");
     return options::exit_status("bench_kernels", app, argc, argv, [&] {
         if (by_processor) clock_used = timed::clock_kind::processor;
         if (on_bytes) return timed::time_byte_layers({runs, samples, only, with_peer, clock_used, json_file});
+        if (dense) return timed::time_dense_layers({runs, only, cold, clock_used, json_file});
         const timed::layer_code& code = timed::chosen_code();
         std::vector<subject> subjects;
         std::mt19937 random{1};

@@ -97,6 +97,8 @@ public:
         return {.shorter_side = network.shorter_side, .crop = size, .offset = offset};
     }
     std::size_t classes() const { return classes_of(network.meaning, outputs); }
+    /// In memory, as packed for the code that runs here.
+    std::size_t weight_bytes() const { return weights.packed.size(); }
 
     /// The best `count`, best first. Throws `error` if the network's answer is not finite.
     std::vector<scored> recognise(const splitdsl::imaging::planes<std::uint8_t>& picture, std::size_t count) {

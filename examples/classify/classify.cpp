@@ -164,7 +164,7 @@ int run(const arguments& a) {
                      network.answered(answer_source::cloud), a.connect.c_str(), network.answered(answer_source::fallback), network.answered(answer_source::edge), network.bytes_sent());
     code.report();
     if (!a.json.empty()) {
-        nlohmann::ordered_json document{{"model", a.model}, {"code", code.net().instruction_set}, {"results", std::move(all.results)}};
+        nlohmann::ordered_json document{{"model", a.model}, {"code", code.net().instruction_set}, {"weight_bytes", network.weight_bytes()}, {"results", std::move(all.results)}};
         if (split) document["split"] = {{"cut", a.split}, {"codec", a.codec}, {"answered_by", answered}, {"bytes_sent", network.bytes_sent()}};
         pictures::write_json(a.json, document);
     }

@@ -113,8 +113,8 @@ inline std::string stages_text(const report& r) {
     using splitdsl::to_milliseconds;
     std::string text = "\nstages";
     if (r.measured)
-        text += line(": times measured, %d runs on %d thread%s of %s (%s), %s", r.measured->runs, r.measured->threads, r.measured->threads == 1 ? "" : "s", r.measured->machine.c_str(),
-                     r.measured->instruction_set.c_str(), r.measured->weights.c_str());
+        text += line(": times measured, %d runs on %d thread%s of %s (%s), %s, %zu bytes in memory", r.measured->runs, r.measured->threads, r.measured->threads == 1 ? "" : "s", r.measured->machine.c_str(),
+                     r.measured->instruction_set.c_str(), r.measured->weights.c_str(), r.measured->weight_bytes);
     text += line("\n%5s %-20s %12s %8s %12s %13s", "stage", "ends at", "million MACs", "share", "parameters", "payload bytes");
     if (r.measured) text += line(" %10s %8s %10s %10s", "median ms", "share", "10 % ms", "90 % ms");
     text += "\n";
@@ -183,7 +183,7 @@ inline nlohmann::ordered_json json_of(const report& r) {
              {"input", std::move(input)}, {"stages", std::move(stages)}, {"layers", std::move(layers)}, {"splits", std::move(splits)}};
     if (r.measured)
         all["times"] = {{"label", "measured"}, {"unit", "milliseconds"}, {"machine", r.measured->machine}, {"instruction_set", r.measured->instruction_set}, {"threads", r.measured->threads},
-                        {"runs", r.measured->runs}, {"weights", r.measured->weights}, {"whole", timed(r.measured->whole)}};
+                        {"runs", r.measured->runs}, {"weights", r.measured->weights}, {"weight_bytes", r.measured->weight_bytes}, {"whole", timed(r.measured->whole)}};
     all["graph"] = json::parse(splitdsl::graph::writing::json(r.graph));
     return all;
 }

@@ -43,6 +43,7 @@ struct stage_sums {
 struct measurement {
     int runs{}, threads{};
     std::string machine{}, instruction_set{}, weights{};
+    std::size_t weight_bytes{};         ///< in memory, as packed for that instruction set
     std::vector<spread> stages{};
     spread whole{};
 };
@@ -65,7 +66,7 @@ inline measurement measure(const splitdsl::pipeline& net, std::span<const std::b
     if (threads > 1 && !splitdsl::default_runner()) throw splitdsl::option_error("--threads " + std::to_string(threads) + ": this build runs on one thread (SPLITDSL_PARALLEL)");
     std::vector<std::vector<splitdsl::duration>> seen;
     splitdsl::with_threads(threads, [&] { seen = splitdsl::time_stages(net, packed, runs, threads > 1 ? splitdsl::default_runner() : nullptr); });
-    measurement m{.runs = runs, .threads = threads, .machine = machine_name(), .instruction_set = net.instruction_set, .weights = std::move(weights)};
+    measurement m{.runs = runs, .threads = threads, .machine = machine_name(), .instruction_set = net.instruction_set, .weights = std::move(weights), .weight_bytes = packed.size()};
     std::vector<splitdsl::duration> whole(seen.empty() ? 0 : seen[0].size());
     for (const auto& stage : seen) {
         m.stages.push_back(spread_of(stage));

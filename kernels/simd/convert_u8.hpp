@@ -6,6 +6,7 @@
 
 #include "bytes.hpp"
 #include "layout.hpp"
+#include "pointwise_u8.hpp"
 
 namespace splitdsl::kernels::inline SPLITDSL_ARCH {
 namespace simd {
@@ -124,11 +125,12 @@ SPLITDSL_INLINE void interleave_16(const std::uint8_t* red, const std::uint8_t* 
     store_4(32, _mm_unpacklo_epi16(second, fourth)), store_4(48, _mm_unpackhi_epi16(second, fourth));
 #endif
 }
-/// A picture's bytes → four a pixel.
-inline void load_u8(const extent& e, const std::uint8_t* bytes, byte_order order, const byte_view& out) {
-    const std::ptrdiff_t plane = std::ptrdiff_t{e.height} * e.width;
+/// Of load_u8: about 64 KiB of four bytes a pixel each.
+inline int load_u8_tasks(const extent& e) { return byte_row_tasks({4, e.height, e.width}); }
+/// A picture's bytes → four a pixel. `plane`: bytes of a channel, more than `e` says if these are some of its rows. Tasks: load_u8_tasks(e).
+inline void load_u8(const extent& e, const std::uint8_t* bytes, byte_order order, const byte_view& out, std::ptrdiff_t plane, int first, int last) {
     const std::ptrdiff_t channel_step = order == byte_order::planar ? plane : 1, pixel_step = order == byte_order::planar ? 1 : e.channels;
-    for (int y = 0; y < e.height; ++y) {
+    for_each_byte_row({4, e.height, e.width}, first, last, [&](int y) {
         const std::uint8_t* __restrict from = bytes + std::ptrdiff_t{y} * e.width * pixel_step;
         std::uint8_t* __restrict to = out.at + y * out.row;
         if (e.channels == 3 && order == byte_order::planar) {
@@ -139,11 +141,11 @@ inline void load_u8(const extent& e, const std::uint8_t* bytes, byte_order order
                 const std::uint32_t pixel = static_cast<std::uint32_t>(from[x]) | static_cast<std::uint32_t>(green[x]) << 8 | static_cast<std::uint32_t>(blue[x]) << 16;
                 __builtin_memcpy(to + 4 * x, &pixel, 4);
             }
-            continue;
+            return;
         }
         for (int x = 0; x < e.width; ++x, from += pixel_step, to += out.pixel)
             for (int c = 0; c < e.channels; ++c) to[c] = from[c * channel_step];
-    }
+    });
 }
 
 } // namespace simd

@@ -10,7 +10,8 @@ namespace splitdsl::kernels::inline SPLITDSL_ARCH {
 namespace simd {
 
 SPLITDSL_INLINE extent byte_result_of(const pool_shape& s) { return {s.channels, s.out_height, s.out_width}; }
-inline int pool_u8_tasks(const pool_shape& s) { return byte_row_tasks(byte_result_of(s)); }
+/// A task a row: a window's bytes are read for each of its outputs, and a band of a chain has few rows.
+inline int pool_u8_tasks(const pool_shape& s) { return larger(1, s.out_height); }
 
 /// Calls visit(x, y0, y1, x0, x1) for a row's windows.
 template <class Visit>
@@ -33,7 +34,7 @@ SPLITDSL_INLINE void raise_bytes(std::uint8_t* best, const std::uint8_t* x) {
 }
 /// The output's bytes mean what the input's do. Tasks: pool_u8_tasks(s).
 inline void max_pool_u8(const pool_shape& s, const const_byte_view& in, const byte_view& out, int first, int last) {
-    for_each_byte_row(byte_result_of(s), first, last, [&](int y) {
+    for (int y = first; y < smaller(s.out_height, last); ++y) {
         for (int c = 0; c < s.channels; c += 16)
             for_each_window(s, y, [&](int x, int y0, int y1, int x0, int x1) {
                 alignas(16) std::uint8_t best[16] = {};
@@ -41,7 +42,7 @@ inline void max_pool_u8(const pool_shape& s, const const_byte_view& in, const by
                     for (int j = x0; j < x1; ++j) raise_bytes(best, in.at + i * in.row + j * in.pixel + c);
                 __builtin_memcpy(out.at + y * out.row + x * out.pixel + c, best, 16);
             });
-    });
+    }
 }
 
 /// `pixels`: of a window, where all have as many; else 1.
@@ -71,7 +72,7 @@ SPLITDSL_INLINE void mean_of_window(const std::uint8_t* at, std::ptrdiff_t row, 
 /// Tasks: pool_u8_tasks(s).
 inline void avg_pool_u8(const pool_shape& s, const const_byte_view& in, const byte_view& out, const float* packed, int first, int last) {
     const requantisation r = requantisation_in(packed);
-    for_each_byte_row(byte_result_of(s), first, last, [&](int y) {
+    for (int y = first; y < smaller(s.out_height, last); ++y) {
         const int top = y * s.stride_h - s.pad_top, counted_h = smaller(s.in_height + s.pad_bottom, top + s.kernel_h) - top;
         for (int c = 0; c < s.channels; c += 16)
             for_each_window(s, y, [&](int x, int y0, int y1, int x0, int x1) {
@@ -79,7 +80,7 @@ inline void avg_pool_u8(const pool_shape& s, const const_byte_view& in, const by
                 const int rows = y1 - y0, columns = x1 - x0, count = s.count_include_pad ? counted_h * counted_w : rows * columns;
                 mean_of_window(in.at + y0 * in.row + x0 * in.pixel + c, in.row, in.pixel, rows, columns, count, r, out.at + y * out.row + x * out.pixel + c);
             });
-    });
+    }
 }
 
 inline int global_pool_u8_tasks(const extent& in) { return divide_up(in.channels, 16); }

@@ -27,3 +27,4 @@
 #include "resample.hpp"
 #include "softmax.hpp"
 #include "transpose.hpp"
+#include "weight_storage.hpp"

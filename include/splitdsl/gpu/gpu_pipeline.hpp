@@ -54,7 +54,8 @@ public:
             .run_batch = [](const void* self, const frame_memory* frames, int count, int first, int last, const std::atomic<bool>* stop) {
                 return of_self(self).run({frames, static_cast<std::size_t>(count)}, first, last, stop);
             },
-            .forget = [](const void* self, const std::byte* arena) { of_self(self).forget(arena); }};
+            .forget = [](const void* self, const std::byte* arena) { of_self(self).forget(arena); },
+            .packed_bytes = [](const void* self, const float* const* parameters) { return of_self(self).cpu.packed_bytes_for(parameters); }};
         if (most == 1) table.functions.run_batch = nullptr;
         for (std::size_t i = 0; i < p.steps.size() && !is_left_to_cpu; ++i)
             if (!is_on_device(p, p.steps[i])) is_left_to_cpu = true;

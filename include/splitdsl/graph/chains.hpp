@@ -16,6 +16,7 @@ namespace splitdsl::graph {
 struct chain_costs {
     std::int64_t least_map = 4'000'000; ///< bytes of a map from which on bands gain more than threads lose by meeting behind each of them
     std::int64_t band = 768 << 10;      ///< bytes of all windows together
+    std::int64_t least_byte_map = 3'500'000, byte_band = 6 << 20; ///< the same of maps of bytes, whose steps are so quick that short bands cost threads more than they gain
     int rows = 3;                       ///< of the last step, that a band has whatever they take: rows that the next band reads again are moved
     std::int64_t weights = 256 << 10;   ///< bytes of a step's weights, read again for every band, that stay in that cache beside the windows
     int channels = 16;                  ///< maps and weights count in whole blocks of them, so that the choice is the same for every instruction set
@@ -83,7 +84,10 @@ public:
 
     /// Whether a step can make some of its rows, reading rows of a tensor.
     static constexpr bool reads_rows(step_kind k) {
-        return k == step_kind::conv || k == step_kind::depthwise || k == step_kind::max_pool || k == step_kind::avg_pool || winograd_rows(k) > 0;
+        return k == step_kind::conv || k == step_kind::depthwise || k == step_kind::max_pool || k == step_kind::avg_pool || winograd_rows(k) > 0 || reads_rows_of_bytes(k);
+    }
+    static constexpr bool reads_rows_of_bytes(step_kind k) {
+        return k == step_kind::conv_u8 || k == step_kind::depthwise_u8 || k == step_kind::max_pool_u8 || k == step_kind::avg_pool_u8;
     }
     /// Rows of a Winograd convolution's tile; 0: it is none.
     static constexpr int winograd_rows(step_kind k) {
@@ -97,6 +101,7 @@ public:
     }
     /// A picture's bytes can be loaded row by row.
     constexpr bool loads_rows(const step& s) const {
+        if (s.kind == step_kind::load_u8) return true;
         if (s.kind != step_kind::load_input || s.op < 0) return false;
         const op& o = ops[static_cast<std::size_t>(s.op)];
         const op& source = o.kind == op_kind::input ? o : ops[static_cast<std::size_t>(r.a[static_cast<std::size_t>(s.op)])];
@@ -105,7 +110,7 @@ public:
     constexpr row_span span_of(const step& s) const {
         row_span x;
         x.height = l.buffers[static_cast<std::size_t>(s.out)].of.height;
-        if (s.kind == step_kind::load_input) return x;
+        if (s.kind == step_kind::load_input || s.kind == step_kind::load_u8) return x;
         const op& o = ops[static_cast<std::size_t>(s.op)];
         x.stride = o.stride.height;
         x.before = o.pad.top;
@@ -117,13 +122,15 @@ public:
         return x;
     }
     constexpr std::int64_t whole_blocks(int channels) const { return std::int64_t{(channels + costs.channels - 1) / costs.channels} * costs.channels; }
-    constexpr std::int64_t row_bytes(const buffer& b) const { return 4 * (b.of.width + b.left + b.right) * whole_blocks(b.of.channels); }
+    constexpr std::int64_t row_bytes(const buffer& b) const {
+        return (b.of.width + b.left + b.right) * (b.is_u8 ? byte_pitch(b.of.channels, b.range < 0) : 4 * whole_blocks(b.of.channels));
+    }
     constexpr std::int64_t weight_bytes(const step& s) const {
         const op& o = ops[static_cast<std::size_t>(s.op)];
         if (o.kind != op_kind::conv) return 0;
         const std::int64_t in = o.groups > 1 ? 1 : l.buffers[static_cast<std::size_t>(s.in)].of.channels, tile = winograd_rows(s.kind);
         const std::int64_t side = s.kind == step_kind::winograd_2x2 ? 4 : 6, taps = std::int64_t{o.kernel.height} * o.kernel.width;
-        return 4 * in * whole_blocks(o.out) * (tile == 0 ? taps : side * side * o.stride.height * o.stride.width);
+        return (reads_rows_of_bytes(s.kind) ? 1 : 4) * in * whole_blocks(o.out) * (tile == 0 ? taps : side * side * o.stride.height * o.stride.width);
     }
     constexpr bool runs_in_bands(const step& s) const { return loads_rows(s) || (reads_rows(s.kind) && weight_bytes(s) <= costs.weights); }
     /// Whether step i may read what step i - 1 makes while that is being made.
@@ -131,7 +138,7 @@ public:
         const step &a = at(i - 1), &b = at(i);
         if (!reads_rows(b.kind) || !runs_in_bands(b) || b.in != a.out || b.addend == a.out || b.stage != a.stage || b.part != a.part || b.fan != a.fan) return false;
         const buffer& map = map_of(i - 1);
-        return !map.is_u8 && !map.is_bytes && a.defines && map.first == i - 1 && map.last == i && row_bytes(map) * map.of.height >= costs.least_map;
+        return !map.is_bytes && a.defines && map.first == i - 1 && map.last == i && row_bytes(map) * map.of.height >= (map.is_u8 ? costs.least_byte_map : costs.least_map);
     }
 
     /// Goes through a chain's bands as the executor does; the rows that each map has to hold.
@@ -159,7 +166,8 @@ public:
         std::int64_t bytes = 0, stride = 1;
         for (int k = count - 1; k > 0; --k) stride *= rows(first + k).stride, bytes += stride * row_bytes(map_of(first + k - 1));
         const row_span& last = rows(first + count - 1);
-        const auto most = static_cast<int>(costs.band / bytes < costs.rows ? costs.rows : costs.band / bytes);
+        const std::int64_t rows_within = (map_of(first).is_u8 ? costs.byte_band : costs.band) / bytes;
+        const auto most = static_cast<int>(rows_within < costs.rows ? costs.rows : rows_within < last.height ? rows_within : last.height);
         const int bands = (last.height + most - 1) / most, even = (last.height + bands - 1) / bands;
         return (even + last.granule - 1) / last.granule * last.granule;
     }

@@ -11,9 +11,10 @@ namespace splitdsl::graph {
 /// Bytes of a tensor with its halo: in blocked layout, [ceil(channels / lanes)][rows][columns][lanes] floats; or pixel by pixel. `window`: the rows that it
 /// holds at a time, 0 for all.
 constexpr std::int64_t blocked_bytes(const buffer& b, int window, int lanes) {
-    if (b.is_u8) return std::int64_t{b.of.height + b.top + b.bottom} * (b.of.width + b.left + b.right) * byte_pitch(b.of.channels, b.range < 0);
+    const std::int64_t pixels = std::int64_t{window > 0 ? window : b.of.height + b.top + b.bottom} * (b.of.width + b.left + b.right);
+    if (b.is_u8) return pixels * byte_pitch(b.of.channels, b.range < 0);
     const std::int64_t blocks = (b.of.channels + lanes - 1) / lanes;
-    return blocks * (window > 0 ? window : b.of.height + b.top + b.bottom) * (b.of.width + b.left + b.right) * lanes * 4;
+    return pixels * blocks * lanes * 4;
 }
 
 template <std::size_t Capacity>

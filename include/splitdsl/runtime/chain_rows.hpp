@@ -9,40 +9,49 @@
 namespace splitdsl::inline SPLITDSL_ARCH {
 namespace execution {
 
+/// From row to row.
+SPLITDSL_INLINE std::ptrdiff_t row_bytes(const placed& b) { return b.is_u8 ? b.row : 4 * std::ptrdiff_t{b.row}; }
+
 /// A tensor of which only some rows are there, from `first` on; rows in front of the tensor and behind it are its halo's.
 struct sliding_map {
-    simd::view at{};                ///< of `first`, less the zeros on its left
+    std::byte* at{};                ///< of `first`, less the halo on its left
     placed of{};
     int first{};
+    std::uint32_t around{};         ///< a halo's pixel, of a tensor of bytes
 
     sliding_map() = default;
-    sliding_map(const frame_memory& m, const placed& b) : at{written(m, b)}, of{b}, first{-b.top} {
-        at.at -= std::ptrdiff_t{b.top} * at.row + std::ptrdiff_t{b.left} * simd::lanes;
-    }
-    int blocks() const { return simd::blocks_of(of.of.channels); }
+    sliding_map(const frame_memory& m, const placed& b, std::uint32_t halo) : at{m.arena + b.start}, of{b}, first{-b.top}, around{halo} {}
     /// Bytes from the arena to row 0, which may not be there.
-    std::ptrdiff_t row_0() const { return of.at - 4 * std::ptrdiff_t{first + of.top} * of.row; }
+    std::ptrdiff_t row_0() const { return of.at - std::ptrdiff_t{first + of.top} * row_bytes(of); }
 
-    /// The halo's zeros in front of the map, and those on both sides of all rows that it will ever hold.
-    void zero_sides() const {
-        const simd::view inside{at.at + std::ptrdiff_t{of.top} * at.row + std::ptrdiff_t{of.left} * simd::lanes, at.row, at.block};
-        if (of.has_halo()) simd::zero_halo(inside, {of.of.channels, of.window - of.top, of.of.width}, {of.top, of.left, 0, of.right});
+    /// The halo in front of the map, and that on both sides of all rows that it will ever hold.
+    void fill_sides() const {
+        if (of.has_halo()) fill(of.top, of.window - of.top, {of.top, of.left, 0, of.right});
     }
-    /// Those behind it.
-    void zero_bottom() const {
-        const simd::view behind{at.at + std::ptrdiff_t{of.of.height - first} * at.row + std::ptrdiff_t{of.left} * simd::lanes, at.row, at.block};
-        if (of.bottom > 0) simd::zero_halo(behind, {of.of.channels, 0, of.of.width}, {0, of.left, of.bottom, of.right});
+    /// That behind it.
+    void fill_bottom() const {
+        if (of.bottom > 0) fill(of.of.height - first, 0, {0, of.left, of.bottom, of.right});
     }
-    /// Rows [keep, end) move to the front, and behind a map's end its zeros.
+    /// Rows [keep, end) move to the front, and behind a map's end its halo.
     void slide(int keep, int end) {
         if (keep <= first) return;
         if (end == of.of.height) end += of.bottom;
-        const std::ptrdiff_t distance = std::ptrdiff_t{keep - first} * at.row;
-        for (int b = 0; b < blocks() && end > keep; ++b) {
-            float* const to = at.at + b * at.block;
-            __builtin_memmove(to, to + distance, static_cast<std::size_t>(end - keep) * static_cast<std::size_t>(at.row) * sizeof(float));
+        const std::ptrdiff_t row = row_bytes(of), block = of.is_u8 ? 0 : 4 * std::ptrdiff_t{of.block};
+        const int blocks = of.is_u8 ? 1 : simd::blocks_of(of.of.channels);
+        for (int b = 0; b < blocks && end > keep; ++b) {
+            std::byte* const to = at + b * block;
+            __builtin_memmove(to, to + (keep - first) * row, static_cast<std::size_t>((end - keep) * row));
         }
         first = keep;
+    }
+
+private:
+    /// Around `rows` rows from the `begin`th of those that are there on.
+    void fill(int begin, int rows, const simd::halo& h) const {
+        const simd::extent inside{of.of.channels, rows, of.of.width};
+        std::byte* const from = at + begin * row_bytes(of);
+        if (of.is_u8) simd::byte_halo({reinterpret_cast<std::uint8_t*>(from) + std::ptrdiff_t{of.left} * of.block, of.row, of.block}, inside, h, around);
+        else simd::zero_halo({reinterpret_cast<float*>(from) + std::ptrdiff_t{of.left} * simd::lanes, of.row, of.block}, inside, h);
     }
 };
 
@@ -52,8 +61,8 @@ inline instruction rows_of(const instruction& c, int begin, int end, const slidi
     instruction part = c;
     part.defines = false;           // halos are zeroed by the chain
     if (in) part.in.at = in->row_0();
-    part.out.at = (c.out.window > 0 ? out.row_0() : c.out.at) + 4 * std::ptrdiff_t{begin} * c.out.row;
-    if (c.addend.at >= 0) part.addend.at += 4 * std::ptrdiff_t{begin} * c.addend.row;
+    part.out.at = (c.out.window > 0 ? out.row_0() : c.out.at) + begin * row_bytes(c.out);
+    if (c.addend.at >= 0) part.addend.at += begin * row_bytes(c.addend);
     part.payload_row = begin;
     part.out.of.height = part.conv.out_height = end - begin;
     part.conv.pad_top -= begin * c.conv.stride_h;

@@ -24,7 +24,6 @@ struct engine {
     static constexpr int count = static_cast<int>(program<Network>::count);
 
     struct tables {
-        std::size_t packed_at[static_cast<std::size_t>(count) + 1]{};
         char names[max_network_cuts][64]{};
         cut_info cuts[max_network_cuts]{};
         char input_names[64][64]{};
@@ -55,9 +54,12 @@ struct engine {
     template <step_kind Kind>
     static constexpr step_kernel kernel_if_used() {
         if constexpr (!has_step(Kind)) return {};
-        else if constexpr (requires { &kernel_of<Kind>::run_frames; })
-            return {&kernel_of<Kind>::packed_floats, &kernel_of<Kind>::tasks, &kernel_of<Kind>::run, &kernel_of<Kind>::pack, &kernel_of<Kind>::run_frames, kernel_of<Kind>::least_shared};
-        else return {&kernel_of<Kind>::packed_floats, &kernel_of<Kind>::tasks, &kernel_of<Kind>::run, &kernel_of<Kind>::pack};
+        else {
+            step_kernel k{&kernel_of<Kind>::packed_floats, &kernel_of<Kind>::tasks, &kernel_of<Kind>::run, &kernel_of<Kind>::pack};
+            if constexpr (requires { &kernel_of<Kind>::run_frames; }) k.run_frames = &kernel_of<Kind>::run_frames, k.least_shared = kernel_of<Kind>::least_shared;
+            if constexpr (requires { &kernel_of<Kind>::packed_floats_of; }) k.packed_floats_of = &kernel_of<Kind>::packed_floats_of;
+            return k;
+        }
     }
     template <int... Kind>
     static constexpr std::array<step_kernel, step_kinds> list_kernels(std::integer_sequence<int, Kind...>) {
@@ -66,6 +68,24 @@ struct engine {
     /// Kernels by kind of step; null for those the network does not have.
     static constexpr std::array<step_kernel, step_kinds> kernels = list_kernels(std::make_integer_sequence<int, step_kinds>{});
     static const step_kernel& kernel_for(const instruction& c) { return kernels[static_cast<std::size_t>(c.kind)]; }
+
+    /// Packed weights begin with where each step's lie, in lines of a cache: layers of one shape may take different room.
+    using line_number = std::uint32_t;
+    static constexpr std::size_t line = 64, lines_of_table = (static_cast<std::size_t>(count) * sizeof(line_number) + line - 1) / line;
+    static std::size_t lines_for(std::size_t floats) { return (floats + 31) / 16; }    // every step's parameters start on a line
+    static const float* packed_of(const frame_memory& m, int i) {
+        return reinterpret_cast<const float*>(m.packed_weights + line * reinterpret_cast<const line_number*>(m.packed_weights)[i]);
+    }
+    static std::size_t floats_of(const instruction& c, const float* const* parameters) {
+        const step_kernel& kernel = kernel_for(c);
+        const bool by_values = kernel.packed_floats_of && c.parameters >= 0 && c.norm_parameters < 0;
+        return by_values ? kernel.packed_floats_of(c, parameters[c.parameters]) : kernel.packed_floats(c);
+    }
+    static std::size_t packed_bytes(const void*, const float* const* parameters) {
+        std::size_t lines = lines_of_table;
+        for (int i = 0; i < count; ++i) lines += lines_for(floats_of(at(i), parameters));
+        return line * lines;
+    }
 
     static void pack(const void*, const float* const* parameters, std::byte* packed) {
         constexpr std::size_t widest = [] {
@@ -78,7 +98,12 @@ struct engine {
         }();
         // Plain operator new: set-up may allocate, but a container's methods would be weak symbols of this instruction set.
         auto* const room = static_cast<float*>(::operator new(2 * widest * sizeof(float)));
-        for (int i = 0; i < count; ++i) pack_step(kernel_for(at(i)), at(i), parameters, reinterpret_cast<float*>(packed) + table().packed_at[i], {room, room + widest});
+        std::size_t next = lines_of_table;
+        for (int i = 0; i < count; ++i) {
+            reinterpret_cast<line_number*>(packed)[i] = static_cast<line_number>(next);
+            pack_step(kernel_for(at(i)), at(i), parameters, reinterpret_cast<float*>(packed + line * next), {room, room + widest});
+            next += lines_for(floats_of(at(i), parameters));
+        }
         ::operator delete(room);
     }
 
@@ -110,7 +135,6 @@ struct engine {
     static bool needless(const instruction& c, joined with) { return c.is_done || (c.passes && (leaves(c) ? with.behind : with.before)); }
 
     static void run_range(const frame_memory& m, int begin, int end, joined with) {
-        const float* packed = reinterpret_cast<const float*>(m.packed_weights);
         for (int i = begin; i < end;) {
             const instruction& c = at(i);
             if (c.kind == step_kind::branch) {
@@ -125,7 +149,7 @@ struct engine {
                     continue;
                 }
             }
-            if (!needless(c, with)) run_step({c, m, packed + table().packed_at[i], reinterpret_cast<float*>(m.arena + c.scratch)});
+            if (!needless(c, with)) run_step({c, m, packed_of(m, i), reinterpret_cast<float*>(m.arena + c.scratch)});
             ++i;
         }
     }
@@ -139,9 +163,14 @@ struct engine {
         for (int k = 0; k < steps; ++k) {
             const instruction& c = at(first + k);
             spans[k] = &c.rows;
-            maps[k] = sliding_map{m, c.out};
-            if (c.out.window > 0) maps[k].zero_sides();
-            else if (c.defines && c.out.has_halo()) zero_halo({c, m, nullptr, nullptr});
+            const step_run whole{c, m, packed_of(m, first + k), nullptr};
+            std::uint32_t around = 0;
+            if constexpr (has_ranges<Network>) {
+                if (c.out.is_u8) around = zero_of_bytes(whole);
+            }
+            maps[k] = sliding_map{m, c.out, around};
+            if (c.out.window > 0) maps[k].fill_sides();
+            else if (c.defines && c.out.has_halo()) zero_halo(whole);
         }
         for (int y = 0; y < height;) {
             y = simd::smaller(height, y + at(first).band);
@@ -151,8 +180,8 @@ struct engine {
                 if (k + 1 < steps) maps[k].slide(graph::first_kept(*spans[k + 1], done[k + 1], done[k], c.out.top), done[k]);
                 if (until[k] > done[k]) {
                     const instruction part = rows_of(c, done[k], until[k], k > 0 ? &maps[k - 1] : nullptr, maps[k]);
-                    run_step({part, m, reinterpret_cast<const float*>(m.packed_weights) + table().packed_at[first + k], reinterpret_cast<float*>(m.arena + c.scratch)});
-                    if (c.out.window > 0 && until[k] == c.out.of.height) maps[k].zero_bottom();
+                    run_step({part, m, packed_of(m, first + k), reinterpret_cast<float*>(m.arena + c.scratch)});
+                    if (c.out.window > 0 && until[k] == c.out.of.height) maps[k].fill_bottom();
                 }
                 done[k] = until[k];
             }
@@ -259,7 +288,6 @@ struct engine {
         else body(&all, 0, size);
     }
     static bool run_batch(const void*, const frame_memory* frames, int size, int first, int last, const std::atomic<bool>* stop) {
-        const float* packed = reinterpret_cast<const float*>(frames->packed_weights);
         for (int s = first; s < last; ++s) {
             if (stop && stop->load(std::memory_order_acquire)) return false;
             const joined with{s > first, s + 1 < last};
@@ -267,7 +295,7 @@ struct engine {
             for (int i = program_of<Network>.stage_first[static_cast<std::size_t>(s)]; i < end;) {
                 const int shared = next_shared(i, end);
                 if (shared > i) run_each(frames, size, i, shared, with);
-                if (shared < end) run_shared({at(shared), frames, size, packed + table().packed_at[shared]});
+                if (shared < end) run_shared({at(shared), frames, size, packed_of(*frames, shared)});
                 i = shared + 1;
             }
         }
@@ -351,19 +379,15 @@ struct stream_tables {
 template <class Network>
 engine<Network>::tables::tables() noexcept {
     const program<Network>& p = program_of<Network>;
-    std::size_t floats = 0;
-    for (int i = 0; i < count; ++i) {
-        packed_at[i] = floats;
-        floats += (kernel_for(at(i)).packed_floats(at(i)) + 31) / 16 * 16;        // every step's parameters start on a cache line
-    }
-    packed_at[count] = floats;
+    std::size_t lines = lines_of_table;
+    for (int i = 0; i < count; ++i) lines += lines_for(kernel_for(at(i)).packed_floats(at(i)));
     constexpr text type = graph::type_name<Network>();
     copy_text(network, sizeof network, type.data(), type.size());
     all.network = network;
     all.instruction_set = SPLITDSL_ARCH_NAME;
     all.fingerprint = fingerprint<Network>;
     all.arena_bytes = p.arena;
-    all.packed_bytes = floats * 4;
+    all.packed_bytes = line * lines;
     all.output_floats = p.outputs;
     all.stages = steps_of<Network>.trunk_stages;
     all.stage_macs = p.stage_macs.data();
@@ -392,6 +416,7 @@ engine<Network>::tables::tables() noexcept {
     all.functions.bad_input = &engine::bad_input;
     all.functions.store_payload = &engine::store_payload;
     all.functions.load_payload = &engine::load_payload;
+    all.functions.packed_bytes = &engine::packed_bytes;
     if constexpr (steps_of<Network>.stream_count > 0) {
         static stream_tables<Network> s;
         all.streams = s.streams;

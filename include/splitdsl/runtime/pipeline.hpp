@@ -62,7 +62,7 @@ struct task_runner {
 /// What one frame runs in. All buffers belong to the caller and are allocated once.
 struct frame_memory {
     std::byte* arena{};                     ///< `pipeline::arena_bytes`, 64-byte aligned
-    const std::byte* packed_weights{};      ///< `pipeline::packed_bytes`, 64-byte aligned, filled by `pack`
+    const std::byte* packed_weights{};      ///< 64-byte aligned, filled by `pack`
     const void* const* inputs{};            ///< one pointer an input, in the network's order; may be null behind a cut
     float* outputs{};                       ///< `pipeline::output_floats`: every output and early exit, one after another
     const task_runner* workers{};           ///< null: the calling thread alone (see runtime/parallel.hpp)
@@ -79,6 +79,7 @@ struct pipeline_functions {
     /// Of 2 to `pipeline::batch_limit` frames; null: one after another.
     bool (*run_batch)(const void* self, const frame_memory* frames, int count, int first, int last, const std::atomic<bool>* stop){};
     void (*forget)(const void* self, const std::byte* arena){};          ///< null: nothing is kept for an arena
+    std::size_t (*packed_bytes)(const void* self, const float* const* parameters){};   ///< null: `pipeline::packed_bytes` for all
 };
 
 /// A compiled network. Stages are numbered 0 .. stages-1; a stage ends at a candidate cut, an early exit or the end.
@@ -87,7 +88,7 @@ struct pipeline {
     const char* instruction_set{};
     std::uint64_t fingerprint{};            ///< of the graph: equal on both sides or the handshake refuses
     std::size_t arena_bytes{};
-    std::size_t packed_bytes{};
+    std::size_t packed_bytes{};             ///< enough for any weights
     std::size_t output_floats{};
     int stages{};                           ///< with streams: of the trunk; the exits' stages follow
     const std::uint64_t* stage_macs{};      ///< `stages` values
@@ -105,6 +106,8 @@ struct pipeline {
     const void* self{};                     ///< outlives all that use the pipeline or a copy of it
     pipeline_functions functions{};
 
+    /// What `pack` fills for these weights: less than `packed_bytes` where layers keep theirs in 16 bits.
+    std::size_t packed_bytes_for(const float* const* parameters) const { return functions.packed_bytes ? functions.packed_bytes(self, parameters) : packed_bytes; }
     /// Lays the weights out for this instruction set. `parameters`: one pointer a parameter, in `parameters<Net>()` order.
     void pack(const float* const* parameters, std::byte* packed) const { functions.pack(self, parameters, packed); }
     /// Runs stages [first, last); checks `stop` between stages and returns false if it was set. Never allocates.

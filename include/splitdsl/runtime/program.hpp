@@ -99,6 +99,7 @@ constexpr placed place_buffer(int b) {
     p.start = memory_of<Network, simd::lanes>.offset[static_cast<std::size_t>(b)];
     p.of = t.of;
     p.top = t.top, p.left = t.left, p.bottom = t.bottom, p.right = t.right;
+    p.window = chains_of<Network>.window[static_cast<std::size_t>(b)];
     if (t.is_bytes) {
         p.at = p.start;
         return p;
@@ -112,7 +113,6 @@ constexpr placed place_buffer(int b) {
         return p;
     }
     p.row = (t.of.width + t.left + t.right) * simd::lanes;
-    p.window = chains_of<Network>.window[static_cast<std::size_t>(b)];
     p.block = p.row * (p.window > 0 ? p.window : t.of.height + t.top + t.bottom);
     p.at = p.start + 4 * (std::ptrdiff_t{t.top} * p.row + std::ptrdiff_t{t.left} * simd::lanes);
     return p;

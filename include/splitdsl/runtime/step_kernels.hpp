@@ -54,7 +54,7 @@ struct step_run {
     }
     simd::byte_view out_u8() const { return {reinterpret_cast<std::uint8_t*>(m.arena + c.out.at), c.out.row, c.out.block}; }
     static simd::const_byte_view bytes(const frame_memory& m, const placed& b) {
-        return b.at < 0 ? simd::const_byte_view{} : simd::const_byte_view{reinterpret_cast<const std::uint8_t*>(m.arena + b.at), b.row, b.block};
+        return b.at == placed::none ? simd::const_byte_view{} : simd::const_byte_view{reinterpret_cast<const std::uint8_t*>(m.arena + b.at), b.row, b.block};
     }
     simd::const_byte_view in_u8() const { return bytes(m, c.in); }
     simd::const_byte_view addend_u8() const { return bytes(m, c.addend); }
@@ -87,6 +87,7 @@ struct step_kernel {
     void (*pack)(const instruction&, const parameters_of_step&, float* packed){};
     void (*run_frames)(const frames_run&, int first, int last){};           ///< of several frames; null: one after another is as good
     std::size_t least_shared{};                                             ///< bytes of packed weights from which on `run_frames` gains
+    std::size_t (*packed_floats_of)(const instruction&, const float* weight){}; ///< of these weights, no norm folded into them; null: of all as many
 };
 
 /// Frames' tensors for a kernel that runs several at once.
@@ -197,6 +198,7 @@ struct kernel_of<step_kind::winograd_3x3_strided> : may_end_in_payload<winograd_
 template <>
 struct kernel_of<step_kind::dense> {
     static std::size_t packed_floats(const instruction& c) { return simd::dense_packed_floats(dense_of(c)); }
+    static std::size_t packed_floats_of(const instruction& c, const float* weight) { return simd::dense_packed_floats(dense_of(c), simd::dense_storage(dense_of(c), weight, nullptr)); }
     static int tasks(const instruction& c) { return simd::dense_tasks(dense_of(c)); }
     static void run(const step_run& s, int first, int last) { simd::dense(dense_of(s.c), s.in(), s.out(), s.packed, s.end(), first, last); }
     static void run_frames(const frames_run& r, int first, int last) {
@@ -525,10 +527,12 @@ struct kernel_of<step_kind::dequantise_u8> : with_requantisation {
 };
 template <>
 struct kernel_of<step_kind::load_u8> : with_requantisation {
-    static int tasks(const instruction&) { return 1; }
-    static void run(const step_run& s, int, int) {
+    static int tasks(const instruction& c) { return simd::load_u8_tasks(extent_of(c.out.of)); }
+    static void run(const step_run& s, int first, int last) {
         const void* bytes = s.c.slot >= 0 ? static_cast<const void*>(s.m.arena + s.c.slot) : s.m.inputs[s.c.input];
-        simd::load_u8(s.of(), static_cast<const std::uint8_t*>(bytes), s.c.flag_a ? simd::byte_order::interleaved : simd::byte_order::planar, s.out_u8());
+        const simd::extent e = s.of();
+        const std::ptrdiff_t above = std::ptrdiff_t{-s.c.conv.pad_top} * e.width * (s.c.flag_a ? e.channels : 1); // of a chain's band
+        simd::load_u8(e, static_cast<const std::uint8_t*>(bytes) + above, s.c.flag_a ? simd::byte_order::interleaved : simd::byte_order::planar, s.out_u8(), s.c.encoded / e.channels, first, last);
     }
     static void pack(const instruction& c, const parameters_of_step&, float* packed) { simd::pack_load_u8(c.out.of.channels, c.values.data(), packed); }
 };

@@ -67,7 +67,7 @@ class network_weights {
 public:
     /// `values`: one vector a parameter, in `parameters<Network>()` order.
     explicit network_weights(const std::vector<std::vector<float>>& values, const pipeline& net = pipeline_of<Network>())
-        : runs{&net}, packed{std::make_shared<aligned_buffer>(net.packed_bytes)} {
+        : runs{&net} {
         const std::vector<parameter> names = parameters<Network>();
         if (values.size() != names.size())
             throw weights_error("weights of " + std::string(net.network) + ": " + std::to_string(names.size()) + " parameters were expected, found " + std::to_string(values.size()));
@@ -79,6 +79,7 @@ public:
             pointers[i] = values[i].data();
         }
         content = detail::digest_of(names, values);
+        packed = std::make_shared<aligned_buffer>(net.packed_bytes_for(pointers.data()));
         net.pack(pointers.data(), packed->data());
     }
 
