@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The splitdsl authors
 // SPDX-License-Identifier: BSD-3-Clause
 /// @file conv.hpp
-/// Convolution with one group: direct, register-blocked, bias, addend and activation fused.
+/// Convolution with one group in tiles of output blocks: direct, register-blocked, bias, addend and activation fused.
 #pragma once
 
 #include "affine_codec.hpp"
@@ -66,8 +66,21 @@ SPLITDSL_INLINE constexpr conv_cut cut_of(const conv_shape& s) {
     return cut;
 }
 
-/// Floats that pack_direct_conv writes: the biases, then per group [channel block][tap][channel of block][blocks of group][lanes].
-inline std::size_t direct_conv_packed_floats(const conv_shape& s) {
+/// Kernel rows [begin, end) that lie inside the input.
+struct kernel_rows {
+    int begin = 0, end = 0;
+    SPLITDSL_INLINE constexpr bool operator==(const kernel_rows& other) const { return begin == other.begin && end == other.end; }
+};
+/// Those of output row y: the rest would multiply the halo's zeros.
+SPLITDSL_INLINE constexpr kernel_rows rows_inside(const conv_shape& s, int y) {
+    const int top = y * s.stride_h - s.pad_top;
+    if (top >= 0 && top + (s.kernel_h - 1) * s.dilation_h < s.in_height) return {0, s.kernel_h};
+    const int begin = top < 0 ? smaller(s.kernel_h, divide_up(-top, s.dilation_h)) : 0, end = divide_up(larger(0, s.in_height - top), s.dilation_h);
+    return {begin, larger(begin, smaller(s.kernel_h, end))};
+}
+
+/// Floats that pack_tiled_conv writes: the biases, then per group [channel block][tap][channel of block][blocks of group][lanes].
+inline std::size_t tiled_conv_packed_floats(const conv_shape& s) {
     const auto outs = static_cast<std::size_t>(blocks_of(s.out_channels)) * lanes;
     return outs + outs * static_cast<std::size_t>(s.in_channels) * static_cast<std::size_t>(s.kernel_h) * static_cast<std::size_t>(s.kernel_w);
 }
@@ -82,7 +95,7 @@ SPLITDSL_INLINE void pack_bias(int channels, const float* shift, float* packed) 
 }
 
 /// weight: (out, in, kernel_h, kernel_w); scale, shift: (out) or null.
-inline void pack_direct_conv(const conv_shape& s, const float* weight, const float* scale, const float* shift, float* packed) {
+inline void pack_tiled_conv(const conv_shape& s, const float* weight, const float* scale, const float* shift, float* packed) {
     pack_bias(s.out_channels, shift, packed);
     const conv_cut cut = cut_of(s);
     const int total = s.kernel_h * s.kernel_w;
@@ -97,19 +110,20 @@ inline void pack_direct_conv(const conv_shape& s, const float* weight, const flo
     }
 }
 
-inline int direct_conv_tasks(const conv_shape& s) {
+inline int tiled_conv_tasks(const conv_shape& s) {
     const conv_cut cut = cut_of(s);
     return cut.groups * cut.chunks;
 }
 
-/// Goes over the pixels of rows [y0, y1) in tiles of almost equal size; `t` ends as it began, but for the pixels' offsets.
+/// Goes over the pixels of rows [y0, y1), whose kernel rows inside the input are the same, in tiles of almost equal size; `t` ends as it began, but for the
+/// pixels' offsets. lines: of `next`, that these rows' tiles bring.
 ///
 /// Tiles within one row take one call for all that follow each other, and hold no offsets; in a picture without a halo all of it is one
 /// row. Where rows cannot be cut into large tiles, some tiles reach into the next row. Few input channels make a tile as short as the
 /// search for its pixels.
 template <int Outs>
-[[gnu::noinline]] inline void conv_pixels(const conv_shape& s, tile_work& t, const const_view& in, const view& out, const const_view& addend,
-                                          int y0, int y1, coming next = {}) {
+[[gnu::noinline]] inline void conv_rows(const conv_shape& s, tile_work& t, const const_view& in, const view& out, const const_view& addend,
+                                        int y0, int y1, coming& next, std::ptrdiff_t lines) {
     const std::ptrdiff_t in_column = std::ptrdiff_t{s.stride_w} * lanes, in_row = s.stride_h * in.row;
     const int all = (y1 - y0) * s.out_width;
     if (all == 0) return;
@@ -119,9 +133,10 @@ template <int Outs>
     const bool has_long_tiles = row_pixels(Outs) > tile_pixels(Outs) && in_column == lanes && divide_up(width, row_pixels(Outs)) * (row_pixels(Outs) - 1) <= width;
     const int most = has_long_tiles ? row_pixels(Outs) : tile_pixels(Outs), in_row_tiles = divide_up(width, most);
     const bool by_rows = in_row_tiles * (most - 1) <= width;
+    const bool has_edges = skips_columns && !gapless && s.kernel_w == 3 && s.pad_left == 1 && s.stride_w == 1 && s.dilation_w == 1 && s.in_width == width;
     const int tiles = by_rows ? in_row_tiles : divide_up(all, most), pixels_of_tiles = by_rows ? width : all;
     const int fewer = pixels_of_tiles / tiles, larger_tiles = pixels_of_tiles % tiles;
-    next.lines_per_tile = divide_up(static_cast<int>(next.lines), by_rows ? tiles * (all / width) : tiles);
+    next.lines_per_tile = divide_up(static_cast<int>(lines), by_rows ? tiles * (all / width) : tiles);
     next.lines_per_tap = divide_up(static_cast<int>(next.lines_per_tile), larger(1, (t.end - t.begin) / lanes * t.over.rows * t.over.columns));
     const float* const in_begin = t.in;
     float* const out_begin = t.out;
@@ -135,8 +150,10 @@ template <int Outs>
             t.in = in_begin + from + x * in_column;
             t.out = out_begin + to + std::ptrdiff_t{x} * lanes;
             if (addend_begin) t.addend = addend_begin + add + std::ptrdiff_t{x} * lanes;
+            t.at_left = has_edges && x == 0, t.at_right = has_edges && x + run * pixels == width;
             x += run * pixels, tile += run;
             run_row<Outs>(pixels, in_column, t, run, next);
+            t.at_left = t.at_right = false;
         } else {
             const std::ptrdiff_t in_at = from + x * in_column;
             t.in = in_begin, t.out = out_begin, t.addend = addend_begin;
@@ -154,6 +171,24 @@ template <int Outs>
     t.in = in_begin, t.out = out_begin, t.addend = addend_begin;
 }
 
+/// Goes over the pixels of rows [y0, y1). Kernel rows outside the input are left out: on 14 rows of pixels that is a twentieth of the products, on 7 a tenth.
+template <int Outs>
+SPLITDSL_INLINE void conv_pixels(const conv_shape& s, tile_work& t, const const_view& in, const view& out, const const_view& addend, int y0, int y1, coming next = {}) {
+    if (s.kernel_h == 1 && s.pad_top == 0) return conv_rows<Outs>(s, t, in, out, addend, y0, y1, next, next.lines);
+    const float* const in_begin = t.in;
+    const taps all = t.over;
+    for (int y = y0; y < y1;) {
+        const kernel_rows inside = rows_inside(s, y);
+        int end = y + 1;
+        while (end < y1 && rows_inside(s, end) == inside) ++end;
+        t.over.rows = inside.end - inside.begin, t.over.first = inside.begin * s.kernel_w;
+        t.in = in_begin + inside.begin * all.row_step;
+        conv_rows<Outs>(s, t, in, out, addend, y, end, next, next.lines * (end - y) / (y1 - y));
+        y = end;
+    }
+    t.in = in_begin, t.over = all;
+}
+
 /// Packed weights of a group from input channel c on.
 SPLITDSL_INLINE const float* weights_of(const conv_shape& s, const conv_cut& cut, const float* packed, int group, int c) {
     const std::ptrdiff_t before = std::ptrdiff_t{group_begin(cut, group)} * s.in_channels + std::ptrdiff_t{c} * group_blocks(cut, group);
@@ -169,7 +204,7 @@ SPLITDSL_INLINE coming weights_after(const conv_shape& s, const conv_cut& cut, c
 }
 
 /// in (in_channels, in_height, in_width) with its halo → out (out_channels, out_height, out_width). `out` overlaps nothing else.
-inline void direct_conv(const conv_shape& s, const const_view& in, const view& out, const float* packed, const epilogue& then, int first, int last) {
+inline void tiled_conv(const conv_shape& s, const const_view& in, const view& out, const float* packed, const epilogue& then, int first, int last) {
     const conv_cut cut = cut_of(s);
     const int total = s.kernel_h * s.kernel_w;
     tile_work t;

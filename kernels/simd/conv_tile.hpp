@@ -64,6 +64,7 @@ struct tile_work {
     float slope;
     std::ptrdiff_t in_at[most_pixels_of_a_tile], out_at[most_pixels_of_a_tile], addend_at[most_pixels_of_a_tile]; ///< of each pixel
     std::ptrdiff_t in_pixel;  ///< from pixel to pixel, in a run of several tiles
+    bool at_left = false, at_right = false; ///< whether the first tile's first and the last tile's last pixel are a row's: an outer column of theirs is zeros
 };
 
 #if defined(SPLITDSL_ARCH_NEON)
@@ -80,14 +81,15 @@ SPLITDSL_INLINE void multiply_lanes(vec (&sum)[Outs][Pixels], const vec (&x)[Pix
 }
 #endif
 
-/// Where a tile's pixels lie: anywhere, each with its own offset; or one behind the other in a row, so that the instructions hold the distances. Without
-/// loops over taps for kernels of one tap over whole channel blocks: then nothing but that one loop shares the registers with the sums.
-enum class tile_form { anywhere, in_row, in_row_1x1 };
+/// Where a tile's pixels lie: anywhere, each with its own offset; or one behind the other in a row, or every second one, so that the instructions hold the
+/// distances. Without loops over taps for kernels of one tap: then nothing but that one loop shares the registers with the sums.
+enum class tile_form { anywhere, in_row, in_row_1x1, in_row_second };
 
 /// A pixel's place in the input, in floats from the first one's.
 template <int Pixels, tile_form Form>
 struct pixel_places {
-    SPLITDSL_INLINE std::ptrdiff_t operator[](int p) const { return std::ptrdiff_t{p} * lanes; }
+    static constexpr std::ptrdiff_t step = Form == tile_form::in_row_second ? 2 * lanes : lanes;
+    SPLITDSL_INLINE std::ptrdiff_t operator[](int p) const { return p * step; }
     SPLITDSL_INLINE void keep() {}
 };
 template <int Pixels>
@@ -102,10 +104,11 @@ struct pixel_places<Pixels, tile_form::anywhere> {
     }
 };
 
-/// Sums `Channels` channels of one tap; more than one begin with a channel block.
-template <int Channels, int Outs, int Pixels, tile_form Form>
-SPLITDSL_INLINE void multiply_channels(vec (&sum)[Outs][Pixels], const float*& x, const float*& w, pixel_places<Pixels, Form>& at) {
+/// Sums `Channels` channels of one tap, for pixels [First, Last); more than one channel begin with a channel block.
+template <int Channels, int First, int Last, int Outs, int Pixels, tile_form Form>
+SPLITDSL_INLINE void multiply_pixels(vec (&sum)[Outs][Pixels], const float*& x, const float*& w, pixel_places<Pixels, Form>& at) {
 #if defined(SPLITDSL_ARCH_NEON)
+    static_assert(First == 0 && Last == Pixels);
     if constexpr (Channels > 1) {
         vec v[Pixels];
 #pragma GCC unroll 14
@@ -121,11 +124,36 @@ SPLITDSL_INLINE void multiply_channels(vec (&sum)[Outs][Pixels], const float*& x
 #pragma GCC unroll 4
         for (int o = 0; o < Outs; ++o) k[o] = load(w + (c * Outs + o) * lanes);
 #pragma GCC unroll 14
-        for (int p = 0; p < Pixels; ++p) {
+        for (int p = First; p < Last; ++p) {
             const vec v = broadcast(x[at[p] + c]);
 #pragma GCC unroll 4
             for (int o = 0; o < Outs; ++o) add_product(sum[o][p], v, k[o]);
         }
+    }
+}
+/// The same for all pixels.
+template <int Channels, int Outs, int Pixels, tile_form Form>
+SPLITDSL_INLINE void multiply_channels(vec (&sum)[Outs][Pixels], const float*& x, const float*& w, pixel_places<Pixels, Form>& at) {
+    multiply_pixels<Channels, 0, Pixels>(sum, x, w, at);
+}
+
+/// Where a block of channels that is not whole is worth more code: most networks' channels are multiples of eight.
+inline constexpr bool sums_fours = lanes == 16;
+
+/// The channels of a block that is not whole, one tap.
+template <int Outs, int Pixels, tile_form Form>
+SPLITDSL_INLINE void multiply_rest(vec (&sum)[Outs][Pixels], const float* x, const float* w, int count, pixel_places<Pixels, Form>& at) {
+    if constexpr (sums_fours) {
+#pragma GCC unroll 1
+        for (; count >= 4; count -= 4) {
+            multiply_channels<4>(sum, x, w, at);
+            x += 4, w += 4 * Outs * lanes;
+        }
+    }
+#pragma GCC unroll 1
+    for (; count > 0; --count) {
+        multiply_channels<1>(sum, x, w, at);
+        ++x, w += Outs * lanes;
     }
 }
 
@@ -139,9 +167,13 @@ struct coming {
     }
 };
 
-/// Adds the products of channels [t.begin, t.end) to the sums of a tile; `base`: its first pixel.
+/// Whether the widest tiles leave out what a kernel of three columns would multiply of a row's zero padding: on 14 pixels a twentieth of the products.
+inline constexpr bool skips_columns = lanes == 16 && has_row_tiles;
+
+/// Adds the products of channels [t.begin, t.end) to the sums of a tile; `base`: its first pixel. left, right: without the first pixel's first column, the
+/// last one's last.
 template <int Outs, int Pixels, tile_form Form>
-SPLITDSL_INLINE void sum_channels(const tile_work& t, const float* base, pixel_places<Pixels, Form>& at, vec (&sum)[Outs][Pixels], coming& next) {
+SPLITDSL_INLINE void sum_channels(const tile_work& t, const float* base, pixel_places<Pixels, Form>& at, vec (&sum)[Outs][Pixels], coming& next, bool left, bool right) {
     const float* weights = t.weights;
     int c = t.begin;
     const int end = t.end;
@@ -155,6 +187,7 @@ SPLITDSL_INLINE void sum_channels(const tile_work& t, const float* base, pixel_p
                 multiply_channels<lanes>(sum, x, weights, at);
                 x += in_block, weights += lanes * Outs * lanes;
             }
+            if constexpr (Form == tile_form::in_row_1x1 && sums_fours) multiply_rest(sum, x, weights, end - c, at);
         }
     }
     if constexpr (Form == tile_form::in_row_1x1) return;
@@ -172,7 +205,13 @@ SPLITDSL_INLINE void sum_channels(const tile_work& t, const float* base, pixel_p
 #pragma GCC unroll 1
                 for (int j = 0; j < columns; ++j) {
                     if constexpr (brings_by_tap) next.bring(next.lines_per_tap);
-                    multiply_channels<lanes>(sum, x, w, at);
+                    if constexpr (skips_columns && Outs == widest_tile && Form == tile_form::in_row) {
+                        if (left && j == 0) multiply_pixels<lanes, 1, Pixels>(sum, x, w, at);
+                        else if (right && j + 1 == columns) multiply_pixels<lanes, 0, Pixels - 1>(sum, x, w, at);
+                        else multiply_channels<lanes>(sum, x, w, at);
+                    } else {
+                        multiply_channels<lanes>(sum, x, w, at);
+                    }
                     x += column_step, w += lanes * Outs * lanes;
                 }
             } else if (count == 3) { // colour images
@@ -184,13 +223,8 @@ SPLITDSL_INLINE void sum_channels(const tile_work& t, const float* base, pixel_p
             } else {
 #pragma GCC unroll 1
                 for (int j = 0; j < columns; ++j) {
-                    const float* channel = x;
-#pragma GCC unroll 1
-                    for (int k = 0; k < count; ++k) {
-                        multiply_channels<1>(sum, channel, w, at);
-                        ++channel, w += Outs * lanes;
-                    }
-                    x += column_step;
+                    multiply_rest(sum, x, w, count, at);
+                    x += column_step, w += tap_floats;
                 }
             }
             row += row_step, row_weights += t.over.row_pitch * tap_floats;
@@ -201,10 +235,11 @@ SPLITDSL_INLINE void sum_channels(const tile_work& t, const float* base, pixel_p
 }
 
 template <int Outs, int Pixels, tile_form Form>
-SPLITDSL_INLINE void one_tile(const tile_work& t, const float* in, float* out, const float* addend, pixel_places<Pixels, Form>& at, coming& next) {
+SPLITDSL_INLINE void one_tile(const tile_work& t, const float* in, float* out, const float* addend, pixel_places<Pixels, Form>& at, coming& next, bool left, bool right) {
     // The input of a 1x1 convolution often lies without a gap where its output has a halo: such a tile may reach into the output's next row.
-    const auto out_at = [&](int p) { return Form == tile_form::in_row ? std::ptrdiff_t{p} * lanes : t.out_at[p]; };
-    const auto addend_at = [&](int p) { return Form == tile_form::in_row ? std::ptrdiff_t{p} * lanes : t.addend_at[p]; };
+    constexpr bool in_row = Form == tile_form::in_row || Form == tile_form::in_row_second;
+    const auto out_at = [&](int p) { return in_row ? std::ptrdiff_t{p} * lanes : t.out_at[p]; };
+    const auto addend_at = [&](int p) { return in_row ? std::ptrdiff_t{p} * lanes : t.addend_at[p]; };
     vec sum[Outs][Pixels];
     if (t.bias) {
 #pragma GCC unroll 4
@@ -217,7 +252,7 @@ SPLITDSL_INLINE void one_tile(const tile_work& t, const float* in, float* out, c
 #pragma GCC unroll 14
             for (int p = 0; p < Pixels; ++p) sum[o][p] = load(out + o * t.out_block + out_at(p));
     }
-    sum_channels(t, in, at, sum, next);
+    sum_channels(t, in, at, sum, next, left, right);
     const std::ptrdiff_t out_block = t.out_block;
     if (addend) {
 #pragma GCC unroll 4
@@ -248,17 +283,20 @@ template <int Outs, int Pixels, tile_form Form>
 [[gnu::noinline]] inline void conv_tile(const tile_work& t, int tiles, coming& next) {
     pixel_places<Pixels, Form> at;
     const float *in = t.in, *addend = t.addend;
-    std::ptrdiff_t in_step = Pixels * lanes;
-    if constexpr (Form == tile_form::anywhere) {
+    std::ptrdiff_t in_step;
+    if constexpr (Form != tile_form::anywhere) in_step = Pixels * at.step;
+    else {
 #pragma GCC unroll 14
         for (int p = 0; p < Pixels; ++p) at.at[p] = t.in_at[p] - t.in_at[0];
         in += t.in_at[0];
         in_step = Pixels * t.in_pixel;
     }
     float* out = t.out;
+    bool left = t.at_left;
     for (;;) {
         if constexpr (!brings_by_tap) next.bring(next.lines_per_tile);
-        one_tile<Outs, Pixels, Form>(t, in, out, addend, at, next);
+        one_tile<Outs, Pixels, Form>(t, in, out, addend, at, next, left, t.at_right && tiles == 1);
+        left = false;
         if (--tiles == 0) return;
         in += in_step, out += Pixels * lanes;
         if (addend) addend += Pixels * lanes;
@@ -295,7 +333,7 @@ SPLITDSL_INLINE void run_tile(int pixels, const tile_work& t) {
 }
 
 SPLITDSL_INLINE bool is_1x1(const tile_work& t) {
-    return t.over.total == 1 && t.over.rows == 1 && t.over.columns == 1 && t.begin % lanes == 0 && t.end % lanes == 0;
+    return t.over.total == 1 && t.over.rows == 1 && t.over.columns == 1 && t.begin % lanes == 0 && (sums_fours || t.end % lanes == 0);
 }
 /// Whether a 1x1 convolution's tile whose input lies in a row may write wherever it likes.
 template <int Outs>
@@ -327,8 +365,13 @@ SPLITDSL_INLINE void run_row(int pixels, std::ptrdiff_t step, tile_work& t, int 
             if (pixels == more) return conv_tile<Outs, more, tile_form::in_row>(t, tiles, next);
             if (pixels == more - 1) return conv_tile<Outs, more - 1, tile_form::in_row>(t, tiles, next);
         }
+        if (step == 2 * lanes && pixels == most) return conv_tile<Outs, most, tile_form::in_row_second>(t, tiles, next);
+        if (step == 2 * lanes && pixels == most - 1) return conv_tile<Outs, most - 1, tile_form::in_row_second>(t, tiles, next);
         if (step == lanes && pixels == most) return conv_tile<Outs, most, tile_form::in_row>(t, tiles, next);
         if (step == lanes && pixels == most - 1) return conv_tile<Outs, most - 1, tile_form::in_row>(t, tiles, next);
+        if constexpr (skips_columns && Outs == widest_tile) {
+            if (step == lanes && pixels == most - 2) return conv_tile<Outs, most - 2, tile_form::in_row>(t, tiles, next); // the last of 14 pixels
+        }
     }
     for (int p = 0; p < pixels; ++p) t.in_at[p] = p * step;
     t.in_pixel = step;

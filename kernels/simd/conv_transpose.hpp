@@ -42,7 +42,7 @@ SPLITDSL_INLINE constexpr int packed_column(int k, int kernel, int step) {
     return before + k / step;
 }
 
-inline std::size_t conv_transpose_packed_floats(const conv_shape& s) { return direct_conv_packed_floats(s); }
+inline std::size_t conv_transpose_packed_floats(const conv_shape& s) { return tiled_conv_packed_floats(s); }
 
 /// weight: (in, out, kernel_h, kernel_w), as PyTorch stores a transposed convolution; scale, shift: (out) or null.
 inline void pack_conv_transpose(const conv_shape& s, const float* weight, const float* scale, const float* shift, float* packed) {

@@ -60,7 +60,7 @@ struct winograd_frame {
     }
 };
 
-/// The biases, then per position what pack_direct_conv writes for a 1x1 convolution.
+/// The biases, then per position what pack_tiled_conv writes for a 1x1 convolution.
 template <class Form>
 inline std::size_t winograd_conv_packed_floats(const conv_shape& s) {
     const auto outs = static_cast<std::size_t>(blocks_of(s.out_channels)) * lanes;
@@ -316,43 +316,6 @@ inline void winograd_group(const conv_shape& s, const winograd_frame<Form>& cut,
     winograd_outputs<Form>(s, cut, products, bias, out, then, block, Outs, begin, count, pitch);
 }
 
-#if defined(SPLITDSL_ARCH_AVX512)
-/// Tiles that winograd_quads sums together: enough sums beside each other for the additions' latency, and what the registers hold.
-inline constexpr int quad_tiles = 16;
-
-/// One position's products for up to four output channels and whole blocks of input channels. A vector holds four tiles by four outputs, where a block of outputs
-/// would multiply twelve lanes of padding; every sum runs over the channels in the order it has there. count: at least quad_tiles.
-[[gnu::noinline]] inline void winograd_quads(int channels, const float* in, std::ptrdiff_t in_block, const float* weights, float* out, int count) {
-    constexpr int quads = quad_tiles / 4;
-    for (int begin = 0; begin < count; begin += quad_tiles) {
-        const int t = smaller(begin, count - quad_tiles); // the last tiles may repeat some of the ones before
-        const float *x = in + std::ptrdiff_t{t} * lanes, *w = weights;
-        vec sum[quads];
-#pragma GCC unroll 4
-        for (int q = 0; q < quads; ++q) sum[q] = zero();
-        for (int c = 0; c < channels; c += lanes, x += in_block, w += lanes * lanes) {
-            vec v[quads][4];
-#pragma GCC unroll 4
-            for (int q = 0; q < quads; ++q) load_quad_columns(x + q * 4 * lanes, v[q]);
-            const auto add = [&]<int Lane>(std::integral_constant<int, Lane>, int column) {
-                const vec k = broadcast_quad(w + (column * 4 + Lane) * lanes);
-#pragma GCC unroll 4
-                for (int q = 0; q < quads; ++q) add_product(sum[q], spread_in_quads<Lane>(v[q][column]), k);
-            };
-#pragma GCC unroll 4
-            for (int column = 0; column < 4; ++column) {
-                add(std::integral_constant<int, 0>{}, column);
-                add(std::integral_constant<int, 1>{}, column);
-                add(std::integral_constant<int, 2>{}, column);
-                add(std::integral_constant<int, 3>{}, column);
-            }
-        }
-#pragma GCC unroll 4
-        for (int q = 0; q < quads; ++q) store_quads(out + std::ptrdiff_t{t + q * 4} * lanes, sum[q]);
-    }
-}
-#endif
-
 /// The pixels of tiles [begin, begin + count), which lie row after row, → levels.
 template <class Form>
 SPLITDSL_INLINE void quantise_tiles(const conv_shape& s, const winograd_frame<Form>& cut, const view& out, int begin, int count, const level_planes<std::uint8_t>& to) {
@@ -393,16 +356,6 @@ template <class Form>
             t.low = -__builtin_inff(), t.high = __builtin_inff();
             t.act = activation::none, t.slope = 0;
             for (int p = 0; p < Form::positions; ++p) {
-#if defined(SPLITDSL_ARCH_AVX512)
-                if (s.out_channels <= 4 && channels % lanes == 0 && count >= quad_tiles) {
-                    for (int f = 0; f < frame_count; ++f) {
-                        float* const scratch = frames[f].scratch + own;
-                        winograd_quads(channels, scratch + p * cut.in_blocks * t.in_block, t.in_block, packed + cut.out_blocks * lanes + p * weights,
-                                       scratch + behind + p * cut.out_blocks * t.out_block, count);
-                    }
-                    continue;
-                }
-#endif
                 const view to{nullptr, t.out_block, t.out_block};
                 const const_view from{nullptr, t.in_block, t.in_block};
                 const float* const position = packed + cut.out_blocks * lanes + p * weights;

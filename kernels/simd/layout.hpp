@@ -50,17 +50,19 @@ inline void blocked_to_planar(const extent& e, const const_view& in, float* plan
 
 enum class byte_order : std::uint8_t { planar, interleaved }; ///< (channels, height, width) or (height, width, channels)
 
-/// One row's pixels of Count channels, by their tables.
-template <int Count>
-inline void bytes_to_pixels(const std::uint8_t* __restrict from, std::ptrdiff_t pixel_step, std::ptrdiff_t channel_step, const float (*__restrict table)[256], float* __restrict to,
-                            int width) {
+/// One row's pixels of three channels, by their tables; a pixel and the zeros behind it in one store.
+inline void bytes_to_colours(const std::uint8_t* __restrict from, std::ptrdiff_t pixel_step, std::ptrdiff_t channel_step, const float (*__restrict table)[256], float* __restrict to,
+                             int width) {
+    using four [[gnu::vector_size(16)]] = float;
     for (int x = 0; x < width; ++x, from += pixel_step, to += lanes) {
-        float value[Count];
-#pragma GCC unroll 4
-        for (int l = 0; l < Count; ++l) value[l] = table[l][from[l * channel_step]];
-        store(to, zero());
-#pragma GCC unroll 4
-        for (int l = 0; l < Count; ++l) to[l] = value[l];
+        const four colour{table[0][from[0]], table[1][from[channel_step]], table[2][from[2 * channel_step]], 0.0F};
+#if defined(SPLITDSL_ARCH_AVX512)
+        _mm512_storeu_ps(to, _mm512_zextps128_ps512(reinterpret_cast<__m128>(colour)));
+#elif defined(SPLITDSL_ARCH_AVX2_FMA) || defined(SPLITDSL_ARCH_AVX)
+        _mm256_storeu_ps(to, _mm256_zextps128_ps256(reinterpret_cast<__m128>(colour)));
+#else
+        __builtin_memcpy(to, &colour, sizeof colour);
+#endif
     }
 }
 
@@ -85,7 +87,7 @@ inline void bytes_to_blocked(const extent& e, const std::uint8_t* bytes, byte_or
         }
         const std::uint8_t* from = bytes + block * lanes * channel_step + std::ptrdiff_t{y} * e.width * pixel_step;
         float* to = out.at + block * out.block + y * out.row;
-        if (count == 3) return bytes_to_pixels<3>(from, pixel_step, channel_step, table, to, e.width); // colour
+        if (count == 3) return bytes_to_colours(from, pixel_step, channel_step, table, to, e.width); // colour
         for (int x = 0; x < e.width; ++x, from += pixel_step, to += lanes) {
             if (count < lanes) store(to, zero());
             for (int l = 0; l < count; ++l) to[l] = table[l][from[l * channel_step]];

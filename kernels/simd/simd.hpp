@@ -9,6 +9,7 @@
 #include "channels.hpp"
 #include "conv.hpp"
 #include "conv_depthwise.hpp"
+#include "conv_few_outputs.hpp"
 #include "conv_grouped.hpp"
 #include "conv_transpose.hpp"
 #include "conv_u8.hpp"

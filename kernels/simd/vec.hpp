@@ -164,45 +164,6 @@ SPLITDSL_INLINE vec load_quads(const float* const (&at)[static_cast<std::size_t>
     return load(x);
 }
 
-#if defined(SPLITDSL_ARCH_AVX512)
-/// Four vectors, one behind the other, as a matrix of quads (four lanes): to[j] holds quad j of each.
-SPLITDSL_INLINE void load_quad_columns(const float* at, vec (&to)[4]) {
-    const auto row = [&](int i) { return reinterpret_cast<float_lanes>(static_cast<__m512>(load(at + i * lanes))); };
-    const float_lanes a = row(0), b = row(1), c = row(2), d = row(3);
-    const float_lanes low_ab = __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23);
-    const float_lanes low_cd = __builtin_shufflevector(c, d, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23);
-    const float_lanes high_ab = __builtin_shufflevector(a, b, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31);
-    const float_lanes high_cd = __builtin_shufflevector(c, d, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31);
-    const auto even = [](const float_lanes& x, const float_lanes& y) {
-        return vec(reinterpret_cast<__m512>(__builtin_shufflevector(x, y, 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27)));
-    };
-    const auto odd = [](const float_lanes& x, const float_lanes& y) {
-        return vec(reinterpret_cast<__m512>(__builtin_shufflevector(x, y, 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31)));
-    };
-    to[0] = even(low_ab, low_cd), to[1] = odd(low_ab, low_cd), to[2] = even(high_ab, high_cd), to[3] = odd(high_ab, high_cd);
-}
-/// Lane Lane of every quad, in all of its quad.
-template <int Lane>
-SPLITDSL_INLINE vec spread_in_quads(const vec& v) {
-    constexpr int l = Lane;
-    const float_lanes x = reinterpret_cast<float_lanes>(static_cast<__m512>(v));
-    const float_lanes y = __builtin_shufflevector(x, x, l, l, l, l, l + 4, l + 4, l + 4, l + 4, l + 8, l + 8, l + 8, l + 8, l + 12, l + 12, l + 12, l + 12);
-    return vec(reinterpret_cast<__m512>(y));
-}
-/// The quad at `at` in all four.
-SPLITDSL_INLINE vec broadcast_quad(const float* at) { return vec(_mm512_maskz_broadcast_f32x4(static_cast<__mmask16>(0xffff), _mm_loadu_ps(at))); }
-/// Four vectors, one behind the other: each begins with a quad of v, and zeros follow.
-SPLITDSL_INLINE void store_quads(float* at, const vec& v) {
-    float quad[static_cast<std::size_t>(lanes)];
-    store(quad, v);
-#pragma GCC unroll 4
-    for (int i = 0; i < 4; ++i) {
-        store(at + i * lanes, zero());
-        __builtin_memcpy(at + i * lanes, quad + 4 * i, 4 * sizeof(float));
-    }
-}
-#endif
-
 template <class Register>
 SPLITDSL_INLINE void pin_one(Register& r) { asm("" : "+r"(r)); }
 

@@ -17,7 +17,7 @@ import tempfile
 MOST = 1.3
 LANES = 4
 STEP = 4  # two pointers, a comparison, a branch
-FORMS = ("anywhere", "in_row", "in_row_1x1")  # of a tile, as conv_tile.hpp numbers them
+FORMS = ("anywhere", "in_row", "in_row_1x1", "in_row_second")  # of a tile, as conv_tile.hpp numbers them
 
 
 def loops(text):

@@ -57,6 +57,17 @@ struct tiles {
     }
 };
 
+/// Direct convolutions that leave the zeros around their input out, the last one to a handful of channels.
+template <std::int64_t Bytes>
+struct padded {
+    static constexpr bool winograd = false;
+    static constexpr graph::chain_costs chains = bands_of(Bytes);
+    static constexpr auto graph() {
+        return input("x", f32, {.channels = 16, .height = 27, .width = 14}) | named("a", conv(64, {.kernel = 3, .pad = 1})) | relu() | named("b", conv(70, {.kernel = 5, .stride = 2, .pad = 2}))
+             | relu() | named("c", conv(32, {.kernel = 3, .pad = 1})) | named("d", conv(3, {.kernel = 3, .pad = 1})) | hard_swish();
+    }
+};
+
 template <class Network>
 constexpr int steps_in_chains() {
     int n = 0;
@@ -67,6 +78,7 @@ static_assert(steps_in_chains<first_layers<-1>>() == 0 && chains_of<first_layers
 static_assert(steps_of<first_layers<0>>.steps[1].kind == graph::step_kind::winograd_3x3_strided);
 static_assert(steps_in_chains<interleaved_picture<1>>() == 4);
 static_assert(steps_in_chains<inverted_residuals<1>>() == 12, "what a residual adds is read twice, so it is no map of a chain");
+static_assert(steps_in_chains<padded<1>>() == 4);
 static_assert(steps_of<tiles<1>>.steps[1].kind == graph::step_kind::winograd_4x4 && steps_in_chains<tiles<1>>() == 4);
 
 /// Whether tensors that are alive at the same time lie apart, a chain's all while it runs.
@@ -134,3 +146,4 @@ TEST_CASE("bands of a picture whose pixels lie together, of a dilated layer and 
 }
 TEST_CASE("expand, depthwise and project give the same bits in bands") { same_bits_in_bands<inverted_residuals, 1, 20'000, 60'000, 1'000'000>(); }
 TEST_CASE("Winograd's tiles give the same bits in bands") { same_bits_in_bands<tiles, 1, 60'000, 1'000'000>(); }
+TEST_CASE("direct convolutions give the same bits in bands, whose first and last rows alone have padding") { same_bits_in_bands<padded, 1, 30'000, 60'000, 1'000'000>(); }

@@ -43,14 +43,70 @@ TEST_CASE("a direct convolution equals plain loops on random shapes with stride,
     }
 }
 
-TEST_CASE("a 1x1 convolution of whole channel blocks equals plain loops, whether its results touch or have a halo between rows, " SPLITDSL_ARCH_NAME) {
+TEST_CASE("a 1x1 convolution of whole and broken channel blocks equals plain loops, whether its results touch or have a halo between rows, " SPLITDSL_ARCH_NAME) {
     for (const int width : {5, 7, 14, 28, 47})
-        for (const int in : {16, 48})
+        for (const int in : {16, 24, 42, 48})
             for (const int out : {8, 24, 65}) {
                 simd::conv_shape s;
                 s.in_channels = in, s.out_channels = out, s.in_height = whole(1, 5), s.in_width = width;
                 REQUIRE(complete(s));
                 for (int i = 0; i < 4; ++i) check_convolution(s, family::direct);
+            }
+}
+
+TEST_CASE("a direct convolution to up to four channels equals plain loops at every width, with any kernel, stride, dilation and padding, " SPLITDSL_ARCH_NAME) {
+    for (int i = 0; i < 240; ++i) {
+        simd::conv_shape s;
+        s.in_channels = 16 * whole(1, 5), s.out_channels = 1 + i % 4;
+        s.in_height = whole(1, 14), s.in_width = 1 + i % 40;
+        s.kernel_h = whole(1, 5), s.kernel_w = whole(1, 5), s.stride_h = whole(1, 3), s.stride_w = whole(1, 3);
+        if (i % 3 == 0) s.kernel_h = s.kernel_w = whole(2, 3), s.stride_h = s.stride_w = whole(1, 2);
+        s.pad_top = whole(0, 3), s.pad_left = whole(0, 3), s.dilation_h = whole(1, 2), s.dilation_w = whole(1, 3);
+        REQUIRE(simd::has_few_outputs(s));
+        if (complete(s)) check_convolution(s, family::direct);
+    }
+}
+
+TEST_CASE("a direct convolution leaves out exactly the kernel rows that lie outside its input, " SPLITDSL_ARCH_NAME) {
+    for (int i = 0; i < 400; ++i) {
+        simd::conv_shape s;
+        s.in_channels = s.out_channels = 1, s.in_height = whole(1, 6), s.in_width = 1;
+        s.kernel_h = whole(1, 6), s.stride_h = whole(1, 4), s.dilation_h = whole(1, 4);
+        s.pad_top = whole(-9, 9); // negative: of a band of rows further down
+        for (int y = 0; y < 12; ++y) {
+            int begin = 0, end = s.kernel_h;
+            const auto inside = [&](int row) { return y * s.stride_h - s.pad_top + row * s.dilation_h >= 0 && y * s.stride_h - s.pad_top + row * s.dilation_h < s.in_height; };
+            while (begin < end && !inside(begin)) ++begin;
+            while (end > begin && !inside(end - 1)) --end;
+            const simd::kernel_rows found = simd::rows_inside(s, y);
+            REQUIRE(found.begin >= 0);
+            REQUIRE(found.end <= s.kernel_h);
+            REQUIRE(found.end - found.begin == end - begin);
+            if (end > begin) REQUIRE(found.begin == begin);
+        }
+    }
+}
+
+TEST_CASE("a 3x3 convolution with one column of padding equals plain loops at every width, though wide tiles leave the padding out, " SPLITDSL_ARCH_NAME) {
+    for (int width = 1; width <= 31; ++width)
+        for (const int in : {16, 35})
+            for (const int out : {64, 70}) {
+                simd::conv_shape s;
+                s.in_channels = in, s.out_channels = out, s.in_height = whole(1, 4), s.in_width = width;
+                s.kernel_h = whole(1, 3), s.kernel_w = 3, s.pad_top = whole(0, 1), s.pad_left = 1;
+                if (complete(s)) check_convolution(s, family::direct);
+            }
+}
+
+TEST_CASE("a convolution of stride 2 over a picture equals plain loops at widths around its tiles', " SPLITDSL_ARCH_NAME) {
+    for (const int in : {1, 3, 4, 16, 24})
+        for (const int out : {16, 32, 64})
+            for (const int width : {11, 12, 23, 26, 28, 55, 56}) {
+                simd::conv_shape s;
+                s.in_channels = in, s.out_channels = out, s.in_height = whole(2, 7), s.in_width = width;
+                s.kernel_h = s.kernel_w = 3, s.stride_h = s.stride_w = 2, s.pad_top = s.pad_left = 1;
+                REQUIRE(complete(s));
+                check_convolution(s, family::direct);
             }
 }
 
