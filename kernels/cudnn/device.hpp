@@ -200,6 +200,27 @@ private:
     handle is{};
 };
 
+/// A place in a stream that others wait for.
+class device_event {
+public:
+    explicit device_event(const device& on) : gpu{&on} {
+        gpu->expect(gpu->use(), "using the device");
+        gpu->expect(gpu->driver().create_event(&is, event_without_time), "creating an event");
+    }
+    device_event(device_event&& other) noexcept : gpu{other.gpu}, is{std::exchange(other.is, nullptr)} {}
+    device_event& operator=(device_event&&) = delete;
+    ~device_event() {
+        if (!is) return;
+        gpu->use();
+        gpu->driver().destroy_event(is);
+    }
+    handle get() const { return is; }
+
+private:
+    const device* gpu;
+    handle is{};
+};
+
 class device_graph {
 public:
     device_graph() = default;

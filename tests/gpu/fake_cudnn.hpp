@@ -252,6 +252,7 @@ cudnn::network_api network() {
         }
     };
     n.execute = [](handle, handle plan, handle variant) {
+        const driver_call here;
         const auto& v = *static_cast<fake_descriptor*>(variant);
         const fake_descriptor& config = static_cast<fake_descriptor*>(plan)->at(dnn::plan_config);
         graph_run run;
@@ -265,7 +266,7 @@ cudnn::network_api network() {
         }
         if (now.fail_convolution_after >= 0 && now.convolutions_asked >= now.fail_convolution_after) return 5000;
         ++now.convolutions_asked;
-        return enqueue([run, graph = config.one<fake_descriptor*>(-1)]() mutable {        // a plan's descriptors live as long as it
+        return enqueue(now.dnn_stream, false, [run, graph = config.one<fake_descriptor*>(-1)]() mutable {        // a plan's descriptors live as long as it
             ++now.convolutions;
             for (const auto* o : graph->list<fake_descriptor*>(dnn::graph_operations)) o->kind == dnn::operation_convolution ? run.convolve(*o) : run.point(*o);
             return 0;

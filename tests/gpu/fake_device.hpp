@@ -7,6 +7,7 @@
 
 #include <kernels/cudnn/device.hpp>
 
+#include <atomic>
 #include <map>
 #include <set>
 #include <string>
@@ -17,6 +18,9 @@ namespace cudnn = splitdsl::kernels::cudnn;
 using cudnn::handle;
 
 struct captured_graph;
+/// Of work on several streams: as it was issued; or the stream that someone waits for as late as possible, with that of other streams as early as it may
+/// begin, or as late as it may end. A missing event shows as a wrong result in one of them.
+enum class stream_order { issued, others_first, others_last };
 
 /// What the fake counts, and what it is told to refuse.
 struct state {
@@ -26,10 +30,13 @@ struct state {
     std::map<cudnn::device_address, int> owners;        // the device each piece of it is on
     char device_names[8]{};             // their addresses stand for contexts
     std::set<void*> pinned;
-    int contexts{}, streams{}, graphs{}, executables{}, modules{}, descriptors{}, handles{};
+    int contexts{}, streams{}, events{}, graphs{}, executables{}, modules{}, descriptors{}, handles{};
     long calls_that_allocate{};         // device, host, graphs, descriptors
     bool counts_heap{};                 // what the code under test takes from the heap; what the fake itself takes is not counted
     long heap{};
+    stream_order order{};
+    int overlaps{};                     // copies of captured graphs beside which kernels may run
+    long copies_beside_graphs{};        // on another stream than graphs run on
     long launches{}, graph_launches{}, convolutions{};
     std::size_t room{std::size_t{1} << 30};
     long fail_graph_after{-1};          // a launch of a graph fails once so many have run
@@ -42,11 +49,11 @@ struct state {
     bool takes_addend{true}, takes_activation{true}, takes_any{true}, takes_slices{true}, uses_tensor_cores{};
     int in_use{-1};                     // the device of the context that is current
     captured_graph* capturing{};
-    handle captured_from{};
     handle dnn_stream{};
     std::string wrong;                  // the first thing a real device would refuse
 };
 inline state now;
+inline std::atomic<bool> hangs{};          // a wait for a stream does not end before this does
 
 cudnn::driver_api driver();
 cudnn::compiler_api compiler();

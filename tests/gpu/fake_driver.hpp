@@ -6,32 +6,14 @@
 
 #include "on_host.hpp" // first: it makes code of what other files only keep as text
 
-#include "fake_device.hpp"
+#include "fake_streams.hpp"
 
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
-#include <functional>
 
 namespace fake {
 
-struct captured_graph {
-    std::vector<std::function<int()>> work;
-};
-
-inline void complain(const std::string& what) {
-    if (now.wrong.empty()) now.wrong = what;
-}
-inline int enqueue(std::function<int()> work) {
-    if (now.capturing) {
-        now.capturing->work.push_back(std::move(work));
-        return 0;
-    }
-    return work();
-}
-inline void refuse_while_capturing(const char* what) {
-    if (now.capturing) complain(std::string(what) + " during a capture");
-}
 /// Whether [at, at + bytes) is inside one allocation, of the device in use.
 inline bool inside(cudnn::device_address at, std::size_t bytes) {
     const auto next = now.memory.upper_bound(at);
@@ -39,12 +21,6 @@ inline bool inside(cudnn::device_address at, std::size_t bytes) {
     const auto block = std::prev(next);
     return at + bytes <= block->first + block->second && now.owners.at(block->first) == now.in_use;
 }
-/// A stream belongs to a device, and what is captured from it must be work of that stream.
-inline void check_stream(const char* what, handle stream) {
-    if (*static_cast<int*>(stream) != now.in_use) complain(std::string(what) + " on another device's stream");
-    if (now.capturing && now.captured_from != stream) complain(std::string(what) + " on another stream than the captured one");
-}
-
 cudnn::driver_api driver() {
     cudnn::driver_api d;
     d.init = [](unsigned) { return 0; };
@@ -58,8 +34,12 @@ cudnn::driver_api driver() {
     };
     d.retain_context = [](handle* c, int device) { return *c = &now.device_names[device], ++now.contexts, 0; };
     d.release_context = [](int) { return --now.contexts, 0; };
-    d.use_context = [](handle c) { return now.in_use = static_cast<int>(static_cast<char*>(c) - now.device_names), 0; };
+    d.use_context = [](handle c) {
+        const driver_call here;
+        return now.in_use = static_cast<int>(static_cast<char*>(c) - now.device_names), 0;
+    };
     d.allocate = [](cudnn::device_address* at, std::size_t bytes) {
+        const driver_call here;
         refuse_while_capturing("cuMemAlloc");
         ++now.calls_that_allocate;
         if (now.fail_allocation_after >= 0 && now.allocations >= now.fail_allocation_after) return now.failure;
@@ -75,6 +55,7 @@ cudnn::driver_api driver() {
         return 0;
     };
     d.release = [](cudnn::device_address at) {
+        const driver_call here;
         if (now.memory.erase(at) == 0) complain("cuMemFree of what was not allocated");
         if (now.owners[at] != now.in_use) complain("cuMemFree of another device's memory");
         now.owners.erase(at);
@@ -82,6 +63,7 @@ cudnn::driver_api driver() {
         return 0;
     };
     d.allocate_pinned = [](void** at, std::size_t bytes, unsigned) {
+        const driver_call here;
         ++now.calls_that_allocate;
         if (now.fail_pinned_after >= 0 && now.pinned_allocations >= now.fail_pinned_after) return static_cast<int>(cudnn::driver_out_of_memory);
         ++now.pinned_allocations;
@@ -90,69 +72,37 @@ cudnn::driver_api driver() {
         return 0;
     };
     d.release_pinned = [](void* at) {
+        const driver_call here;
         if (now.pinned.erase(at) == 0) complain("cuMemFreeHost of what was not allocated");
         std::free(at);
         return 0;
     };
     // An arena keeps its garbage: a device's memory is not cleared between frames either.
     d.fill = [](cudnn::device_address at, unsigned char, std::size_t bytes) {
+        const driver_call here;
         if (!inside(at, bytes)) complain("cuMemsetD8 beyond an allocation");
         return 0;
     };
     d.copy_in = [](cudnn::device_address to, const void* from, std::size_t bytes) {
+        const driver_call here;
         refuse_while_capturing("cuMemcpyHtoD");
         if (!inside(to, bytes)) complain("cuMemcpyHtoD beyond an allocation");
         std::memcpy(reinterpret_cast<void*>(to), from, bytes);
         return 0;
     };
     d.copy_in_async = [](cudnn::device_address to, const void* from, std::size_t bytes, handle stream) {
+        const driver_call here;
         check_stream("cuMemcpyHtoDAsync", stream);
         if (!inside(to, bytes)) complain("cuMemcpyHtoDAsync beyond an allocation");
-        return enqueue([=] { return std::memcpy(reinterpret_cast<void*>(to), from, bytes), 0; });
+        return enqueue(stream, true, [=] { return std::memcpy(reinterpret_cast<void*>(to), from, bytes), 0; });
     };
     d.copy_out_async = [](void* to, cudnn::device_address from, std::size_t bytes, handle stream) {
+        const driver_call here;
         check_stream("cuMemcpyDtoHAsync", stream);
         if (!inside(from, bytes)) complain("cuMemcpyDtoHAsync beyond an allocation");
-        return enqueue([=] { return std::memcpy(to, reinterpret_cast<const void*>(from), bytes), 0; });
+        return enqueue(stream, true, [=] { return std::memcpy(to, reinterpret_cast<const void*>(from), bytes), 0; });
     };
-    d.create_stream = [](handle* s, unsigned) { return *s = new int{now.in_use}, ++now.streams, ++now.calls_that_allocate, 0; };
-    d.destroy_stream = [](handle s) { return delete static_cast<int*>(s), --now.streams, 0; };
-    d.wait = [](handle) {
-        refuse_while_capturing("cuStreamSynchronize");
-        return 0;
-    };
-    d.begin_capture = [](handle stream, int) {
-        refuse_while_capturing("cuStreamBeginCapture");
-        check_stream("cuStreamBeginCapture", stream);
-        now.captured_from = stream;
-        now.capturing = new captured_graph;
-        ++now.graphs;
-        ++now.calls_that_allocate;
-        return 0;
-    };
-    d.end_capture = [](handle, handle* graph) {
-        *graph = std::exchange(now.capturing, nullptr);
-        return *graph ? 0 : 901;
-    };
-    d.instantiate = [](handle* executable, handle graph, unsigned long long) {
-        *executable = new captured_graph(*static_cast<captured_graph*>(graph));
-        ++now.executables;
-        return 0;
-    };
-    d.launch_graph = [](handle executable, handle stream) {
-        refuse_while_capturing("cuGraphLaunch");
-        check_stream("cuGraphLaunch", stream);
-        if (now.fail_graph_after >= 0 && now.graph_launches >= now.fail_graph_after) return now.failure;
-        ++now.graph_launches;
-        const bool counted = std::exchange(now.counts_heap, false);
-        int status = 0;
-        for (const auto& work : static_cast<captured_graph*>(executable)->work)
-            if (status == 0) status = work();
-        now.counts_heap = counted;
-        return status;
-    };
-    d.destroy_graph = [](handle g) { return delete static_cast<captured_graph*>(g), --now.graphs, 0; };
-    d.destroy_executable = [](handle g) { return delete static_cast<captured_graph*>(g), --now.executables, 0; };
+    add_streams(d);
     d.load_module = [](handle* m, const void* image) {
         if (std::memcmp(image, "machine code", 12) != 0) return 200;
         return *m = &now, ++now.modules, 0;
@@ -164,13 +114,14 @@ cudnn::driver_api driver() {
         return 500;
     };
     d.launch = [](handle f, unsigned x, unsigned y, unsigned z, unsigned threads, unsigned, unsigned, unsigned, handle stream, void** parameters, void**) {
+        const driver_call here;
         check_stream("cuLaunchKernel", stream);
         const auto* const k = static_cast<const cudnn::emulated_kernel*>(f);
         if (x == 0 || y == 0 || y > 65535 || z != 1 || threads == 0 || threads > 1024) complain("a launch of " + k->name + " with a wrong grid");
         if (!now.capturing && now.fail_launch_after >= 0 && now.launches >= now.fail_launch_after) return now.failure;
         std::vector<std::byte> job(k->job_bytes);
         std::memcpy(job.data(), parameters[0], job.size());
-        return enqueue([k, x, y, threads, job] {
+        return enqueue(stream, false, [k, x, y, threads, job] {
             ++now.launches;
             cudnn::emulate(k->body, job.data(), k->has_barriers, static_cast<int>(x), static_cast<int>(threads), static_cast<int>(y));
             return 0;

@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <type_traits>
 
 #if __has_include(<cuda.h>) && __has_include(<cudnn.h>) && __has_include(<nvrtc.h>)
@@ -69,6 +70,10 @@ SAME(cuMemcpyDtoDAsync_v2, driver_api, copy_on_device_async);
 SAME(cuStreamCreate, driver_api, create_stream);
 SAME(cuStreamDestroy_v2, driver_api, destroy_stream);
 SAME(cuStreamSynchronize, driver_api, wait);
+SAME(cuEventCreate, driver_api, create_event);
+SAME(cuEventDestroy_v2, driver_api, destroy_event);
+SAME(cuEventRecord, driver_api, record_event);
+SAME(cuStreamWaitEvent, driver_api, wait_for_event);
 SAME(cuStreamBeginCapture_v2, driver_api, begin_capture);
 SAME(cuStreamEndCapture, driver_api, end_capture);
 SAME(cuGraphInstantiateWithFlags, driver_api, instantiate);
@@ -109,6 +114,7 @@ EQUAL(CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, attribute_multiprocessors);
 EQUAL(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, attribute_major);
 EQUAL(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, attribute_minor);
 EQUAL(CU_STREAM_NON_BLOCKING, stream_non_blocking);
+EQUAL(CU_EVENT_DISABLE_TIMING, event_without_time);
 EQUAL(CU_STREAM_CAPTURE_MODE_RELAXED, capture_relaxed);
 EQUAL(CUDNN_TYPE_HANDLE, dnn::handle_type);
 EQUAL(CUDNN_TYPE_DATA_TYPE, dnn::data_type);
@@ -219,6 +225,26 @@ TEST_CASE("GPU: NVRTC compiles all device code for an H200 and a Jetson Orin") {
             for (int e = 0; e < elements; ++e) CHECK(std::string_view(code.data(), code.size()).find(name_of(static_cast<kernel>(k), static_cast<element>(e))) != std::string_view::npos);
     }
     CHECK_THROWS_AS(compile_device_code(nvrtc, "this is no code", 90), splitdsl::device_error);
+}
+
+TEST_CASE("GPU: nvcc builds the same sources") {
+    std::string nvcc;
+    for (const char* place : {"/usr/local/cuda/bin/nvcc", "/usr/bin/nvcc"})
+        if (nvcc.empty() && std::filesystem::exists(place)) nvcc = place;
+    if (nvcc.empty() || std::getenv("SPLITDSL_TEST_FULL") == nullptr) {
+        std::puts(nvcc.empty() ? "SKIPPED: nvcc was not found in /usr/local/cuda/bin and /usr/bin" : "SKIPPED: nvcc compiles in the full tests");
+        SUCCEED();
+        return;
+    }
+    const std::filesystem::path folder = std::filesystem::temp_directory_path() / ("splitdsl_nvcc_" + std::to_string(getpid()));
+    std::filesystem::create_directories(folder);
+    std::ofstream(folder / "kernels.cu") << device_source();
+    for (const char* arch : {"sm_75", "sm_90", "sm_100"}) {
+        const std::string out = (folder / arch).string();
+        CHECK(std::system((nvcc + " -std=c++17 --cubin -arch=" + arch + " " + (folder / "kernels.cu").string() + " -o " + out).c_str()) == 0);
+        CHECK(std::filesystem::exists(out));
+    }
+    std::filesystem::remove_all(folder);
 }
 
 TEST_CASE("GPU: compiled code is kept on disk, and a damaged file is compiled again") {

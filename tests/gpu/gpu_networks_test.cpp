@@ -233,6 +233,28 @@ TEST_CASE("GPU: frames of a batch, each with a command of its own, get the answe
     }
 }
 
+TEST_CASE("GPU: copies run beside kernels where there is something to run beside, and whichever comes first, nothing waits for too little") {
+    std::map<std::string, int> overlaps;
+    for (const fake::stream_order order : {fake::stream_order::others_first, fake::stream_order::others_last}) {
+        const auto on_device = [&](bool has_cudnn, auto act) {
+            fake::now = {};
+            fake::now.order = order;
+            act(kernels::cudnn::device(has_cudnn ? with_cudnn() : without_cudnn(), options()));
+            check_clean();
+        };
+        const bool late = order == fake::stream_order::others_last;
+        for (const subject& s : shapes_here()) {
+            on_device(late, [&](const kernels::cudnn::device& on) { compare(on, s, precision::f32, tolerance, codec_tolerance); });
+            overlaps[s.host.network] += fake::now.overlaps;
+        }
+        for (const subject& s : small_shapes()) on_device(!late, [&](const kernels::cudnn::device& on) { compare_batches(on, s, precision::f32, codec_tolerance); });
+    }
+    CHECK(overlaps["three_cameras"] > 0);       // inputs beside heads, what crosses beside codecs
+    CHECK(overlaps["three_tasks"] > 0);         // a task's output beside the next task
+    CHECK(overlaps["unet"] > 0);
+    CHECK(overlaps["three_tier"] == 0);         // one input, one output, one tensor a cut: a chain
+}
+
 TEST_CASE("GPU: a small network on this machine's own device, whole and cut in two") {
     auto& on = own_device();
     if (!on) return;

@@ -31,7 +31,7 @@ inline void check_clean() {
     CHECK(f.wrong == "");
     CHECK(f.memory.empty());
     CHECK(f.pinned.empty());
-    CHECK(f.streams + f.graphs + f.executables + f.modules + f.contexts + f.descriptors + f.handles == 0);
+    CHECK(f.streams + f.events + f.graphs + f.executables + f.modules + f.contexts + f.descriptors + f.handles == 0);
 }
 
 struct subject {

@@ -4,6 +4,7 @@
 /// One arena on the device with its own stream: every stage captured once as graphs, replayed for every frame or batch of frames.
 #pragma once
 
+#include <splitdsl/gpu/copies.hpp>
 #include <splitdsl/gpu/recorder.hpp>
 #include <splitdsl/gpu/stream_pooling.hpp>
 #include <splitdsl/runtime/stream_ladder.hpp>
@@ -19,6 +20,7 @@ namespace splitdsl::gpu {
 /// The memory that sessions take turns in: one frame's, or as much as the largest of several batches needs. Throws `device_error`.
 struct frame_store {
     cudnn::device_stream stream;
+    copy_stream copies;
     cudnn::device_memory arena, workspace, partials, outputs, sizes;    ///< `sizes`: of each exit every frame's byte; batches alone have it
     cudnn::pinned_memory outputs_here, sizes_here;
     std::vector<cudnn::device_memory> inputs;
@@ -26,7 +28,7 @@ struct frame_store {
     std::vector<std::optional<stream_pooling>> pools;   ///< one a stream, or none; nothing where it grows by widths, for the processor
 
     /// `pooled`: how the device pools the streams' maps, if it does.
-    frame_store(const cudnn::device& gpu, std::span<const layers* const> each, const pipeline& host, std::optional<pool_form> pooled) : stream{gpu} {
+    frame_store(const cudnn::device& gpu, std::span<const layers* const> each, const pipeline& host, std::optional<pool_form> pooled) : stream{gpu}, copies{gpu, most_transfers(each.front()->of())} {
         const program& p = each.front()->of();
         std::size_t arena_bytes = 0, work = 0, images = 0;
         for (const layers* l : each) {
@@ -62,6 +64,14 @@ struct frame_store {
             auto& pool = pools.emplace_back();
             if (const pool_ladder l = ladder_of(host.streams[k]); !l.by_width()) pool.emplace(gpu, l, *pooled);
         }
+    }
+
+private:
+    /// Inputs, streams and a byte of sizes, or what crosses a cut.
+    static std::size_t most_transfers(const program& p) {
+        std::size_t most = p.inputs.size() + p.streams.size() + 1;
+        for (const auto& cut : p.cuts) most = std::max(most, cut.size());
+        return most;
     }
 };
 
@@ -105,11 +115,17 @@ public:
         holds = images == 1;
         handed = nullptr;
         int done = first;
-        bool stopped = false;
+        bool stopped = false, is_copying = false;
         for (; done < last && status == cudnn::driver_ok && !stopped; ++done) {
             if ((stopped = stop && stop->load(std::memory_order_acquire))) break;
-            note(status, replay(frames, host, stages[static_cast<std::size_t>(done)]));
+            const stage_graphs& g = stages[static_cast<std::size_t>(done)];
+            note(status, replay(frames, host, g));
+            if (status != cudnn::driver_ok || g.behind.empty()) continue;
+            // An exit's values leave while the next stage runs.
+            note(status, memory.copies.start(stream(), g.behind, done + 1 < last));
+            is_copying = is_copying || done + 1 < last;
         }
+        if (is_copying) note(status, memory.copies.finish(stream()));
         // What crosses here is made into bytes also when the frame stopped: it can be taken up again, here or by the cloud.
         const int left = done > first ? cut_behind(done - 1) : -1;
         if (left >= 0) note(status, cuts[static_cast<std::size_t>(left)].leave.launch(stream()));
@@ -164,6 +180,7 @@ private:
         std::vector<piece> pieces;
         std::vector<int> loads;                         ///< inputs
         std::vector<std::pair<std::size_t, std::size_t>> writes;    ///< output floats: first, count
+        std::vector<transfer> behind;                   ///< those of them that are copied when its graphs ended
         std::vector<int> maps;                          ///< streams that leave their map
         std::vector<int> pooled;                        ///< streams that it reads
         int exit{-1};                                   ///< whose sizes choose a branch of several frames
@@ -195,6 +212,14 @@ private:
 
     /// Needless where both sides of a cut run here: what crosses as it is. Of bytes that do, the encoder and the decoder are all there is.
     static bool crosses_as_it_is(const step& s) { return s.plan.passes; }
+    bool is_started(int i) const {
+        const step_kind kind = at(i).plan.kind;
+        return !crosses_as_it_is(at(i)) && kind != step_kind::copy_input && kind != step_kind::branch && !net.is_in_place(at(i));
+    }
+    /// Another stage of the trunk runs next, unless the caller stops here.
+    bool is_followed(int stage) const {
+        return stage + 1 < p.stages() && std::none_of(p.exits.begin(), p.exits.end(), [stage](const graph::stream_exit_steps& e) { return e.stage <= stage + 1; });
+    }
 
     stage_graphs record_stage(int stage) {
         stage_graphs g;
@@ -222,6 +247,9 @@ private:
             }
         std::sort(borders.begin(), borders.end());
         borders.erase(std::unique(borders.begin(), borders.end()), borders.end());
+        int last_started = end - 1;
+        while (last_started >= begin && !is_started(last_started)) --last_started;
+        if (borders.size() > 1 && is_followed(stage) && last_started >= borders[borders.size() - 2] && at(last_started).plan.kind == step_kind::output) g.behind.push_back(output_of(last_started));
         for (std::size_t b = 0; b + 1 < borders.size(); ++b) {
             const int from = borders[b], to = borders[b + 1];
             piece& x = g.pieces.emplace_back();
@@ -244,29 +272,43 @@ private:
     }
 
     cudnn::device_graph capture(const recorder& record, const stage_graphs& g, int from, int to, bool first, bool last) {
-        return {gpu, stream(), [&] {
-                    bool any = false;
-                    if (first) {
-                        for (const int k : g.loads) copy_in(memory.inputs[static_cast<std::size_t>(k)].at(), memory.inputs_here[static_cast<std::size_t>(k)].data(), span_of(p.inputs[static_cast<std::size_t>(k)]), any);
-                        for (const int k : g.pooled) copy_in(place_of(p.streams[static_cast<std::size_t>(k)].pooled), memory.pooled_here[static_cast<std::size_t>(k)].data(), span_of(pooled_bytes(k)), any);
-                        if (g.exit >= 0) copy_in(m.sizes + size_at(g.exit), memory.sizes_here.data() + size_at(g.exit), span_of(1), any);
-                    }
-                    for (int i = from; i < to; ++i) {
-                        const step_kind kind = at(i).plan.kind;
-                        if (crosses_as_it_is(at(i)) || kind == step_kind::copy_input || kind == step_kind::branch || net.is_in_place(at(i))) continue;
-                        record.start(static_cast<std::size_t>(i));
-                        any = true;
-                    }
-                    if (last) {
-                        for (const auto& [begin, count] : g.writes) copy_out(memory.outputs_here.data() + 4 * images * begin, memory.outputs.at() + 4 * images * begin, 4 * images * count, any);
-                        for (const int k : g.maps) {
-                            const int buffer = p.streams[static_cast<std::size_t>(k)].map;
-                            if (pool_of(k)) record.pool(map_of(buffer), *pool_of(k));
-                            copy_out(memory.maps_here[static_cast<std::size_t>(k)].data(), place_of(buffer), span_of(map_bytes(k)), any);
-                        }
-                    }
-                    return any;
-                }};
+        std::vector<int> started;
+        for (int i = from; i < to; ++i)
+            if (is_started(i)) started.push_back(i);
+        std::vector<transfer> reads, writes;
+        const auto reader_of = [&](auto reads_it) {
+            const auto i = std::find_if(started.begin(), started.end(), [&](int k) { return reads_it(at(k)); });
+            return i == started.end() ? -1 : *i;
+        };
+        if (first) {
+            for (const int k : g.loads)
+                reads.push_back({memory.inputs_here[static_cast<std::size_t>(k)].data(), memory.inputs[static_cast<std::size_t>(k)].at(), span_of(p.inputs[static_cast<std::size_t>(k)]),
+                                 reader_of([k](const step& s) { return (s.plan.kind == step_kind::load_input || s.plan.kind == step_kind::load_u8) && s.input == k; })});
+            for (const int k : g.pooled) {
+                const int buffer = p.streams[static_cast<std::size_t>(k)].pooled;
+                reads.push_back({memory.pooled_here[static_cast<std::size_t>(k)].data(), place_of(buffer), span_of(pooled_bytes(k)),
+                                 reader_of([buffer](const step& s) { return s.plan.in == buffer; })});
+            }
+            if (g.exit >= 0) reads.push_back({memory.sizes_here.data() + size_at(g.exit), m.sizes + size_at(g.exit), span_of(1)});
+        }
+        for (const int i : started)
+            if (at(i).plan.kind == step_kind::output && (g.behind.empty() || g.behind.front().step != i)) writes.push_back(output_of(i));
+        if (last)
+            for (const int k : g.maps) {
+                const int buffer = p.streams[static_cast<std::size_t>(k)].map;
+                writes.push_back({memory.maps_here[static_cast<std::size_t>(k)].data(), place_of(buffer), span_of(map_bytes(k)), reader_of([buffer](const step& s) { return s.plan.out == buffer; })});
+            }
+        const bool pools = last && std::any_of(g.maps.begin(), g.maps.end(), [this](int k) { return pool_of(k) != nullptr; });
+        const auto pool = [&] {
+            for (const int k : g.maps)
+                if (pool_of(k)) record.pool(map_of(p.streams[static_cast<std::size_t>(k)].map), *pool_of(k));
+        };
+        const auto start = [&](int i) { record.start(static_cast<std::size_t>(i)); };
+        return {gpu, stream(), [&] { return memory.copies.capture(stream(), started, reads, writes, start, pools ? std::function<void()>(pool) : nullptr); }};
+    }
+    transfer output_of(int step) const {
+        const std::size_t begin = 4 * images * static_cast<std::size_t>(at(step).plan.offset);
+        return {memory.outputs_here.data() + begin, memory.outputs.at() + begin, 4 * images * static_cast<std::size_t>(net.in_of(at(step)).size()), step};
     }
 
     /// Returns the bytes of one frame's payload.
@@ -275,32 +317,30 @@ private:
         cut_graphs& g = cuts.emplace_back();
         std::byte* const payload = memory.payloads[c].data();
         const int before = p.cut_stage[c], behind = before + 1;
-        const auto each_passing = [&](int stage, step_kind kind, bool& any) {
-            for (int i = p.stage_first[static_cast<std::size_t>(stage)]; i < p.stage_first[static_cast<std::size_t>(stage) + 1]; ++i) {
-                if (!at(i).plan.passes || at(i).plan.kind != kind) continue;
-                record.start(static_cast<std::size_t>(i));
-                any = true;
-            }
+        const auto passing = [&](int stage, step_kind kind) {
+            std::vector<int> steps;
+            for (int i = p.stage_first[static_cast<std::size_t>(stage)]; i < p.stage_first[static_cast<std::size_t>(stage) + 1]; ++i)
+                if (at(i).plan.passes && at(i).plan.kind == kind) steps.push_back(i);
+            return steps;
         };
-        const auto each_crossing = [&](auto copy) {
-            std::size_t n = 0;
-            for (const crossing& x : p.cuts[c]) {
-                if (x.buffer >= 0) copy(x, payload + n, span_of(x.bytes));
-                n += images * frame_step(x.bytes);
+        const std::vector<int> encoders = passing(before, step_kind::encode), decoders = passing(behind, step_kind::decode);
+        std::vector<transfer> leaving, entering;
+        std::size_t n = 0;
+        for (const crossing& x : p.cuts[c]) {
+            const auto of = [&](const std::vector<int>& steps) {
+                for (const int i : steps)
+                    if (x.buffer == (at(i).plan.kind == step_kind::encode ? at(i).plan.out : at(i).plan.in)) return i;
+                return -1;
+            };
+            if (x.buffer >= 0) {
+                leaving.push_back({payload + n, place_of(x.buffer), span_of(x.bytes), of(encoders)});
+                entering.push_back({payload + n, place_of(x.buffer), span_of(x.bytes), of(decoders)});
             }
-        };
-        g.leave = {gpu, stream(), [&] {
-                       bool any = false;
-                       each_passing(before, step_kind::encode, any);
-                       each_crossing([&](const crossing& x, std::byte* to, std::size_t size) { copy_out(to, place_of(x.buffer), size, any); });
-                       return any;
-                   }};
-        g.enter = {gpu, stream(), [&] {
-                       bool any = false;
-                       each_crossing([&](const crossing& x, const std::byte* from, std::size_t size) { copy_in(place_of(x.buffer), from, size, any); });
-                       each_passing(behind, step_kind::decode, any);
-                       return any;
-                   }};
+            n += images * frame_step(x.bytes);
+        }
+        const auto start = [&](int i) { record.start(static_cast<std::size_t>(i)); };
+        g.leave = {gpu, stream(), [&] { return memory.copies.capture(stream(), encoders, {}, leaving, start); }};
+        g.enter = {gpu, stream(), [&] { return memory.copies.capture(stream(), decoders, entering, {}, start); }};
         std::size_t bytes = 0;
         for (const crossing& x : p.cuts[c]) bytes += x.bytes;
         return bytes;
@@ -312,15 +352,6 @@ private:
             if (s.plan.kind == step_kind::encode && s.plan.out == bytes) return s.plan.in;
         return -1;
     }
-    void copy_in(cudnn::device_address to, const void* from, std::size_t bytes, bool& any) const {
-        gpu.expect(gpu.driver().copy_in_async(to, from, bytes, stream().get()), "copying to the device");
-        any = true;
-    }
-    void copy_out(void* to, cudnn::device_address from, std::size_t bytes, bool& any) const {
-        gpu.expect(gpu.driver().copy_out_async(to, from, bytes, stream().get()), "copying from the device");
-        any = true;
-    }
-
     /// What crossed the cut, from the host's arena.
     void take_payload(const frame_memory& from, const pipeline& host, int cut, std::size_t i) noexcept {
         (void)host.store_payload(from, cut, scratch.data());

@@ -8,6 +8,7 @@
 #include <splitdsl/policy/scheduler_policy.hpp>
 #include <splitdsl/runtime/aligned_buffer.hpp>
 #include <splitdsl/runtime/batch_choice.hpp>
+#include <splitdsl/runtime/batch_times.hpp>
 #include <splitdsl/runtime/cloud_connection.hpp>
 #include <splitdsl/runtime/cloud_options.hpp>
 #include <splitdsl/runtime/frame_arena.hpp>
@@ -53,7 +54,7 @@ public:
           limits{limits_of(net, options)},
           queue{static_cast<std::size_t>(std::max(options.queue_max, 1))},
           most{std::max(1, std::min(options.batch, net.batch_limit))},
-          tail_time((net.cuts.size() + 1) * static_cast<std::size_t>(most)) {
+          tail_times{net.cuts.size() + 1, most} {
         if (options.parallel < 1 || options.connections_max < 1)
             throw option_error("cloud: parallel and connections_max of at least 1 were expected");
         if (options.batch < 1) throw option_error("cloud: a batch of at least 1 was expected, found " + std::to_string(options.batch));
@@ -89,7 +90,7 @@ public:
         return counts;
     }
     /// Measured time of `together` tails behind `cut` (-1: the whole network) in one batch, a moving average.
-    duration tail_of(int cut, int together = 1) const { return duration{tail_time[time_place(cut, together)].load(std::memory_order_relaxed)}; }
+    duration tail_of(int cut, int together = 1) const { return tail_times.of(kind(cut), together); }
 
 private:
     /// What one running request needs.
@@ -161,8 +162,7 @@ private:
             for (int cut = -1; cut < static_cast<int>(network.cuts.size()); ++cut) {
                 duration tail{};
                 for (int k = first_stage(cut); k < network.stages; ++k) tail += stage[static_cast<std::size_t>(k)];
-                if (together > 1) tail = std::min<duration>(tail, together * tail_of(cut)); // they could run one after another
-                tail_time[time_place(cut, together)].store(tail.count(), std::memory_order_relaxed);
+                tail_times.begin(kind(cut), together, tail);
             }
         }
         // The others' memory is touched, and their sessions opened, before a request is the first to run there.
@@ -172,7 +172,7 @@ private:
         for (auto& one : idle_benches)
             for (auto& s : one->seats) std::fill(s->outputs.begin(), s->outputs.end(), 0.0F);
     }
-    std::size_t time_place(int cut, int together) const { return static_cast<std::size_t>((cut + 1) * most + together - 1); }
+    static std::size_t kind(int cut) { return static_cast<std::size_t>(cut + 1); }
     int first_stage(int cut) const { return cut < 0 ? 0 : network.cuts[static_cast<std::size_t>(cut)].stage + 1; }
 
     void accept_all() {
@@ -292,16 +292,6 @@ private:
         if (count > 0) run(b, count, begun);
         for (const cloud_request& r : b.taken) r.from->free_place(r.place);
     }
-    void learn(int cut, int together, duration took) {
-        const auto move = [](std::atomic<std::int64_t>& average, std::int64_t towards) {
-            const auto before = average.load(std::memory_order_relaxed);
-            average.store(before + (towards - before) / 8, std::memory_order_relaxed);
-        };
-        move(tail_time[time_place(cut, together)], took.count());
-        // A size that was slow once is not chosen, so not measured again: it is forgiven while requests run alone.
-        for (int k = 2; together == 1 && k <= most; ++k)
-            if (const duration limit = k * tail_of(cut); tail_of(cut, k) > limit) move(tail_time[time_place(cut, k)], limit.count());
-    }
     bool load(seat& s, frame_memory& m, const cloud_request& r) const {
         const int cut = r.cut();
         m.inputs = cut < 0 ? s.inputs.data() : nullptr;
@@ -312,7 +302,7 @@ private:
         network.run_batch(b.first(count), first_stage(cut), network.stages, &stopping);
         if (stopping.load(std::memory_order_relaxed)) return;
         const instant ended = clock();
-        learn(cut, static_cast<int>(count), ended - begun);
+        tail_times.learn(kind(cut), static_cast<int>(count), ended - begun);
         {
             const std::lock_guard hold{mutex}; // before the messages that tell of it, so that who has read one finds it counted
             counts.answered += count;
@@ -357,7 +347,7 @@ private:
     std::condition_variable came;      // a request, for a bench that waits for more
     cloud_counters counts{};
     const int most; // requests in a batch
-    std::vector<std::atomic<std::int64_t>> tail_time; // by `time_place`
+    batch_times tail_times; // by `kind`
     std::atomic<bool> stopping{};
     std::list<std::shared_ptr<cloud_connection>> guests; // acceptor's; after it, the destructor's
     std::thread acceptor;

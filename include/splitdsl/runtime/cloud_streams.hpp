@@ -6,15 +6,13 @@
 
 #include <splitdsl/runtime/aligned_buffer.hpp>
 #include <splitdsl/runtime/cloud_connection.hpp>
-#include <splitdsl/runtime/frame_arena.hpp>
+#include <splitdsl/runtime/exit_benches.hpp>
 #include <splitdsl/runtime/message_reader.hpp>
 #include <splitdsl/runtime/stream_hooks.hpp>
 #include <splitdsl/runtime/stream_terms.hpp>
 
 #include <array>
 #include <atomic>
-#include <condition_variable>
-#include <cstring>
 #include <list>
 #include <memory>
 #include <mutex>
@@ -29,7 +27,8 @@ struct cloud_stream_options {
     exit_confidence confidence{};
     pool_options coding{};              ///< as the edge's
     std::uint32_t packet_bytes{65'535}; ///< the largest packet taken
-    int parallel{1};                    ///< answers computed at once, of all connections
+    int parallel{1};                    ///< places to compute in at once, for all connections
+    int batch{1};                       ///< so many answers that wait for one place run together, at one exit; never more than the pipeline's `batch_limit`
     /// An answer waits until nothing came for so long, or for four times that: packets of one radio event come one after another. 0: it
     /// answers whatever is there.
     duration gap{};
@@ -47,15 +46,18 @@ struct cloud_stream_counters {
     std::uint64_t unsure{};                            ///< answers below the threshold: kept
     std::uint64_t stopped{};                           ///< frames whose edge said stop
     std::uint64_t late{};                              ///< news of frames that were over by their deadline: not computed
+    std::uint64_t batches{}, batched{};                ///< runs of several answers together, and those answers
+    std::uint64_t waiting{};                           ///< answers that wait for a place now
     std::array<std::uint64_t, packet_faults> packet{}; ///< by `packet_fault`
     std::array<std::uint64_t, level_faults> level{};   ///< by `level_fault`
 };
 
 /// Keeps, for each connection, one frame's streams in memory of the network's own sizes. At the end of a burst (nothing more to read, for
 /// `gap`) it acknowledges what came, and if a size was completed it answers the newest stream with the sizes complete now (Eq. 7 with k = 2
-/// where the exit reads two streams): streams are rebuilt at their largest size from their largest complete one, 0 where there is none. It
-/// computes on the connection's thread, so a burst that comes meanwhile is read afterwards, and the next answer is again of the newest
-/// state.
+/// where the exit reads two streams): streams are rebuilt at their largest size from their largest complete one, 0 where there is none. The
+/// connection's thread computes or waits for who does, so a burst that comes meanwhile is read afterwards, and the next answer is again of the newest
+/// state. Answers of several connections that wait for a place run together where `batch` says so (exit_benches.hpp): nobody waits for others
+/// to come, and nobody who would be in time gets late. Construction runs every exit in each of `parallel` places, in every size of batch.
 ///
 /// A packet that lies (docs/dynamic_pooling.md) ends its connection, counted by name. Must outlive the cloud.
 /// Refused (option_error): a network without such streams, options out of range.
@@ -69,12 +71,11 @@ class cloud_streams final : public cloud_stream_hooks {
 public:
     cloud_streams(const pipeline& net, std::span<const std::byte> packed_weights, cloud_stream_options chosen = {})
         : network{net},
-          packed{packed_weights.data()},
           options{std::move(chosen)},
-          terms{net, options.coding},
-          free_slots{options.parallel} {
+          terms{net, options.coding} {
         if (options.parallel < 1)
             throw option_error("cloud streams: expected parallel of at least 1, found " + std::to_string(options.parallel));
+        if (options.batch < 1) throw option_error("cloud streams: expected a batch of at least 1, found " + std::to_string(options.batch));
         if (options.gap < duration{} || options.gap > std::chrono::milliseconds{100})
             throw option_error("cloud streams: expected a gap of 0 to 100 ms, found " + std::to_string(to_milliseconds(options.gap))
                                + " ms");
@@ -90,13 +91,17 @@ public:
         for (const auto& e : terms.exits)
             if (e.first_float + e.floats > net.output_floats)
                 throw option_error("cloud streams: expected exits within the network's outputs");
+        benches = std::make_unique<exit_benches>(network, packed_weights.data(), options.parallel, options.batch, options.workers);
     }
     cloud_streams(const cloud_streams&) = delete;
     cloud_streams& operator=(const cloud_streams&) = delete;
 
     cloud_stream_counters counters() const {
+        const auto together = benches->counted();
         const std::lock_guard hold{mutex};
-        return counts;
+        cloud_stream_counters c = counts;
+        c.batches = together.batches, c.batched = together.answers, c.waiting = together.waiting;
+        return c;
     }
 
     void introduce(link::handshake& me) const override { terms.introduce(me); }
@@ -106,6 +111,7 @@ public:
         auto g = std::make_unique<guest>(*this);
         const std::lock_guard hold{mutex};
         guests.push_back(std::move(g));
+        benches->expect(guests.size());
         return guests.back().get();
     }
     void close(cloud_stream_guest* which) override {
@@ -126,9 +132,9 @@ private:
     public:
         explicit guest(cloud_streams& to)
             : own{to},
-              arena{to.network},
-              reply{link::header_bytes + to.network.output_floats * sizeof(float)},
-              outputs(to.network.output_floats) {
+              asks{to.network},
+              reply{link::header_bytes + to.network.output_floats * sizeof(float)} {
+            asks.values = reinterpret_cast<float*>(reply.data() + link::header_bytes);
             for (int s = 0; s < to.terms.count(); ++s) {
                 const pool_ladder& l = to.terms.ladders[at(s)];
                 boxes.push_back(std::make_unique<box>(l, to.options.coding, s));
@@ -191,7 +197,6 @@ private:
                     ++own.counts.late;
                     return;
                 }
-                ++own.counts.predictions;
             }
             asked = now;
             burst_at = last_at;
@@ -268,19 +273,21 @@ private:
             const stream_exit_info& e = *own.terms.answering(q.stream);
             for (int s = 0; s < own.terms.count(); ++s)
                 if ((e.reads >> s & 1U) != 0)
-                    boxes[at(s)]->out.rebuild_from(q.whole[at(s)] - 1, own.terms.ladders[at(s)].levels - 1,
-                                                   reinterpret_cast<float*>(arena.data() + own.terms.info[at(s)].pooled));
+                    boxes[at(s)]->out.rebuild_from(q.whole[at(s)] - 1, own.terms.ladders[at(s)].levels - 1, reinterpret_cast<float*>(asks.maps[at(s)].data()));
             if (e.here_sizes > 0) {
                 const unsigned others = e.reads & ~(1U << q.stream);
                 const int before = others == 0 ? 1 : std::max<int>(q.whole[at(static_cast<int>(std::bit_width(others)) - 1)], 1);
-                arena.data()[e.sizes] = static_cast<std::byte>((before - 1) * e.here_sizes + q.whole[at(q.stream)] - 1);
+                asks.sizes = static_cast<std::byte>((before - 1) * e.here_sizes + q.whole[at(q.stream)] - 1);
             }
+            asks.exit = own.terms.exit_of[at(q.stream)];
+            asks.deadline = deadline;
+            const bool answered = own.benches->answer(asks);
             {
-                const slot mine{own};
-                const frame_memory memory{arena.data(), own.packed, nullptr, outputs.data(), own.options.workers};
-                own.network.run(memory, e.stage, e.stage + 1, nullptr);
+                const std::lock_guard hold{own.mutex};
+                ++(answered ? own.counts.predictions : own.counts.late);
             }
-            const auto values = std::span<const float>{outputs}.subspan(e.first_float, e.floats);
+            if (!answered) return;
+            const std::span<const float> values{asks.values, e.floats};
             const auto& t = own.options.thresholds;
             const float threshold = t.empty() ? 0.0F : t[std::min(at(q.stream), t.size() - 1)];
             const bool sure = own.options.confidence.of(values) >= threshold;
@@ -290,7 +297,6 @@ private:
                 ++(sure ? own.counts.replies : own.counts.unsure);
             }
             if (!sure) return;
-            std::memcpy(reply.data() + link::header_bytes, values.data(), values.size_bytes());
             to.send(reply.bytes().first(link::header_bytes + values.size_bytes()),
                     {.kind = link::message_kind::exit_reply,
                      .cut = static_cast<std::uint8_t>(q.stream),
@@ -302,9 +308,8 @@ private:
         }
 
         cloud_streams& own;
-        frame_arena arena;
-        aligned_buffer reply;
-        std::vector<float> outputs;
+        exit_question asks;
+        aligned_buffer reply; // the answer's values stand where they leave
         std::vector<std::unique_ptr<box>> boxes;
         link::frame_header last{}; // of the last packet
         question asked{};
@@ -313,38 +318,13 @@ private:
         bool any{}, stopped{}, arrived{}, news{};
     };
 
-    /// One of `parallel` places to compute in.
-    class slot {
-    public:
-        explicit slot(cloud_streams& o) : own{o} {
-            std::unique_lock hold{own.slots};
-            own.slot_free.wait(hold, [this] { return own.free_slots > 0; });
-            --own.free_slots;
-        }
-        slot(const slot&) = delete;
-        slot& operator=(const slot&) = delete;
-        ~slot() {
-            {
-                const std::lock_guard hold{own.slots};
-                ++own.free_slots;
-            }
-            own.slot_free.notify_one();
-        }
-
-    private:
-        cloud_streams& own;
-    };
-
     const pipeline network;
-    const std::byte* packed;
     const cloud_stream_options options;
     const stream_terms terms;
     mutable std::mutex mutex; // counts and guests
     cloud_stream_counters counts{};
     std::list<std::unique_ptr<guest>> guests;
-    std::mutex slots;
-    std::condition_variable slot_free;
-    int free_slots;
+    std::unique_ptr<exit_benches> benches;
 };
 
 } // namespace splitdsl

@@ -30,14 +30,24 @@ SPLITDSL_DEVICE unsigned int byte_of_sum(int sum, float factor, const unsigned c
 }
 SPLITDSL_DEVICE unsigned char byte_within(float value, const byte_terms& t) { return (unsigned char)(nearest_int(within(value, (float)-t.zero, (float)(255 - t.zero))) + t.zero); }
 
+// Every value of a tensor; and the same with eight channels of a pixel as one thread's, where a tensor changes its order.
+template <class Act>
+SPLITDSL_DEVICE void each_value(long long pixels, int channels, const Act& act) {
+    for (long long i = first_item(); i < pixels * channels; i += item_step()) act(quotient_of(i, channels), remainder_of(i, channels));
+}
+template <class Act>
+SPLITDSL_DEVICE void each_value_in_groups(long long pixels, int channels, const Act& act) {
+    for (long long i = first_item(); i < groups_in(pixels, channels); i += item_step()) {
+        const channel_group g = group_of(i, pixels, channels);
+        for (int c = g.begin; c < g.end; ++c) act(g.pixel, c);
+    }
+}
+SPLITDSL_DEVICE unsigned char* byte_at(const device_tensor& t, long long pixel, int channel) { return image_of<unsigned char>(t) + pixel * t.pixel + channel; }
+
 SPLITDSL_KERNEL load_bytes(image_job j) {
     const long long pixels = (long long)j.height * j.width;
     const unsigned char* in = (const unsigned char*)j.in + image_here() * j.in_image;
-    for (long long i = first_item(); i < pixels * j.channels; i += item_step()) {
-        const long long pixel = quotient_of(i, j.channels);
-        const int c = remainder_of(i, j.channels);
-        image_of<unsigned char>(j.out)[pixel * j.out.pixel + c] = in[j.interleaved ? i : c * pixels + pixel];
-    }
+    each_value(pixels, j.channels, [&](long long pixel, int c) { *byte_at(j.out, pixel, c) = in[j.interleaved ? pixel * j.channels + c : c * pixels + pixel]; });
 }
 
 SPLITDSL_KERNEL convolve_bytes(byte_window_job j) {
@@ -116,24 +126,18 @@ SPLITDSL_KERNEL convolve_bytes_depthwise(byte_window_job j) {
 
 SPLITDSL_KERNEL scale_bytes(byte_window_job j) {
     const byte_terms t = *j.terms;
-    const long long pixels = (long long)j.out_height * j.out_width;
-    for (long long i = first_item(); i < pixels * j.in_channels; i += item_step()) {
-        const long long pixel = quotient_of(i, j.in_channels);
-        const int c = remainder_of(i, j.in_channels);
-        const unsigned char* addend = j.addend.at ? image_of<unsigned char>(j.addend) + pixel * j.addend.pixel + c : (const unsigned char*)0;
-        const int sum = (int)image_of<unsigned char>(j.in)[pixel * j.in.pixel + c] * ((const int*)j.weight)[c] + j.bias[c];
-        image_of<unsigned char>(j.out)[pixel * j.out.pixel + c] = (unsigned char)byte_of_sum(sum, j.factor[c], addend, t);
-    }
+    each_value((long long)j.out_height * j.out_width, j.in_channels, [&](long long pixel, int c) {
+        const unsigned char* addend = j.addend.at ? byte_at(j.addend, pixel, c) : (const unsigned char*)0;
+        const int sum = (int)*byte_at(j.in, pixel, c) * ((const int*)j.weight)[c] + j.bias[c];
+        *byte_at(j.out, pixel, c) = (unsigned char)byte_of_sum(sum, j.factor[c], addend, t);
+    });
 }
 SPLITDSL_KERNEL multiply_bytes(byte_window_job j) {
     const byte_terms t = *j.terms;
-    const long long pixels = (long long)j.out_height * j.out_width;
-    for (long long i = first_item(); i < pixels * j.in_channels; i += item_step()) {
-        const long long pixel = quotient_of(i, j.in_channels);
-        const int c = remainder_of(i, j.in_channels);
-        const int sum = ((int)image_of<unsigned char>(j.in)[pixel * j.in.pixel + c] - t.addend_zero) * ((int)image_of<unsigned char>(j.addend)[c] - (int)t.around);
-        image_of<unsigned char>(j.out)[pixel * j.out.pixel + c] = (unsigned char)byte_of_sum(sum, t.addend_factor, (const unsigned char*)0, t);
-    }
+    each_value((long long)j.out_height * j.out_width, j.in_channels, [&](long long pixel, int c) {
+        const int sum = ((int)*byte_at(j.in, pixel, c) - t.addend_zero) * ((int)*byte_at(j.addend, 0, c) - (int)t.around);
+        *byte_at(j.out, pixel, c) = (unsigned char)byte_of_sum(sum, t.addend_factor, (const unsigned char*)0, t);
+    });
 }
 SPLITDSL_KERNEL pool_bytes(byte_pool_job j) {
     const byte_terms t = *j.terms;
@@ -206,40 +210,31 @@ SPLITDSL_KERNEL pool_image_of_bytes(byte_move_job j) {
 template <class T>
 SPLITDSL_DEVICE void bytes_of_values(const byte_move_job& j) {
     const byte_terms t = *j.terms;
-    for (long long i = first_item(); i < j.pixels * j.channels; i += item_step()) {
-        const long long pixel = quotient_of(i, j.channels);
-        const int c = remainder_of(i, j.channels);
-        image_of<unsigned char>(j.to)[pixel * j.to.pixel + c] = byte_within(exact_multiply(read(image_of<T>(j.from) + pixel * j.from.pixel + c), t.addend_factor), t);
-    }
+    each_value(j.pixels, j.channels, [&](long long pixel, int c) {
+        *byte_at(j.to, pixel, c) = byte_within(exact_multiply(read(image_of<T>(j.from) + pixel * j.from.pixel + c), t.addend_factor), t);
+    });
 }
 template <class T>
 SPLITDSL_DEVICE void values_of_bytes(const byte_move_job& j) {
     const byte_terms t = *j.terms;
-    for (long long i = first_item(); i < j.pixels * j.channels; i += item_step()) {
-        const long long pixel = quotient_of(i, j.channels);
-        const int c = remainder_of(i, j.channels);
-        const int q = image_of<unsigned char>(j.from)[pixel * j.from.pixel + c];
-        write(image_of<T>(j.to) + pixel * j.to.pixel + c, exact_multiply((float)(q - t.zero), t.addend_factor));
-    }
+    each_value(j.pixels, j.channels, [&](long long pixel, int c) {
+        write(image_of<T>(j.to) + pixel * j.to.pixel + c, exact_multiply((float)((int)*byte_at(j.from, pixel, c) - t.zero), t.addend_factor));
+    });
 }
 SPLITDSL_KERNELS(bytes_of_values, byte_move_job)
 SPLITDSL_KERNELS(values_of_bytes, byte_move_job)
 
 SPLITDSL_KERNEL planar_of_bytes(byte_move_job j) {
     const byte_terms t = *j.terms;
-    for (long long i = first_item(); i < groups_in(j.pixels, j.channels); i += item_step()) {
-        const channel_group g = group_of(i, j.pixels, j.channels);
-        for (int c = g.begin; c < g.end; ++c)
-            image_of<float>(j.to)[c * j.pixels + g.pixel] = exact_multiply((float)((int)image_of<unsigned char>(j.from)[g.pixel * j.from.pixel + c] - t.zero), t.addend_factor);
-    }
+    each_value_in_groups(j.pixels, j.channels, [&](long long pixel, int c) {
+        image_of<float>(j.to)[c * j.pixels + pixel] = exact_multiply((float)((int)*byte_at(j.from, pixel, c) - t.zero), t.addend_factor);
+    });
 }
 SPLITDSL_KERNEL bytes_of_planar(byte_move_job j) {
     const byte_terms t = *j.terms;
-    for (long long i = first_item(); i < groups_in(j.pixels, j.channels); i += item_step()) {
-        const channel_group g = group_of(i, j.pixels, j.channels);
-        for (int c = g.begin; c < g.end; ++c)
-            image_of<unsigned char>(j.to)[g.pixel * j.to.pixel + c] = byte_within(exact_multiply(image_of<float>(j.from)[c * j.pixels + g.pixel], t.addend_factor), t);
-    }
+    each_value_in_groups(j.pixels, j.channels, [&](long long pixel, int c) {
+        *byte_at(j.to, pixel, c) = byte_within(exact_multiply(image_of<float>(j.from)[c * j.pixels + pixel], t.addend_factor), t);
+    });
 }
 
 )

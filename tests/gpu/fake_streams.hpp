@@ -1,0 +1,222 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file fake_streams.hpp
+/// Streams, events and captured graphs of the made-up device: work with what it waits for, run in whichever of the allowed orders a test asks for.
+#pragma once
+
+#include "fake_device.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace fake {
+
+/// A piece of work, and which of those before it have to be done.
+struct fake_work {
+    std::function<int()> run;
+    handle stream{};
+    std::vector<std::size_t> after;
+    bool is_copy{}, is_done{};
+};
+/// Work of several streams, as far as it is not ordered by them or by events in any order.
+struct fake_queue {
+    std::vector<fake_work> work;
+    std::map<handle, std::vector<std::size_t>> ends;    ///< of each stream: what the next piece of it waits for
+    std::map<handle, std::vector<std::size_t>> events;
+    std::set<handle> with_graphs;                       ///< streams that graphs run on
+
+    void add(std::function<int()> run, handle stream, bool is_copy) {
+        auto& end = ends[stream];
+        work.push_back({std::move(run), stream, std::exchange(end, {work.size()}), is_copy});
+    }
+    void record(handle event, handle stream) { events[event] = ends[stream]; }
+    void wait(handle stream, handle event) {
+        auto& end = ends[stream];
+        for (const std::size_t w : events[event])
+            if (std::find(end.begin(), end.end(), w) == end.end()) end.push_back(w);
+    }
+    bool is_ready(const fake_work& w) const {
+        return std::all_of(w.after.begin(), w.after.end(), [&](std::size_t i) { return work[i].is_done; });
+    }
+    /// Runs a piece and what it waits for. The first status that is not success.
+    int finish(std::size_t i) {
+        if (std::exchange(work[i].is_done, true)) return 0;
+        int status = 0;
+        for (const std::size_t before : work[i].after)
+            if (const int seen = finish(before); status == 0) status = seen;
+        return status != 0 ? status : work[i].run();
+    }
+    /// Runs all work of a stream, and of others what it waits for; `order` says when the others' runs.
+    int run(handle stream, stream_order order) {
+        int status = 0;
+        const auto note = [&](int seen) { status = status == 0 ? seen : status; };
+        for (std::size_t i = 0; i < work.size(); ++i) {
+            if (order == stream_order::others_first)
+                for (std::size_t k = 0; k < work.size(); ++k)
+                    if (work[k].stream != stream && !work[k].is_done && is_ready(work[k])) note(finish(k));
+            if (work[i].stream == stream || order == stream_order::issued) note(finish(i));
+        }
+        for (const std::size_t w : ends[stream]) note(finish(w));
+        return status;
+    }
+    /// Whether `later` waits for `first`, by others perhaps.
+    bool waits(std::size_t later, std::size_t first) const {
+        return later == first || std::any_of(work[later].after.begin(), work[later].after.end(), [&](std::size_t i) { return i >= first && waits(i, first); });
+    }
+    /// Copies beside which some kernel may run.
+    int overlaps() const {
+        int n = 0;
+        for (std::size_t c = 0; c < work.size(); ++c) {
+            bool beside = false;
+            for (std::size_t k = 0; k < work.size() && work[c].is_copy; ++k) beside = beside || (!work[k].is_copy && !waits(k, c) && !waits(c, k));
+            n += beside;
+        }
+        return n;
+    }
+    /// Forgets what is done, if all is.
+    void tidy() {
+        if (!std::all_of(work.begin(), work.end(), [](const fake_work& w) { return w.is_done; })) return;
+        work.clear();
+        for (auto& [stream, end] : ends) end.clear();
+        for (auto& [event, end] : events) end.clear();
+    }
+};
+struct captured_graph {
+    fake_queue queue;
+    handle from{};      ///< the stream whose capture was begun
+};
+inline fake_queue pending;      // of all streams, outside of captures
+
+inline void complain(const std::string& what) {
+    if (now.wrong.empty()) now.wrong = what;
+}
+/// One thread at a time is inside, and what the fake itself takes from the heap is not counted.
+struct driver_call {
+    driver_call() = default;
+    driver_call(const driver_call&) = delete;
+    driver_call& operator=(const driver_call&) = delete;
+    ~driver_call() { now.counts_heap = counted; }
+    static inline std::recursive_mutex one;
+    std::lock_guard<std::recursive_mutex> hold{one};
+    bool counted = std::exchange(now.counts_heap, false);
+};
+inline bool is_captured(handle stream) { return now.capturing && now.capturing->queue.ends.contains(stream); }
+inline int enqueue(handle stream, bool is_copy, std::function<int()> work) {
+    if (now.capturing) return now.capturing->queue.add(std::move(work), stream, is_copy), 0;
+    if (is_copy && !pending.with_graphs.contains(stream)) ++now.copies_beside_graphs;
+    if (now.order == stream_order::issued && pending.work.empty()) return work();
+    pending.add(std::move(work), stream, is_copy);
+    return 0;
+}
+inline void refuse_while_capturing(const char* what) {
+    if (now.capturing) complain(std::string(what) + " during a capture");
+}
+/// A stream belongs to a device, and what is captured must be work of a stream that takes part.
+inline void check_stream(const char* what, handle stream) {
+    if (*static_cast<int*>(stream) != now.in_use) complain(std::string(what) + " on another device's stream");
+    if (now.capturing && !is_captured(stream)) complain(std::string(what) + " on another stream than the captured one");
+}
+
+inline void add_streams(cudnn::driver_api& d) {
+    d.create_stream = [](handle* s, unsigned) {
+        const driver_call here;
+        return *s = new int{now.in_use}, ++now.streams, ++now.calls_that_allocate, 0;
+    };
+    d.destroy_stream = [](handle s) {
+        const driver_call here;
+        pending.run(s, stream_order::others_last);
+        pending.tidy();
+        pending.ends.erase(s);
+        pending.with_graphs.erase(s);
+        return delete static_cast<int*>(s), --now.streams, 0;
+    };
+    d.wait = [](handle s) {
+        while (hangs) std::this_thread::sleep_for(std::chrono::milliseconds{1});
+        const driver_call here;
+        refuse_while_capturing("cuStreamSynchronize");
+        const int status = pending.run(s, now.order);
+        pending.tidy();
+        return status;
+    };
+    d.create_event = [](handle* e, unsigned flags) {
+        const driver_call here;
+        if (flags != cudnn::event_without_time) complain("an event that takes the time");
+        return *e = new int{now.in_use}, ++now.events, ++now.calls_that_allocate, 0;
+    };
+    d.destroy_event = [](handle e) {
+        const driver_call here;
+        pending.events.erase(e);
+        return delete static_cast<int*>(e), --now.events, 0;
+    };
+    d.record_event = [](handle e, handle s) {
+        const driver_call here;
+        check_stream("cuEventRecord", s);
+        (now.capturing ? now.capturing->queue : pending).record(e, s);
+        return 0;
+    };
+    // In a capture the stream takes part from here on.
+    d.wait_for_event = [](handle s, handle e, unsigned) {
+        const driver_call here;
+        if (*static_cast<int*>(s) != now.in_use) complain("cuStreamWaitEvent on another device's stream");
+        if (now.capturing && !now.capturing->queue.events.contains(e)) complain("cuStreamWaitEvent in a capture for an event of none");
+        (now.capturing ? now.capturing->queue : pending).wait(s, e);
+        return 0;
+    };
+    d.begin_capture = [](handle stream, int) {
+        driver_call::one.lock();        // of one thread: what others do at the same time would be captured here
+        refuse_while_capturing("cuStreamBeginCapture");
+        check_stream("cuStreamBeginCapture", stream);
+        now.capturing = new captured_graph;
+        now.capturing->from = stream;
+        now.capturing->queue.ends[stream];
+        ++now.graphs;
+        ++now.calls_that_allocate;
+        return 0;
+    };
+    d.end_capture = [](handle, handle* graph) {
+        captured_graph* const g = std::exchange(now.capturing, nullptr);
+        const std::lock_guard unlocks{driver_call::one, std::adopt_lock};
+        *graph = g;
+        if (!g) return 901;
+        for (std::size_t i = 0; i < g->queue.work.size(); ++i) {
+            const auto& end = g->queue.ends[g->from];
+            if (std::none_of(end.begin(), end.end(), [&](std::size_t w) { return g->queue.waits(w, i); })) complain("a capture ended with work that its stream does not wait for");
+        }
+        now.overlaps += g->queue.overlaps();
+        return 0;
+    };
+    d.instantiate = [](handle* executable, handle graph, unsigned long long) {
+        const driver_call here;
+        *executable = new captured_graph(*static_cast<captured_graph*>(graph));
+        ++now.executables;
+        return 0;
+    };
+    d.launch_graph = [](handle executable, handle stream) {
+        const driver_call here;
+        refuse_while_capturing("cuGraphLaunch");
+        check_stream("cuGraphLaunch", stream);
+        if (now.fail_graph_after >= 0 && now.graph_launches >= now.fail_graph_after) return now.failure;
+        ++now.graph_launches;
+        pending.with_graphs.insert(stream);
+        return enqueue(stream, false, [executable] {
+            auto& g = *static_cast<captured_graph*>(executable);
+            for (fake_work& w : g.queue.work) w.is_done = false;
+            return g.queue.run(g.from, now.order);
+        });
+    };
+    d.destroy_graph = [](handle g) {
+        const driver_call here;
+        return delete static_cast<captured_graph*>(g), --now.graphs, 0;
+    };
+    d.destroy_executable = [](handle g) {
+        const driver_call here;
+        return delete static_cast<captured_graph*>(g), --now.executables, 0;
+    };
+}
+
+} // namespace fake
