@@ -92,7 +92,9 @@ int run(const arguments& a) {
     options::require_writable("--out", a.out);
     options::require_writable("--json", a.json);
     options::require_different("--json", a.json, "--out", a.out);
-    options::require_different("--json", a.json, "--weights", a.weights);
+    options::require_not_read("--out", a.out, a.pictures); // that of --weights may get its ranges in place
+    options::require_not_read("--json", a.json, a.pictures);
+    options::require_not_read("--json", a.json, {a.weights});
     const safetensors file = read_safetensors(a.weights);
     const auto values = net.values(file, a.weights);
     const auto pictures = read_pictures(a, net);
@@ -131,10 +133,15 @@ int main(int argc, char** argv) {
     app.add_option("--out", a.out, "the same tensors and what was found go here")->required()->type_name("FILE");
     app.add_option("--most", a.most, "pictures to look at")->check(options::between(std::size_t{1}, std::size_t{100'000}))->capture_default_str();
     app.add_option("--every", a.every, "only each n-th picture")->check(options::between(std::size_t{1}, std::size_t{100'000}))->capture_default_str();
-    app.add_option("--shift-pictures", a.shift_pictures, "of them, to find the shifts from: each runs once a layer")->check(options::between(std::size_t{1}, std::size_t{100'000}))->capture_default_str();
-    app.add_option("--budget", a.budget, "layers whose error is above are named; the error is the root of the mean square difference over that of the values")
+    auto* const shifts = app.add_option("--shift-pictures", a.shift_pictures, "of them, to find the shifts from: each runs once a layer")->check(options::between(std::size_t{1}, std::size_t{100'000}))->capture_default_str();
+    auto* const budget = app.add_option("--budget", a.budget, "layers whose error is above are named; the error is the root of the mean square difference over that of the values")
         ->check(options::between(0.0, 100.0))->capture_default_str();
     app.add_option("--json", a.json, "write the table here too")->type_name("FILE");
     app.add_option("pictures", a.pictures, "JPEG or PNG files, or ZIP archives of them")->required()->type_name("PICTURE|ZIP");
-    return options::exit_status("splitdsl-calibrate", app, argc, argv, [&] { return run(a); });
+    return options::exit_status("splitdsl-calibrate", app, argc, argv, [&] {
+        if (named(a.model).codecs)
+            for (const auto* const o : {shifts, budget})
+                if (o->count() > 0) throw option_error(o->get_name() + ": expected a --model without calibrated codecs beside it, found " + a.model);
+        return run(a);
+    });
 }

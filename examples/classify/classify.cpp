@@ -148,7 +148,8 @@ int run(const arguments& a) {
     if (a.serve >= 0) return serve(which, a);
     if (a.pictures.empty()) throw option_error("a picture (JPEG, PNG) or a ZIP archive of pictures is missing");
     options::require_writable("--json", a.json);
-    options::require_different("--json", a.json, "--weights", a.weights);
+    options::require_not_read("--json", a.json, a.pictures);
+    options::require_not_read("--json", a.json, {a.weights, a.labels});
 
     const backend code{which, a.backend, a.codec};
     classifier network{which, code.net(), a.weights};

@@ -66,6 +66,7 @@ void run(const arguments& a) {
     const zoo_networks::network& which = network_named(a.network);
     if (!a.weights.empty() && !a.time) throw option_error("--weights " + a.weights + " is for --time; nothing else depends on weights");
     options::require_writable("--json", a.json);
+    options::require_not_read("--json", a.json, {a.weights, a.picture});
     report r{.which = &which, .graph = which.description()};
     r.layers = layers_of(r.graph);
     r.input = sizes_of_input(which, a.picture, a.quality);

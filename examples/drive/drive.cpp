@@ -283,6 +283,8 @@ int main(int argc, char** argv) {
             if (o.seeds.empty()) check_writable(o.out);
             check_writable("--json", o.json_file);
             check_writable("--frames-csv", o.frames_file);
+            options::require_not_read("--json", o.json_file, {o.trace_file, o.scenario_file});
+            options::require_not_read("--frames-csv", o.frames_file, {o.trace_file, o.scenario_file});
         }
         o.scenario_file = locate(o.scenario_file, std::filesystem::read_symlink("/proc/self/exe").string());
         return main_of(o, command);

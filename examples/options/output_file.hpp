@@ -15,6 +15,7 @@
 #include <system_error>
 #include <unistd.h>
 #include <utility>
+#include <vector>
 
 namespace options {
 
@@ -101,6 +102,15 @@ inline void require_different(const std::string& a, const std::string& path_a, c
     std::error_code trouble;
     const auto place_a = std::filesystem::weakly_canonical(path_a, trouble), place_b = std::filesystem::weakly_canonical(path_b, trouble);
     if (!place_a.empty() && place_a == place_b) throw splitdsl::option_error(a + " " + path_a + ": another file than that of " + b + " was expected");
+}
+
+/// Throws `option_error` if a result would replace a file that is read, whatever name or link leads there. Empty paths are none; what is no regular file cannot be replaced.
+inline void require_not_read(const std::string& option, const std::string& path, const std::vector<std::string>& read) {
+    std::error_code trouble;
+    if (!std::filesystem::is_regular_file(path, trouble)) return;
+    for (const std::string& one : read)
+        if (!one.empty() && std::filesystem::equivalent(path, one, trouble))
+            throw splitdsl::option_error(option + " " + path + ": another file than " + one + " was expected, which is read");
 }
 
 /// Asks before the work whether its result has a place. An empty path is none. Throws `option_error`; changes no file and leaves none.

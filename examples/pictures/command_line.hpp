@@ -57,7 +57,8 @@ inline void require_complete(const picture_arguments& a, std::span<const char* c
     if (a.weights.empty()) throw splitdsl::option_error("--weights FILE is missing");
     if (a.pictures.empty()) throw splitdsl::option_error("a picture (JPEG, PNG) is missing");
     options::require_writable("--json", a.json);
-    options::require_different("--json", a.json, "--weights", a.weights);
+    options::require_not_read("--json", a.json, a.pictures);
+    options::require_not_read("--json", a.json, {a.weights});
 }
 
 /// What --list prints; the exit status.

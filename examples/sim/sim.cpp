@@ -56,7 +56,10 @@ int run(const settings& o) {
     simulate::scenario s = simulate::read_scenario(o.scenario);
     if (o.seed >= 0) s.seed = static_cast<std::uint64_t>(o.seed);
     if (o.frames > 0) s.frames = o.frames;
-    for (const auto& [option, path] : {std::pair{"--json", &o.json}, {"--svg", &o.svg}, {"--save-answers", &o.save}}) options::require_writable(option, *path);
+    for (const auto& [option, path] : {std::pair{"--json", &o.json}, {"--svg", &o.svg}, {"--save-answers", &o.save}}) {
+        options::require_writable(option, *path);
+        options::require_not_read(option, *path, {o.scenario, s.answers});
+    }
     options::require_different("--json", o.json, "--svg", o.svg);
     options::require_different("--json", o.json, "--save-answers", o.save);
     options::require_different("--svg", o.svg, "--save-answers", o.save);

@@ -133,6 +133,11 @@ int run(arguments a) {
     options::require_writable("--json", a.json_file);
     options::require_writable("--report", a.report_file);
     options::require_different("--json", a.json_file, "--report", a.report_file);
+    for (const auto& [option, path] : {std::pair{"--json", &a.json_file}, std::pair{"--report", &a.report_file}}) {
+        options::require_not_read(option, *path, a.pictures);
+        for (const std::string& file : a.weights) options::require_not_read(option, *path, {file});
+        options::require_not_read(option, *path, {a.labels, a.thresholds_file, locate(a.profiles)});
+    }
     const device_profile device = find_device(read_device_profiles(locate(a.profiles)), a.device);
 
     run_record r{.device = device.name, .peer = a.connect, .seed = a.seed};

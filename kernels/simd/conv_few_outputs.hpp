@@ -81,10 +81,12 @@ SPLITDSL_INLINE vec quad_sums(const vec (&v)[quads_of_vector][most_few_outputs])
         const float_lanes ab = alternate<0>(a, b, all) + alternate<2>(a, b, all), cd = alternate<0>(c, d, all) + alternate<2>(c, d, all);
         pixel[p] = picked<0>(ab, cd, all) + picked<2>(ab, cd, all);
     }
+    if constexpr (quads_of_vector > 1) {
 #pragma GCC unroll 2
-    for (int count = quads_of_vector; count > 1; count /= 2)
+        for (int count = quads_of_vector; count > 1; count /= 2)
 #pragma GCC unroll 2
-        for (int p = 0; p < count / 2; ++p) pixel[p] = every_second_quad<0>(pixel[2 * p], pixel[2 * p + 1], all) + every_second_quad<1>(pixel[2 * p], pixel[2 * p + 1], all);
+            for (int p = 0; p < count / 2; ++p) pixel[p] = every_second_quad<0>(pixel[2 * p], pixel[2 * p + 1], all) + every_second_quad<1>(pixel[2 * p], pixel[2 * p + 1], all);
+    }
     return vec(reinterpret_cast<vec::register_type>(pixel[0]));
 }
 

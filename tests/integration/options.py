@@ -74,6 +74,20 @@ def files(programs, folder):
         if name in programs:
             refuses(name, programs[name], [*words, options[0], one, options[1], folder / ".." / folder.name / "one.json"], f"{options[0]} {one}: another file than that of {options[1]}")
             check(not one.exists(), f"{name}: nothing is left of the file")
+    read = folder / "read.zip"                   # a result never replaces what is read, by whatever name
+    scenario = folder / "scenario.toml"
+    read.write_text("as it was", encoding="utf-8")
+    scenario.write_text((ROOT / cifar).read_text(encoding="utf-8").replace('"../', f'"{(ROOT / cifar).parent.parent.as_posix()}/'), encoding="utf-8")
+    (folder / "other_name.zip").hardlink_to(read)
+    (folder / "a_link.zip").symlink_to(read)
+    for name, words, option, file in (("splitdsl-calibrate", ["--model", "mobilenet_v2_tf", "--weights", "none", read], "--out", read), ("splitdsl-calibrate", ["--model", "mobilenet_v2_tf_split", "--weights", "none", "--out", folder / "new", read], "--json", read),
+                                      ("classify", ["--model", "mobilenet_v2_tf", "--weights", "none", read], "--json", read), ("splitdsl-describe", ["cifar10_resnet20", "--time", "--weights", read], "--json", read),
+                                      ("visual_wake", ["--pictures", read], "--report", read), ("drive", ["--out", folder / "drive", "--trace", read], "--frames-csv", read), ("splitdsl-sim", [scenario], "--svg", scenario)):
+        for place in (file, folder / "other_name.zip", folder / "a_link.zip") if file == read else (file,):
+            if name in programs:
+                before = file.read_bytes()
+                refuses(name, programs[name], [*words, option, place], f"{option} {place}: another file than {file} was expected, which is read")
+                check(file.read_bytes() == before, f"{name} {option}: the file that is read is as it was")
     if "splitdsl-relay" in programs:
         relay, words = programs["splitdsl-relay"], ["--to", "127.0.0.1:9", "--seconds", 0.01, "--quiet", "--json"]
         kept = folder / "kept.json"
@@ -106,6 +120,9 @@ def numbers(programs):
             check(least and float(most) <= 1e10 and "e" not in most, f"{name} {option}: from {least} to {most}")
         for option in re.findall(r"(--[a-z-]*seed) UINT", text):
             refuses(name, program, [*needed.get(name, []), f"{option}=-1"], f"{option}: expected a whole number of at least 0, found -1")
+    if "splitdsl-calibrate" in programs:
+        for option in ("--shift-pictures", "--budget"):
+            refuses("splitdsl-calibrate", programs["splitdsl-calibrate"], ["--model", "mobilenet_v2_tf_split", "--weights", "none", "--out", "none", option, 1, "none"], f"{option}: expected a --model without calibrated codecs")
     for option, script in (("--fault", "delay_step:1:1e300:1"), ("--fault", "delay_step:1:2:1e300"), ("--blackout", "nan:3")):
         if "splitdsl-relay" in programs:
             refuses("splitdsl-relay", programs["splitdsl-relay"], [*needed["splitdsl-relay"], option, script], f"{option}: fault", "expected")

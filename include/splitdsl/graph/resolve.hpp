@@ -53,8 +53,13 @@ constexpr text type_name() {
     const std::size_t eq = t.find("T = ");
     t = t.substr(eq + 4);
     t = t.substr(0, t.find_first_of(";]"));
-    const std::size_t colon = t.rfind("::");
-    return colon == text::npos ? t : t.substr(colon + 2);
+    std::size_t begin = 0;
+    int inside = 0; // a template's arguments have names of their own
+    for (std::size_t i = 0; i < t.size(); ++i) {
+        inside += t[i] == '<' ? 1 : t[i] == '>' ? -1 : 0;
+        if (inside == 0 && t[i] == ':') begin = i + 1;
+    }
+    return t.substr(begin);
 }
 
 /// Ops that only hand their operand on.

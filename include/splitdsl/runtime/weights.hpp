@@ -47,8 +47,8 @@ inline bool is_dense_form(const std::vector<std::uint64_t>& found, const std::ve
 
 /// What is wrong with a calibrated codec's range, or nothing.
 inline std::string range_fault(const parameter& p, const std::vector<float>& values) {
-    if (!p.is_codec_range || (std::isfinite(values[0]) && std::isfinite(values[1]) && values[0] < values[1])) return {};
-    return p.name + " should hold a least value and a larger one, both finite; found " + std::to_string(values[0]) + " and " + std::to_string(values[1]);
+    if (!p.is_codec_range || (std::isfinite(values[0]) && std::isfinite(values[1]) && values[0] < values[1] && values[0] <= 0 && values[1] >= 0)) return {};
+    return p.name + " should hold a least value and a larger one, both finite and 0 between them; found " + std::to_string(values[0]) + " and " + std::to_string(values[1]);
 }
 
 /// One number for a set of parameters, equal on both sides of a link or the handshake refuses: that of a file which holds them as F32.
