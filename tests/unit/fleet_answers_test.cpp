@@ -219,7 +219,7 @@ TEST_CASE("recorded logits come back from a file as they were, and a file that c
     CHECK(says(refusal<weights_error>([&] { sim::read_exit_answers(f.file(), "h"); }), "found none of them"));
     // Answers of another network than the one that is simulated.
     CHECK(says(refusal([&] { sim::fleet_simulator(testing::any_policy{policy::all_edge{}}, large_world(), placed, 1); }),
-               "expected answers for 8 streams, found 1"));
+               "expected answers for 8 streams, found 2"));
 }
 
 TEST_CASE("a pair of sizes that was not recorded brings no answer") {
