@@ -279,6 +279,7 @@ int main(int argc, char** argv) {
     return options::exit_status("drive", app, argc, argv, [&] {
         for (const char* needed : {"all_edge", "sage"})
             if (!o.seeds.empty() && std::find(o.wanted.begin(), o.wanted.end(), needed) == o.wanted.end()) throw option_error("--seeds compares all_edge and sage: --policies must have both");
+        o.scenario_file = locate(o.scenario_file, std::filesystem::read_symlink("/proc/self/exe").string());
         if (o.serve_port < 0 && !o.self_test && !o.profile) {
             if (o.seeds.empty()) check_writable(o.out);
             check_writable("--json", o.json_file);
@@ -286,7 +287,6 @@ int main(int argc, char** argv) {
             options::require_not_read("--json", o.json_file, {o.trace_file, o.scenario_file});
             options::require_not_read("--frames-csv", o.frames_file, {o.trace_file, o.scenario_file});
         }
-        o.scenario_file = locate(o.scenario_file, std::filesystem::read_symlink("/proc/self/exe").string());
         return main_of(o, command);
     });
 }

@@ -56,16 +56,10 @@ public:
             if ((c.streams() && counts.streams == 0) || (c.offloads() && counts.choices == 0))
                 throw option_error("scenario " + terms_of.file + ": policy " + c.name + ": expected answers " + c.group
                                    + (c.streams() ? ".cloud" : ".offload") + ", found none");
-            const auto& network = terms_of.networks[c.network];
-            const auto refuse = [&](const char* what, int wanted, std::size_t found) {
-                throw option_error("scenario " + terms_of.file + ": expected " + std::to_string(wanted) + " " + what + " of network "
-                                   + network.name + " in the answers " + (terms_of.answers.empty() ? "made up" : terms_of.answers)
-                                   + ", group " + c.group + ", found " + std::to_string(found));
-            };
-            if (counts.streams != 0 && counts.streams != static_cast<std::size_t>(network.streams()))
-                refuse("streams", network.streams(), counts.streams);
-            if (counts.streams != 0 && counts.levels != static_cast<std::size_t>(network.sizes()))
-                refuse("sizes of a stream", network.sizes(), counts.levels);
+            if (counts.streams != 0)
+                sim::require_streams(terms_of.networks[c.network], counts.streams, counts.levels,
+                                     "scenario " + terms_of.file + ": network " + terms_of.networks[c.network].name + ", "
+                                         + (terms_of.answers.empty() ? "synthetic answers" : terms_of.answers) + ", group " + c.group);
         }
         if (!terms_of.cloud_profile.empty()) {
             const device_profile& cloud = find_device(devices, terms_of.cloud_profile);

@@ -90,9 +90,9 @@ def answers_problems(program, scenario, folder):
     fewer = pathlib.Path(folder) / "fewer.toml"
     fewer.write_text(re.sub("(?m)^synthetic = .*", f'file = "{saved.as_posix()}"', re.sub(r"(?m)^(stream = \[.*), \d+\]$", r"\1]", text)), encoding="utf-8")
     said = subprocess.run([program, fewer, "--quiet", "--frames", "1"], capture_output=True, text=True, timeout=240)
-    wanted = re.compile(r"splitdsl-sim: scenario .*: expected (\d+) sizes of a stream of network (\S+) in the answers .*answers.safetensors, group \2, found (\d+)\n")
+    wanted = re.compile(r"splitdsl-sim: scenario .*: network (\S+), .*answers.safetensors, group \1: expected answers for (\d+) sizes of a stream, found (\d+)\n")
     m = wanted.fullmatch(said.stderr)
-    return [] if said.returncode == 2 and m and int(m[1]) == int(m[3]) - 1 else [f"answers with more sizes: exit status {said.returncode}, {said.stderr!r}"]
+    return [] if said.returncode == 2 and m and int(m[2]) == int(m[3]) - 1 else [f"answers with more sizes: exit status {said.returncode}, {said.stderr!r}"]
 
 
 def main():

@@ -20,9 +20,8 @@ inline policy::benefit_options benefit_of(const policy::fleet_options& plan, con
     const auto refuse = [](const std::string& expected, const std::string& found) {
         throw option_error("benefit tables: expected " + expected + ", found " + found);
     };
-    if (c.streams == 0 || c.streams != static_cast<std::size_t>(n.streams()) || c.levels != static_cast<std::size_t>(n.sizes()))
-        refuse("answers for " + std::to_string(n.streams()) + " streams in " + std::to_string(n.sizes()) + " sizes",
-               std::to_string(c.streams) + " in " + std::to_string(c.levels));
+    if (c.streams == 0) refuse("answers with streams", "none");
+    require_streams(n, c.streams, c.levels, "benefit tables");
     if (c.streams > policy::max_benefit_streams || c.levels > policy::max_benefit_sizes)
         refuse("at most 16 streams in 16 sizes", std::to_string(c.streams) + " in " + std::to_string(c.levels));
     if (pictures < 1 || first >= c.pictures || pictures > c.pictures - first)

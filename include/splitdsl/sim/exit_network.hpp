@@ -221,4 +221,14 @@ inline policy::partition_options partition_options_of(const exit_network& n, con
     return o;
 }
 
+/// Throws option_error unless answers for so many streams in so many sizes are this network's. `where`: what the sentence opens with.
+inline void require_streams(const exit_network& n, std::size_t streams, std::size_t sizes, const std::string& where) {
+    const auto want = [&](int wanted, std::size_t found, const char* what) {
+        if (found != static_cast<std::size_t>(wanted))
+            throw option_error(where + ": expected answers for " + std::to_string(wanted) + " " + what + ", found " + std::to_string(found));
+    };
+    want(n.streams(), streams, "streams");
+    want(n.sizes(), sizes, "sizes of a stream");
+}
+
 } // namespace splitdsl::sim

@@ -46,10 +46,7 @@ public:
         if (a.pictures() == 0) refuse("pictures", 1, 0);
         if (w.local_exits && c.exits != static_cast<std::size_t>(w.network.exits()))
             refuse("exits of the device", static_cast<std::size_t>(w.network.exits()), c.exits);
-        if (c.streams != 0 && c.streams != static_cast<std::size_t>(w.network.streams()))
-            refuse("streams", static_cast<std::size_t>(w.network.streams()), c.streams);
-        if (c.streams != 0 && c.levels != static_cast<std::size_t>(w.network.sizes()))
-            refuse("sizes of a stream", static_cast<std::size_t>(w.network.sizes()), c.levels);
+        if (c.streams != 0) require_streams(w.network, c.streams, c.levels, "simulation");
         if (c.choices != 0 && c.choices != static_cast<std::size_t>(w.network.offload_choices()))
             refuse("offloads", static_cast<std::size_t>(w.network.offload_choices()), c.choices);
         for (std::size_t k = 0; k < w.network.stages.size(); ++k) {
