@@ -22,6 +22,9 @@ import zipfile
 
 import bench_peers
 
+sys.path.insert(0, str(bench_peers.ROOT / "tools"))
+import data_folder  # noqa: E402
+
 try:
     import numpy
     import onnxruntime
@@ -93,6 +96,7 @@ def main():
     model = options.folder / "mobilenet_v2" / "model.onnx"
     if not model.exists():
         sys.exit(f"bench_int8: {model} does not exist; bench_peers.py mobilenet_v2 --folder {options.folder} makes it")
+    data_folder.require_pictures(options.pictures, 16)
     with tempfile.TemporaryDirectory() as scratch:
         inputs = list(pictures(options.pictures, 16))
         files, name = quantised(model, inputs, pathlib.Path(scratch))

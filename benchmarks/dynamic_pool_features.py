@@ -9,13 +9,13 @@ The folder SPLITDSL_DATA (default ../shared/data) has the weights and pictures.
 """
 import argparse
 import io
-import os
 import pathlib
 import sys
 import zipfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tests" / "zoo")]
+import data_folder  # noqa: E402
 import packages  # noqa: E402
 
 packages.require("numpy", "torch", "PIL")
@@ -26,12 +26,13 @@ import torch  # noqa: E402
 import zoo_models  # noqa: E402
 from PIL import Image  # noqa: E402
 
-DATA = pathlib.Path(os.environ.get("SPLITDSL_DATA") or ROOT.parent / "shared" / "data")
+DATA = data_folder.FOLDER
 LAYERS = {"cifar10_resnet20": {"layer1": "resnet20_layer1", "layer2": "resnet20_layer2"},
           "mobilenet_v2_tf": {"block2": "mobilenetv2_block2", "block5": "mobilenetv2_block5"}}
 
 
 def pictures(archive, every, count, side):
+    data_folder.require_pictures(archive, every * (count - 1) + 1, "SPLITDSL_DATA names the folder")
     with zipfile.ZipFile(archive) as z:
         for name in sorted(n for n in z.namelist() if n.lower().endswith(".jpg"))[::every][:count]:
             picture = Image.open(io.BytesIO(z.read(name))).convert("RGB")

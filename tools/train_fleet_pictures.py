@@ -7,6 +7,7 @@ import os
 import pathlib
 import zipfile
 
+import data_folder
 import numpy
 import packages
 import torch
@@ -63,8 +64,7 @@ def prepare(options):
             source = pathlib.Path(options.data or os.environ.get("SPLITDSL_DATA") or "")
             archives = [source / "cifar10" / f"train_{i}.zip" for i in range(1, 6)], [source / "cifar10" / "test.zip"]
             for archive in sum(archives, []):
-                if not archive.is_file():
-                    raise SystemExit(f"{packages.program()}: expected {archive}: name the folder that holds cifar10/ by --data or SPLITDSL_DATA")
+                data_folder.require_pictures(archive, otherwise="name the folder that holds cifar10/ by --data or SPLITDSL_DATA")
             sets = {}
             for name, files in zip(("train", "test"), archives):
                 parts = [decoded(f) for f in files]

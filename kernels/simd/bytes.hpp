@@ -231,7 +231,13 @@ struct dot_by_four {
         return centred(vdupq_n_u32(v));
     }
     SPLITDSL_INLINE static ints four(ints sum, operand x, const std::int8_t* w) {
+#if defined(__clang__) // clang 14's assembler knows no dotprod behind .arch: the encoded instruction, its registers' numbers by their names
+        asm(".irp n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31\n\t.equ .Lsplitdsl_v\\n, \\n\n\t.endr\n\t"
+            ".inst 0x4e809400 | .Lsplitdsl_%0 | (.Lsplitdsl_%1 << 5) | (.Lsplitdsl_%2 << 16)"
+            : "+w"(sum) : "w"(x), "w"(vld1q_s8(w)));
+#else
         asm(".arch armv8.2-a+dotprod\n\tsdot %0.4s, %1.16b, %2.16b" : "+w"(sum) : "w"(x), "w"(vld1q_s8(w)));
+#endif
         return sum;
     }
     SPLITDSL_INLINE static ints eight(ints sum, operand x, operand y, const std::int8_t* w, const std::int8_t* k) { return four(four(sum, x, w), y, k); }

@@ -115,7 +115,8 @@ inline void pack_load_u8(int channels, const float* mean, float* packed) {
 /// 16 pixels of three planes → four bytes a pixel, the fourth 0.
 SPLITDSL_INLINE void interleave_16(const std::uint8_t* red, const std::uint8_t* green, const std::uint8_t* blue, std::uint8_t* to) {
 #if defined(SPLITDSL_ARCH_NEON)
-    vst4q_u8(to, uint8x16x4_t{{vld1q_u8(red), vld1q_u8(green), vld1q_u8(blue), vdupq_n_u8(0)}});
+    const uint8x16x4_t pixels = {{vld1q_u8(red), vld1q_u8(green), vld1q_u8(blue), vdupq_n_u8(0)}}; // by name: clang's vst4q_u8 is a macro
+    vst4q_u8(to, pixels);
 #else
     const auto load_16 = [](const std::uint8_t* p) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p)); };
     const __m128i r = load_16(red), g = load_16(green), b = load_16(blue), none = _mm_setzero_si128();

@@ -12,7 +12,8 @@ Several expect lines may be given; all must appear. More than 2 errors are a cas
 
     run.py --compiler g++            run every file with one compiler
     run.py --compiler g++ SD203      only the files whose name starts with SD203
-    run.py --codes                   every code has a test here and an entry in docs/errors.md, and the other way round
+    run.py --codes                   every code has a test here and an entry in docs/errors.md, and the other way round; what the documentation quotes is
+                                     what is said, of codes and of exceptions
 """
 import argparse
 import concurrent.futures
@@ -108,6 +109,41 @@ def run_files(compiler, prefix, jobs):
     return 1 if failed else 0
 
 
+def parts_of(quotation):
+    """What a quotation says itself: `...` stands for anything, `words` in backticks for a name, (2) for a shape; a text may be put together at a semicolon."""
+    return [part for piece in re.split(r"`[^`]*`|\.\.\.|\(\d[^)]*\)|;", quotation) if len(part := piece.strip(" .,\n")) > 3]
+
+
+def misquoted():
+    """What the documentation quotes of compilers and exceptions, and nobody says."""
+    text = CODES.read_text(encoding="utf-8")
+    sentences = {code: said.replace('\\"', '"') for code, said in re.findall(r'"splitdsl (SD\d{3}): ((?:[^"\\]|\\.)*)"', text)}
+    document = DOCUMENT.read_text(encoding="utf-8")
+    quoted = dict(re.findall(r"^## (SD\d{3})\n\n> (.*)$", document, re.M))
+    found = [f"docs/errors.md: the sentence under {code} is not the one in codes.hpp" for code, said in sentences.items() if code in quoted and quoted[code] != said]
+    found += [f"docs/errors.md: no `> sentence` under {code}" for code in sentences.keys() - quoted.keys()]
+    for page in [ROOT / "README.md", *ROOT.glob("docs/**/*.md")]:
+        page_text = page.read_text(encoding="utf-8")
+        for code, said in [*re.findall(r"\*(SD\d{3}): ([^*]+)\*", page_text), *re.findall(r"splitdsl (SD\d{3}): ([^\n]+)", page_text)]:
+            if code not in sentences or any(part not in sentences[code] for part in parts_of(said.replace("\n", " "))):
+                found.append(f"{page.relative_to(ROOT)}: quotes {code} otherwise than codes.hpp says it: {said}")
+
+    # Exceptions: every one is introduced, and every sentence in italics is said somewhere.
+    sources = "\n".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "include").glob("**/*.hpp")))
+    told = document.split("## Errors at run time")[-1]
+    for name in sorted(set(re.findall(r"^struct (\w+_error) : \w*error\b", sources, re.M))):
+        if f"`{name}`" not in told:
+            found.append(f"docs/errors.md: `{name}` is thrown, but not introduced under 'Errors at run time'")
+    for name in re.findall(r"`(\w+_error)`", told):
+        if not re.search(rf"^struct {name} : ", sources, re.M):
+            found.append(f"docs/errors.md: introduces `{name}`, which does not exist")
+    for said in re.findall(r"\*([^*]+)\*", told):
+        for part in parts_of(said.replace("\n", " ")):
+            if part not in sources:
+                found.append(f"docs/errors.md: promises the words '{part}', which nobody says")
+    return found
+
+
 def check_codes(minimum):
     if not CODES.exists():
         print(f"{CODES.relative_to(ROOT)} does not exist")
@@ -129,8 +165,9 @@ def check_codes(minimum):
     if len(diagnosed) < minimum:
         print(f"{len(diagnosed)} codes; at least {minimum} are expected")
         return 1
-    print(f"{len(codes)} codes, {len(tested)} tested, {len(described)} documented")
-    return 1 if any(missing for missing, _ in lines) else 0
+    wrong = misquoted()
+    print("\n".join([*wrong, f"{len(codes)} codes, {len(tested)} tested, {len(described)} documented, {len(wrong)} quotations that nobody says"]))
+    return 1 if wrong or any(missing for missing, _ in lines) else 0
 
 
 def main():

@@ -9,10 +9,13 @@ with that one in front. Blocks opened by ```cpp alone are fragments and are only
     run.py --compiler g++                   README.md and docs/**/*.md
     run.py --compiler g++ getting_started   only pages whose path contains the word
     run.py --words                          one reference page a word: docs/reference/NAME.md for each include/splitdsl/lang/NAME.hpp
-    run.py --links                          links between pages, and paths in `backticks` under the project's folders
+    run.py --links                          links between pages and their headings, paths in `backticks` under the project's folders, and what commands
+                                            name: scripts, programs, targets of make, presets, options
+    run.py --self-test                      the checks of --links find planted errors
 """
 import argparse
 import concurrent.futures
+import json
 import pathlib
 import re
 import subprocess
@@ -20,6 +23,8 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```\s*$", re.M | re.S)
+# Of cmake, ctest, g++ and other programs that are not ours.
+FOREIGN_OPTIONS = {"--preset", "--install", "--prefix", "--build", "--list-presets", "--target"}
 FOLDERS = ("include/", "kernels/", "docs/", "tests/", "tools/", "examples/", "benchmarks/", "cmake/")
 
 
@@ -67,24 +72,95 @@ def check_blocks(compiler, words, jobs):
     return 1 if failed or not work else 0
 
 
+def slugs(text):
+    """The anchors of a page's headings: letters in lower case, spaces as hyphens, no other punctuation."""
+    found = set()
+    for heading in re.findall(r"^#+ +(.*?) *$", FENCE.sub("", text), re.M):
+        heading = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading)
+        found.add(re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-"))
+    return found
+
+
+class Named:
+    """What commands in the documentation may name."""
+
+    def __init__(self):
+        self.targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M))
+        self.presets = {p["name"] for p in json.loads((ROOT / "CMakePresets.json").read_text(encoding="utf-8"))["configurePresets"]}
+        # splitdsl_folder_programs (cmake/own_targets.cmake): a file or a folder is a program, unless a folder says which it has.
+        self.programs = {path.stem for folder in ("examples", "benchmarks") for path in (ROOT / folder).iterdir()}
+        for lists in [*ROOT.glob("examples/*/CMakeLists.txt"), *ROOT.glob("benchmarks/*/CMakeLists.txt")]:
+            self.programs |= set(re.findall(r"(?:add_executable|splitdsl_program)\(\s*([\w-]+)", lists.read_text(encoding="utf-8")))
+        sources = [path for folder in ("benchmarks", "cmake", "examples", "include", "tests", "tools") for path in ROOT.glob(f"{folder}/**/*")
+                   if path.suffix in (".py", ".cpp", ".hpp", ".sh", ".txt", ".cmake") and path != pathlib.Path(__file__).resolve()]
+        # An option is a literal in a program that reads it.
+        self.options = set(re.findall(r"--[a-z][\w-]*", "\n".join(path.read_text(encoding="utf-8") for path in sources))) | FOREIGN_OPTIONS
+
+
+def commands(text):
+    """Commands of a page: blocks of sh, and code in a line that is one."""
+    fenced = [body.replace("\\\n", " ") for words, body in FENCE.findall(text) if words.split()[:1] == ["sh"]]
+    return [re.sub(r"(^|\s)#.*", "", line) for body in fenced for line in body.splitlines()] + re.findall(r"`([^`\n]+)`", FENCE.sub("", text))
+
+
+def wrong_in_commands(text, named):
+    for line in commands(text):
+        for target in re.findall(r"(?:^|&& |; )(?:[A-Z_]+=\S+ )*make ([a-z][\w-]*)", line):
+            if target not in named.targets:
+                yield f"make {target}: the Makefile has no such target"
+        for preset in re.findall(r"--preset[ =]([\w-]+)", line):
+            if preset not in named.presets:
+                yield f"--preset {preset}: CMakePresets.json has no such preset"
+        for program in re.findall(r"build/[\w-]+/(?:examples|benchmarks)/([\w-]+)", line):
+            if program not in named.programs:
+                yield f"{program}: no such program is built"
+        for script in re.findall(r"(?:^|[\s=])((?:tools|tests|benchmarks|examples)/[\w./-]+\.(?:py|sh|toml|csv))\b", line):
+            if not (ROOT / script).exists():
+                yield f"names {script}, which does not exist"
+        for option in re.findall(r"(?:^|\s)(--[a-z][\w-]*)", line):
+            if option not in named.options:
+                yield f"{option}: nothing reads such an option"
+
+
+def wrong_links(path, text):
+    for header in re.findall(r"<[\w/]+\.hpp>", re.sub(r"(`+).+?\1", "", FENCE.sub("", text), flags=re.S)):
+        yield f"{header} is shown as nothing: a page takes it for HTML; put it in backticks"
+    for target in re.findall(r"\]\(([^)\s]+)\)", FENCE.sub("", text)):
+        if re.match(r"[a-z]+:", target):
+            continue
+        file, _, anchor = target.partition("#")
+        page = path.parent / file if file else path
+        if not page.exists():
+            yield f"the link {target} leads nowhere"
+        elif anchor and page.suffix == ".md" and anchor not in slugs(text if page == path else page.read_text(encoding="utf-8")):
+            yield f"the link {target} leads to no heading"
+    for target in re.findall(r"`([\w./-]+)`", FENCE.sub("", text)):
+        if target.startswith(FOLDERS) and not re.search(r"WORD|NAME|SDnnn", target) and not (ROOT / target).exists():
+            yield f"names {target}, which does not exist"
+
+
 def check_links():
-    found, links = [], 0
+    named, found = Named(), []
     for path in pages():
-        text = FENCE.sub("", path.read_text(encoding="utf-8"))
-        targets = [target.split("#")[0] for target in re.findall(r"\]\(([^)\s]+)\)", text)]
-        for target in targets:
-            if not target or re.match(r"[a-z]+:", target):
-                continue
-            links += 1
-            if not (path.parent / target).exists():
-                found.append(f"{path.relative_to(ROOT)}: the link {target} leads nowhere")
-        for target in re.findall(r"`([\w./-]+)`", text):
-            if target.startswith(FOLDERS) and not re.search(r"WORD|NAME|SDnnn", target):
-                links += 1
-                if not (ROOT / target).exists():
-                    found.append(f"{path.relative_to(ROOT)}: names {target}, which does not exist")
-    print("\n".join(found + [f"{links} links and paths, {len(found)} broken"]))
-    return 1 if found or not links else 0
+        text = path.read_text(encoding="utf-8")
+        found += [f"{path.relative_to(ROOT)}: {what}" for what in [*wrong_links(path, text), *wrong_in_commands(text, named)]]
+    print("\n".join([*found, f"{len(pages())} pages, {len(found)} broken links, paths and commands"]))
+    return 1 if found else 0
+
+
+def self_test():
+    """Every kind of error is found where it is planted, and what is right is not."""
+    named, path = Named(), ROOT / "docs" / "faq.md"
+    planted = {
+        "includes <splitdsl/language.hpp> only": "in backticks", "[a](nowhere.md)": "leads nowhere", "[a](errors.md#sd999)": "no heading", "[a](#nothing)": "no heading", "`tools/nothing.py`": "does not exist",
+        "`make nothing`": "no such target", "`A=1 make nothing`": "no such target", "```sh\ncmake --preset nothing\n```": "no such preset",
+        "```sh\nbuild/release/examples/nothing\n```": "no such program", "```sh\npython3 tests/nothing.py\n```": "does not exist",
+        "```sh\ndrive \\\n    --planted-option\n```": "nothing reads", "`drive --planted-option`": "nothing reads"}
+    right = ("`#include <splitdsl/language.hpp>`", "[a](errors.md#sd101)", "`make test`", "```sh\nmake demo     # make nothing\n```", "```sh\nbuild/release/examples/drive --simulate && make soak\n```", "`cmake --preset release`")
+    faults = [f"{text!r} should be found: {what}" for text, what in planted.items() if not any(what in said for said in [*wrong_links(path, text), *wrong_in_commands(text, named)])]
+    faults += [f"{text!r} is right, found: {said}" for text in right for said in [*wrong_links(path, text), *wrong_in_commands(text, named)]]
+    print("\n".join([*faults, f"{len(planted)} planted errors, {len(faults)} faults"]))
+    return 1 if faults else 0
 
 
 def check_words():
@@ -98,10 +174,13 @@ def main():
     parser.add_argument("--compiler", default="g++")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--links", action="store_true")
+    parser.add_argument("--self-test", action="store_true")
     parser.add_argument("--words", dest="reference", action="store_true")
     arguments = parser.parse_args()
     if arguments.reference:
         return check_words()
+    if arguments.self_test:
+        return self_test()
     return check_links() if arguments.links else check_blocks(arguments.compiler, arguments.words, arguments.jobs)
 
 

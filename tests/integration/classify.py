@@ -32,7 +32,11 @@ import zlib
 from full_disk import FULL_DISK
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-DATA = pathlib.Path(os.environ.get("SPLITDSL_DATA") or ROOT.parent / "shared" / "data")
+sys.path.insert(0, str(ROOT / "tools"))
+import data_folder  # noqa: E402
+
+DATA = data_folder.FOLDER
+ARCHIVE, TABLE = "imagenet_samples_200.zip", "imagenet_samples_200.csv"
 MODELS = ["squeezenet1_1", "mobilenet_v2_tf"]
 problems = []
 
@@ -55,7 +59,7 @@ class Classify:
         with tempfile.TemporaryDirectory() as folder:
             out = pathlib.Path(folder) / "out.json"
             code, _, said = self.run("--model", model, "--weights", weights_of(model), "--quiet", "--json", out, *words)
-            document = json.loads(out.read_text(encoding="utf-8")) if out.exists() else {}
+            document = json.loads(out.read_text(encoding="utf-8")) if out.exists() else {"results": []}
             return code, said, document
 
     def refuses(self, what, words, *parts, code=2):
@@ -85,10 +89,8 @@ def weights_of(model):
     return DATA / "weights" / f"{model}.safetensors"
 
 
-def need_data():
-    if not weights_of(MODELS[0]).exists():
-        print(f"SKIPPED: published weights and pictures were expected in {DATA}; set SPLITDSL_DATA")
-        sys.exit(0)
+def need_data(*files, models=MODELS):
+    data_folder.find(*(f"weights/{model}.safetensors" for model in models), *files)
 
 
 def refusals(classify, _):
@@ -130,18 +132,18 @@ def has_gpu():
 
 
 def recorded(model):
-    with open(DATA / "imagenet_samples_200.csv", encoding="utf-8") as file:
+    with open(DATA / TABLE, encoding="utf-8") as file:
         return {row["file"]: (int(row[model + "_top1"]), float(row[model + "_logit"])) for row in csv.DictReader(file)}
 
 
 def agreement(classify, options):
-    need_data()
+    need_data(ARCHIVE, TABLE, models=[*MODELS, "cifar10_resnet20"])
     for model in MODELS:
         wanted = recorded(model)
         if options.plant:
             wanted = {file: (top + 1, logit) for file, (top, logit) in wanted.items()}
         begin = time.monotonic()
-        code, said, document = classify.results(model, DATA / "imagenet_samples_200.zip")
+        code, said, document = classify.results(model, DATA / ARCHIVE)
         best = {r["file"]: r["top"][0] for r in document.get("results", []) if "top" in r}
         same = sum(file in best and best[file]["class"] == top for file, (top, _) in wanted.items())
         worst = max((abs(best[file]["logit"] - logit) for file, (_, logit) in wanted.items() if file in best), default=float("inf"))
@@ -149,15 +151,15 @@ def agreement(classify, options):
               f"{model}: the recorded top-1 on {same} of {len(wanted)} pictures, logits within {worst:.1e}, {time.monotonic() - begin:.1f} s {said}")
     # On a GPU where there is one: the same classes, and the processor where there is none.
     with tempfile.TemporaryDirectory() as folder:
-        few = every_tenth(DATA / "imagenet_samples_200.zip", pathlib.Path(folder) / "few.zip")
+        few = every_tenth(DATA / ARCHIVE, pathlib.Path(folder) / "few.zip")
         _, _, here = classify.results(MODELS[0], "--top", "1", few)
         code, said, there = classify.results(MODELS[0], "--top", "1", "--backend", "cudnn", "--or-cpu", few)
         on = there.get("code", "")
         same = [a["top"][0]["class"] for a in here["results"]] == [b["top"][0]["class"] for b in there.get("results", [])]
         check(code == 0 and same and (on.startswith("gpu") if has_gpu() else on == here["code"] and "the processor answers" in said), f"{MODELS[0]} with --backend cudnn, by {on}: the same top-1 {said}")
-    code, said, document = classify.results("cifar10_resnet20", "--top", "3", DATA / "imagenet_samples_200.zip")
+    code, said, document = classify.results("cifar10_resnet20", "--top", "3", DATA / ARCHIVE)
     check(code == 0 and all(len(r["top"]) == 3 for r in document["results"]), f"cifar10_resnet20 takes pictures of any size {said}")
-    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(DATA / "imagenet_samples_200.zip") as pictures:
+    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(DATA / ARCHIVE) as pictures:
         labels, file = pathlib.Path(folder) / "labels.txt", pathlib.Path(folder) / "fish.jpg"
         file.write_bytes(pictures.read("0000.jpg"))
         for count in (999, 1001):
@@ -184,8 +186,8 @@ def cuts_of(classify, model):
 
 
 def split(classify, options):
-    need_data()
-    pictures = DATA / "imagenet_samples_200.zip"
+    need_data(ARCHIVE)
+    pictures = DATA / ARCHIVE
     every = options.every_cut
     for model in MODELS if every else MODELS[:1]:
         names = cuts_of(classify, model)
@@ -254,8 +256,8 @@ def every_tenth(archive, target):
 
 
 def split_u8(classify, options):
-    need_data()
-    pictures = DATA / "imagenet_samples_200.zip"
+    need_data(ARCHIVE)
+    pictures = DATA / ARCHIVE
     for model in MODELS:
         payloads, lossless = payloads_of(classify, model, "affine_u8"), payloads_of(classify, model, "f32")
         raw = payloads.pop("input")

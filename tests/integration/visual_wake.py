@@ -22,6 +22,9 @@ import tempfile
 import zipfile
 import zlib
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tools"))
+import data_folder  # noqa: E402
+
 FRAMES = 14
 # Multiplications of the seven layers, and of the exits behind the first six (zoo::fleet_cifar_resnet<2>).
 LAYERS = [110592, 1179648, 1179648, 884736, 1179648, 884736, 1180288]
@@ -131,7 +134,7 @@ def policies(program):
             made_up += [option, "made-up"]
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
-        pictures = ["--pictures", f"{os.environ['SPLITDSL_DATA']}/cifar10/test.zip"] if full else []
+        pictures = ["--pictures", *data_folder.find("cifar10/test.zip")] if full else []
         pictures += made_up
         for interval in ("7.5", "30", "60") if full else ("7.5",):
             report = run(program, folder, *pictures, "--frames", frames, "--calibrate", aside, "--accuracy", 0.8 if full else 0.5, "--ble", f"interval={interval},packets=4",

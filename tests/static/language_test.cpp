@@ -23,6 +23,10 @@ template <class Network> concept knows_macs = requires { typename std::bool_cons
 template <class Network> concept knows_car = requires { typename std::bool_constant<(macs<Network>("car"), true)>; };
 static_assert(!knows_payload<sage> && !knows_shape<sage> && !knows_arena<sage> && !knows_macs<sage> && knows_car<sage>);
 
+// A buffer takes whole lines of 64 bytes, and a kernel that reads a vector past its end reads the arena.
+constexpr std::int64_t room_of_bytes(std::int64_t bytes) { return graph::room_of({.is_bytes = true, .bytes = bytes}, 0, 8); }
+static_assert(room_of_bytes(1) == 128 && room_of_bytes(64) == 128 && room_of_bytes(65) == 192);
+
 // A vector input, in every spelling.
 static_assert(input("speed", f32, 1).ops[0].size == shape{1, 1, 1});
 static_assert(input("speed", f32, values{2}).ops[0].size == shape{2, 1, 1});

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The splitdsl authors
 // SPDX-License-Identifier: BSD-3-Clause
 /// @file kernel_cases.hpp
-/// Random tensors in blocks with garbage around them, and comparison with plain loops: the ground of simd_kernels_test.cpp alone.
+/// Random tensors in blocks with garbage around them, and comparison with plain loops: the ground of simd_kernels_test.cpp and simd_values_test.cpp.
 ///
 /// Around and between the tensors stand values that would show: padded lanes hold garbage, halos of results a mark that must stay.
 #pragma once
@@ -10,9 +10,6 @@
 
 #include <kernels/reference/reference.hpp>
 #include <kernels/simd/simd.hpp>
-#include <splitdsl/codec/affine.hpp>
-#include <splitdsl/codec/dynamic_pool_stream.hpp>
-#include <splitdsl/runtime/pool_code.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -22,7 +19,7 @@
 #include <random>
 #include <vector>
 
-namespace {
+namespace { // functions are inline: not every file needs all of them
 
 namespace simd = splitdsl::kernels::simd;
 namespace reference = splitdsl::kernels::reference;
@@ -59,25 +56,25 @@ struct blocked {
     }
 };
 
-simd::extent extent_of(const planar& p) { return {p.channels, p.height, p.width}; }
+inline simd::extent extent_of(const planar& p) { return {p.channels, p.height, p.width}; }
 
-std::mt19937& engine() {
+inline std::mt19937& engine() {
     static std::mt19937 g(20231);
     return g;
 }
-float uniform() { return std::uniform_real_distribution<float>(-1, 1)(engine()); }
-int whole(int low, int high) { return std::uniform_int_distribution<int>(low, high)(engine()); }
-std::vector<float> uniforms(std::size_t n) {
+inline float uniform() { return std::uniform_real_distribution<float>(-1, 1)(engine()); }
+inline int whole(int low, int high) { return std::uniform_int_distribution<int>(low, high)(engine()); }
+inline std::vector<float> uniforms(std::size_t n) {
     std::vector<float> v(n);
     for (float& x : v) x = uniform();
     return v;
 }
-planar image(int c, int h, int w) {
+inline planar image(int c, int h, int w) {
     planar p(c, h, w);
     for (float& x : p.data) x = uniform();
     return p;
 }
-blocked to_blocked(const planar& p, simd::halo h) {
+inline blocked to_blocked(const planar& p, simd::halo h) {
     blocked b(extent_of(p), h, 0);
     for (int c = 0; c < b.padded(); ++c)
         for (int y = 0; y < p.height; ++y)
@@ -85,10 +82,10 @@ blocked to_blocked(const planar& p, simd::halo h) {
     return b;
 }
 /// An empty result with a marked frame of its own.
-blocked result(simd::extent e) { return blocked(e, {whole(0, 2), whole(0, 2), whole(0, 2), whole(0, 2)}, mark); }
+inline blocked result(simd::extent e) { return blocked(e, {whole(0, 2), whole(0, 2), whole(0, 2), whole(0, 2)}, mark); }
 
 /// Largest difference, in units of the expected values' range (at least 1).
-double difference(const blocked& got, const planar& want) {
+inline double difference(const blocked& got, const planar& want) {
     double worst = 0, range = 1;
     for (const float v : want.data) range = std::max(range, std::abs(static_cast<double>(v)));
     for (int c = 0; c < want.channels; ++c)
@@ -101,7 +98,7 @@ double difference(const blocked& got, const planar& want) {
 }
 
 /// Runs tasks [0, n) in random runs, in random order: results must not depend on it.
-void run_tasks(int n, const std::function<void(int, int)>& run) {
+inline void run_tasks(int n, const std::function<void(int, int)>& run) {
     std::vector<std::pair<int, int>> parts;
     for (int at = 0; at < n;) {
         const int next = std::min(n, at + whole(1, 5));
@@ -117,7 +114,7 @@ constexpr simd::activation activations[] = {simd::activation::none,       simd::
                                             simd::activation::sigmoid,    simd::activation::tanh};
 constexpr float slope = 0.125F;
 
-float activated(float x, simd::activation a) {
+inline float activated(float x, simd::activation a) {
     switch (a) {
     case simd::activation::none: return x;
     case simd::activation::relu: return reference::relu(x);
@@ -130,7 +127,7 @@ float activated(float x, simd::activation a) {
     }
     return x;
 }
-planar activated(planar p, simd::activation a) {
+inline planar activated(planar p, simd::activation a) {
     for (float& x : p.data) x = activated(x, a);
     return p;
 }
@@ -149,7 +146,7 @@ auto with_form(family kind, F f) {
 }
 
 /// One convolution with random weights, scale, shift, addend and activation. Checks values, frame and that a second split agrees.
-void check_convolution(simd::conv_shape s, family kind, double budget = 0) {
+inline void check_convolution(simd::conv_shape s, family kind, double budget = 0) {
     const bool transposed = kind == family::transposed;
     const planar in = image(s.in_channels, s.in_height, s.in_width);
     const int per_group = s.in_channels / s.groups;
@@ -258,7 +255,7 @@ void check_convolution(simd::conv_shape s, family kind, double budget = 0) {
 }
 
 /// Completes a shape by its output size; false if nothing comes out.
-bool complete(simd::conv_shape& s) {
+inline bool complete(simd::conv_shape& s) {
     const auto out = [](int in, int pad, int k, int stride, int dilation) { return (in + 2 * pad - dilation * (k - 1) - 1) / stride + 1; };
     if (s.in_height + 2 * s.pad_top < s.dilation_h * (s.kernel_h - 1) + 1 || s.in_width + 2 * s.pad_left < s.dilation_w * (s.kernel_w - 1) + 1) return false;
     s.out_height = out(s.in_height, s.pad_top, s.kernel_h, s.stride_h, s.dilation_h);
@@ -267,7 +264,7 @@ bool complete(simd::conv_shape& s) {
 }
 
 /// A vector kernel over whole tensors: `run` is called for both splits, results must agree with `want` and leave the frame alone.
-void check_rows(const planar& want, int tasks, double tolerance, const std::function<void(const simd::view&, int, int)>& run) {
+inline void check_rows(const planar& want, int tasks, double tolerance, const std::function<void(const simd::view&, int, int)>& run) {
     blocked once = result(extent_of(want)), twice = once;
     run(once.view(), 0, tasks);
     run_tasks(tasks, [&](int first, int last) { run(twice.view(), first, last); });

@@ -1,102 +1,17 @@
 // SPDX-FileCopyrightText: The splitdsl authors
 // SPDX-License-Identifier: BSD-3-Clause
 /// @file runtime_test.cpp
-/// The frame machine, breaker, answer slot and distribution by scripted sequences: no clock, no thread, no sleep.
-#include "../catch.hpp"
+/// The frame machine, breaker, answer slot, exits and distribution by scripted sequences: no clock, no thread, no sleep.
+#include "machine_cases.hpp"
 
 #include <splitdsl/runtime/answer_slot.hpp>
 #include <splitdsl/runtime/distribution.hpp>
-#include <splitdsl/runtime/frame_machine.hpp>
+#include <splitdsl/runtime/edge_options.hpp>
 #include <splitdsl/runtime/report.hpp>
 
-#include <cstdint>
 #include <memory>
-
-using namespace splitdsl;
-using namespace std::chrono_literals;
-
-namespace {
-
-/// Offloads at cut 0 as soon as it may; everything else is the runtime's.
-struct always_offload {
-    verdict opinion{verdict::accept};
-    int cut{0};
-    action on(frame_start, const link_view&, const budget&) noexcept { return cut < 0 ? action::offload_at(-1) : action::go_on(); }
-    action on(stage_done s, const link_view&, const budget&) noexcept { return s.stage == cut ? action::offload_at(cut) : action::go_on(); }
-    verdict on(reply_arrived, const link_view&, const budget&) noexcept { return opinion; }
-    action on(link_event, const link_view&, const budget&) noexcept { return action::nothing(); }
-};
-struct stay_local : always_offload {
-    action on(frame_start, const link_view&, const budget&) noexcept { return action::go_on(); }
-    action on(stage_done, const link_view&, const budget&) noexcept { return action::go_on(); }
-    using always_offload::on;
-};
-struct no_fallback : always_offload {
-    static constexpr bool falls_back = false;
-};
-struct exit_lover : always_offload {
-    action on(frame_start, const link_view&, const budget&) noexcept { return action::go_on(); }
-    action on(stage_done s, const link_view&, const budget&) noexcept {
-        return s.exit >= 0 && s.confidence > 0.8F ? action::answer_with(s.exit) : action::go_on();
-    }
-    using always_offload::on;
-};
-/// Begins stream k behind stage k in two sizes, pulls the next one when one is acknowledged, stops at size 3.
-struct streamer : stay_local {
-    static constexpr bool streams = true;
-    action on(stage_done s, const link_view& l, const budget&) noexcept {
-        return l.up ? action{.what = action::kind::stream, .stream = s.stage, .level = 1} : action::go_on();
-    }
-    action on(link_event e, const link_view&, const budget&) noexcept {
-        if (e.what != link_event::kind::acknowledged) return action::nothing();
-        return e.level < 3 ? action{.what = action::kind::send_next, .stream = e.stream, .level = e.level + 1} : action{.what = action::kind::stop};
-    }
-    using stay_local::on;
-};
-/// Offloads in sizes behind stage 1: one payload of size `codec`, or an answer for each of 0 .. `level`.
-struct partitioner : stay_local {
-    static constexpr bool streams = true;
-    int codec{-1}, level{-1};
-    action on(stage_done s, const link_view&, const budget&) noexcept {
-        return s.stage == 1 ? action{.what = action::kind::offload, .cut = 1, .codec = codec, .level = level} : action::go_on();
-    }
-    verdict on(reply_arrived r, const link_view&, const budget&) noexcept { return r.confidence > 0.8F ? verdict::accept : verdict::keep_going; }
-    using stay_local::on;
-};
-/// The whole input, once a stage's exit was not sure.
-struct unsure : stay_local {
-    action on(stage_done s, const link_view&, const budget&) noexcept { return s.stage == 1 ? action::offload_at(-1, 2) : action::go_on(); }
-    using stay_local::on;
-};
-static_assert(streams_v<streamer> && !streams_v<stay_local> && scheduler_policy<streamer>);
-static_assert(
-    scheduler_policy<always_offload> && scheduler_policy<stay_local> && scheduler_policy<no_fallback> && scheduler_policy<exit_lover>);
-
-/// Head (stage 0), cut 0, tail of two stages with 20 ms reserved in all; deadline 100 ms, sentinel 1 ms before it.
-frame_rules rules() {
-    frame_rules r{.stages = 3, .cuts = 1, .deadline = 100ms, .last_resort_lead = 1ms};
-    r.stage_of_cut[0] = 0;
-    r.remaining[0] = 50ms;
-    r.remaining[1] = 20ms;
-    r.remaining[2] = 10ms;
-    return r;
-}
-constexpr instant t0{std::chrono::seconds{1000}};
-constexpr instant at(duration d) { return t0 + d; }
-constexpr link_view good{.up = true, .rate_up = {1e6}, .rate_down = {1e6}, .rtt = 10ms};
-using kind = command::kind;
-
-/// Frame `n` up to its wait, the payload handed over 11 ms after its start on connection `epoch`.
-template <class Machine>
-command offload(Machine& m, std::uint32_t n, instant start, std::uint32_t epoch = 7) {
-    REQUIRE(m.begin(n, start, start, good).what == kind::run);
-    const auto c = m.stage_done(start + 10ms, good);
-    REQUIRE(c.what == kind::offload);
-    REQUIRE(c.cut == 0);
-    return m.handed_over(start + 11ms, true, epoch);
-}
-
-} // namespace
+#include <span>
+#include <utility>
 
 TEST_CASE("a frame the policy keeps runs every stage here and is answered by the edge (SAGE Fig. 5: local)") {
     frame_machine m{stay_local{}, rules()};
@@ -113,61 +28,6 @@ TEST_CASE("a frame the policy keeps runs every stage here and is answered by the
     CHECK(m.counters().uncovered == 0);
     CHECK(m.counters().covered_misses == 0);
     CHECK(m.counters().offload_tries == 0);
-}
-
-TEST_CASE("a stream stands for a cut's payload in the sizes that are asked for, and its answers are numbered by them") {
-    frame_rules r = rules();
-    r.cuts = 0;
-    r.streams_behind[1] = 1 + 3;
-    const auto to_the_wait = [&](frame_machine<partitioner>& m) {
-        m.begin(1, t0, t0, good);
-        m.stage_done(at(10ms), good);
-        const auto c = m.stage_done(at(20ms), good);
-        REQUIRE(c.what == kind::offload);
-        CHECK((c.stream == 3 && c.cut == -2 && c.first == 0 && m.last_stage() == 1));
-        const auto w = m.handed_over(at(21ms), true, 7);
-        REQUIRE(w.what == kind::wait);
-        CHECK(w.until == at(100ms - 1ms - 10ms)); // the last stage's reserve
-        return c.last;
-    };
-    const auto answer = [](int sizes, float sure) { return reply_facts{.sequence = 1, .epoch = 7, .exit = 3, .sizes = sizes, .confidence = sure}; };
-    SECTION("one payload: only the whole of it counts") {
-        partitioner p;
-        p.codec = 2;
-        frame_machine m{p, r};
-        CHECK(to_the_wait(m) == 2);
-        CHECK(m.reply(answer(2, 1), at(30ms), good).what == kind::nothing);
-        const auto c = m.reply(answer(3, 1), at(40ms), good);
-        REQUIRE(c.what == kind::publish);
-        CHECK((c.source == answer_source::cloud && c.exit == 2));
-    }
-    SECTION("widths: each has an answer, and the policy takes the first sure one") {
-        partitioner p;
-        p.level = 2;
-        frame_machine m{p, r};
-        CHECK(to_the_wait(m) == 2);
-        CHECK(m.reply(answer(1, 0.5F), at(30ms), good).what == kind::nothing);
-        CHECK(m.reply(answer(4, 1), at(35ms), good).what == kind::nothing); // of a width that was never sent
-        CHECK(m.reply(answer(0, 1), at(36ms), good).what == kind::nothing);
-        CHECK(m.reply(answer(2, 0.9F), at(40ms), good).exit == 1);
-        CHECK(m.counters().kept_going == 2);
-        CHECK(m.counters().wrong_size == 1);
-    }
-    SECTION("no answer: the rest runs here") {
-        frame_machine m{partitioner{}, r};
-        to_the_wait(m);
-        const auto c = m.timer(at(89ms));
-        CHECK((c.what == kind::run && c.stage == 2));
-        CHECK(m.stage_done(at(99ms), good).source == answer_source::fallback);
-    }
-    SECTION("no connection took it") {
-        frame_machine m{partitioner{}, r};
-        m.begin(1, t0, t0, good);
-        m.stage_done(at(10ms), good);
-        m.stage_done(at(20ms), good);
-        CHECK(m.handed_over(at(21ms), false, 0).what == kind::run);
-        CHECK(m.counters().offload_refused == 1);
-    }
 }
 
 TEST_CASE("the whole input may go to the cloud after any stage, in an encoding, and the rest runs here if no answer comes") {
@@ -508,59 +368,6 @@ TEST_CASE("a half-open breaker lets one frame through, not two") {
     CHECK(b.times_opened() == 3);
 }
 
-TEST_CASE("a frame that streams computes on, and a sure answer of this frame and connection ends it") {
-    frame_machine m{streamer{}, rules()};
-    auto c = m.begin(1, t0, t0, good);
-    REQUIRE((c.what == kind::run && c.stream == -1));
-    // An answer before anything was sent is nobody's.
-    CHECK(m.reply({.sequence = 1, .epoch = 7, .exit = 0}, at(1ms), good).what == kind::nothing);
-    CHECK(m.counters().late == 1);
-    c = m.stage_done(at(10ms), good);
-    REQUIRE((c.what == kind::run && c.stage == 1 && c.stream == 0 && c.first == 0 && c.last == 1));
-    m.stream_began(at(10ms), 7);
-    // Replies that are not this frame's, not this connection's, broken or not finite change nothing, however often they come.
-    CHECK(m.reply({.sequence = 0, .epoch = 7, .exit = 0}, at(11ms), good).what == kind::nothing);
-    CHECK(m.reply({.sequence = 1, .epoch = 6, .exit = 0}, at(11ms), good).what == kind::nothing);
-    CHECK(m.reply({.sequence = 1, .epoch = 7, .size_ok = false, .exit = 0}, at(11ms), good).what == kind::nothing);
-    CHECK(m.reply({.sequence = 1, .epoch = 7, .finite = false, .exit = 0}, at(11ms), good).what == kind::nothing);
-    CHECK((m.counters().late == 2 && m.counters().wrong_epoch == 1 && m.counters().wrong_size == 1 && m.counters().not_finite == 1));
-    // Acknowledgements pull the next size, or stop; of another frame they do nothing.
-    c = m.acknowledged({link_event::kind::acknowledged, 1, 0, 1}, at(12ms), good);
-    CHECK((c.what == kind::nothing && c.stream == 0 && c.first == 2 && c.last == 2 && !c.drop));
-    CHECK(m.acknowledged({link_event::kind::acknowledged, 1, 0, 3}, at(12ms), good).drop);
-    c = m.acknowledged({link_event::kind::acknowledged, 2, 0, 1}, at(12ms), good);
-    CHECK((c.stream == -1 && !c.drop));
-    c = m.reply({.sequence = 1, .epoch = 7, .exit = 0, .confidence = 0.9F}, at(15ms), good);
-    REQUIRE((c.what == kind::publish && c.source == answer_source::cloud && c.exit == 0));
-    m.published(true, at(15ms));
-    CHECK(m.counters().streams == 1);
-    CHECK(m.counters().accepted == 1);
-    CHECK(m.counters().covered_misses == 0);
-    // The next frame knows nothing of it.
-    m.begin(2, at(50ms), at(50ms), good);
-    CHECK(m.reply({.sequence = 1, .epoch = 7, .exit = 0}, at(51ms), good).what == kind::nothing);
-    CHECK(m.counters().late == 3);
-}
-
-TEST_CASE("a frame that streams and hears nothing sure is answered by its trunk, and without a link it does not stream") {
-    streamer p{};
-    p.opinion = verdict::keep_going;
-    frame_machine m{p, rules()};
-    auto c = m.begin(1, t0, t0, good);
-    for (int stage = 0; stage < 3; ++stage) {
-        REQUIRE((c.what == kind::run && c.stage == stage));
-        if (c.stream >= 0) m.stream_began(at(10ms * stage), 7);
-        CHECK(m.reply({.sequence = 1, .epoch = 7, .exit = 0}, at(10ms * stage + 1ms), good).what == kind::nothing);
-        c = m.stage_done(at(10ms * (stage + 1)), good);
-    }
-    CHECK((c.what == kind::publish && c.source == answer_source::edge));
-    CHECK(c.stream == -1); // nothing follows that the stream could be of use to
-    m.published(true, at(30ms));
-    CHECK((m.counters().streams == 2 && m.counters().kept_going == 2));
-    m.begin(2, at(100ms), at(100ms), {});
-    CHECK(m.stage_done(at(110ms), {}).stream == -1);
-}
-
 TEST_CASE("a frame can be claimed once, and only while it is the open one") {
     answer_slot slot;
     CHECK_FALSE(slot.claim(1, answer_source::edge));
@@ -575,6 +382,24 @@ TEST_CASE("a frame can be claimed once, and only while it is the open one") {
     CHECK_FALSE(slot.claim(1, answer_source::edge));
     CHECK(slot.taken_by(1).source == answer_source::none);
     CHECK(slot.claim(2, answer_source::held));
+}
+
+TEST_CASE("an exit's certainty is what it says itself, or else its largest value, and a stage without one has none") {
+    const float outputs[]{0.1F, 0.7F, 0.2F, 0.4F};
+    const exit_place exits[]{{.stage = 0, .first_float = 0, .floats = 3},
+                             {.stage = 2, .first_float = 3, .floats = 1, .confidence = [](std::span<const float> v) { return v[0] / 2; }},
+                             {.stage = 3, .first_float = 4}};
+    CHECK(exit_behind(0, exits, outputs) == std::pair{0, 0.7F});
+    CHECK(exit_behind(1, exits, outputs) == std::pair{-1, 0.0F});
+    CHECK(exit_behind(2, exits, outputs) == std::pair{1, 0.2F});
+    CHECK(exit_behind(3, exits, outputs) == std::pair{2, 0.0F}); // of no values
+}
+
+TEST_CASE("the whole input's room is its bytes, and for an encoding what was asked for, or a kilobyte more") {
+    const tensor_info inputs[]{{.name = "left", .bytes = 300}, {.name = "right", .bytes = 200}};
+    CHECK(input_bytes_of(inputs) == 500);
+    CHECK(encoded_input_room(inputs, 0) == 1524);
+    CHECK(encoded_input_room(inputs, 8) == 8);
 }
 
 TEST_CASE("quantiles of a distribution are right to within 3.2 percent") {

@@ -26,15 +26,14 @@ try:
 except ImportError as problem:
     print(f"SKIPPED: MobileNetV2 on bytes needs python3-numpy and python3-pil ({problem})")
     sys.exit(0)
+import data_folder  # noqa: E402
 import safetensors_io  # noqa: E402
 
-DATA = pathlib.Path(os.environ.get("SPLITDSL_DATA") or ROOT.parent / "shared" / "data")
-WEIGHTS = DATA / "weights" / "mobilenet_v2_tf.safetensors"
 F32 = numpy.float32
 
 
-def pictures(count):
-    with zipfile.ZipFile(DATA / "imagenet_samples_200.zip") as pack:
+def pictures(archive, count):
+    with zipfile.ZipFile(archive) as pack:
         names = sorted(n for n in pack.namelist() if n.endswith(".jpg"))
         found = []
         for name in names[:: len(names) // count][:count]:
@@ -163,17 +162,15 @@ def main():
     parser.add_argument("--calibrate", required=True, help="the program splitdsl-calibrate")
     parser.add_argument("--plant", action="store_true")
     options = parser.parse_args()
-    if not WEIGHTS.is_file():
-        print(f"SKIPPED: published weights are not in {DATA}; set SPLITDSL_DATA")
-        return 0
+    published, archive = data_folder.find("weights/mobilenet_v2_tf.safetensors", "imagenet_samples_200.zip")
     full = os.environ.get("SPLITDSL_TEST_FULL", "") not in ("", "0") and not options.plant
     count, wanted, exact = (200, 195, 3) if full else (20, 14, 1)
     with tempfile.TemporaryDirectory() as scratch:
         folder = pathlib.Path(scratch)
         weights = folder / "int8.safetensors"
-        subprocess.run([options.calibrate, "--model", "mobilenet_v2_tf", "--weights", str(WEIGHTS), "--out", str(weights),
-                        *(["--every", "2"] if full else ["--every", "33", "--shift-pictures", "2"]), str(DATA / "imagenet_samples_200.zip")], check=True, stdout=subprocess.DEVNULL)
-        pixels = pictures(count)
+        subprocess.run([options.calibrate, "--model", "mobilenet_v2_tf", "--weights", str(published), "--out", str(weights),
+                        *(["--every", "2"] if full else ["--every", "33", "--shift-pictures", "2"]), str(archive)], check=True, stdout=subprocess.DEVNULL)
+        pixels = pictures(archive, count)
         got = run(options.run, "mobilenet_v2_tf_int8", weights, pixels, folder)
         tensors, _ = safetensors_io.load(weights)
         if options.plant:

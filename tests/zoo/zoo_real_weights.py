@@ -30,10 +30,11 @@ try:
 except ImportError as problem:
     print(f"SKIPPED: published weights need python3-torch, python3-torchvision and python3-pil ({problem})")
     sys.exit(0)
+import data_folder  # noqa: E402
 import safetensors_io  # noqa: E402
 import zoo_models  # noqa: E402
 
-DATA = pathlib.Path(os.environ.get("SPLITDSL_DATA") or ROOT.parent / "shared" / "data")
+DATA = data_folder.FOLDER
 CIFAR = {"cifar10_resnet20": 81.03, "cifar10_resnet56": 83.20}
 PICTURES = ("squeezenet1_1", "mobilenet_v2_tf")
 
@@ -87,19 +88,22 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", required=True, help="the program zoo_run")
     options = parser.parse_args()
-    if not (DATA / "weights").is_dir():
-        print(f"SKIPPED: published weights are not in {DATA}; set SPLITDSL_DATA")
-        return 0
+    archive, table, cifar_archive, *_ = data_folder.find("imagenet_samples_200.zip", "imagenet_samples_200.csv", "cifar10/test.zip",
+                                                         *(f"weights/{name}.safetensors" for name in (*PICTURES, *CIFAR)))
     passed = []
     with tempfile.TemporaryDirectory() as scratch:
         folder = pathlib.Path(scratch)
-        with zipfile.ZipFile(DATA / "imagenet_samples_200.zip") as pack, open(DATA / "imagenet_samples_200.csv", encoding="utf-8") as table:
-            rows = list(csv.DictReader(table))
+        with zipfile.ZipFile(archive) as pack, open(table, encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
             names = {pathlib.PurePath(n).name: n for n in pack.namelist()}
+            missing = [row["file"] for row in rows if row["file"] not in names]
+            if missing:
+                print(f"{table.name}: expected pictures of {archive.name}, found {len(missing)} others ({missing[0]})")
+                return 1
             pixels = numpy.stack([planar(centre(Image.open(io.BytesIO(pack.read(names[row["file"]]))))) for row in rows])
         for name in PICTURES:
             passed.append(imagenet(options.run, name, folder, pixels, rows))
-        with zipfile.ZipFile(DATA / "cifar10" / "test.zip") as pack:
+        with zipfile.ZipFile(cifar_archive) as pack:
             files = sorted(n for n in pack.namelist() if n.endswith(".jpg"))
             classes = numpy.array([int(pathlib.PurePath(n).parts[-2]) for n in files])
             pixels = numpy.stack([planar(Image.open(io.BytesIO(pack.read(n)))) for n in files])

@@ -79,9 +79,8 @@ constexpr std::int64_t arena_at(int place) {
         if (t.op < 0 || resolved_of<Network>.place[static_cast<std::size_t>(t.op)] != place) continue;
         for (const int b : {t.kind == graph::step_kind::branch ? -1 : t.in, t.in2, t.addend, t.out, t.scratch}) {
             if (b < 0) continue;
-            const graph::buffer& u = l.buffers[static_cast<std::size_t>(b)];
-            const int window = chains_of<Network>.window[static_cast<std::size_t>(b)];
-            const std::int64_t end = m.offset[static_cast<std::size_t>(b)] + ((u.is_bytes ? u.bytes : graph::blocked_bytes(u, window, Lanes)) + 127) / 64 * 64;
+            const auto at = static_cast<std::size_t>(b);
+            const std::int64_t end = m.offset[at] + graph::room_of(l.buffers[at], chains_of<Network>.window[at], Lanes);
             if (end > n) n = end;
         }
     }
@@ -152,7 +151,7 @@ consteval std::int64_t payload_bytes(text cut_name) {
     const int k = detail::asked<Network, detail::named_thing::cut>(cut_name);
     return k < 0 ? -1 : cuts_of<Network>.groups[static_cast<std::size_t>(k)].payload;
 }
-/// Working memory at a place, the most over 4, 8 and 16 lanes (instruction sets).
+/// Bytes of working memory at a place, the most over 4, 8 and 16 lanes (instruction sets).
 template <class Network>
 consteval std::int64_t arena_bytes(text place) {
     const int k = detail::asked<Network, detail::named_thing::place>(place);

@@ -10,6 +10,7 @@
 
 namespace splitdsl {
 
+/// Which sentence below: SD1xx are names and declarations, SD2xx shapes, SD3xx cuts, places, streams and budgets. A number never changes its meaning.
 enum class code : int {
     fine = 0,
     SD101 = 101, SD102, SD103, SD104, SD105,

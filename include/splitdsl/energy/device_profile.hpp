@@ -42,15 +42,9 @@ private:
 
 inline constexpr std::string_view device_profile_header = "name,macs_per_second,active_watts,idle_watts,provenance,source";
 
-/// Profiles from a table with the header above; an empty cell is a figure that is not known.
+/// Profiles from a table with the header above; an empty cell is a figure that is not known. Speeds in multiply-accumulates a second, power in watts.
 ///
-/// Refused (trace_error): what read_facts_table refuses, a negative or zero speed, an unknown provenance, a name given twice.
-///
-/// ```cpp
-/// auto devices = read_device_profiles("examples/profiles/devices.csv");
-/// const device_profile& nano = find_device(devices, "nano");
-/// duration head = nano.time_of(45e6);
-/// ```
+/// Refused (trace_error): a negative or zero speed, an unknown provenance, a name given twice.
 inline std::vector<device_profile> to_device_profiles(const facts_table& table) {
     std::vector<device_profile> profiles;
     profiles.reserve(table.rows.size());
@@ -73,6 +67,15 @@ inline std::vector<device_profile> to_device_profiles(const facts_table& table) 
     }
     return profiles;
 }
+/// The same from a file.
+///
+/// Refused (trace_error): what read_facts_table and to_device_profiles refuse.
+///
+/// ```cpp
+/// auto devices = read_device_profiles("examples/profiles/devices.csv");
+/// const device_profile& nano = find_device(devices, "nano");
+/// duration head = nano.time_of(45e6);
+/// ```
 inline std::vector<device_profile> read_device_profiles(const std::string& path) {
     return to_device_profiles(read_facts_table(path, device_profile_header));
 }

@@ -76,6 +76,7 @@ private:
     std::uint64_t last_uj{}, range_uj{}, sum_uj{};
 };
 
+/// A meter, or why there is none.
 struct opened_rapl_meter {
     std::optional<rapl_meter> meter{};
     std::string reason{};               ///< one sentence if there is no meter

@@ -44,6 +44,7 @@ private:
     unsigned long long first, last;
 };
 
+/// A meter, or why there is none.
 struct opened_nvml_meter {
     std::optional<nvml_meter> meter{};
     std::string reason{};               ///< one sentence if there is no meter
@@ -60,6 +61,7 @@ inline opened_nvml_meter open_nvml_meter(const nvml_api& with, unsigned gpu = 0)
     if (const int status = with.energy(handle, &now); status != 0) return failed("counter", status);
     return {nvml_meter{with, handle, now}, {}};
 }
+/// The same with the library of the driver that is installed.
 inline opened_nvml_meter open_nvml_meter(unsigned gpu = 0) {
     void* const library = dlopen("libnvidia-ml.so.1", RTLD_NOW | RTLD_LOCAL);   // stays: the driver's threads may outlive us
     if (!library) return {std::nullopt, "no energy counter: libnvidia-ml.so.1, which comes with NVIDIA's driver, was not found"};

@@ -17,6 +17,12 @@ constexpr std::int64_t blocked_bytes(const buffer& b, int window, int lanes) {
     return pixels * blocks * lanes * 4;
 }
 
+/// Bytes of the arena that a buffer takes: its own up to a multiple of 64, and 64 behind them, since a kernel may read a vector past the end.
+constexpr std::int64_t room_of(const buffer& b, int window, int lanes) {
+    return ((b.is_bytes ? b.bytes : blocked_bytes(b, window, lanes)) + 127) / 64 * 64;
+}
+
+/// Where each buffer lies, in bytes from the arena's beginning, and the arena's size.
 template <std::size_t Capacity>
 struct memory_plan {
     std::int64_t offset[Capacity]{};
@@ -33,7 +39,7 @@ constexpr auto plan_memory(const step_list<N, S>& l, const chain_table<step_list
     for (int i = 0; i < l.buffer_count; ++i) {
         const buffer& b = l.buffers[static_cast<std::size_t>(i)];
         const auto life = chains.lives[static_cast<std::size_t>(i)];
-        const std::int64_t bytes = ((b.is_bytes ? b.bytes : blocked_bytes(b, chains.window[static_cast<std::size_t>(i)], lanes)) + 127) / 64 * 64;
+        const std::int64_t bytes = room_of(b, chains.window[static_cast<std::size_t>(i)], lanes);
         int kept = 0;
         std::int64_t at = 0;
         int where = -1;

@@ -49,6 +49,42 @@ inline std::optional<bits_per_second> rate_by_round_trip(const round_trip& t, du
     return bits_per_second{static_cast<double>(t.bytes_up) * 8 / to_seconds(airtime)};
 }
 
+namespace detail {
+/// The latest samples of an estimator, each with its moment: a ring of 16.
+template <class Value>
+class recent_samples {
+public:
+    static constexpr std::size_t capacity = 16;
+
+    void add(instant now, Value value) {
+        kept[total % capacity] = {now, value};
+        ++total;
+        newest = now;
+    }
+    void forget() { total = 0; }
+    bool empty() const { return total == 0; }
+    instant latest() const { return newest; }
+    /// Since the latest one; the longest duration while there is none.
+    duration age(instant now) const { return total > 0 ? now - newest : duration::max(); }
+    /// Calls `f` with each of them that is not older than `window`.
+    template <class F>
+    void within(instant now, duration window, F f) const {
+        for (std::size_t i = 0; i < std::min(total, capacity); ++i)
+            if (now - kept[i].at <= window) f(kept[i].value);
+    }
+
+private:
+    struct sample {
+        instant at{};
+        Value value{};
+    };
+    std::array<sample, capacity> kept{};
+    std::size_t total{};
+    instant newest{};
+};
+} // namespace detail
+
+/// How a rate is averaged. Any values do: the average's weight is kept within 0 and 1.
 struct rate_estimator_options {
     double smoothing{0.25};                   ///< weight of a new sample in the average, 0 < smoothing <= 1
     duration memory{std::chrono::milliseconds{500}}; ///< after a pause of this length a new sample weighs 1 - 1/e at least
@@ -68,42 +104,37 @@ struct rate_estimator_options {
 /// ```
 class rate_estimator {
 public:
-    static constexpr std::size_t capacity = 16;
-
     explicit rate_estimator(rate_estimator_options chosen = {}) : options{chosen} {}
 
     void observe(instant now, bits_per_second sample) {
         if (!(sample.value > 0) || !std::isfinite(sample.value)) return;
-        if (total == 0) {
+        if (samples.empty()) {
             mean = sample.value;
         } else {
             // Averaged as logarithms: the mean of rates would call a link that is fast and dead by turns fast, and the mean of times
             // per bit would need minutes to believe in a link that is back from a blackout.
-            const double pause = to_seconds(now - newest) / std::max(to_seconds(options.memory), 1e-9);
+            const double pause = to_seconds(now - samples.latest()) / std::max(to_seconds(options.memory), 1e-9);
             const double weight = std::clamp(std::max(options.smoothing, 1 - std::exp(-std::max(pause, 0.0))), 0.0, 1.0);
             mean = std::exp((1 - weight) * std::log(mean) + weight * std::log(sample.value));
         }
-        kept[total % capacity] = {now, sample.value};
-        ++total;
-        newest = now;
+        samples.add(now, sample.value);
     }
 
     /// `bytes` were sent and `waited` has passed without an answer: the rate cannot be above this. Only ever lowers.
     void observe_unanswered(instant now, std::size_t bytes, duration waited) {
-        if (waited <= duration{0} || total == 0) return;
+        if (waited <= duration{0} || samples.empty()) return;
         const double bound = static_cast<double>(bytes) * 8 / to_seconds(waited);
         if (bound < mean) observe(now, {bound});
     }
 
-    bool known() const { return total > 0; }
-    bits_per_second average() const { return {total > 0 ? mean : 0}; }
+    bool known() const { return !samples.empty(); }
+    bits_per_second average() const { return {known() ? mean : 0}; }
 
     /// At most `average`; 0 while nothing is known. With no recent sample it is the average alone: look at `age`.
     bits_per_second conservative(instant now) const {
-        std::array<double, capacity> recent{};
+        std::array<double, detail::recent_samples<double>::capacity> recent{};
         std::size_t count = 0;
-        for (std::size_t i = 0; i < std::min(total, capacity); ++i)
-            if (now - kept[i].at <= options.window) recent[count++] = kept[i].rate;
+        samples.within(now, options.window, [&](double rate) { recent[count++] = rate; });
         if (count == 0) return average();
         const auto position = static_cast<std::ptrdiff_t>(std::clamp(options.percentile, 0.0, 1.0) * static_cast<double>(count - 1));
         std::nth_element(recent.begin(), recent.begin() + position, recent.begin() + static_cast<std::ptrdiff_t>(count));
@@ -111,23 +142,18 @@ public:
     }
 
     /// Since the last sample; the longest duration while there is none.
-    duration age(instant now) const { return total > 0 ? now - newest : duration::max(); }
+    duration age(instant now) const { return samples.age(now); }
 
     /// After a reconnect over another network nothing learnt holds.
-    void forget() { total = 0; }
+    void forget() { samples.forget(); }
 
 private:
-    struct sample_at {
-        instant at{};
-        double rate{};
-    };
     rate_estimator_options options;
-    std::array<sample_at, capacity> kept{};
-    std::size_t total{};
+    detail::recent_samples<double> samples{};
     double mean{};
-    instant newest{};
 };
 
+/// How round trips are averaged.
 struct rtt_estimator_options {
     double smoothing{0.125};                   ///< weight of a new ping in the average (RFC 6298)
     duration window{std::chrono::seconds{10}}; ///< pings older than this do not count for `lowest`
@@ -136,52 +162,42 @@ struct rtt_estimator_options {
 /// Round trip of an empty message by averaged pings (SAGE-18). Subtract the other side's service time before observing.
 class rtt_estimator {
 public:
-    static constexpr std::size_t capacity = 16;
-
     explicit rtt_estimator(rtt_estimator_options chosen = {}) : options{chosen} {}
 
     void observe(instant now, duration sample) {
         if (sample < duration{0}) return;
         const double seconds = to_seconds(sample);
-        if (total == 0) {
+        if (samples.empty()) {
             mean = seconds;
             deviation = seconds / 2;
         } else {
             deviation += 2 * options.smoothing * (std::abs(seconds - mean) - deviation);
             mean += options.smoothing * (seconds - mean);
         }
-        kept[total % capacity] = {now, sample};
-        ++total;
-        newest = now;
+        samples.add(now, sample);
     }
 
-    bool known() const { return total > 0; }
-    duration average() const { return from_seconds(total > 0 ? mean : 0); }
+    bool known() const { return !samples.empty(); }
+    duration average() const { return from_seconds(known() ? mean : 0); }
     /// Mean absolute deviation, smoothed: `average() + 4 * variation()` is a time-out in the manner of TCP.
-    duration variation() const { return from_seconds(total > 0 ? deviation : 0); }
+    duration variation() const { return from_seconds(known() ? deviation : 0); }
 
     /// Lowest of the pings in the window: the path without queueing. The average if there is none in it.
     duration lowest(instant now) const {
         duration least = duration::max();
-        for (std::size_t i = 0; i < std::min(total, capacity); ++i)
-            if (now - kept[i].at <= options.window) least = std::min(least, kept[i].value);
+        samples.within(now, options.window, [&](duration sample) { least = std::min(least, sample); });
         return least == duration::max() ? average() : least;
     }
 
-    duration age(instant now) const { return total > 0 ? now - newest : duration::max(); }
-    void forget() { total = 0; }
+    /// Since the last ping; the longest duration while there is none.
+    duration age(instant now) const { return samples.age(now); }
+    void forget() { samples.forget(); }
 
 private:
-    struct sample_at {
-        instant at{};
-        duration value{};
-    };
     rtt_estimator_options options;
-    std::array<sample_at, capacity> kept{};
-    std::size_t total{};
+    detail::recent_samples<duration> samples{};
     double mean{};
     double deviation{};
-    instant newest{};
 };
 
 /// When to send the next small probe, so that a policy that stays local does not go blind.

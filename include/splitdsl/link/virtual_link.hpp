@@ -36,6 +36,7 @@ struct deliveries {
     bool lost() const { return accepted && count == 0; }
 };
 
+/// One direction's rate, delay, buffer and faults. Refused by virtual_channel (option_error): faults out of range, a negative delay or jitter.
 struct virtual_channel_options {
     std::shared_ptr<const link_trace> rate{};     ///< null: as fast as it comes
     duration delay{std::chrono::milliseconds{5}}; ///< one way
@@ -296,7 +297,7 @@ private:
     bool bursting{};
 };
 
-/// Both directions of one link.
+/// Both directions of one link: as virtual_channel_options, with the same jitter, buffer and script each way.
 struct virtual_link_options {
     std::shared_ptr<const link_trace> rate_up{};
     std::shared_ptr<const link_trace> rate_down{};
@@ -307,6 +308,9 @@ struct virtual_link_options {
     std::uint64_t seed{1};
 };
 
+/// Two channels, one each way, that draw from seeds of their own: `seed`, and `seed` with the letters "down" over it.
+///
+/// Refused (option_error): what virtual_channel refuses.
 struct virtual_link {
     explicit virtual_link(const virtual_link_options& o, instant origin = {})
         : up{{o.rate_up, o.round_trip / 2, o.jitter, o.buffer_bytes, o.faults, o.seed, direction::up}, origin},

@@ -12,6 +12,7 @@
 
 namespace splitdsl {
 
+/// When to stop offloading, and when to try again.
 struct breaker_options {
     int failures_to_open{3};                              ///< consecutive failed offloads
     duration first_pause{std::chrono::milliseconds{250}}; ///< before the first probe frame

@@ -35,6 +35,9 @@ struct stage_profile {
 
 namespace detail {
 
+/// An exit's number, plus 1, is handed between threads in a byte (answer_slot, edge_core); a round number below.
+inline constexpr std::size_t most_exits = 250;
+
 inline const edge_options& checked(const edge_options& o, const pipeline& p) {
     const auto text = [](auto v) { return std::to_string(v); };
     if (p.stages < 1 || p.stages > max_stages)
@@ -46,7 +49,7 @@ inline const edge_options& checked(const edge_options& o, const pipeline& p) {
         throw option_error("edge: reserve and last_resort_lead of 0 or more were expected");
     if (!o.stage_times.empty() && o.stage_times.size() != static_cast<std::size_t>(p.stages))
         throw option_error("edge: stage_times for " + text(p.stages) + " stages were expected, found " + text(o.stage_times.size()));
-    if (o.exits.size() > 250) throw option_error("edge: at most 250 exits were expected, found " + text(o.exits.size()));
+    if (o.exits.size() > most_exits) throw option_error("edge: at most " + text(most_exits) + " exits were expected, found " + text(o.exits.size()));
     for (const auto& e : o.exits)
         if (e.stage < 0 || e.stage >= p.stages || e.first_float > p.output_floats || e.floats > p.output_floats - e.first_float)
             throw option_error("edge: an exit within the network's " + text(p.stages) + " stages and " + text(p.output_floats)
@@ -114,9 +117,7 @@ inline frame_rules rules_for(const pipeline& p, const edge_options& o, const sta
 
 /// Room for the largest thing this network may send: a cut's payload or the whole input.
 inline session_setup setup_for(const pipeline& p, const edge_options& o) {
-    std::size_t whole{};
-    for (const auto& t : p.inputs) whole += t.bytes;
-    std::size_t largest = o.encode_input ? (o.encoded_input_max ? o.encoded_input_max : whole + 1024) : whole;
+    std::size_t largest = o.encode_input ? encoded_input_room(p.inputs, o.encoded_input_max) : input_bytes_of(p.inputs);
     for (const auto& c : p.cuts) largest = std::max(largest, c.payload_bytes);
     session_setup s{.identity = introduction_for(p, o.weights_digest),
                     .payload_max = largest,

@@ -129,9 +129,7 @@ private:
 
     static message_sizes limits_of(const pipeline& p, const cloud_options& o) {
         message_sizes m{.reply = link::header_bytes + p.output_floats * sizeof(float)};
-        std::size_t whole{};
-        for (const auto& t : p.inputs) whole += t.bytes;
-        m.request = o.decode_input ? (o.encoded_input_max ? o.encoded_input_max : whole + 1024) : whole;
+        m.request = o.decode_input ? encoded_input_room(p.inputs, o.encoded_input_max) : input_bytes_of(p.inputs);
         m.input = static_cast<std::uint32_t>(m.request);
         for (const auto& c : p.cuts) {
             m.cuts.push_back(static_cast<std::uint32_t>(c.payload_bytes));

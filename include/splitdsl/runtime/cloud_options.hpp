@@ -18,6 +18,8 @@ namespace splitdsl {
 
 struct cloud_stream_hooks;
 
+/// Everything a user may set on a cloud. Refused by its constructor (option_error): `parallel`, `connections_max` or `batch` below 1, a `batch_wait` below 0
+/// or above 10 s. A `queue_max` below 1 counts as 1.
 struct cloud_options {
     int parallel{1};                ///< requests computed at once
     int connections_max{64};        ///< further ones are closed at once
@@ -26,7 +28,7 @@ struct cloud_options {
     int queue_max{64};              ///< requests waiting, of all connections; further ones are shed
     std::uint64_t weights_digest{}; ///< compared by the handshake
     const task_runner* workers{};   ///< splits a step over threads (runtime/parallel.hpp); null: one thread a request
-    duration handshake_timeout{std::chrono::seconds{5}};
+    duration handshake_timeout{std::chrono::seconds{5}}; ///< from connecting to the hello; then the connection is ended
     /// Turns an encoded whole input (cut -1) into the network's inputs, one span each of the exact size. False: not decodable.
     /// Empty: the payload is the inputs' bytes one after another.
     std::function<bool(std::span<const std::byte>, std::span<const std::span<std::byte>>)> decode_input{};
@@ -48,11 +50,14 @@ enum class ending : std::uint8_t {
     full,
     shutdown
 };
+/// For people, by `ending`.
 inline constexpr std::array<const char*, 11> ending_names{
     "peer left",          "handshake refused",    "no handshake in time",         "malformed header",      "wrong size",
     "unexpected message", "unknown cut or codec", "payload does not fit the cut", "peer reads too slowly", "too many connections",
     "shut down"};
+static_assert(ending_names.size() == static_cast<std::size_t>(ending::shutdown) + 1);
 
+/// What a cloud saw since it was made.
 struct cloud_counters {
     std::uint64_t connections{}, requests{}, answered{};
     std::uint64_t shed_late{}; ///< could not have been in time any more
@@ -61,7 +66,7 @@ struct cloud_counters {
     std::uint64_t batched{};   ///< answered in them; also in `answered`
     std::uint64_t damaged{};   ///< payloads with a wrong checksum: shed, the connection goes on
     std::uint64_t pings{};     ///< and probes
-    std::uint64_t bytes_in{}, bytes_out{};
+    std::uint64_t bytes_in{}, bytes_out{}; ///< everything, headers, probes and handshakes included
     std::array<std::uint64_t, ending_names.size()> endings{}; ///< by `ending`
 };
 

@@ -50,8 +50,9 @@ struct answer_counters {
     std::uint64_t preset{};
     std::uint64_t misses{};      ///< answered after the deadline; for a policy without fallback also held
     std::uint64_t host_stalls{}; ///< misses while the host did not let the process run (counted among `misses` too)
-    std::uint64_t refused{};     ///< `submit` while a frame was still unanswered
+    std::uint64_t refused{};     ///< `submit` while a frame was not polled yet, with an input of a wrong size, or with a command that has no branch
 
+    /// Counts one answer. `promise_made`: the policy falls back, so that a held answer in time is none of the misses.
     void settle(const answer& a, bool promise_made) {
         ++answered;
         switch (a.source) {
@@ -83,6 +84,7 @@ struct link_counters {
     std::uint64_t dropped_replies{};  ///< valid-looking replies nobody had room for
 };
 
+/// All that an edge counts, by who saw it.
 struct edge_counters {
     frame_counters frame{};
     answer_counters answer{};

@@ -10,6 +10,7 @@
 #include <splitdsl/runtime/fixed_array.hpp>
 #include <splitdsl/runtime/frame_arena.hpp>
 #include <splitdsl/runtime/frame_machine.hpp>
+#include <splitdsl/runtime/frame_streams.hpp>
 #include <splitdsl/runtime/input_mailbox.hpp>
 #include <splitdsl/runtime/report.hpp>
 #include <splitdsl/runtime/session.hpp>
@@ -58,6 +59,7 @@ public:
           watcher{std::clamp<duration>(host_reserve() / 16, std::chrono::microseconds{500}, std::chrono::milliseconds{5}), o.threads} {
         std::copy_n(o.preset.begin(), std::min(o.preset.size(), held_values.size()), held_values.begin());
         if (where) line = std::make_unique<session>(std::move(where), detail::setup_for(net, options), work);
+        streams = {options.streams, line.get(), arena.data()};
         compute_thread = detail::start_thread<&edge_core::compute>(this);
         sentinel_thread = detail::start_thread<&edge_core::watch_deadline>(this);
     }
@@ -287,7 +289,7 @@ private:
         const instant begun = std::chrono::steady_clock::now();
         network.run(memory, stage, stage + 1, &never);
         bool tail = machine.now_is() == decltype(machine)::state::falling_back;
-        if constexpr (streams_v<Policy>) tail = tail || streaming; // an answer may come at any time
+        if constexpr (streams_v<Policy>) tail = tail || streams.any(); // an answer may come at any time
         command reply{};
         if (stage_times.size() > 0) {
             // Counted from where the stage before should have ended: what this machine takes to wake up does not add up.
@@ -304,56 +306,36 @@ private:
         if (reply.what != command::kind::nothing) return reply;
         if (given_up()) return {};
         if (tail && (reply = take_replies()).what != command::kind::nothing) return reply;
-        const auto [exit, confidence] = exit_of(stage);
+        const auto [exit, confidence] = exit_behind(stage, {exits.data(), exits.size()}, outputs);
         if (exit >= 0) exit_mark.store((note.frame << 32) | static_cast<std::uint64_t>(exit + 1), std::memory_order_release);
         return machine.stage_done(ended, view(ended), exit, confidence);
-    }
-    std::pair<int, float> exit_of(int stage) const {
-        for (std::size_t i = 0; i < exits.size(); ++i) {
-            if (exits[i].stage != stage) continue;
-            const auto values = std::span<const float>{outputs}.subspan(exits[i].first_float, exits[i].floats);
-            const float c = exits[i].confidence ? exits[i].confidence(values)
-                            : values.empty()    ? 0.0F
-                                                : *std::max_element(values.begin(), values.end());
-            return {static_cast<int>(i), c};
-        }
-        return {-1, 0.0F};
     }
 
     // ---- streams: only for policies that have some ---------------------------------------------------------------------------
     void begin_stream(const command& c) {
-        if (c.stream < 0 || !line || options.streams == nullptr) return;
+        if (c.stream < 0) return;
         const instant now = std::chrono::steady_clock::now();
-        const std::uint32_t epoch = line->connection();
         // A command to run the next stage comes right behind the one before it; at other times no stage's map is sure to be there any more.
         const int ended = c.what == command::kind::run ? c.stage - 1 : -1;
-        if (epoch == 0
-            || !options.streams->start({.frame = machine.running_frame(), .epoch = epoch, .stream = c.stream, .first = c.first, .last = c.last, .stage = ended, .due = machine.due()},
-                                       arena.data(), now))
-            return;
-        machine.stream_began(now, epoch);
-        streaming = true;
-        line->streams_changed();
+        if (const std::uint32_t epoch = streams.begin(order_of(c, ended), now); epoch != 0) machine.stream_began(now, epoch);
+    }
+    edge_stream_hooks::order order_of(const command& c, int ended) const {
+        return {.frame = machine.running_frame(), .stream = c.stream, .first = c.first, .last = c.last, .stage = ended, .due = machine.due()};
     }
     /// What came of the frame's streams: answers as any reply, acknowledgements to the policy.
     void hear_streams() {
-        for (link_event e{}; options.streams != nullptr && options.streams->next_event(e);) {
+        for (link_event e{}; streams.next_event(e);) {
             const instant now = std::chrono::steady_clock::now();
             const command c = machine.acknowledged(e, now, view(now));
             begin_stream(c);
-            if (c.drop) {
-                options.streams->drop(machine.running_frame(), line->connection(), false);
-                line->streams_changed();
-            }
+            if (c.drop) streams.drop(machine.running_frame());
         }
     }
     void end_streams() {
-        if (!streaming) return;
-        streaming = false;
-        note.bytes_up = options.streams->bytes_sent();
+        if (!streams.any()) return;
+        note.bytes_up = streams.bytes_sent();
         notes.store(note);
-        options.streams->drop(machine.running_frame(), line->connection(), true);
-        line->streams_changed();
+        streams.end(machine.running_frame());
     }
 
     command hand_over(const command& c, const input_mailbox::letter& l) {
@@ -385,23 +367,11 @@ private:
 
     /// A stream in place of a cut's payload: it leaves as any stream, and the frame waits for its answer.
     command hand_over_stream(const command& c, instant begun) {
-        const std::uint32_t epoch = options.streams != nullptr && line ? line->connection() : 0;
-        const bool taken = epoch != 0
-                           && options.streams->start({.frame = machine.running_frame(),
-                                                      .epoch = epoch,
-                                                      .stream = c.stream,
-                                                      .last = c.last,
-                                                      .stage = machine.last_stage(),
-                                                      .due = machine.due()},
-                                                     arena.data(), begun);
+        const std::uint32_t epoch = streams.begin(order_of(c, machine.last_stage()), begun);
         handed = std::chrono::steady_clock::now();
         note.send = (handed - begun).count();
         notes.store(note);
-        if (taken) {
-            streaming = true;
-            line->streams_changed();
-        }
-        return machine.handed_over(handed, taken, epoch);
+        return machine.handed_over(handed, epoch != 0, epoch);
     }
 
     command await(instant until) {
@@ -467,7 +437,7 @@ private:
 
     void answer_with(answer_source source, int exit, const input_mailbox::letter& l) {
         if constexpr (streams_v<Policy>)
-            if (streaming) note.bytes_up = options.streams->bytes_sent();
+            if (streams.any()) note.bytes_up = streams.bytes_sent();
         notes.store(note);
         const instant now = std::chrono::steady_clock::now();
         const bool own =
@@ -511,7 +481,7 @@ private:
     instant handed{};
     instant paced_from{};
     link_status known_status{};
-    bool streaming{};
+    detail::frame_streams streams;
 
     std::uint32_t last_frame{}, open_frame{}; // caller's from here
     instant started{}, value_from{};

@@ -10,11 +10,13 @@
 #include <splitdsl/runtime/threads.hpp>
 #include <splitdsl/units.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <functional>
 #include <span>
 #include <string>
+#include <utility>
 
 namespace splitdsl {
 
@@ -28,6 +30,16 @@ struct exit_place {
     std::size_t floats{};
     float (*confidence)(std::span<const float>){};
 };
+/// The exit that `stage` computes, and how sure it is of its values among all `outputs`; -1 and 0 if the stage has none.
+inline std::pair<int, float> exit_behind(int stage, std::span<const exit_place> exits, std::span<const float> outputs) {
+    for (std::size_t i = 0; i < exits.size(); ++i) {
+        if (exits[i].stage != stage) continue;
+        const auto values = outputs.subspan(exits[i].first_float, exits[i].floats);
+        const float sure = exits[i].confidence ? exits[i].confidence(values) : values.empty() ? 0.0F : *std::max_element(values.begin(), values.end());
+        return {static_cast<int>(i), sure};
+    }
+    return {-1, 0.0F};
+}
 
 /// How the link thread keeps the connection and its picture of it.
 struct session_options {
@@ -44,6 +56,8 @@ struct session_options {
 
 struct edge_stream_hooks;
 
+/// Everything a user may set on an edge. Refused by its constructor (option_error): a deadline of 0 or less, a negative `reserve` or `last_resort_lead`,
+/// `stage_times` for another number of stages, more than 250 exits or one outside the network.
 struct edge_options {
     duration deadline{std::chrono::milliseconds{100}}; ///< from `submit` on
     /// Time kept for the local tail behind the first cut. Never less than twice the p99 measured at construction, if it is measured.

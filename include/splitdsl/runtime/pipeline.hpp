@@ -31,6 +31,15 @@ struct tensor_info {
     std::size_t bytes{};            ///< as the caller hands it over (u8 or f32)
 };
 
+/// Bytes of the whole input as the caller hands it over: what a frame costs that is offloaded before its first stage.
+constexpr std::size_t input_bytes_of(std::span<const tensor_info> inputs) {
+    std::size_t whole = 0;
+    for (const tensor_info& t : inputs) whole += t.bytes;
+    return whole;
+}
+/// Room for an encoding of the whole input, alike on both sides: `most` if it is given; else an encoder may make it larger by a kilobyte of headers.
+constexpr std::size_t encoded_input_room(std::span<const tensor_info> inputs, std::size_t most) { return most != 0 ? most : input_bytes_of(inputs) + 1024; }
+
 /// A stream that `dynamic_pool` or `widths` declared: after `stage` its map lies in the arena, planar floats; what reads it finds there the
 /// largest size, or all channels.
 struct stream_info {

@@ -78,9 +78,7 @@ inline deployment plan_deployment(const pipeline& net, const device_profile& dev
         d.cloud_total += cloud_stages[static_cast<std::size_t>(k)];
     }
     d.edge_energy = device.active_energy(d.edge_total);
-    std::size_t whole = 0;
-    for (const tensor_info& t : net.inputs) whole += t.bytes;
-    d.input = {static_cast<double>((terms.input_bytes ? terms.input_bytes : whole) + wire_header_size)};
+    d.input = {static_cast<double>((terms.input_bytes ? terms.input_bytes : input_bytes_of(net.inputs)) + wire_header_size)};
     d.reply = {static_cast<double>(wire_header_size + reply_note_size + 4 * net.output_floats)};
     for (int c = 0; c < d.cuts; ++c) {
         const cut_info& from = net.cuts[static_cast<std::size_t>(c)];
