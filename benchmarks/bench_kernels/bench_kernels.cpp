@@ -48,7 +48,9 @@ constexpr layer layers[]{
     {"ResNet 1x1 at 14", 1024, 14, 14, 256, 1},
     {"DenseNet 3x3 at 14", 128, 14, 14, 32, 3},
     {"bottleneck 64 to 3", 64, 56, 56, 3, 3},
+    {"bottleneck 512 to 9", 512, 29, 29, 9, 2, 2},
     {"bottleneck 3 to 64", 3, 56, 56, 64, 3},
+    {"CarlaNet 3x3 / 2", 32, 44, 100, 32, 3, 2},
     {"narrow 24 to 24", 24, 28, 28, 24, 3},
     {"narrow 12 to 64", 12, 28, 28, 64, 3},
     {"narrow 64 to 12", 64, 28, 28, 12, 3},
@@ -84,7 +86,7 @@ struct way {
 };
 struct subject {
     layer of{};
-    splitdsl::aligned_buffer in{}, out{}, packed[3]{}, scratch{};
+    splitdsl::aligned_buffer in{}, quads{}, out{}, packed[3]{}, scratch{};
     std::vector<float> weight{}, picture{};
     std::vector<way> ways{};
     std::unique_ptr<timed::onednn_layer> peer{}; // the last way, if it is there
@@ -156,7 +158,11 @@ int main(int argc, char** argv) {
                 s.ways.push_back({"F(2x2)", plan_with(l, 2), chosen.tile == 2});
                 s.ways.push_back({"F(4x4)", plan_with(l, 4), chosen.tile == 4});
             }
-            if (chosen.strided) s.ways.push_back({chosen.tile == 3 ? "F(3x3)" : "F(4x4)", chosen, true});
+            if (chosen.strided) {
+                s.ways.push_back({chosen.tile == 3 ? "F(3x3)" : "F(4x4)", chosen, true});
+                s.quads = splitdsl::aligned_buffer{static_cast<std::size_t>(4 * l.height * l.width) * sizeof(float)};
+                code.fill_quads(l, s.picture.data(), floats(s.quads));
+            }
             std::size_t scratch = 0;
             for (way& w : s.ways) {
                 auto& packed = s.packed[&w - s.ways.data()];
@@ -173,7 +179,7 @@ int main(int argc, char** argv) {
         const auto is_peer = [](const subject& s, const way& w) { return s.peer && &w == &s.ways.back(); };
         const auto run = [&](subject& s, const way& w) {
             if (is_peer(s, w)) return s.peer->run();
-            code.run(s.of, w.plan, floats(s.in), floats(s.packed[&w - s.ways.data()]), floats(s.scratch), floats(s.out));
+            code.run(s.of, w.plan, floats(w.plan.strided ? s.quads : s.in), floats(s.packed[&w - s.ways.data()]), floats(s.scratch), floats(s.out));
         };
         for (subject& s : subjects)
             for (way& w : s.ways) {

@@ -32,6 +32,8 @@ struct layer_code {
     std::size_t (*scratch_floats)(const layer&, const winograd_plan&){};
     void (*pack)(const layer&, const winograd_plan&, const float* weight, float* packed){};   ///< weight (out, in / groups, kernel, kernel)
     void (*fill)(const layer&, const float* planar, float* in){};                 ///< planar (in, height, width)
+    void (*fill_quads)(const layer&, const float* planar, float* in){};           ///< as a network's picture lies for a `strided` plan: four floats a pixel, no halo
+    /// A strided plan's `in` is what fill_quads wrote.
     void (*run)(const layer&, const winograd_plan&, const float* in, const float* packed, float* scratch, float* out){};
     float (*at)(const layer&, const float* out, int channel, int y, int x){};
     double (*multiply_adds)(long times){};                                        ///< as many fused multiply-adds as it returns, in registers

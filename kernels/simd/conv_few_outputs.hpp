@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The splitdsl authors
 // SPDX-License-Identifier: BSD-3-Clause
 /// @file conv_few_outputs.hpp
-/// Direct convolution to up to four channels, where a block of outputs would be mostly padding: lanes are input channels, and a value's lanes
-/// are summed at its end. And the choice between it and tiles of whole blocks.
+/// Direct convolution to a few channels, where a block of outputs would be mostly padding: lanes are input channels, and a value's lanes
+/// are summed at its end, four output channels at a time. And the choice between it and tiles of whole blocks.
 ///
 /// The sum of one output value runs, lane by lane, over channel blocks, kernel rows and kernel columns; then over the lanes, in an order that
 /// only their number decides; bias, addend and activation follow.
@@ -11,16 +11,29 @@
 #include "conv.hpp"
 #include "transpose.hpp"
 
+#include <splitdsl/detail/few_outputs.hpp>
+
 namespace splitdsl::kernels::inline SPLITDSL_ARCH {
 namespace simd {
 
-/// Outputs of a pixel that lie in one vector with other pixels'.
-inline constexpr int most_few_outputs = 4;
+/// Outputs of a pixel that lie in one vector with other pixels', and are summed together.
+inline constexpr int quad_outputs = 4;
 /// Pixels whose outputs fill a vector.
-inline constexpr int quads_of_vector = lanes / most_few_outputs;
+inline constexpr int quads_of_vector = lanes / quad_outputs;
 
-/// Whether a convolution runs this way. Lanes beyond the last channel may hold anything, so all blocks have to be whole, of every instruction set.
-SPLITDSL_INLINE constexpr bool has_few_outputs(const conv_shape& s) { return s.out_channels <= most_few_outputs && s.in_channels % 16 == 0; }
+/// Whether a convolution runs this way: those of detail::has_few_outputs; and those of 5 to 12 outputs and some hundred values a sum where a fifth of their blocks would be
+/// padding.
+SPLITDSL_INLINE constexpr bool has_few_outputs(const conv_shape& s) {
+    if (detail::has_few_outputs(s.in_channels, s.out_channels)) return true;
+    const bool is_short = s.in_channels * s.kernel_h * s.kernel_w < 256, fills_blocks = 5 * s.out_channels > 4 * blocks_of(s.out_channels) * lanes;
+    return lanes > quad_outputs && s.in_channels % 16 == 0 && s.out_channels <= 3 * quad_outputs && !is_short && !fills_blocks;
+}
+
+/// Input channel blocks of a pass: the weights of four outputs stay in the first-level cache beside what is read of the input (16 KB).
+SPLITDSL_INLINE constexpr int few_outputs_blocks(const conv_shape& s) { return larger(1, 1024 / (s.kernel_h * s.kernel_w * lanes)); }
+/// Pixels whose sums go from pass to pass, and whether they do.
+inline constexpr int few_outputs_carried = 32;
+SPLITDSL_INLINE constexpr bool has_few_outputs_passes(const conv_shape& s) { return few_outputs_blocks(s) * lanes < s.in_channels && s.out_width <= few_outputs_carried; }
 
 /// Pixels of a tile: their sums, the weights of a tap and one pixel share the registers.
 SPLITDSL_INLINE constexpr int few_outputs_pixels(int outs) {
@@ -32,24 +45,27 @@ SPLITDSL_INLINE constexpr int few_outputs_pixels(int outs) {
 #endif
 }
 
-/// The biases, then [channel block][tap][output][lanes].
+/// The biases, then for each four outputs [channel block][tap][output][lanes].
 inline std::size_t few_outputs_conv_packed_floats(const conv_shape& s) {
-    return static_cast<std::size_t>(lanes) + static_cast<std::size_t>(s.out_channels) * static_cast<std::size_t>(s.in_channels * s.kernel_h * s.kernel_w);
+    return static_cast<std::size_t>(blocks_of(s.out_channels) * lanes) + static_cast<std::size_t>(s.out_channels) * static_cast<std::size_t>(s.in_channels * s.kernel_h * s.kernel_w);
 }
 
 /// weight: (out, in, kernel_h, kernel_w); scale, shift: (out) or null.
 inline void pack_few_outputs_conv(const conv_shape& s, const float* weight, const float* scale, const float* shift, float* packed) {
     pack_bias(s.out_channels, shift, packed);
     const int total = s.kernel_h * s.kernel_w;
-    float* to = packed + lanes;
-    for (int c = 0; c < s.in_channels; c += lanes)
-        for (int k = 0; k < total; ++k)
-            for (int o = 0; o < s.out_channels; ++o)
-                for (int i = c; i < c + lanes; ++i) *to++ = scaled(weight[(static_cast<std::ptrdiff_t>(o) * s.in_channels + i) * total + k], scale, o);
+    float* to = packed + blocks_of(s.out_channels) * lanes;
+    for (int quad = 0; quad < s.out_channels; quad += quad_outputs)
+        for (int c = 0; c < s.in_channels; c += lanes)
+            for (int k = 0; k < total; ++k)
+                for (int o = quad; o < smaller(s.out_channels, quad + quad_outputs); ++o)
+                    for (int i = c; i < c + lanes; ++i) *to++ = scaled(weight[(static_cast<std::ptrdiff_t>(o) * s.in_channels + i) * total + k], scale, o);
 }
 
-/// Output rows of a task: a few hundred pixels.
-SPLITDSL_INLINE constexpr int few_outputs_rows(const conv_shape& s) { return larger(1, smaller(s.out_height, 512 / larger(1, s.out_width))); }
+/// Output rows of a task: a few hundred pixels, and four tasks at least.
+SPLITDSL_INLINE constexpr int few_outputs_rows(const conv_shape& s) {
+    return larger(1, smaller(divide_up(s.out_height, 4), (has_few_outputs_passes(s) ? few_outputs_carried : 512) / larger(1, s.out_width)));
+}
 inline int few_outputs_conv_tasks(const conv_shape& s) { return divide_up(s.out_height, few_outputs_rows(s)); }
 
 /// Part of an output row.
@@ -61,8 +77,11 @@ struct few_outputs_work {
     const float* weights;
     const float* bias;
     float* out;
+    bool begins_block;            ///< the rest of the block becomes zero
     const float* addend;          ///< or null
     float low, high;
+    float* sums;                  ///< of one tile behind the other, from pass to pass
+    bool begins, ends;            ///< whether this pass is the first, the last
 };
 
 /// Even (or odd) quads of a and b, one behind the other.
@@ -71,7 +90,7 @@ SPLITDSL_INLINE V every_second_quad(const V& a, const V& b, places<I...>) {
     return __builtin_shufflevector(a, b, ((2 * (I / 4) + Odd) * 4 + I % 4)...);
 }
 /// The sums over the lanes of four vectors a pixel: a quad for each of quads_of_vector pixels.
-SPLITDSL_INLINE vec quad_sums(const vec (&v)[quads_of_vector][most_few_outputs]) {
+SPLITDSL_INLINE vec quad_sums(const vec (&v)[quads_of_vector][quad_outputs]) {
     constexpr places_below<lanes> all{};
     const auto plain = [](const vec& x) { return reinterpret_cast<float_lanes>(static_cast<vec::register_type>(x)); };
     float_lanes pixel[quads_of_vector];
@@ -97,12 +116,13 @@ template <int Outs, int Pixels, int Stride>
     const vec low = broadcast(w.low), high = broadcast(w.high);
     const float *in = w.in, *addend = w.addend;
     float* out = w.out;
+    float* sums = w.sums;
     for (; tiles > 0; --tiles, in += Pixels * pixel, out += Pixels * lanes) {
         vec sum[Pixels][Outs];
 #pragma GCC unroll 16
         for (int p = 0; p < Pixels; ++p)
 #pragma GCC unroll 4
-            for (int o = 0; o < Outs; ++o) sum[p][o] = zero();
+            for (int o = 0; o < Outs; ++o) sum[p][o] = w.begins ? zero() : load(sums + (p * Outs + o) * lanes);
         const float *block = in, *k = w.weights;
         for (int b = 0; b < w.blocks; ++b, block += w.in_block, k += w.skipped) {
             const float* row = block;
@@ -123,16 +143,25 @@ template <int Outs, int Pixels, int Stride>
                 }
             }
         }
+        if (!w.ends) {
+#pragma GCC unroll 16
+            for (int p = 0; p < Pixels; ++p)
+#pragma GCC unroll 4
+                for (int o = 0; o < Outs; ++o) store(sums + (p * Outs + o) * lanes, sum[p][o]);
+            sums += Pixels * Outs * lanes;
+            continue;
+        }
+        if (!w.begins) sums += Pixels * Outs * lanes;
         float bias[static_cast<std::size_t>(lanes)];
 #pragma GCC unroll 4
-        for (int q = 0; q < quads_of_vector; ++q) __builtin_memcpy(bias + q * most_few_outputs, w.bias, sizeof(float) * most_few_outputs);
+        for (int q = 0; q < quads_of_vector; ++q) __builtin_memcpy(bias + q * quad_outputs, w.bias, sizeof(float) * quad_outputs);
 #pragma GCC unroll 16
         for (int p = 0; p < Pixels; p += quads_of_vector) {
-            vec part[quads_of_vector][most_few_outputs];
+            vec part[quads_of_vector][quad_outputs];
 #pragma GCC unroll 4
             for (int q = 0; q < quads_of_vector; ++q)
 #pragma GCC unroll 4
-                for (int o = 0; o < most_few_outputs; ++o) part[q][o] = o < Outs ? sum[p + q][o < Outs ? o : 0] : zero();
+                for (int o = 0; o < quad_outputs; ++o) part[q][o] = o < Outs ? sum[p + q][o < Outs ? o : 0] : zero();
             vec total = quad_sums(part) + load(bias);
             if (addend) {
                 const float* more[static_cast<std::size_t>(quads_of_vector)];
@@ -145,27 +174,30 @@ template <int Outs, int Pixels, int Stride>
 #pragma GCC unroll 4
             for (int q = 0; q < quads_of_vector; ++q) {
                 if (p + q >= count) break;
-                store(out + (p + q) * lanes, zero());
-                __builtin_memcpy(out + (p + q) * lanes, quads + q * most_few_outputs, sizeof(float) * most_few_outputs);
+                if (w.begins_block) store(out + (p + q) * lanes, zero());
+                __builtin_memcpy(out + (p + q) * lanes, quads + q * quad_outputs, sizeof(float) * quad_outputs);
             }
         }
         if (addend) addend += Pixels * lanes;
     }
 }
 
-/// A row of the output. Its last tile may repeat pixels of the one before, with the same results.
+/// A row of the output. Its last tile may repeat pixels of the one before, with the same results. Returns the floats of its tiles' sums.
 template <int Outs>
-SPLITDSL_INLINE void few_outputs_row(few_outputs_work w, int width) {
+SPLITDSL_INLINE std::ptrdiff_t few_outputs_row(few_outputs_work w, int width) {
     constexpr int most = few_outputs_pixels(Outs), few = quads_of_vector;
-    const auto from = [&w](int x) {
+    std::ptrdiff_t taken = 0;
+    const auto from = [&](int x, int tiles, int pixels) {
         few_outputs_work rest = w;
         rest.in += x * w.pixel, rest.out += std::ptrdiff_t{x} * lanes;
         if (w.addend) rest.addend += std::ptrdiff_t{x} * lanes;
+        if (!w.begins || !w.ends) rest.sums += taken;
+        taken += std::ptrdiff_t{tiles} * pixels * Outs * lanes;
         return rest;
     };
     const auto large = [&](int x, int tiles) {
-        if (w.pixel == lanes) few_outputs_tiles<Outs, most, 1>(from(x), tiles, most);
-        else few_outputs_tiles<Outs, most, 2>(from(x), tiles, most);
+        if (w.pixel == lanes) few_outputs_tiles<Outs, most, 1>(from(x, tiles, most), tiles, most);
+        else few_outputs_tiles<Outs, most, 2>(from(x, tiles, most), tiles, most);
     };
     int x = 0;
     if (w.pixel <= 2 * lanes && width >= most) {
@@ -174,45 +206,64 @@ SPLITDSL_INLINE void few_outputs_row(few_outputs_work w, int width) {
         if (width - x > few) large(width - most, 1), x = width;
     }
     if (width >= few) {
-        few_outputs_tiles<Outs, few, 0>(from(x), (width - x) / few, few);
-        x += (width - x) / few * few;
-        if (x < width) few_outputs_tiles<Outs, few, 0>(from(width - few), 1, few);
+        if (const int tiles = (width - x) / few; tiles > 0) few_outputs_tiles<Outs, few, 0>(from(x, tiles, few), tiles, few), x += tiles * few;
+        if (x < width) few_outputs_tiles<Outs, few, 0>(from(width - few, 1, few), 1, few);
     } else {
         for (; x < width; ++x) { // pixel by pixel: a tile's others are the same one
-            few_outputs_work one = from(x);
+            few_outputs_work one = from(x, 1, few);
             one.pixel = 0;
             few_outputs_tiles<Outs, few, 0>(one, 1, 1);
         }
     }
+    return taken;
 }
 
 /// in (in_channels, in_height, in_width) with its halo → out (out_channels, out_height, out_width). `out` overlaps nothing else.
 inline void few_outputs_conv(const conv_shape& s, const const_view& in, const view& out, const float* packed, const epilogue& then, int first, int last) {
-    const int rows = few_outputs_rows(s);
+    const int rows = few_outputs_rows(s), blocks = blocks_of(s.out_channels), in_blocks = s.in_channels / lanes;
+    const int blocks_of_pass = has_few_outputs_passes(s) ? few_outputs_blocks(s) : in_blocks;
+    float carried[few_outputs_carried * quads_of_vector * quad_outputs * lanes]; // in narrow rows each pixel has a tile
     few_outputs_work w;
     w.in_block = in.block, w.in_row = s.dilation_h * in.row;
     w.tap = std::ptrdiff_t{s.dilation_w} * lanes, w.pixel = std::ptrdiff_t{s.stride_w} * lanes;
-    w.blocks = s.in_channels / lanes, w.kernel_w = s.kernel_w;
-    w.bias = packed;
+    w.kernel_w = s.kernel_w;
     const bool bounds_do = clamps(then.act, w.low, w.high);
-    const std::ptrdiff_t row_floats = std::ptrdiff_t{s.kernel_w} * s.out_channels * lanes;
-    for (int y = first * rows; y < smaller(s.out_height, last * rows); ++y) {
-        const kernel_rows inside = rows_inside(s, y);
-        w.kernel_h = inside.end - inside.begin;
-        w.skipped = (s.kernel_h - w.kernel_h) * row_floats;
-        w.weights = packed + lanes + inside.begin * row_floats;
-        w.in = in.at + (std::ptrdiff_t{y} * s.stride_h - s.pad_top + inside.begin * s.dilation_h) * in.row - std::ptrdiff_t{s.pad_left} * lanes;
-        w.out = out.at + y * out.row;
-        w.addend = then.addend.at ? then.addend.at + y * then.addend.row : nullptr;
-        switch (s.out_channels) {
-        case 1: few_outputs_row<1>(w, s.out_width); break;
-        case 2: few_outputs_row<2>(w, s.out_width); break;
-        case 3: few_outputs_row<3>(w, s.out_width); break;
-        default: few_outputs_row<4>(w, s.out_width);
+    for (int task = first; task < last; ++task) {
+        const int begin = task * rows, end = smaller(s.out_height, begin + rows);
+        const float* weights = packed + blocks * lanes;
+        for (int quad = 0; quad < s.out_channels; quad += quad_outputs) {
+            const int outs = smaller(quad_outputs, s.out_channels - quad), block = quad / lanes, lane = quad % lanes;
+            const std::ptrdiff_t row_floats = std::ptrdiff_t{s.kernel_w} * outs * lanes;
+            w.bias = packed + quad;
+            w.begins_block = lane == 0;
+            for (int from = 0; from < in_blocks; from += w.blocks) {
+                w.blocks = smaller(blocks_of_pass, in_blocks - from);
+                w.begins = from == 0, w.ends = from + w.blocks == in_blocks;
+                w.sums = carried;
+                for (int y = begin; y < end; ++y) {
+                    const kernel_rows inside = rows_inside(s, y);
+                    w.kernel_h = inside.end - inside.begin;
+                    w.skipped = (s.kernel_h - w.kernel_h) * row_floats;
+                    w.weights = weights + inside.begin * row_floats;
+                    w.in = in.at + from * in.block + (std::ptrdiff_t{y} * s.stride_h - s.pad_top + inside.begin * s.dilation_h) * in.row - std::ptrdiff_t{s.pad_left} * lanes;
+                    w.out = out.at + block * out.block + y * out.row + lane;
+                    w.addend = then.addend.at ? then.addend.at + block * then.addend.block + y * then.addend.row + lane : nullptr;
+                    std::ptrdiff_t taken = 0;
+                    switch (outs) {
+                    case 1: taken = few_outputs_row<1>(w, s.out_width); break;
+                    case 2: taken = few_outputs_row<2>(w, s.out_width); break;
+                    case 3: taken = few_outputs_row<3>(w, s.out_width); break;
+                    default: taken = few_outputs_row<4>(w, s.out_width);
+                    }
+                    if (blocks_of_pass < in_blocks) w.sums += taken;
+                }
+                weights += row_floats * s.kernel_h * w.blocks;
+            }
         }
-        if (!bounds_do) activate_span(w.out, s.out_width, then.act, then.slope);
+        for (int b = 0; b < blocks && !bounds_do; ++b)
+            for (int y = begin; y < end; ++y) activate_span(out.at + b * out.block + y * out.row, s.out_width, then.act, then.slope);
+        if (then.levels.at) quantise_part(s.out_channels, out, {0, blocks, begin, end, 0, s.out_width}, then.levels);
     }
-    if (then.levels.at) quantise_part(s.out_channels, out, {0, blocks_of(s.out_channels), first * rows, smaller(s.out_height, last * rows), 0, s.out_width}, then.levels);
 }
 
 inline std::size_t direct_conv_packed_floats(const conv_shape& s) { return has_few_outputs(s) ? few_outputs_conv_packed_floats(s) : tiled_conv_packed_floats(s); }

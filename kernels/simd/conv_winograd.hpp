@@ -43,8 +43,9 @@ inline constexpr std::ptrdiff_t winograd_tile_bytes = 1024 * 1024;
 inline constexpr std::ptrdiff_t winograd_tile_bytes = 512 * 1024;
 #endif
 
-/// With stride 2: tiles whose products are held in registers together.
-inline constexpr int product_tiles = 6;
+/// With stride 2: tiles whose products are held in registers together, and the blocks whose products of that many tiles stay in the first-level cache until
+/// they are transformed back (27 KB with 16 lanes; 18 tiles of four blocks, which the second level holds, made layers 1.06 times as slow).
+inline constexpr int product_tiles = 6, product_blocks = 2;
 
 /// A cut with everything that follows from the shape.
 template <class Form>
@@ -55,7 +56,7 @@ struct winograd_frame {
           out_blocks(blocks_of(s.out_channels)) {}
     /// Floats of one task's scratch.
     SPLITDSL_INLINE constexpr std::ptrdiff_t scratch(int chunk) const {
-        if constexpr (Form::stride == 2) return std::ptrdiff_t{Form::positions} * divide_up(chunk, product_tiles) * product_tiles * (in_blocks + smaller(out_blocks, widest_tile)) * lanes;
+        if constexpr (Form::stride == 2) return std::ptrdiff_t{Form::positions} * product_tiles * (divide_up(chunk, product_tiles) * in_blocks + smaller(out_blocks, product_blocks)) * lanes;
         else return std::ptrdiff_t{Form::positions} * chunk * (in_blocks + out_blocks) * lanes;
     }
 };
@@ -116,88 +117,125 @@ inline void pack_winograd_conv(const conv_shape& s, const float* weight, const f
     }
 }
 
+/// What the transforms compute with. Arrays of `vec`, a class, would go through memory value by value: g++ takes objects apart before it unrolls loops, not after.
+SPLITDSL_INLINE float_lanes plain(const vec& v) { return reinterpret_cast<float_lanes>(static_cast<vec::register_type>(v)); }
+SPLITDSL_INLINE vec dressed(const float_lanes& v) { return vec(reinterpret_cast<vec::register_type>(v)); }
+SPLITDSL_INLINE float_lanes fused(float a, const float_lanes& b, const float_lanes& c) { return plain(multiply_add(broadcast(a), dressed(b), dressed(c))); }
+
 /// B^T d, for a row or a column of a tile's input.
 template <int Side>
-SPLITDSL_INLINE void winograd_in(const vec (&d)[Side], vec (&to)[Side]) {
+SPLITDSL_INLINE void winograd_in(const float_lanes (&d)[Side], float_lanes (&to)[Side]) {
     if constexpr (Side == 4) {
         to[0] = d[0] - d[2];
         to[1] = d[1] + d[2];
         to[2] = d[2] - d[1];
         to[3] = d[1] - d[3];
     } else {
-        const vec four = broadcast(4.0F), five = broadcast(5.0F), two = broadcast(2.0F);
-        const vec a = d[4] - four * d[2], b = d[3] - four * d[1], c = d[4] - d[2], e = two * (d[3] - d[1]);
-        to[0] = multiply_add(four, d[0], d[4] - five * d[2]);
+        const float_lanes a = d[4] - 4.0F * d[2], b = d[3] - 4.0F * d[1], c = d[4] - d[2], e = 2.0F * (d[3] - d[1]);
+        to[0] = fused(4.0F, d[0], d[4] - 5.0F * d[2]);
         to[1] = a + b;
         to[2] = a - b;
         to[3] = c + e;
         to[4] = c - e;
-        to[5] = multiply_add(four, d[1], d[5] - five * d[3]);
+        to[5] = fused(4.0F, d[1], d[5] - 5.0F * d[3]);
     }
 }
 
 /// A^T m, for a row or a column of a tile's products.
 template <class Form>
-SPLITDSL_INLINE void winograd_out(const vec (&m)[Form::side], vec (&to)[Form::tile]) {
+SPLITDSL_INLINE void winograd_out(const float_lanes (&m)[Form::side], float_lanes (&to)[Form::tile]) {
     if constexpr (Form::side == 4) {
         to[0] = m[0] + m[1] + m[2];
         to[1] = m[1] - m[2] - m[3];
     } else {
-        const vec a = m[1] + m[2], b = m[1] - m[2], c = m[3] + m[4], e = m[3] - m[4];
+        const float_lanes a = m[1] + m[2], b = m[1] - m[2], c = m[3] + m[4], e = m[3] - m[4];
         to[0] = m[0] + a + c;
-        to[1] = multiply_add(broadcast(2.0F), e, b);
-        to[2] = multiply_add(broadcast(4.0F), c, a);
-        if constexpr (Form::tile == 4) to[3] = multiply_add(broadcast(8.0F), e, b) + m[5];
+        to[1] = fused(2.0F, e, b);
+        to[2] = fused(4.0F, c, a);
+        if constexpr (Form::tile == 4) to[3] = fused(8.0F, e, b) + m[5];
         else to[2] = to[2] + m[5];
     }
 }
 
-/// Both sides of a tile's transform, stored position by position.
+/// Side vectors at from, from + step, from + 2 * step ...: addresses that two registers hold.
 template <int Side>
-SPLITDSL_INLINE void winograd_rows(const vec (&half)[Side][Side], float* out, std::ptrdiff_t position) {
-    for (int i = 0; i < Side; ++i) {
-        vec r[Side];
-        winograd_in<Side>(half[i], r);
-#pragma GCC unroll 6
-        for (int c = 0; c < Side; ++c) store(out + (i * Side + c) * position, r[c]);
+SPLITDSL_INLINE void load_steps(const float* from, std::ptrdiff_t step, float_lanes (&to)[Side]) {
+    constexpr int middle = Side / 2;
+    const float* second = from + middle * step;
+    pin(from, second);
+#pragma GCC unroll 3
+    for (int i = 0; i < middle; ++i) {
+        to[i] = plain(load(from + i * step));
+        to[middle + i] = plain(load(second + i * step));
+    }
+}
+template <int Side>
+SPLITDSL_INLINE void store_steps(const float_lanes (&from)[Side], float* to, std::ptrdiff_t step) {
+    constexpr int middle = Side / 2;
+    float* second = to + middle * step;
+    pin(to, second);
+#pragma GCC unroll 3
+    for (int i = 0; i < middle; ++i) {
+        store(to + i * step, dressed(from[i]));
+        store(second + i * step, dressed(from[middle + i]));
     }
 }
 
-/// A picture's phases instead: in has up to four channels, in the first lanes of its one block; a phase takes four lanes.
+/// With stride 2: neighbouring tiles whose columns are transformed together, those that two tiles read once.
+inline constexpr int phase_tiles = 9;
+
+/// A picture's phases instead: in has up to four channels, in the first lanes of its one block; a phase takes four lanes. Pixel: floats from pixel to pixel.
 /// `pitch`: tiles there is room for in scratch.
-template <class Form>
+template <class Form, int Pixel>
 inline void winograd_phases(const conv_shape& s, const winograd_frame<Form>& cut, const const_view& in, float* to, int begin, int count, int pitch) {
-    constexpr int side = Form::side, quads = lanes / 4;
+    constexpr int side = Form::side, quads = lanes / 4, most = (phase_tiles - 1) * Form::tile + side, vectors = side * 16 / lanes;
     const std::ptrdiff_t position = std::ptrdiff_t{cut.in_blocks} * pitch * lanes;
     const float nothing[4]{};
-    const auto transform = [&]<bool Inside>(std::bool_constant<Inside>, int t, int y, int x) {
-        const float* const from = in.at + y * in.row + std::ptrdiff_t{x} * lanes;
+    alignas(64) float half[vectors * most * lanes]; // [block][row of the tile][column][lanes]
+    const auto transform = [&]<bool Inside>(std::bool_constant<Inside>, int y, int x, float* column) {
+        const float* const from = in.at + y * in.row + std::ptrdiff_t{x} * Pixel;
         for (int b = 0; b < cut.in_blocks; ++b) {
-            vec half[side][side];
-            for (int c = 0; c < side; ++c) {
-                vec d[side], r[side];
+            float_lanes d[side], r[side];
 #pragma GCC unroll 6
-                for (int i = 0; i < side; ++i) {
+            for (int i = 0; i < side; ++i) {
+                if constexpr (Inside && Pixel == 4) {
+                    const float* const first = from + (2 * i + b * quads / 2) * in.row + b * quads % 2 * Pixel;
+                    d[i] = plain(load_pairs(first, first + in.row));
+                } else {
                     const float* at[quads];
 #pragma GCC unroll 4
                     for (int q = 0; q < quads; ++q) {
-                        const int phase = b * quads + q, down = 2 * i + phase / 2, right = 2 * c + phase % 2;
+                        const int phase = b * quads + q, down = 2 * i + phase / 2, right = phase % 2;
                         const bool there = Inside || (y + down >= 0 && x + right >= 0 && y + down < s.in_height && x + right < s.in_width);
-                        at[q] = there ? from + down * in.row + right * lanes : nothing;
+                        at[q] = there ? from + down * in.row + right * Pixel : nothing;
                     }
-                    d[i] = load_quads(at);
+                    d[i] = plain(load_quads(at));
                 }
-                winograd_in<side>(d, r);
-#pragma GCC unroll 6
-                for (int i = 0; i < side; ++i) half[i][c] = r[i];
             }
-            winograd_rows<side>(half, to + (std::ptrdiff_t{b} * pitch + t) * lanes, position);
+            winograd_in<side>(d, r);
+            store_steps<side>(r, column + b * side * most * lanes, most * lanes);
         }
     };
-    for (int t = 0; t < count; ++t) {
-        const int y = (begin + t) / cut.across * Form::tile * 2 - s.pad_top, x = (begin + t) % cut.across * Form::tile * 2 - s.pad_left;
-        if (y >= 0 && x >= 0 && y + 2 * side <= s.in_height && x + 2 * side <= s.in_width) transform(std::true_type{}, t, y, x);
-        else transform(std::false_type{}, t, y, x);
+    for (int t = 0; t < count;) {
+        const int across = (begin + t) % cut.across, run = smaller(phase_tiles, smaller(count - t, cut.across - across));
+        const int y = (begin + t) / cut.across * Form::tile * 2 - s.pad_top, x = across * Form::tile * 2 - s.pad_left;
+        const bool inside = y >= 0 && y + 2 * side <= s.in_height;
+        for (int c = 0; c < (run - 1) * Form::tile + side; ++c) {
+            const int at = x + 2 * c;
+            if (inside && at >= 0 && at + 2 <= s.in_width) transform(std::true_type{}, y, at, half + c * lanes);
+            else transform(std::false_type{}, y, at, half + c * lanes);
+        }
+        for (int k = 0; k < run; ++k, ++t)
+            for (int b = 0; b < cut.in_blocks; ++b) {
+                const float* row = half + (b * side * most + k * Form::tile) * lanes;
+                float* at = to + (std::ptrdiff_t{b} * pitch + t) * lanes;
+                for (int i = 0; i < side; ++i, row += most * lanes, at += side * position) {
+                    float_lanes d[side], r[side];
+                    load_steps<side>(row, lanes, d);
+                    winograd_in<side>(d, r);
+                    store_steps<side>(r, at, position);
+                }
+            }
     }
 }
 
@@ -210,22 +248,28 @@ inline void winograd_inputs(const conv_shape& s, const winograd_frame<Form>& cut
         for (int t = 0; t < count; ++t) {
             const int y = (begin + t) / cut.across * Form::tile - s.pad_top, x = (begin + t) % cut.across * Form::tile - s.pad_left;
             const float* const from = in.at + b * in.block + y * in.row + std::ptrdiff_t{x} * lanes;
-            vec half[side][side];
+            float_lanes half[side][side];
             const bool inside = y >= 0 && x >= 0 && y + side <= s.in_height && x + side <= s.in_width;
-            for (int c = 0; c < side; ++c) {
-                vec d[side], r[side];
-                if (inside) {
 #pragma GCC unroll 6
-                    for (int i = 0; i < side; ++i) d[i] = load(from + i * in.row + c * lanes);
+            for (int c = 0; c < side; ++c) {
+                float_lanes d[side], r[side];
+                if (inside) {
+                    load_steps<side>(from + c * lanes, in.row, d);
                 } else { // the border is zero, and what lies beyond the halo is another row's
                     const bool column = x + c >= 0 && x + c < s.in_width;
-                    for (int i = 0; i < side; ++i) d[i] = column && y + i >= 0 && y + i < s.in_height ? load(from + i * in.row + c * lanes) : zero();
+                    for (int i = 0; i < side; ++i) d[i] = plain(column && y + i >= 0 && y + i < s.in_height ? load(from + i * in.row + c * lanes) : zero());
                 }
                 winograd_in<side>(d, r);
 #pragma GCC unroll 6
                 for (int i = 0; i < side; ++i) half[i][c] = r[i];
             }
-            winograd_rows<side>(half, to + (std::ptrdiff_t{b} * count + t) * lanes, position);
+            float* at = to + (std::ptrdiff_t{b} * count + t) * lanes;
+#pragma GCC unroll 6
+            for (int i = 0; i < side; ++i, at += side * position) {
+                float_lanes r[side];
+                winograd_in<side>(half[i], r);
+                store_steps<side>(r, at, position);
+            }
         }
 }
 
@@ -244,39 +288,52 @@ inline void winograd_outputs(const conv_shape& s, const winograd_frame<Form>& cu
         for (int t = 0; t < count; ++t) {
             const int y = (begin + t) / cut.across * tile, x = (begin + t) % cut.across * tile;
             const float* const products = from + (std::ptrdiff_t{b - first_block} * pitch + t) * lanes;
-            vec half[tile][side];
-            for (int c = 0; c < side; ++c) {
-                vec m[side], r[tile];
+            float_lanes half[tile][side];
 #pragma GCC unroll 6
-                for (int i = 0; i < side; ++i) m[i] = load(products + (i * side + c) * position);
+            for (int c = 0; c < side; ++c) {
+                float_lanes m[side], r[tile];
+                load_steps<side>(products + c * position, side * position, m);
                 winograd_out<Form>(m, r);
 #pragma GCC unroll 4
                 for (int i = 0; i < tile; ++i) half[i][c] = r[i];
             }
             const int rows = smaller(tile, s.out_height - y), columns = smaller(tile, s.out_width - x);
-            for (int i = 0; i < rows; ++i) {
-                vec r[tile];
+            float* to = out.at + b * out.block + y * out.row + std::ptrdiff_t{x} * lanes;
+            if (rows == tile && columns == tile && bounds_do && !then.addend.at) {
+#pragma GCC unroll 4
+                for (int i = 0; i < tile; ++i, to += out.row) {
+                    pin(to);
+                    float_lanes r[tile];
+                    winograd_out<Form>(half[i], r);
+#pragma GCC unroll 4
+                    for (int c = 0; c < tile; ++c) store(to + c * lanes, clamped(dressed(r[c]) + shift, low, high));
+                }
+                continue;
+            }
+            const float* add = then.addend.at ? then.addend.at + b * then.addend.block + y * then.addend.row + std::ptrdiff_t{x} * lanes : nullptr;
+            for (int i = 0; i < rows; ++i, to += out.row) {
+                float_lanes r[tile];
                 winograd_out<Form>(half[i], r);
-                float* const to = out.at + b * out.block + (y + i) * out.row + std::ptrdiff_t{x} * lanes;
-                const float* const add = then.addend.at ? then.addend.at + b * then.addend.block + (y + i) * then.addend.row + std::ptrdiff_t{x} * lanes : nullptr;
 #pragma GCC unroll 4
                 for (int c = 0; c < tile; ++c) {
                     if (c >= columns) break;
-                    vec value = r[c] + shift;
+                    vec value = dressed(r[c]) + shift;
                     if (add) value = value + load(add + c * lanes);
                     store(to + c * lanes, clamped(value, low, high));
                 }
+                if (add) add += then.addend.row;
                 if (!bounds_do) activate_span(to, columns, then.act, then.slope);
             }
         }
     }
 }
 
-/// One position's products of product_tiles tiles by Outs blocks, whatever is beyond the last tile: four phases of up to four channels.
-template <int Outs>
-SPLITDSL_INLINE void winograd_few(int channels, const float* in, std::ptrdiff_t in_block, const float* weights, float* out, std::ptrdiff_t out_block) {
+/// One position's products of product_tiles tiles by Outs of the Packed blocks whose weights lie together, whatever is beyond the last tile: four phases of up
+/// to four channels.
+template <int Outs, int Packed>
+SPLITDSL_INLINE void winograd_few(int channels, const float* in, std::ptrdiff_t in_block, const float* weights, float* out) {
     vec sum[Outs][product_tiles];
-#pragma GCC unroll 4
+#pragma GCC unroll 2
     for (int o = 0; o < Outs; ++o)
 #pragma GCC unroll 6
         for (int p = 0; p < product_tiles; ++p) sum[o][p] = zero();
@@ -287,33 +344,36 @@ SPLITDSL_INLINE void winograd_few(int channels, const float* in, std::ptrdiff_t 
             if (i == channels) break;
             pin(x, weights);
             vec k[Outs];
-#pragma GCC unroll 4
-            for (int o = 0; o < Outs; ++o) k[o] = load(weights + (i * Outs + o) * lanes);
+#pragma GCC unroll 2
+            for (int o = 0; o < Outs; ++o) k[o] = load(weights + (i * Packed + o) * lanes);
 #pragma GCC unroll 6
             for (int p = 0; p < product_tiles; ++p) {
                 const vec v = broadcast(x[p * lanes + i]);
-#pragma GCC unroll 4
+#pragma GCC unroll 2
                 for (int o = 0; o < Outs; ++o) sum[o][p] = multiply_add(v, k[o], sum[o][p]);
             }
         }
-        weights += channels * Outs * lanes;
+        weights += channels * Packed * lanes;
     }
-#pragma GCC unroll 4
+#pragma GCC unroll 2
     for (int o = 0; o < Outs; ++o)
 #pragma GCC unroll 6
-        for (int p = 0; p < product_tiles; ++p) store(out + o * out_block + p * lanes, sum[o][p]);
+        for (int p = 0; p < product_tiles; ++p) store(out + (o * product_tiles + p) * lanes, sum[o][p]);
 }
 
-/// All positions' products of a chunk for a group of Outs blocks, and their way back.
-template <class Form, int Outs>
+/// All positions' products of a chunk for a group of Packed blocks, and their way back.
+template <class Form, int Packed>
 inline void winograd_group(const conv_shape& s, const winograd_frame<Form>& cut, const float* transformed, const float* weights, std::ptrdiff_t position, float* products,
                            const float* bias, const view& out, const epilogue& then, int block, int begin, int count, int pitch) {
+    constexpr int outs = smaller(Packed, product_blocks);
     const std::ptrdiff_t tiles = std::ptrdiff_t{pitch} * lanes;
-    for (int p = 0; p < Form::positions; ++p)
-        for (int t = 0; t < count; t += product_tiles)
-            winograd_few<Outs>(s.in_channels, transformed + p * cut.in_blocks * tiles + std::ptrdiff_t{t} * lanes, tiles, weights + p * position,
-                               products + p * Outs * tiles + std::ptrdiff_t{t} * lanes, tiles);
-    winograd_outputs<Form>(s, cut, products, bias, out, then, block, Outs, begin, count, pitch);
+    for (int t = 0; t < count; t += product_tiles)
+        for (int o = 0; o < Packed; o += outs) {
+            for (int p = 0; p < Form::positions; ++p)
+                winograd_few<outs, Packed>(s.in_channels, transformed + p * cut.in_blocks * tiles + std::ptrdiff_t{t} * lanes, tiles, weights + p * position + o * lanes,
+                                           products + p * outs * product_tiles * lanes);
+            winograd_outputs<Form>(s, cut, products, bias, out, then, block + o, outs, begin + t, smaller(product_tiles, count - t), product_tiles);
+        }
 }
 
 /// The pixels of tiles [begin, begin + count), which lie row after row, → levels.
@@ -392,7 +452,7 @@ template <class Form>
 /// Reads no halo. scratch: `tasks` times winograd_frame::scratch(chunk) floats, of which every task uses its own part.
 template <class Form>
 inline void winograd_conv(const conv_shape& s, const winograd_cut& how, const const_view& in, const view& out, const float* packed, float* scratch, const epilogue& then, int first, int last) {
-    if constexpr (Form::stride == 2) { // few channels: a group's products stay in the first-level cache until they are transformed back
+    if constexpr (Form::stride == 2) {
         const winograd_frame<Form> cut{s};
         const int channels = Form::channels(s);
         const std::ptrdiff_t weights = std::ptrdiff_t{cut.out_blocks} * lanes * channels;
@@ -403,7 +463,8 @@ inline void winograd_conv(const conv_shape& s, const winograd_cut& how, const co
             float* const products = transformed + std::ptrdiff_t{Form::positions} * pitch * cut.in_blocks * lanes;
             for (int begin = task * how.chunk; begin < cut.tiles; begin += how.tasks * how.chunk) {
                 const int count = smaller(how.chunk, cut.tiles - begin);
-                winograd_phases<Form>(s, cut, in, transformed, begin, count, pitch);
+                if (how.pixel == 4) winograd_phases<Form, 4>(s, cut, in, transformed, begin, count, pitch);
+                else winograd_phases<Form, lanes>(s, cut, in, transformed, begin, count, pitch);
                 for (int g = 0; g < groups.groups; ++g) {
                     const int outs = group_blocks(groups, g), block = group_begin(groups, g);
                     const float* const w = packed + (cut.out_blocks + std::ptrdiff_t{block} * channels) * lanes;

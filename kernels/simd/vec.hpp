@@ -164,6 +164,19 @@ SPLITDSL_INLINE vec load_quads(const float* const (&at)[static_cast<std::size_t>
     return load(x);
 }
 
+/// Two pixels of four floats each at every place, side by side, as many as fill a vector: of lanes / 8 places, or half of one.
+SPLITDSL_INLINE vec load_pairs(const float* first, [[maybe_unused]] const float* second) {
+#if defined(SPLITDSL_ARCH_AVX512)
+    using eight [[gnu::vector_size(32)]] = float;
+    eight a, b;
+    __builtin_memcpy(&a, first, sizeof a);
+    __builtin_memcpy(&b, second, sizeof b);
+    return vec(reinterpret_cast<vec::register_type>(__builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)));
+#else
+    return load(first);
+#endif
+}
+
 template <class Register>
 SPLITDSL_INLINE void pin_one(Register& r) { asm("" : "+r"(r)); }
 

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The splitdsl authors
 // SPDX-License-Identifier: BSD-3-Clause
 /// @file winograd_cut.hpp
-/// How a Winograd convolution is cut into tasks.
+/// How a Winograd convolution is cut into tasks, and how its picture lies.
 #pragma once
 
 #include "views.hpp"
@@ -13,6 +13,7 @@ namespace simd {
 struct winograd_cut {
     int chunk = 0;                ///< tiles
     int tasks = 0;
+    int pixel = lanes;            ///< of a picture with stride 2: floats from pixel to pixel, `lanes` or 4
 };
 
 } // namespace simd

@@ -105,7 +105,7 @@ static_assert(lie_apart<first_layers<4000>>() && lie_apart<interleaved_picture<1
 static_assert(chains_of<first_layers<1>>.window[static_cast<std::size_t>(steps_of<first_layers<1>>.steps[0].out)] == 27, "next's tile of 4 rows reads 5 of the pool, these 9 of the stem, 27 of 53");
 static_assert(memory_of<inverted_residuals<1>, 16>.arena < memory_of<inverted_residuals<-1>, 16>.arena);
 
-/// A camera's picture under the costs that networks have: its maps take 59 MB each in blocks of 16 channels, of which neither exists.
+/// A camera's picture under the costs that networks have: its floats take 15 MB and the first map 59 MB in blocks of 16 channels, of which neither exists.
 struct large_picture {
     static constexpr auto graph() {
         return input("picture", u8, {.channels = 3, .height = 720, .width = 1280}) | normalise(imagenet) | named("stem", conv(64, {.kernel = 7, .stride = 2, .pad = 3})) | relu()

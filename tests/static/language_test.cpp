@@ -125,3 +125,27 @@ static_assert(steps_of<wide_conv>.buffers[static_cast<std::size_t>(steps_of<wide
 static_assert(steps_of<wide_conv_direct>.steps[1].kind == graph::step_kind::conv);
 static_assert(fingerprint<wide_conv> != fingerprint<wide_conv_direct>, "they compute other bits");
 static_assert(memory_of<wide_conv, 8>.arena > memory_of<wide_conv_direct, 8>.arena);
+
+// A picture of bytes that only a Winograd convolution of its phases reads takes four floats a pixel.
+template <element_type Element>
+struct picture_stem {
+    static constexpr auto graph() { return input("x", Element, {.channels = 3, .height = 64, .width = 64}) | normalise(imagenet) | named("w", conv(64, {.kernel = 7, .stride = 2})); }
+};
+struct picture_stem_direct : picture_stem<u8> {
+    static constexpr bool winograd = false;
+};
+struct picture_read_twice {
+    static constexpr auto graph() {
+        return input("x", u8, {.channels = 3, .height = 64, .width = 64}) | normalise(imagenet)
+             | concat(named("a", conv(64, {.kernel = 7, .stride = 2})), named("b", conv(64, {.kernel = 3, .stride = 2})));
+    }
+};
+template <class Network>
+constexpr bool has_picture_in_quads() {
+    for (const graph::buffer& b : steps_of<Network>.buffers)
+        if (b.in_quads) return true;
+    return false;
+}
+static_assert(has_picture_in_quads<picture_stem<u8>>() && steps_of<picture_stem<u8>>.steps[1].kind == graph::step_kind::winograd_3x3_strided);
+static_assert(!has_picture_in_quads<picture_stem<f32>>() && !has_picture_in_quads<picture_stem_direct>() && !has_picture_in_quads<picture_read_twice>());
+static_assert(memory_of<picture_stem<u8>, 16>.arena < memory_of<picture_stem<f32>, 16>.arena && memory_of<picture_stem<u8>, 4>.arena == memory_of<picture_stem<f32>, 4>.arena);

@@ -67,6 +67,22 @@ TEST_CASE("a direct convolution to up to four channels equals plain loops at eve
     }
 }
 
+TEST_CASE("a direct convolution of many values a sum to 5 to 15 channels equals plain loops at every width, in one pass over its input and in several, " SPLITDSL_ARCH_NAME) {
+    int few = 0, passes = 0;
+    for (int i = 0; i < 110; ++i) {
+        simd::conv_shape s;
+        s.in_channels = 16 * (i % 4 == 0 ? whole(20, 40) : whole(4, 8)), s.out_channels = 5 + i % 11;
+        s.in_height = whole(1, 14), s.in_width = 1 + i % 44;
+        s.kernel_h = s.kernel_w = whole(2, 3), s.stride_h = s.stride_w = whole(1, 2);
+        s.pad_top = whole(0, 2), s.pad_left = whole(0, 2), s.dilation_h = whole(1, 2), s.dilation_w = whole(1, 3);
+        if (!complete(s)) continue;
+        few += simd::has_few_outputs(s), passes += simd::has_few_outputs(s) && simd::has_few_outputs_passes(s);
+        check_convolution(s, family::direct);
+    }
+    if (lanes > 4) REQUIRE(passes > 0);
+    REQUIRE((few > passes || lanes == 4));
+}
+
 TEST_CASE("a direct convolution leaves out exactly the kernel rows that lie outside its input, " SPLITDSL_ARCH_NAME) {
     for (int i = 0; i < 400; ++i) {
         simd::conv_shape s;

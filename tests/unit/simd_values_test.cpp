@@ -258,6 +258,22 @@ TEST_CASE("bytes are normalised exactly as the scalar formula, in both orders, "
         check_rows(plain, simd::row_tasks(e), 0, [&](const simd::view& out, int first, int last) {
             simd::bytes_to_blocked(e, hwc.data(), byte_order::interleaved, nullptr, nullptr, out, first, last);
         });
+        if (channels > 4) continue;
+        // four floats a pixel, zeros behind its channels
+        for (const byte_order order : {byte_order::planar, byte_order::interleaved}) {
+            const std::ptrdiff_t row = 4 * e.width + 8;
+            std::vector<float> quads(static_cast<std::size_t>(row * e.height), mark);
+            run_tasks(simd::row_tasks(e), [&](int first, int last) {
+                simd::bytes_to_blocked(e, order == byte_order::planar ? chw.data() : hwc.data(), order, mean.data(), deviation.data(), {quads.data(), row, 0}, first, last, 0, 4);
+            });
+            bool same = true;
+            for (int y = 0; y < e.height; ++y)
+                for (int i = 0; i < row; ++i) {
+                    const int x = i / 4, c = i % 4;
+                    same = same && quads[static_cast<std::size_t>(y * row + i)] == (x >= e.width ? mark : c < channels ? want.at(c, y, x) : 0.0F);
+                }
+            REQUIRE(same);
+        }
     }
 }
 

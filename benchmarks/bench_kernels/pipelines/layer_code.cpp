@@ -58,12 +58,16 @@ void fill(const layer& l, const float* planar, float* in) {
             for (int x = 0; x < l.width; ++x)
                 in[c / simd::lanes * in_block(l) + origin(l) + y * in_row(l) + std::ptrdiff_t{x} * simd::lanes + c % simd::lanes] = *planar++;
 }
+void fill_quads(const layer& l, const float* planar, float* in) {
+    const int pixels = l.height * l.width;
+    for (int i = 0; i < 4 * pixels; ++i) in[i] = i % 4 < l.in ? planar[i % 4 * pixels + i / 4] : 0;
+}
 void run(const layer& l, const winograd_plan& p, const float* in, const float* packed, float* scratch, float* out) {
     const auto s = shape_of(l);
-    const simd::const_view from{in + origin(l), in_row(l), in_block(l)};
+    const simd::const_view from = p.strided ? simd::const_view{in, std::ptrdiff_t{4} * l.width, 0} : simd::const_view{in + origin(l), in_row(l), in_block(l)};
     const simd::view to{out, out_row(l), out_block(l)};
     const simd::epilogue then{simd::activation::relu, 0, {}};
-    const simd::winograd_cut cut{p.chunk, p.tasks};
+    const simd::winograd_cut cut{p.chunk, p.tasks, p.strided ? 4 : simd::lanes};
     if (l.groups > 1) simd::depthwise_conv(s, from, to, packed, then, 0, simd::depthwise_conv_tasks(s));
     else if (p.tile == 0) simd::direct_conv(s, from, to, packed, then, 0, simd::direct_conv_tasks(s));
     else with_form(p, [&]<class Form>(Form) { simd::winograd_conv<Form>(s, cut, from, to, packed, scratch, then, 0, p.tasks); });
@@ -86,7 +90,7 @@ double multiply_adds(long times) {
     asm volatile("" : : "r"(store) : "memory");
     return 12.0 * simd::lanes * static_cast<double>(times);
 }
-constexpr layer_code code{simd::arch_name, in_floats, out_floats, packed_floats, scratch_floats, pack, fill, run, at, multiply_adds};
+constexpr layer_code code{simd::arch_name, in_floats, out_floats, packed_floats, scratch_floats, pack, fill, fill_quads, run, at, multiply_adds};
 } // namespace
 } // namespace SPLITDSL_ARCH
 

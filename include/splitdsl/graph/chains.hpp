@@ -123,7 +123,7 @@ public:
     }
     constexpr std::int64_t whole_blocks(int channels) const { return std::int64_t{(channels + costs.channels - 1) / costs.channels} * costs.channels; }
     constexpr std::int64_t row_bytes(const buffer& b) const {
-        return (b.of.width + b.left + b.right) * (b.is_u8 ? byte_pitch(b.of.channels, b.range < 0) : 4 * whole_blocks(b.of.channels));
+        return (b.of.width + b.left + b.right) * (b.is_u8 ? byte_pitch(b.of.channels, b.range < 0) : 4 * (b.in_quads ? 4 : whole_blocks(b.of.channels)));
     }
     constexpr std::int64_t weight_bytes(const step& s) const {
         const op& o = ops[static_cast<std::size_t>(s.op)];

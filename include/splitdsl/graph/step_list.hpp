@@ -61,6 +61,7 @@ struct buffer {
     std::int16_t top{}, left{}, bottom{}, right{};  ///< zeros kept around the image for the convolutions that read it
     bool is_bytes{};
     bool is_u8{};                                   ///< a tensor of bytes
+    bool in_quads{};                                ///< a picture of floats whose pixels take four each, not a block of lanes
     int range{-1};                                  ///< of such a tensor: which of the ranges says what they mean; -1: a picture's
     std::int64_t bytes{};
     int first{}, last{};                            ///< steps between which it is alive

@@ -146,6 +146,15 @@ public:
         if (right > t.right) t.right = static_cast<std::int16_t>(right);
     }
 
+    /// Whether the step before op `i` loads buffer `b` from a picture's bytes, for this op alone.
+    constexpr bool reads_loaded_picture(int i, int b) const {
+        const std::size_t from = static_cast<std::size_t>(r.a[static_cast<std::size_t>(i)]);
+        if (to.count == 0 || r.readers[from] != 1) return false;
+        const step& before = to.steps[static_cast<std::size_t>(to.count - 1)];
+        const op& source = ops[from].kind == op_kind::input ? ops[from] : at(r.a[from]);
+        return before.kind == step_kind::load_input && before.out == b && before.stage == stage && source.kind == op_kind::input && source.element == element_type::u8;
+    }
+
     constexpr void simple(int i, step s) {
         s.op = i;
         s.in = tensor_of(r.a[static_cast<std::size_t>(i)]);
@@ -178,6 +187,7 @@ public:
             s.chunk = plan.chunk;
             s.tasks = plan.tasks;
             s.scratch = scratch_for(i, plan.scratch * 4);
+            if (plan.strided && reads_loaded_picture(i, s.in)) to.buffers[static_cast<std::size_t>(s.in)].in_quads = true;
         }
         const int last = absorb(i, s, true, is_conv);
         s.out = new_buffer(out_of(i));

@@ -7,6 +7,7 @@
 /// different processors choose alike. `static constexpr bool winograd = false;` in the network's struct keeps every convolution direct.
 #pragma once
 
+#include <splitdsl/detail/few_outputs.hpp>
 #include <splitdsl/lang/op.hpp>
 
 namespace splitdsl::graph {
@@ -41,7 +42,7 @@ constexpr std::int64_t winograd_cost(int in, shape out, int tile, const winograd
 /// The first layer of most networks for pictures: kernel 5 to 8, stride 2, up to four channels.
 constexpr winograd_plan plan_strided(const op& o, shape in, shape out) {
     const winograd_costs c;
-    constexpr std::int64_t positions = 36, sixes = 6, widest = 64; // as kernels/simd/conv_winograd.hpp cuts it
+    constexpr std::int64_t positions = 36, sixes = 6, widest = 32; // as kernels/simd/conv_winograd.hpp cuts it
     const int kernel = o.kernel.height, tile = kernel <= 6 ? 4 : 3;
     const std::int64_t outs = whole_blocks(out.channels, c), tiles = tiles_of(out, tile), channels = std::int64_t{4} * in.channels;
     const std::int64_t direct = std::int64_t{kernel} * kernel * in.channels * outs * out.height * out.width;
@@ -51,11 +52,11 @@ constexpr winograd_plan plan_strided(const op& o, shape in, shape out) {
     if (cost * 100 >= direct * 95) return plan;
     plan.tile = tile;
     plan.strided = true;
-    plan.chunk = 3 * sixes; // measured; the inputs and a group's products of 18 tiles are 83 KB on AVX2
+    plan.chunk = sixes;     // their inputs and two blocks' products (41 KB) stay in a first-level cache
     const std::int64_t chunks = (tiles + plan.chunk - 1) / plan.chunk;
     plan.tasks = static_cast<int>(chunks < 8 ? chunks : 8);
     const std::int64_t group = (outs + 15) / 16 * 16;
-    plan.scratch = plan.tasks * positions * plan.chunk * (16 + (group < widest ? group : widest));
+    plan.scratch = plan.tasks * positions * (plan.chunk * 16 + sixes * (group < widest ? group : widest));
     return plan;
 }
 } // namespace detail
@@ -69,9 +70,9 @@ constexpr winograd_plan plan_winograd(const op& o, shape in, shape out) {
         return detail::plan_strided(o, in, out);
     const bool fits = o.kind == op_kind::conv && o.groups == 1 && o.kernel.height == 3 && o.kernel.width == 3 && o.stride.height == 1 && o.stride.width == 1
                    && o.dilation.height == 1 && o.dilation.width == 1 && o.pad.top >= 0 && o.pad.left >= 0;
-    // To a handful of channels the direct sum multiplies no padding (kernels/simd/conv_few_outputs.hpp), where transforms of the inputs would be most of the work:
-    // 64 to 3 at 56x56 takes 0.05 ms instead of 0.13 on AVX-512.
-    if (!fits || (out.channels <= 4 && in.channels % 16 == 0)) return {};
+    // To a handful of channels the direct sum multiplies no padding, where transforms of the inputs would be most of the work: 64 to 3 at 56x56 takes 0.05 ms
+    // instead of 0.13 on AVX-512.
+    if (!fits || splitdsl::detail::has_few_outputs(in.channels, out.channels)) return {};
     const winograd_costs costs;
     const std::int64_t pairs = in.channels * detail::whole_blocks(out.channels, costs);
     std::int64_t least = 9 * pairs * out.height * out.width + 4 * 9 * pairs * costs.weight_byte;

@@ -22,6 +22,7 @@ struct placed {
     std::int16_t top{}, left{}, bottom{}, right{};
     int window{};                       ///< rows that it holds at a time, of a map within a chain; `at` is then for its first ones
     bool is_u8{};                       ///< a tensor of bytes: `row` and `block` (from pixel to pixel) are bytes
+    bool in_quads{};                    ///< a picture: four floats from pixel to pixel
     int range{-1};                      ///< of such a tensor
     constexpr bool has_halo() const { return (top | left | bottom | right) != 0; }
 };
@@ -112,9 +113,11 @@ constexpr placed place_buffer(int b) {
         p.at = p.start + std::ptrdiff_t{t.top} * p.row + std::ptrdiff_t{t.left} * p.block;
         return p;
     }
-    p.row = (t.of.width + t.left + t.right) * simd::lanes;
+    const int pixel = t.in_quads ? 4 : simd::lanes;
+    p.in_quads = t.in_quads;
+    p.row = (t.of.width + t.left + t.right) * pixel;
     p.block = p.row * (p.window > 0 ? p.window : t.of.height + t.top + t.bottom);
-    p.at = p.start + 4 * (std::ptrdiff_t{t.top} * p.row + std::ptrdiff_t{t.left} * simd::lanes);
+    p.at = p.start + 4 * (std::ptrdiff_t{t.top} * p.row + std::ptrdiff_t{t.left} * pixel);
     return p;
 }
 
@@ -141,7 +144,7 @@ constexpr program<Network> write_program() {
         c.addend = place_buffer<Network>(s.addend);
         c.out = place_buffer<Network>(s.out);
         if (s.scratch >= 0) c.scratch = memory_of<Network, simd::lanes>.offset[static_cast<std::size_t>(s.scratch)];
-        c.winograd = {s.chunk, s.tasks};
+        c.winograd = {s.chunk, s.tasks, c.in.in_quads ? 4 : simd::lanes};
         c.offset = s.offset;
         c.skip = s.skip;
         c.stage = s.stage;

@@ -320,7 +320,7 @@ struct kernel_of<step_kind::load_input> : one_task {
         if (s.c.is_u8) {
             const simd::byte_order order = s.c.flag_a ? simd::byte_order::interleaved : simd::byte_order::planar;
             const std::ptrdiff_t first = std::ptrdiff_t{-s.c.conv.pad_top} * e.width * (s.c.flag_a ? e.channels : 1); // of a chain's band
-            simd::bytes_to_blocked(e, static_cast<const std::uint8_t*>(bytes) + first, order, mean, deviation, s.out(), 0, simd::row_tasks(e), s.c.encoded / e.channels);
+            simd::bytes_to_blocked(e, static_cast<const std::uint8_t*>(bytes) + first, order, mean, deviation, s.out(), 0, simd::row_tasks(e), s.c.encoded / e.channels, s.c.out.in_quads ? 4 : simd::lanes);
         } else if (!s.c.flag_a && !mean) {
             simd::planar_to_blocked(e, static_cast<const float*>(bytes), s.out(), 0, simd::row_tasks(e));
         } else {
