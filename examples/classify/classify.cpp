@@ -29,7 +29,7 @@ namespace {
 
 struct arguments : pictures::picture_arguments {
     std::string split, connect, bind{"127.0.0.1"}, offset{"down"}, codec{"f32"};
-    backend_choice backend;
+    options::gpu_choice backend;
     int serve{-1}, top{5};
     double deadline_s{10}, patience_s{5};
     bool cuts{};
@@ -182,10 +182,7 @@ int main(int argc, char** argv) {
     auto* const split = app.add_option("--split", a.split, "run up to this cut here and the rest at --connect (see --cuts)")->type_name("CUT");
     auto* const connect = app.add_option("--connect", a.connect, "where `classify --serve` runs; an IPv6 address in brackets")->type_name("HOST:PORT");
     app.add_option("--codec", a.codec, "how a cut's values travel, the same on both sides: 4 bytes each, or 1")->check(CLI::IsMember({"f32", "affine_u8"}))->capture_default_str();
-    auto* const with = app.add_option("--backend", a.backend.name, "what runs the network: this machine's processor or an NVIDIA GPU (docs/gpu.md)")->check(CLI::IsMember({"cpu", "cudnn"}))->capture_default_str();
-    app.add_option("--gpu", a.backend.gpu, "which GPU")->check(options::between(0, 63))->capture_default_str()->needs(with);
-    app.add_option("--precision", a.backend.precision, "on a GPU")->check(CLI::IsMember({"f32", "tf32", "f16", "bf16"}))->capture_default_str()->needs(with);
-    app.add_flag("--or-cpu", a.backend.or_cpu, "where there is no such GPU: say why, and run on the processor")->needs(with);
+    options::add_gpu_options(app, a.backend);
     auto* const serving = app.add_option("--serve", a.serve, "serve the tails behind all cuts on this port (0: any free one) until interrupted")->type_name("PORT")->check(options::between(0, 65535));
     app.add_option("--bind", a.bind, "address to serve on")->transform(link::without_brackets)->capture_default_str()->needs(serving);
     auto* const top = app.add_option("--top", a.top, "how many classes a picture")->check(options::between(1, 1000))->capture_default_str();
@@ -196,5 +193,8 @@ int main(int argc, char** argv) {
     for (auto* const other : {split, connect, top, offset, files, app.get_option("--json"), app.get_option("--labels"), app.get_option("--most-pixels")})
         serving->excludes(other), cuts->excludes(other);
     cuts->excludes(serving);
-    return options::exit_status("classify", app, argc, argv, [&] { return run(a); });
+    return options::exit_status("classify", app, argc, argv, [&] {
+        options::require_gpu_options(app, a.backend);
+        return run(a);
+    });
 }

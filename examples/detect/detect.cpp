@@ -27,6 +27,7 @@ namespace {
 
 struct arguments : drawing_arguments {
     float threshold{0.5F};
+    options::gpu_choice backend;
 };
 
 /// The surest on top; a label above its box, or inside where there is no room above.
@@ -51,7 +52,7 @@ int run(const arguments& a) {
     require_complete(a, detector_names, "detector");
     const label_list labels{coco_classes, coco_classes.size(), a.labels};
     const drawings targets{"--out", a.out, a.pictures};
-    detector network{a.model, a.weights};
+    detector network{a.model, a.weights, a.backend};
 
     nlohmann::ordered_json results = nlohmann::ordered_json::array();
     const int failures = see_all("detect", a.pictures, a.most_pixels, results, [&](std::size_t i, splitdsl::imaging::picture& picture, nlohmann::ordered_json& entry) {
@@ -71,6 +72,7 @@ int run(const arguments& a) {
             targets.write(i, picture);
         }
     });
+    network.report();
     return finish(a, std::move(results), failures);
 }
 
@@ -82,5 +84,9 @@ int main(int argc, char** argv) {
     add_options(app, a, ", the background's first; COCO's 91 are built in");
     add_drawing_options(app, a, "boxes");
     app.add_option("--threshold", a.threshold, "less sure detections are left out")->check(options::between(0.0, 1.0))->capture_default_str();
-    return options::exit_status("detect", app, argc, argv, [&] { return run(a); });
+    options::add_gpu_options(app, a.backend);
+    return options::exit_status("detect", app, argc, argv, [&] {
+        options::require_gpu_options(app, a.backend);
+        return run(a);
+    });
 }

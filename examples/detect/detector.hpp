@@ -7,6 +7,9 @@
 #include "../pictures/fit.hpp"
 #include "../pictures/loaded_network.hpp"
 
+#include <examples/options/gpu_choice.hpp>
+#include <splitdsl/gpu/candidate_finding.hpp>
+#include <splitdsl/gpu/region_sampling.hpp>
 #include <splitdsl/zoo/faster_rcnn.hpp>
 #include <splitdsl/zoo/mobilenet_ssd.hpp>
 #include <splitdsl/zoo/ssd.hpp>
@@ -28,28 +31,43 @@ class detector {
 public:
     using found = std::span<const splitdsl::detect::detection>;
 
-    /// Throws `option_error` for what is no detector of this build, `weights_error` for a file that does not fit.
-    detector(const std::string& name, const std::string& weights_file) : first{checked(name), weights_file} {
+    /// Throws `option_error` for what is no detector of this build, `weights_error` for a file that does not fit, `device_error` for a GPU that is not to be had.
+    detector(const std::string& name, const std::string& weights_file, const options::gpu_choice& choice) {
+        options::open_gpu(device, "detect", choice);
+        const auto load = [&](std::optional<loaded_network>& to, const std::string& which) {
+            splitdsl::gpu::gpu_options how = choice.pipeline();
+            how.outputs_stay = true;
+            if (device) to.emplace(which, weights_file, *device, how);
+            else to.emplace(which, weights_file);
+        };
+        load(first, checked(name));
         using namespace splitdsl::zoo;
         if (name == "ssd300_vgg16") single.emplace(ssd300_postprocess());
         else if (name == "ssdlite320_mobilenet_v3_large") single.emplace(ssdlite320_postprocess());
         else if (name != "faster_rcnn_resnet50_fpn") single.emplace(ssd_mobilenet_postprocess());
         else {
-            second.emplace("faster_rcnn_regions", weights_file);
+            load(second, "faster_rcnn_regions");
             columns.resize(second->input().bytes / sizeof(float));
+            if (first->gpu()) sampling.emplace(*first->gpu(), first->memory(), splitdsl::gpu::region_room{}, splitdsl::gpu::region_target{second->gpu(), second->memory()});
             prepare(size());
         }
+        if (single && first->gpu()) finding.emplace(*first->gpu(), first->memory(), single->shot.plan());
     }
 
-    splitdsl::imaging::extent size() const { return {first.input().height, first.input().width}; }
+    splitdsl::imaging::extent size() const { return {first->input().height, first->input().width}; }
+    /// Says on standard error if the processor had to answer for the GPU, and why.
+    void report() const {
+        for (const auto* network : {&first, &second})
+            if (*network && (*network)->gpu()) options::report("detect", *(*network)->gpu());
+    }
 
     /// Of planes of the network's size, of which a picture fills the top left `part`; boxes in their pixels, surest first, valid until the next call.
     found find(const std::uint8_t* planes, splitdsl::imaging::extent part) {
-        const std::span<const float> outputs = first.run(planes);
-        if (single) return (*single)(outputs.data());
+        const std::span<const float> outputs = first->run(planes);
+        if (single) return (*single)(outputs.data(), there(finding));
         prepare(part);
-        between->regions(outputs.data(), columns.data());
-        return between->detections(second->run(columns.data()).data());
+        between->regions(outputs.data(), columns.data(), there(sampling), there(finding));
+        return between->detections(second->run(columns.data()).data(), there(classifying));
     }
 
     /// Boxes in the picture's pixels; those at least as sure as `threshold`.
@@ -89,19 +107,27 @@ private:
         if (between && part == cut_to) return;
         between.emplace(part.height, part.width);
         cut_to = part;
+        if (!first->gpu()) return;
+        finding.emplace(*first->gpu(), first->memory(), between->proposal_plan());
+        classifying.emplace(*second->gpu(), second->memory(), between->detection_plan());
     }
+    template <class T>
+    static T* there(std::optional<T>& on_gpu) { return on_gpu ? &*on_gpu : nullptr; }
 
     static const std::string& checked(const std::string& name) {
         require_present(name, detector_names, "detector");
         return name;
     }
 
-    loaded_network first;
-    std::optional<loaded_network> second;
+    std::optional<splitdsl::kernels::cudnn::device> device;
+    std::optional<loaded_network> first, second;
     std::optional<splitdsl::zoo::ssd_postprocess> single;
     std::optional<splitdsl::zoo::faster_rcnn_postprocess> between;
     splitdsl::imaging::extent cut_to{};
     std::vector<float> columns;
+    // On a GPU: they go on where the networks left their outputs.
+    std::optional<splitdsl::gpu::candidate_finding> finding, classifying;
+    std::optional<splitdsl::gpu::region_sampling> sampling;
 };
 
 } // namespace pictures

@@ -1,11 +1,12 @@
 // SPDX-FileCopyrightText: The splitdsl authors
 // SPDX-License-Identifier: BSD-3-Clause
 /// @file loaded_network.hpp
-/// A network of the zoo with its weights and buffers, run whole on this machine.
+/// A network of the zoo with its weights and buffers, run whole on this machine: by its processor or a GPU.
 #pragma once
 
 #include <examples/zoo/networks.hpp>
 #include <splitdsl/error.hpp>
+#include <splitdsl/gpu/gpu_pipeline.hpp>
 #include <splitdsl/runtime/aligned_buffer.hpp>
 #include <splitdsl/runtime/parallel.hpp>
 
@@ -13,8 +14,10 @@
 #include <atomic>
 #include <cmath>
 #include <initializer_list>
+#include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace pictures {
@@ -40,16 +43,24 @@ public:
     /// Throws `option_error` for a network that this build has not, `weights_error` for a file that does not fit.
     loaded_network(const std::string& name, const std::string& weights_file)
         : network{there(name)}, net{network.pipeline()}, weights{network.load(weights_file)}, arena{net.arena_bytes}, values(net.output_floats) {}
+    /// On a GPU.
+    loaded_network(const std::string& name, const std::string& weights_file, const splitdsl::kernels::cudnn::device& gpu, const splitdsl::gpu::gpu_options& how)
+        : network{there(name)}, engine{std::in_place, gpu, network.program(), network.pipeline(), how}, net{engine->net_here()}, weights{network.load_for(weights_file, net)}, arena{net.arena_bytes},
+          values(net.output_floats), stay{how.outputs_stay} {}
 
     const splitdsl::tensor_info& input() const { return net.inputs[0]; }
     const splitdsl::pipeline& pipeline() const { return net; }
+    /// Null: the processor runs it.
+    const splitdsl::gpu::gpu_engine* gpu() const { return engine ? &*engine : nullptr; }
+    const std::byte* memory() const { return arena.data(); }
 
-    /// All outputs, one behind the other; valid until the next run. Throws `error` if they are not finite.
+    /// All outputs, one behind the other; valid until the next run. Throws `error` if they are not finite. With `gpu_options::outputs_stay` only those who go on where
+    /// they are may read them.
     std::span<const float> run(const void* input) {
         static const std::atomic<bool> never{false};
         if (!net.run({arena.data(), weights.packed.data(), &input, values.data(), splitdsl::default_runner()}, 0, net.stages, &never))
             throw splitdsl::error("the network did not run to its end");
-        if (!std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v); })) throw splitdsl::error("the network's answer is not finite");
+        if (!stay && !std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v); })) throw splitdsl::error("the network's answer is not finite");
         return values;
     }
 
@@ -61,10 +72,12 @@ private:
     }
 
     const zoo_networks::network& network;
+    std::optional<splitdsl::gpu::gpu_engine> engine;
     const splitdsl::pipeline& net;
     zoo_networks::loaded_weights weights;
     splitdsl::aligned_buffer arena;
     std::vector<float> values;
+    bool stay{};
 };
 
 } // namespace pictures

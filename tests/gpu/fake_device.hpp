@@ -37,10 +37,11 @@ struct state {
     stream_order order{};
     int overlaps{};                     // copies of captured graphs beside which kernels may run
     long copies_beside_graphs{};        // on another stream than graphs run on
-    long launches{}, graph_launches{}, convolutions{};
+    long launches{}, graph_launches{}, convolutions{}, copies_out{};
     std::size_t room{std::size_t{1} << 30};
     long fail_graph_after{-1};          // a launch of a graph fails once so many have run
     long fail_launch_after{-1};         // of a kernel outside a graph, likewise
+    long fail_copy_after{-1};           // from the device outside of a graph, likewise
     int failure{cudnn::driver_launch_failed};
     long fail_allocation_after{-1};     // of device memory, likewise
     long fail_pinned_after{-1};

@@ -99,6 +99,8 @@ cudnn::driver_api driver() {
     d.copy_out_async = [](void* to, cudnn::device_address from, std::size_t bytes, handle stream) {
         const driver_call here;
         check_stream("cuMemcpyDtoHAsync", stream);
+        if (!now.capturing && now.fail_copy_after >= 0 && now.copies_out >= now.fail_copy_after) return now.failure;
+        now.copies_out += !now.capturing;
         if (!inside(from, bytes)) complain("cuMemcpyDtoHAsync beyond an allocation");
         return enqueue(stream, true, [=] { return std::memcpy(to, reinterpret_cast<const void*>(from), bytes), 0; });
     };

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /// @file gpu_zoo_test.cpp
 /// Networks of the zoo on the made-up device against the reference kernels, on small pictures. Compiled by the full tests alone.
+#include "described_host.hpp"
 #include "subjects.hpp"
 
 #include <splitdsl/zoo/bottlefit.hpp>
@@ -23,26 +24,6 @@
 using namespace gpu_tests;
 
 namespace {
-
-/// What the engine asks of a processor's code, of which there is none: nothing runs there.
-struct described_host {
-    std::vector<std::string> names;
-    std::vector<tensor_info> inputs, outputs;
-    pipeline net{};
-    described_host(const graph::description& d, const gpu::program& p) {
-        names.reserve(d.ops.size());
-        for (const op& o : d.ops)
-            if (o.kind == op_kind::input) inputs.push_back({names.emplace_back(std::string(o.label)).c_str(), o.size.channels, o.size.height, o.size.width, static_cast<std::size_t>(graph::input_bytes(o))});
-        outputs.push_back({"all", static_cast<int>(p.output_floats), 1, 1, 4 * p.output_floats});
-        net.network = "of the zoo";
-        net.arena_bytes = net.packed_bytes = 64;
-        net.output_floats = p.output_floats;
-        net.stages = p.stages();
-        net.inputs = inputs, net.outputs = outputs;
-        net.functions.pack = [](const void*, const float* const*, std::byte*) {};
-        net.functions.run = [](const void*, const frame_memory&, int, int, const std::atomic<bool>*) { return false; };
-    }
-};
 
 /// In 32 bits with our own kernels and with cuDNN's convolutions, and in 16 bits. `has_codec`: a value on the edge between two levels may fall to either side.
 template <class Network>

@@ -53,6 +53,7 @@ inline int threads_here() { return here.threads; }
 inline int block_here() { return here.block; }
 inline int blocks_here() { return here.blocks; }
 inline int image_here() { return here.image; }
+inline void count_one(int* at) { ++*at; }
 /// From one stack to another. `swapcontext` also asks the system for the signals, which takes longer than most kernels here; sanitizers and
 /// checked jumps know stacks only by it.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || _FORTIFY_SOURCE > 0
@@ -147,6 +148,7 @@ inline void emulate(void (*body)(const void*), const void* job, bool has_barrier
 } // namespace splitdsl::kernels::cudnn
 
 #define SPLITDSL_KERNEL inline void
+#define SPLITDSL_WIDE_KERNEL inline void
 #define SPLITDSL_KERNELS(name, job)                        \
     inline void name##_f32(job j) { name<float>(j); }      \
     inline void name##_f16(job j) { name<half_bits>(j); }  \
@@ -180,7 +182,7 @@ inline const std::vector<emulated_kernel>& emulated_kernels() {
 #undef SPLITDSL_EMULATED
         };
         for (emulated_kernel& k : list)
-            for (const char* with : {"multiply_rows", "pool_image", "softmax_f", "to_unit_length", "find_range", "quantise_u", "level_patches"})
+            for (const char* with : {"multiply_rows", "pool_image", "softmax_f", "to_unit_length", "find_range", "quantise_u", "level_patches", "choose_candidates", "decode_candidates"})
                 if (k.name.starts_with(with)) k.has_barriers = true;
         return list;
     }();

@@ -112,6 +112,9 @@ def refusals(classify, _):
     classify.refuses("a port too high", ["--model", "squeezenet1_1", "--weights", missing, "--serve", "65536"], "--serve: expected 0 to 65535, found 65536")
     on_gpu = ["--model", "squeezenet1_1", "--weights", missing, "--backend", "cudnn"]
     classify.refuses("a codec that a GPU does not make", [*on_gpu, "--codec", "affine_u8", "--serve", "0"], "--backend cudnn: --codec affine_u8", "f32 was expected")
+    for option in (["--or-cpu"], ["--gpu", "0"], ["--precision", "f16"]):
+        classify.refuses(f"{option[0]} without a GPU", ["--model", "squeezenet1_1", "--weights", missing, "--backend", "cpu", *option, "a.jpg"],
+                         f"{option[0]} is for GPUs: --backend cudnn was expected, found --backend cpu")
     classify.refuses("a GPU that no machine has", [*on_gpu, "--gpu", "63", "a.jpg"], "was expected")
     if not has_gpu():
         classify.refuses("no GPU", [*on_gpu, "a.jpg"], "NVIDIA's driver was expected as libcuda.so.1 and not found")

@@ -234,6 +234,14 @@ def refusals(options):
             got, _, said = run(program, "--model", name, "--weights", folder / "other.safetensors", file)
             check(got == 2 and key in said and "extra.weight" in said, f"{which}: another network's weights: {said.strip()[:300]}")
             refuses(program, f"{which}: no picture", common, "a picture")
+            if program == options.detect:
+                refuses(program, f"{which}: --or-cpu without a GPU", [*common, "--backend", "cpu", "--or-cpu", file], "--or-cpu is for GPUs: --backend cudnn was expected, found --backend cpu")
+                absent = ["--backend", "cudnn", "--gpu", "63"]
+                refuses(program, f"{which}: a GPU that no machine has", [*common, *absent, file], "was expected")
+                code, _, said = run(program, *common, *absent, "--or-cpu", "--json", folder / "or_cpu.json", jpeg)
+                run(program, *common, "--json", folder / "on_cpu.json", jpeg)
+                same = [json.loads((folder / name_of_run).read_text(encoding="utf-8"))["results"] for name_of_run in ("or_cpu.json", "on_cpu.json")]
+                check(code == 0 and "the processor answers: " in said and same[0] == same[1], f"{which}: no GPU, but a processor: status {code}: {said.strip()[:300]}")
             refuses(program, f"{which}: a picture that is not there", [*common, folder / "missing.jpg"], "missing.jpg: no such file", code=1)
             refuses(program, f"{which}: a truncated JPEG", [*common, cut], "cut.jpg: damaged JPEG file", code=1)
             refuses(program, f"{which}: a text file", [*common, text], "text.png: neither JPEG nor PNG", code=1)

@@ -4,6 +4,8 @@
 /// Boxes in pixels, and the offsets by which detectors describe them.
 #pragma once
 
+#include <splitdsl/detect/exponential.hpp>
+
 #include <algorithm>
 #include <cmath>
 
@@ -53,8 +55,8 @@ inline box_offset encode(const box& to, const box& from, const box_weights& w) {
 inline box decode(const box_offset& by, const box& from, const box_weights& w) {
     const float width = from.x2 - from.x1, height = from.y2 - from.y1;
     const float x = by.x / w.x * width + (from.x1 + 0.5F * width), y = by.y / w.y * height + (from.y1 + 0.5F * height);
-    const float half_width = 0.5F * (std::exp(std::min(by.width / w.width, largest_log_growth)) * width);
-    const float half_height = 0.5F * (std::exp(std::min(by.height / w.height, largest_log_growth)) * height);
+    const float half_width = 0.5F * (exponential(std::min(by.width / w.width, largest_log_growth)) * width);
+    const float half_height = 0.5F * (exponential(std::min(by.height / w.height, largest_log_growth)) * height);
     return {x - half_width, y - half_height, x + half_width, y + half_height};
 }
 

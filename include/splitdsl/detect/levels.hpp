@@ -4,10 +4,10 @@
 /// How a detector's head orders its outputs: a convolution per level whose channels are (shape, value), read box by box.
 #pragma once
 
+#include <splitdsl/detect/exponential.hpp>
 #include <splitdsl/error.hpp>
 
 #include <algorithm>
-#include <cmath>
 #include <cstddef>
 #include <span>
 #include <string>
@@ -41,7 +41,7 @@ inline void gather(const float* from, const head_level& l, std::size_t cell, int
 inline void softmax(float* x, std::size_t n) {
     const float largest = *std::max_element(x, x + n);
     float sum = 0;
-    for (std::size_t i = 0; i < n; ++i) sum += x[i] = std::exp(x[i] - largest);
+    for (std::size_t i = 0; i < n; ++i) sum += x[i] = exponential(x[i] - largest);
     for (std::size_t i = 0; i < n; ++i) x[i] /= sum;
 }
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <splitdsl/detect/anchors.hpp>
+#include <splitdsl/detect/candidates.hpp>
 #include <splitdsl/detect/levels.hpp>
 #include <splitdsl/detect/suppression.hpp>
 
@@ -27,33 +28,61 @@ class single_shot {
 public:
     /// `starts`: a box for every level, row, column and shape (`default_boxes`). Throws `option_error` where numbers do not fit together.
     single_shot(std::vector<head_level> head, std::vector<box> starts, int width, int height, const single_shot_options& o = {})
-        : levels{std::move(head)}, defaults{std::move(starts)}, wide{static_cast<float>(width)}, high{static_cast<float>(height)}, options{o},
+        : look{candidate_plan::rule::of_each_class, std::move(head), std::move(starts), static_cast<float>(width), static_cast<float>(height), o.classes, o.score, o.candidates, o.weights}, options{o},
           suppress{static_cast<std::size_t>(o.classes) * static_cast<std::size_t>(o.candidates)} {
         if (o.classes < 2 || o.classes > 4096 || o.candidates < 1 || o.candidates > 10000 || o.detections < 1) throw option_error("single_shot: classes must be in [2, 4096], candidates in [1, 10000], detections at least 1");
-        require_boxes("single_shot", levels, defaults.size());
-        scores.resize(defaults.size() * static_cast<std::size_t>(o.classes));
-        boxes.resize(defaults.size());
-        ranked.resize(defaults.size());
-        const auto most = static_cast<std::size_t>(o.classes - 1) * std::min(static_cast<std::size_t>(o.candidates), defaults.size());
+        require_boxes("single_shot", look.levels, look.starts.size());
+        scores.resize(look.starts.size() * static_cast<std::size_t>(o.classes));
+        boxes.resize(look.starts.size());
+        ranked.resize(look.starts.size());
+        const std::size_t most = look.room();
         chosen_labels.reserve(most);
         chosen_boxes.reserve(most);
         chosen_scores.reserve(most);
         found.reserve(static_cast<std::size_t>(o.detections));
     }
 
-    /// `logits[i]`: (shapes × classes, height, width) of level i; `offsets[i]`: (shapes × 4, height, width). Surest first.
-    std::span<const detection> operator()(std::span<const float* const> logits, std::span<const float* const> offsets) {
-        require_levels("single_shot", levels, logits.size(), offsets.size());
+    /// `logits[i]`: (shapes × classes, height, width) of level i; `offsets[i]`: (shapes × 4, height, width). Surest first. `there`: finds the candidates instead where
+    /// it can.
+    std::span<const detection> operator()(std::span<const float* const> logits, std::span<const float* const> offsets, candidate_finder* there = nullptr) {
+        require_levels("single_shot", look.levels, logits.size(), offsets.size());
+        chosen_boxes.clear(), chosen_scores.clear(), chosen_labels.clear(), found.clear();
+        if (candidate_lists lists; there && there->find(look, logits, offsets, {}, lists)) take(lists);
+        else choose(logits, offsets);
+        for (const int i : suppress(chosen_boxes, chosen_scores, chosen_labels, options.overlap)) {
+            if (found.size() == static_cast<std::size_t>(options.detections)) break;
+            const auto at = static_cast<std::size_t>(i);
+            found.push_back({chosen_boxes[at], chosen_scores[at], chosen_labels[at]});
+        }
+        return found;
+    }
+    const candidate_plan& plan() const { return look; }
+
+private:
+    candidate_plan look;
+    single_shot_options options;
+    suppressor suppress;
+    std::vector<float> scores;
+    std::vector<box> boxes, chosen_boxes;
+    std::vector<float> chosen_scores;
+    std::vector<int> ranked, chosen_labels;
+    std::vector<detection> found;
+
+    void add(const box& where, float score, std::size_t label) {
+        chosen_boxes.push_back(where);
+        chosen_scores.push_back(score);
+        chosen_labels.push_back(static_cast<int>(label));
+    }
+    void choose(std::span<const float* const> logits, std::span<const float* const> offsets) {
         const auto classes = static_cast<std::size_t>(options.classes);
-        for_every_box(levels, [&](std::size_t i, std::size_t level, const head_level& l, std::size_t cell, int shape) {
+        for_every_box(look.levels, [&](std::size_t i, std::size_t level, const head_level& l, std::size_t cell, int shape) {
             float* s = scores.data() + i * classes;
             gather(logits[level], l, cell, shape, s, options.classes);
             softmax(s, classes);
             std::array<float, 4> by;
             gather(offsets[level], l, cell, shape, by.data(), 4);
-            boxes[i] = clip(decode({by[0], by[1], by[2], by[3]}, defaults[i], options.weights), wide, high);
+            boxes[i] = clip(decode({by[0], by[1], by[2], by[3]}, look.starts[i], look.weights), look.width, look.height);
         });
-        chosen_boxes.clear(), chosen_scores.clear(), chosen_labels.clear(), found.clear();
         for (std::size_t k = 1; k < classes; ++k) {
             std::size_t n = 0;
             for (std::size_t i = 0; i < boxes.size(); ++i)
@@ -62,31 +91,18 @@ public:
             const std::size_t top = std::min(n, static_cast<std::size_t>(options.candidates));
             std::partial_sort(ranked.begin(), ranked.begin() + static_cast<std::ptrdiff_t>(top), ranked.begin() + static_cast<std::ptrdiff_t>(n),
                               [&](int a, int b) { return score(a) > score(b) || (score(a) == score(b) && a < b); });
-            for (std::size_t i = 0; i < top; ++i) {
-                chosen_boxes.push_back(boxes[static_cast<std::size_t>(ranked[i])]);
-                chosen_scores.push_back(score(ranked[i]));
-                chosen_labels.push_back(static_cast<int>(k));
-            }
+            for (std::size_t i = 0; i < top; ++i) add(boxes[static_cast<std::size_t>(ranked[i])], score(ranked[i]), k);
         }
-        for (const int i : suppress(chosen_boxes, chosen_scores, chosen_labels, options.overlap)) {
-            if (found.size() == static_cast<std::size_t>(options.detections)) break;
-            const auto at = static_cast<std::size_t>(i);
-            found.push_back({chosen_boxes[at], chosen_scores[at], chosen_labels[at]});
-        }
-        return found;
     }
-
-private:
-    std::vector<head_level> levels;
-    std::vector<box> defaults;
-    float wide, high;
-    single_shot_options options;
-    suppressor suppress;
-    std::vector<float> scores;
-    std::vector<box> boxes, chosen_boxes;
-    std::vector<float> chosen_scores;
-    std::vector<int> ranked, chosen_labels;
-    std::vector<detection> found;
+    void take(const candidate_lists& lists) {
+        std::span<candidate> rest = lists.all;
+        for (std::size_t k = 0; k < lists.counts.size(); ++k) {
+            const auto group = rest.first(static_cast<std::size_t>(lists.counts[k]));
+            rest = rest.subspan(group.size());
+            rank(group);
+            for (const candidate& c : group) add(c.where, c.value, k + 1);
+        }
+    }
 };
 
 } // namespace splitdsl::detect

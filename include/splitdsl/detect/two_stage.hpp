@@ -6,6 +6,7 @@
 #pragma once
 
 #include <splitdsl/detect/anchors.hpp>
+#include <splitdsl/detect/candidates.hpp>
 #include <splitdsl/detect/levels.hpp>
 #include <splitdsl/detect/region_sampler.hpp>
 #include <splitdsl/detect/suppression.hpp>
@@ -26,28 +27,51 @@ struct proposal_options {
 class proposal_finder {
 public:
     proposal_finder(std::vector<head_level> head, std::vector<box> starts, int width, int height, const proposal_options& o = {})
-        : levels{std::move(head)}, anchors{std::move(starts)}, wide{static_cast<float>(width)}, high{static_cast<float>(height)}, options{o},
-          suppress{levels.size() * static_cast<std::size_t>(std::max(o.candidates, 0))} {
+        : look{candidate_plan::rule::of_each_level, std::move(head), std::move(starts), static_cast<float>(width), static_cast<float>(height), 1, 0, o.candidates, {}}, options{o},
+          suppress{look.levels.size() * static_cast<std::size_t>(std::max(o.candidates, 0))} {
         if (o.candidates < 1 || o.candidates > 100000 || o.proposals < 1) throw option_error("proposal_finder: candidates must be in [1, 100000], proposals at least 1");
-        require_boxes("proposal_finder", levels, anchors.size());
-        std::size_t largest = 0;
-        for (const head_level& l : levels) largest = std::max(largest, l.boxes());
-        ranked.resize(largest);
-        objectness.resize(largest);
-        const auto most = levels.size() * static_cast<std::size_t>(o.candidates);
+        require_boxes("proposal_finder", look.levels, look.starts.size());
+        ranked.resize(look.items());
+        objectness.resize(look.items());
+        const auto most = look.levels.size() * static_cast<std::size_t>(o.candidates);
         boxes.reserve(most);
         scores.reserve(most);
         level_of.reserve(most);
         found.reserve(static_cast<std::size_t>(o.proposals));
     }
 
-    /// `logits[i]`: (shapes, height, width) of level i; `offsets[i]`: (shapes × 4, height, width). Surest first.
-    std::span<const box> operator()(std::span<const float* const> logits, std::span<const float* const> offsets) {
-        require_levels("proposal_finder", levels, logits.size(), offsets.size());
+    /// `logits[i]`: (shapes, height, width) of level i; `offsets[i]`: (shapes × 4, height, width). Surest first. `there`: finds the candidates instead where it can.
+    std::span<const box> operator()(std::span<const float* const> logits, std::span<const float* const> offsets, candidate_finder* there = nullptr) {
+        require_levels("proposal_finder", look.levels, logits.size(), offsets.size());
         boxes.clear(), scores.clear(), level_of.clear(), found.clear();
+        if (candidate_lists lists; there && there->find(look, logits, offsets, {}, lists)) take(lists);
+        else choose(logits, offsets);
+        for (const int i : suppress(boxes, scores, level_of, options.overlap)) {
+            if (found.size() == static_cast<std::size_t>(options.proposals)) break;
+            found.push_back(boxes[static_cast<std::size_t>(i)]);
+        }
+        return found;
+    }
+    const candidate_plan& plan() const { return look; }
+
+private:
+    candidate_plan look;
+    proposal_options options;
+    suppressor suppress;
+    std::vector<int> ranked, level_of;
+    std::vector<float> objectness, scores;
+    std::vector<box> boxes, found;
+
+    void add(const box& where, float how_sure, std::size_t level) {
+        if (!(where.x2 - where.x1 >= options.smallest && where.y2 - where.y1 >= options.smallest)) return;
+        boxes.push_back(where);
+        scores.push_back(1.0F / (1.0F + exponential(-how_sure)));
+        level_of.push_back(static_cast<int>(level));
+    }
+    void choose(std::span<const float* const> logits, std::span<const float* const> offsets) {
         std::size_t first = 0;
-        for (std::size_t level = 0; level < levels.size(); ++level) {
-            const head_level& l = levels[level];
+        for (std::size_t level = 0; level < look.levels.size(); ++level) {
+            const head_level& l = look.levels[level];
             const auto shapes = static_cast<std::size_t>(l.shapes);
             for (std::size_t i = 0; i < l.boxes(); ++i) ranked[i] = static_cast<int>(i), gather(logits[level], l, i / shapes, static_cast<int>(i % shapes), &objectness[i], 1);
             const std::size_t top = std::min(l.boxes(), static_cast<std::size_t>(options.candidates));
@@ -59,30 +83,20 @@ public:
                 const auto at = static_cast<std::size_t>(ranked[i]);
                 std::array<float, 4> by;
                 gather(offsets[level], l, at / shapes, static_cast<int>(at % shapes), by.data(), 4);
-                const box b = clip(decode({by[0], by[1], by[2], by[3]}, anchors[first + at], {}), wide, high);
-                if (!(b.x2 - b.x1 >= options.smallest && b.y2 - b.y1 >= options.smallest)) continue;
-                boxes.push_back(b);
-                scores.push_back(1.0F / (1.0F + std::exp(-objectness[at])));
-                level_of.push_back(static_cast<int>(level));
+                add(clip(decode({by[0], by[1], by[2], by[3]}, look.starts[first + at], look.weights), look.width, look.height), objectness[at], level);
             }
             first += l.boxes();
         }
-        for (const int i : suppress(boxes, scores, level_of, options.overlap)) {
-            if (found.size() == static_cast<std::size_t>(options.proposals)) break;
-            found.push_back(boxes[static_cast<std::size_t>(i)]);
-        }
-        return found;
     }
-
-private:
-    std::vector<head_level> levels;
-    std::vector<box> anchors;
-    float wide, high;
-    proposal_options options;
-    suppressor suppress;
-    std::vector<int> ranked, level_of;
-    std::vector<float> objectness, scores;
-    std::vector<box> boxes, found;
+    void take(const candidate_lists& lists) {
+        std::span<candidate> rest = lists.all;
+        for (std::size_t level = 0; level < lists.counts.size(); ++level) {
+            const auto group = rest.first(static_cast<std::size_t>(lists.counts[level]));
+            rest = rest.subspan(group.size());
+            rank(group);
+            for (const candidate& c : group) add(c.where, c.value, level);
+        }
+    }
 };
 
 /// Reads each region from the pyramid level that fits its size. `maps`: levels 2, 3, ... Region i's values go to column i of a
@@ -109,31 +123,23 @@ class region_classifier {
 public:
     /// For at most `capacity` regions a picture of `width` × `height` pixels.
     region_classifier(std::size_t capacity, int width, int height, const region_options& o = {})
-        : room{capacity}, wide{static_cast<float>(width)}, high{static_cast<float>(height)}, options{o}, suppress{most(capacity, o)} {
+        : room{checked(capacity, o)}, look{candidate_plan::rule::of_regions, {{1, static_cast<int>(capacity), 1}}, {}, static_cast<float>(width), static_cast<float>(height), o.classes, o.score,
+               static_cast<int>(most(capacity, o)), o.weights}, options{o}, suppress{look.room()} {
         probabilities.resize(static_cast<std::size_t>(o.classes));
-        boxes.reserve(most(capacity, o));
-        scores.reserve(most(capacity, o));
-        labels.reserve(most(capacity, o));
+        boxes.reserve(look.room());
+        scores.reserve(look.room());
+        labels.reserve(look.room());
         found.reserve(static_cast<std::size_t>(o.detections));
     }
 
-    /// `logits`: (classes, capacity); `offsets`: (classes × 4, capacity); column i belongs to `regions[i]`. Surest first.
-    std::span<const detection> operator()(const float* logits, const float* offsets, std::span<const box> regions) {
+    /// `logits`: (classes, capacity); `offsets`: (classes × 4, capacity); column i belongs to `regions[i]`. Surest first. `there`: finds the candidates instead where
+    /// it can.
+    std::span<const detection> operator()(const float* logits, const float* offsets, std::span<const box> regions, candidate_finder* there = nullptr) {
         if (regions.size() > room) throw option_error("region_classifier: " + std::to_string(regions.size()) + " regions, room for " + std::to_string(room));
         boxes.clear(), scores.clear(), labels.clear(), found.clear();
-        for (std::size_t i = 0; i < regions.size(); ++i) {
-            for (std::size_t k = 0; k < probabilities.size(); ++k) probabilities[k] = logits[k * room + i];
-            softmax(probabilities.data(), probabilities.size());
-            for (std::size_t k = 1; k < probabilities.size(); ++k) {
-                if (!(probabilities[k] > options.score)) continue;
-                const float* by = offsets + k * 4 * room + i;
-                const box b = clip(decode({by[0], by[room], by[2 * room], by[3 * room]}, regions[i], options.weights), wide, high);
-                if (!(b.x2 - b.x1 >= options.smallest && b.y2 - b.y1 >= options.smallest)) continue;
-                boxes.push_back(b);
-                scores.push_back(probabilities[k]);
-                labels.push_back(static_cast<int>(k));
-            }
-        }
+        if (candidate_lists lists; there && there->find(look, {&logits, 1}, {&offsets, 1}, regions, lists))
+            for (const candidate& c : lists.all) add(c.where, c.value, c.index % options.classes);
+        else choose(logits, offsets, regions);
         for (const int i : suppress(boxes, scores, labels, options.overlap)) {
             if (found.size() == static_cast<std::size_t>(options.detections)) break;
             const auto at = static_cast<std::size_t>(i);
@@ -141,10 +147,11 @@ public:
         }
         return found;
     }
+    const candidate_plan& plan() const { return look; }
 
 private:
     std::size_t room;
-    float wide, high;
+    candidate_plan look;
     region_options options;
     suppressor suppress;
     std::vector<float> probabilities, scores;
@@ -152,10 +159,31 @@ private:
     std::vector<box> boxes;
     std::vector<detection> found;
 
-    /// Probabilities sum to 1, so at most 1 / score classes of a region pass (one more for rounding).
-    static std::size_t most(std::size_t capacity, const region_options& o) {
+    void add(const box& where, float score, int label) {
+        if (!(where.x2 - where.x1 >= options.smallest && where.y2 - where.y1 >= options.smallest)) return;
+        boxes.push_back(where);
+        scores.push_back(score);
+        labels.push_back(label);
+    }
+    void choose(const float* logits, const float* offsets, std::span<const box> regions) {
+        for (std::size_t i = 0; i < regions.size(); ++i) {
+            for (std::size_t k = 0; k < probabilities.size(); ++k) probabilities[k] = logits[k * room + i];
+            softmax(probabilities.data(), probabilities.size());
+            for (std::size_t k = 1; k < probabilities.size(); ++k) {
+                if (!(probabilities[k] > options.score)) continue;
+                const float* by = offsets + k * 4 * room + i;
+                add(clip(decode({by[0], by[room], by[2 * room], by[3 * room]}, regions[i], look.weights), look.width, look.height), probabilities[k], static_cast<int>(k));
+            }
+        }
+    }
+    static std::size_t checked(std::size_t capacity, const region_options& o) {
         if (capacity < 1 || capacity > 100000 || o.classes < 2 || o.classes > 4096 || o.detections < 1)
             throw option_error("region_classifier: regions must be in [1, 100000], classes in [2, 4096], detections at least 1");
+        return capacity;
+    }
+
+    /// Probabilities sum to 1, so at most 1 / score classes of a region pass (one more for rounding).
+    static std::size_t most(std::size_t capacity, const region_options& o) {
         const auto foreground = static_cast<std::size_t>(o.classes - 1);
         return capacity * (o.score > 1e-3F ? std::min(foreground, static_cast<std::size_t>(1.0F / o.score) + 1) : foreground);
     }

@@ -23,6 +23,10 @@ struct gpu_options {
     /// `edge_stream_options`. Not set: the processor pools them.
     std::optional<pool_form> streams{};
     int batch{1};                           ///< most frames that `pipeline::run_batch` runs together, 1 to 64; each costs an arena on the device
+    /// A frame's outputs stay on the device where its run ends the network, and `frame_memory::outputs` is not written until `gpu_engine::fetch_outputs`: for a program
+    /// that goes on there (`candidate_finding`, `region_sampling`). An edge or a cloud reads outputs and must have them. Frames of batches always have theirs.
+    /// Inputs may be written there as well (`gpu_engine::input_at`), so they are copied in front of a stage, not beside its kernels.
+    bool outputs_stay{};
 };
 
 /// What became of a pipeline's runs.
@@ -37,7 +41,7 @@ struct gpu_counters {
 /// The part without the network's type. See `gpu_pipeline`.
 class gpu_engine final : public stream_pooler {
 public:
-    gpu_engine(const cudnn::device& on, program of, const pipeline& host, const gpu_options& o) : gpu{on}, p{std::move(of)}, cpu{host}, pools{o.streams}, table{host} {
+    gpu_engine(const cudnn::device& on, program of, const pipeline& host, const gpu_options& o) : gpu{on}, p{std::move(of)}, cpu{host}, pools{o.streams}, outputs_stay{o.outputs_stay}, table{host} {
         if (o.batch < 1 || o.batch > most_frames) throw option_error("gpu_options::batch: 1 to " + std::to_string(most_frames) + " was expected, found " + std::to_string(o.batch));
         const int most = may_batch(p) ? o.batch : 1;
         for (int n = 1; n <= most; n = n < most ? std::min(2 * n, most) : most + 1) sizes.push_back(std::make_unique<layers>(gpu, p, o.precision, n));
@@ -97,6 +101,32 @@ public:
     cudnn::handle stream_of(const std::byte* arena) const noexcept {
         const session* const s = session_of(arena);
         return s ? s->stream_here() : nullptr;
+    }
+    /// With `gpu_options::outputs_stay`, after the first frame in `arena`: where an input of `bytes` of the next one is read on the device, so that it can be written there; 0: it comes
+    /// from the host.
+    cudnn::device_address input_at(const std::byte* arena, std::size_t input, std::size_t bytes) const noexcept {
+        const session* const s = lost.load(std::memory_order_acquire) ? nullptr : session_of(arena);
+        return s ? s->input_at(input, bytes) : 0;
+    }
+    /// It was: the next frame in `arena` whose input is `host` reads it there. `by` outlives that frame, and brings it to `host` where the processor runs it.
+    void place_input(const std::byte* arena, std::size_t input, const void* host, input_source& by) const noexcept { session_of(arena)->place_input(input, host, by); }
+    /// It comes from the host after all.
+    void withdraw_input(const std::byte* arena, std::size_t input) const noexcept {
+        if (const session* const s = session_of(arena)) s->withdraw_input(input);
+    }
+    /// Outputs that stayed on the device go to where the last frame in `arena` wanted them: from there, or, where the device failed, from the processor, which runs that frame
+    /// again on its inputs as they came. Nothing to do where none stayed. Not while a frame runs there.
+    void fetch_outputs(const std::byte* arena) const noexcept {
+        session* const s = session_of(arena);
+        const session::debt owed = s ? s->owes() : session::debt{};
+        if (owed.last == 0) return;
+        if (!lost.load(std::memory_order_acquire)) {
+            const int status = s->fetch_outputs(cpu);
+            if (status == cudnn::driver_ok) return;
+            fail(status, "fetching outputs");
+        }
+        ran_on_cpu.fetch_add(1, std::memory_order_relaxed);
+        (void)run_on_cpu(owed.frame, owed.first, owed.last, nullptr);
     }
     /// The device failed: everything runs on the CPU from now on.
     void fail(int status, const char* doing) const noexcept {
@@ -200,7 +230,7 @@ private:
             for (std::size_t i = size == 0 ? 0 : 1; i < (size == 0 ? 1 : sizes.size()); ++i) of.push_back(sizes[i].get());
             std::unique_ptr<frame_store>& memory = size == 0 ? used->alone : used->together;
             if (!memory) memory = std::make_unique<frame_store>(gpu, of, cpu, size == 0 ? pools : std::nullopt);
-            used->sessions[size].runs = std::make_unique<session>(gpu, *sizes[size], with->bytes.at(), *memory);
+            used->sessions[size].runs = std::make_unique<session>(gpu, *sizes[size], with->bytes.at(), *memory, outputs_stay && size == 0);
             return used->sessions[size].runs.get();
         } catch (const device_error& failure) {
             note(failure);
@@ -246,6 +276,7 @@ private:
     /// What a frame's own session holds of it goes to the host's arena, from where a batch takes it.
     void give_back(const frame_memory& m, int first) const noexcept {
         const session* const s = alone_of(m);
+        if (s) s->bring_inputs(m);
         if (!s || !s->holds_frame()) return;
         if (first > 0) s->restore(m, cpu, p.cut_behind(first - 1));
         s->leave_frame();
@@ -258,6 +289,7 @@ private:
     /// What the device held of this frame is gone: the CPU begins where the last payload stands, or at the frame's begin.
     bool run_on_cpu(const frame_memory& m, int first, int last, const std::atomic<bool>* stop) const noexcept {
         const session* const s = alone_of(m);
+        if (s) s->bring_inputs(m);
         if (!s || !s->holds_frame() || (cpu.stream_exit_count > 0 && first >= cpu.stages)) return cpu.run(m, first, last, stop);
         int begin = first;
         while (begin > 0 && s->cut_behind(begin - 1) < 0) --begin;
@@ -281,6 +313,7 @@ private:
     program p;
     const pipeline& cpu;
     std::optional<pool_form> pools;
+    bool outputs_stay;
     std::vector<std::unique_ptr<layers>> sizes;         ///< for 1, 2, 4, ... frames
     pipeline table;
     std::array<char, 16> name{};

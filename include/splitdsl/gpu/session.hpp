@@ -13,6 +13,7 @@
 #include <cstring>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 namespace splitdsl::gpu {
@@ -75,14 +76,27 @@ private:
     }
 };
 
+/// Who wrote an input on the device, where the next frame reads it.
+class input_source {
+public:
+    /// Writes it to the host's memory after all: the processor runs that frame.
+    virtual void bring() noexcept = 0;
+
+protected:
+    ~input_source() = default;
+};
+
 /// Runs stages of one network for `layers::images` frames at a time. Construction captures; after it nothing is allocated.
 class session {
 public:
-    /// `parameters`: as `layers::lay_out` wrote them, on the device. `in` outlives it. Throws `device_error`.
-    session(const cudnn::device& on, const layers& of, cudnn::device_address parameters, frame_store& in)
-        : gpu{on}, net{of}, p{of.of()}, memory{in}, images{static_cast<std::size_t>(of.images())} {
+    /// `parameters`: as `layers::lay_out` wrote them, on the device. `in` outlives it. `outputs_stay`: of one frame, until `fetch_outputs`; its inputs may be
+    /// there already (`place_input`). Throws `device_error`.
+    session(const cudnn::device& on, const layers& of, cudnn::device_address parameters, frame_store& in, bool outputs_stay)
+        : gpu{on}, net{of}, p{of.of()}, memory{in}, images{static_cast<std::size_t>(of.images())}, keeps{outputs_stay} {
         m = {in.arena.at(), parameters, in.workspace.at(), in.partials.at(), in.outputs.at(), in.sizes.at(), {}};
         for (const cudnn::device_memory& x : in.inputs) m.inputs.push_back(x.at());
+        for (const cudnn::pinned_memory& x : in.inputs_here) inputs_taken.push_back(x.data());
+        placed.resize(keeps ? p.inputs.size() : 0);
         gpu.expect(gpu.use(), "using the device");
         const auto lock = gpu.lock_network();           // one handle for all, and it works on one stream at a time
         if (gpu.network_handle() && gpu.network().use_stream(gpu.network_handle(), stream().get()) != 0) throw device_error(device_failure::lost, "cuDNN does not take a stream");
@@ -110,16 +124,22 @@ public:
             for (std::size_t i = 0; !holds && i < frames.size(); ++i) take_payload(frames[i], host, c, i);
             note(status, cuts[static_cast<std::size_t>(c)].enter.launch(stream()));
         }
+        for (std::size_t k = 0; first == 0 && k < placed.size(); ++k) {
+            placed_input& x = placed[k];
+            x.is_here = std::exchange(x.is_next, false) && frames.front().inputs && frames.front().inputs[k] == x.host;
+        }
         for (int k = first; k < last; ++k)
             for (std::size_t i = 0; i < frames.size(); ++i) take_in(frames[i], host, k, first == 0, i);
         holds = images == 1;
         handed = nullptr;
+        owed = {};
         int done = first;
         bool stopped = false, is_copying = false;
         for (; done < last && status == cudnn::driver_ok && !stopped; ++done) {
             if ((stopped = stop && stop->load(std::memory_order_acquire))) break;
             const stage_graphs& g = stages[static_cast<std::size_t>(done)];
-            note(status, replay(frames, host, g));
+            if (keeps) note(status, copy_inputs(g.loads));
+            if (status == cudnn::driver_ok) status = replay(frames, host, g);
             if (status != cudnn::driver_ok || g.behind.empty()) continue;
             // An exit's values leave while the next stage runs.
             note(status, memory.copies.start(stream(), g.behind, done + 1 < last));
@@ -129,13 +149,58 @@ public:
         // What crosses here is made into bytes also when the frame stopped: it can be taken up again, here or by the cloud.
         const int left = done > first ? cut_behind(done - 1) : -1;
         if (left >= 0) note(status, cuts[static_cast<std::size_t>(left)].leave.launch(stream()));
+        // Where the network ends, its outputs are asked for, or not; before, someone decides by them how to go on.
+        const bool stay = keeps && !stopped && done == host.stages && host.stream_exit_count == 0;
+        if (keeps && !stay && status == cudnn::driver_ok) status = copy_outputs(first, done);
         note(status, gpu.driver().wait(stream().get()));
         // The next batch has other frames: these go on from their own arenas.
         for (std::size_t i = 0; images > 1 && left >= 0 && status == cudnn::driver_ok && i < frames.size(); ++i) restore(frames[i], host, left, i);
-        for (std::size_t i = 0; status == cudnn::driver_ok && i < frames.size(); ++i)
+        for (std::size_t i = 0; !stay && status == cudnn::driver_ok && i < frames.size(); ++i)
             for (int k = first; k < done; ++k) hand_out(frames[i], host, stages[static_cast<std::size_t>(k)], i);
         if (holds && status == cudnn::driver_ok) handed = frames.front().outputs;
+        if (stay && status == cudnn::driver_ok) owed = {frames.front(), first, done};
         return !stopped;
+    }
+
+    /// Stages whose outputs stayed here, and their frame with its inputs as they came; none: `last` is 0.
+    struct debt {
+        frame_memory frame{};
+        int first{}, last{};
+    };
+    debt owes() const noexcept {
+        debt d = owed;
+        for (std::size_t k = 0; k < placed.size(); ++k) inputs_taken[k] = placed[k].is_here ? placed[k].host : memory.inputs_here[k].data();
+        d.frame.inputs = inputs_taken.data();
+        d.frame.workers = nullptr;          // the caller's may be gone
+        return d;
+    }
+    /// Where an input of the next frame is read on the device, of so many bytes; 0: the host's is copied, and what the host reads as well always is.
+    cudnn::device_address input_at(std::size_t k, std::size_t bytes) const noexcept {
+        const bool is_read_there = k >= placed.size() || crosses(static_cast<int>(k))
+                                || std::any_of(p.steps.begin(), p.steps.end(), [k](const step& s) { return s.plan.kind == step_kind::branch && s.input == static_cast<int>(k); });
+        return !is_read_there && p.inputs[k] == bytes ? memory.inputs[k].at() : 0;
+    }
+    /// The next frame whose input k is `host` finds it at `input_at`.
+    void place_input(std::size_t k, const void* host, input_source& by) const noexcept { placed[k] = {&by, host, true, false}; }
+    void withdraw_input(std::size_t k) const noexcept {
+        if (k < placed.size()) placed[k].is_next = false;
+    }
+    /// Those of a frame that the processor is to run.
+    void bring_inputs(const frame_memory& of) const noexcept {
+        for (std::size_t k = 0; k < placed.size(); ++k) {
+            const placed_input x = std::exchange(placed[k], {});
+            if ((x.is_here || x.is_next) && of.inputs && of.inputs[k] == x.host) x.by->bring();
+        }
+    }
+    /// Hands them out. The driver's status: unless it is success they are still owed.
+    int fetch_outputs(const pipeline& host) noexcept {
+        int status = gpu.use();
+        note(status, copy_outputs(owed.first, owed.last));
+        note(status, gpu.driver().wait(stream().get()));
+        if (status != cudnn::driver_ok) return status;
+        for (int k = owed.first; k < owed.last; ++k) hand_out(owed.frame, host, stages[static_cast<std::size_t>(k)], 0);
+        owed = {};
+        return status;
     }
 
     int cut_behind(int stage) const noexcept { return p.cut_behind(stage); }
@@ -156,7 +221,10 @@ public:
     }
     /// Whether the frame so far ran here, so that only what crossed stands on the host.
     bool holds_frame() const noexcept { return holds; }
-    void leave_frame() const noexcept { holds = false; }
+    void leave_frame() const noexcept {
+        holds = false, owed = {};
+        for (placed_input& x : placed) x.is_here = false;
+    }
     /// Where the floats still stand on the device that the last run wrote to `values` on the host: planar, one frame's; 0: they are none of its outputs.
     cudnn::device_address left_at(const float* values, std::size_t count) const noexcept {
         if (!handed || values < handed || values + count > handed + p.output_floats) return 0;
@@ -187,6 +255,11 @@ private:
     };
     struct cut_graphs {
         cudnn::device_graph enter, leave;
+    };
+    struct placed_input {
+        input_source* by{};
+        const void* host{};
+        bool is_next{}, is_here{};  ///< of the next frame, of this one
     };
 
     static void note(int& status, int seen) noexcept {
@@ -249,7 +322,7 @@ private:
         borders.erase(std::unique(borders.begin(), borders.end()), borders.end());
         int last_started = end - 1;
         while (last_started >= begin && !is_started(last_started)) --last_started;
-        if (borders.size() > 1 && is_followed(stage) && last_started >= borders[borders.size() - 2] && at(last_started).plan.kind == step_kind::output) g.behind.push_back(output_of(last_started));
+        if (!keeps && borders.size() > 1 && is_followed(stage) && last_started >= borders[borders.size() - 2] && at(last_started).plan.kind == step_kind::output) g.behind.push_back(output_of(last_started));
         for (std::size_t b = 0; b + 1 < borders.size(); ++b) {
             const int from = borders[b], to = borders[b + 1];
             piece& x = g.pieces.emplace_back();
@@ -281,7 +354,7 @@ private:
             return i == started.end() ? -1 : *i;
         };
         if (first) {
-            for (const int k : g.loads)
+            for (const int k : keeps ? std::vector<int>{} : g.loads)
                 reads.push_back({memory.inputs_here[static_cast<std::size_t>(k)].data(), memory.inputs[static_cast<std::size_t>(k)].at(), span_of(p.inputs[static_cast<std::size_t>(k)]),
                                  reader_of([k](const step& s) { return (s.plan.kind == step_kind::load_input || s.plan.kind == step_kind::load_u8) && s.input == k; })});
             for (const int k : g.pooled) {
@@ -292,7 +365,7 @@ private:
             if (g.exit >= 0) reads.push_back({memory.sizes_here.data() + size_at(g.exit), m.sizes + size_at(g.exit), span_of(1)});
         }
         for (const int i : started)
-            if (at(i).plan.kind == step_kind::output && (g.behind.empty() || g.behind.front().step != i)) writes.push_back(output_of(i));
+            if (!keeps && at(i).plan.kind == step_kind::output && (g.behind.empty() || g.behind.front().step != i)) writes.push_back(output_of(i));
         if (last)
             for (const int k : g.maps) {
                 const int buffer = p.streams[static_cast<std::size_t>(k)].map;
@@ -309,6 +382,24 @@ private:
     transfer output_of(int step) const {
         const std::size_t begin = 4 * images * static_cast<std::size_t>(at(step).plan.offset);
         return {memory.outputs_here.data() + begin, memory.outputs.at() + begin, 4 * images * static_cast<std::size_t>(net.in_of(at(step)).size()), step};
+    }
+
+    bool is_placed(std::size_t k) const noexcept { return k < placed.size() && placed[k].is_here; }
+    /// Of one frame, outside of its graphs.
+    int copy_inputs(const std::vector<int>& which) const noexcept {
+        int status = cudnn::driver_ok;
+        for (const int input : which) {
+            const auto k = static_cast<std::size_t>(input);
+            if (status == cudnn::driver_ok && !is_placed(k)) status = gpu.driver().copy_in_async(memory.inputs[k].at(), memory.inputs_here[k].data(), p.inputs[k], stream().get());
+        }
+        return status;
+    }
+    int copy_outputs(int first, int last) const noexcept {
+        int status = cudnn::driver_ok;
+        for (int k = first; k < last; ++k)
+            for (const auto& [begin, count] : stages[static_cast<std::size_t>(k)].writes)
+                if (status == cudnn::driver_ok) status = gpu.driver().copy_out_async(memory.outputs_here.data() + 4 * begin, memory.outputs.at() + 4 * begin, 4 * count, stream().get());
+        return status;
     }
 
     /// Returns the bytes of one frame's payload.
@@ -365,7 +456,7 @@ private:
     /// Inputs of a frame that begins here, those a later stage loads for the first time, and what an exit reads of its streams.
     void take_in(const frame_memory& from, const pipeline& host, int stage, bool begins, std::size_t i) noexcept {
         const auto take = [&](std::size_t k) {
-            if (from.inputs && from.inputs[k]) std::memcpy(memory.inputs_here[k].data() + i * frame_step(p.inputs[k]), from.inputs[k], p.inputs[k]);
+            if (from.inputs && from.inputs[k] && !is_placed(k)) std::memcpy(memory.inputs_here[k].data() + i * frame_step(p.inputs[k]), from.inputs[k], p.inputs[k]);
         };
         if (begins && stage == 0)
             for (std::size_t k = 0; k < p.inputs.size(); ++k) take(k);
@@ -413,12 +504,16 @@ private:
     const program& p;
     frame_store& memory;
     std::size_t images;
+    bool keeps;                             ///< outputs stay here, and inputs are copied outside of the graphs
     frame_addresses m;
+    mutable std::vector<const void*> inputs_taken;      ///< in pinned memory
+    mutable std::vector<placed_input> placed;           ///< those that may be: of sessions whose outputs stay
     std::vector<stage_graphs> stages;
     std::vector<cut_graphs> cuts;
     mutable std::vector<std::byte> scratch;
     mutable bool holds{};
     const float* handed{};                  ///< the outputs of the frame that it holds
+    mutable debt owed{};
 };
 
 } // namespace splitdsl::gpu

@@ -102,8 +102,8 @@ public:
           classify{room, width, height, {.classes = classes_}} {}
 
     /// `outputs`: the first network's. Writes one column a region to `columns`, the second network's input; the others keep what they hold.
-    /// `sampler`: samples the regions where the first network ran, on a GPU say (gpu/region_sampling.hpp).
-    std::span<const detect::box> regions(const float* outputs, float* columns, detect::region_sampler* sampler = nullptr) {
+    /// `sampler` and `finder`: sample the regions, and find what may become one, where the first network ran, on a GPU say (gpu/region_sampling.hpp, gpu/candidate_finding.hpp).
+    std::span<const detect::box> regions(const float* outputs, float* columns, detect::region_sampler* sampler = nullptr, detect::candidate_finder* finder = nullptr) {
         std::array<detect::feature_map, 4> maps{};
         for (std::size_t i = 0; i < maps.size(); ++i) {
             maps[i] = {outputs, 256, levels[i].height, levels[i].width, 1.0F / static_cast<float>(4 << i)};
@@ -115,12 +115,15 @@ public:
             offsets[i] = outputs += levels[i].boxes();
             outputs += 4 * levels[i].boxes();
         }
-        found = propose(logits, offsets);
+        found = propose(logits, offsets, finder);
         detect::pool_regions(maps, found, align, columns, room, sampler);
         return found;
     }
-    /// `outputs`: the second network's, for the regions found last. Boxes in pixels of the first network's input, surest first.
-    std::span<const detect::detection> detections(const float* outputs) { return classify(outputs, outputs + classes * room, found); }
+    /// `outputs`: the second network's, for the regions found last. Boxes in pixels of the first network's input, surest first. `finder`: the same where that one ran.
+    std::span<const detect::detection> detections(const float* outputs, detect::candidate_finder* finder = nullptr) { return classify(outputs, outputs + classes * room, found, finder); }
+    /// What such finders are made for: the first network's, and the second's.
+    const detect::candidate_plan& proposal_plan() const { return propose.plan(); }
+    const detect::candidate_plan& detection_plan() const { return classify.plan(); }
 
 private:
     std::size_t room, classes;

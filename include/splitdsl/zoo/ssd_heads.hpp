@@ -79,10 +79,11 @@ struct ssd_postprocess {
     ssd_postprocess(const std::array<ssd_parts::head_shape, ssd_parts::levels>& shape_of, const std::vector<detect::default_box_level>& boxes, int size, const detect::single_shot_options& o)
         : levels{ssd_parts::head_levels(shape_of)}, classes{o.classes}, shot{levels, detect::default_boxes(boxes, size, size), size, size, o} {}
 
-    /// `outputs`: all floats of one run, as `pipeline::run` gives them. Boxes in pixels of the network's input, surest first.
-    std::span<const detect::detection> operator()(const float* outputs) {
+    /// `outputs`: all floats of one run, as `pipeline::run` gives them. Boxes in pixels of the network's input, surest first. `finder`: finds the candidates where the
+    /// network ran, on a GPU say (gpu/candidate_finding.hpp).
+    std::span<const detect::detection> operator()(const float* outputs, detect::candidate_finder* finder = nullptr) {
         const ssd_outputs o(outputs, levels, classes);
-        return shot(o.logits, o.offsets);
+        return shot(o.logits, o.offsets, finder);
     }
 };
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "bytes.hpp"
+#include "candidates.hpp"
 #include "codec.hpp"
 #include "elements.hpp"
 #include "jobs.hpp"
@@ -18,7 +19,7 @@
 
 namespace splitdsl::kernels::cudnn {
 
-inline constexpr const char* device_texts[]{jobs_text, elements_text, windows_text, codec_text, pooling_text, regions_text, bytes_text};
+inline constexpr const char* device_texts[]{jobs_text, elements_text, windows_text, codec_text, pooling_text, regions_text, bytes_text, candidates_text};
 
 /// Calls `X(name, job)` for every kernel that reads or writes tensors; each exists as name_f32, name_f16 and name_bf16.
 #define SPLITDSL_TYPED_KERNELS(X)                                                                                                  \
@@ -34,7 +35,8 @@ inline constexpr const char* device_texts[]{jobs_text, elements_text, windows_te
     X(level_patches, patch_levels_job) X(lift_cells, octave_job) X(average_cells, octave_job) X(load_bytes, image_job)             \
     X(convolve_bytes, byte_window_job) X(convolve_bytes_depthwise, byte_window_job) X(pool_image_of_bytes, byte_move_job)          \
     X(planar_of_bytes, byte_move_job) X(bytes_of_planar, byte_move_job) X(align_regions, region_job)                               \
-    X(scale_bytes, byte_window_job) X(multiply_bytes, byte_window_job) X(pool_bytes, byte_pool_job)
+    X(scale_bytes, byte_window_job) X(multiply_bytes, byte_window_job) X(pool_bytes, byte_pool_job)                             \
+    X(score_classes, class_score_job) X(choose_candidates, choice_job) X(decode_candidates, decode_job)
 
 enum class kernel : int {
 #define SPLITDSL_KERNEL_NUMBER(name, job) name,

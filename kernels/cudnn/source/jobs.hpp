@@ -211,6 +211,50 @@ struct region_job {             // RoIAlign of a planar map: value (channel, row
     float scale;
 };
 
+struct head_part {              // a level of a detector's head, planar: value v of shape s in a cell at [(s * values + v) * cells + cell]
+    const float* logits;
+    const float* offsets;
+    long long cells;
+    int shapes;
+    int first;                  // index of its first box
+};
+enum head_size { most_head_parts = 8 };
+
+struct class_score_job {        // softmax over the classes of every box; NaN, which no score is, for the background
+    head_part parts[most_head_parts];
+    int part_count, boxes, classes;
+    float* scores;
+    long long box_step, class_step;
+};
+
+struct choice_job {             // a block a group: its surest, in the order of their indices
+    head_part parts[most_head_parts];       // of objectness: a group a level
+    const float* scores;        // not null: `items` of each group, one group behind the other
+    int items, has_least;
+    float least;                // only larger values
+    int most;                   // of a group
+    int* counts;                // a group
+    int* chosen;                // indices and values, `most` a group
+    float* values;
+};
+
+struct found_candidate {        // splitdsl::detect::candidate
+    float box[4];
+    float value;
+    int index;
+};
+struct decode_job {             // a block a group; one group behind the other
+    head_part parts[most_head_parts];
+    const float* starts;        // x1, y1, x2, y2 of each box, or of each cell
+    const int* counts;
+    const int* chosen;
+    const float* values;
+    found_candidate* out;
+    int part_count, group_is_part, starts_are_cells, most;
+    float weight[4];
+    float width, height;
+};
+
 )
 
 } // namespace splitdsl::kernels::cudnn

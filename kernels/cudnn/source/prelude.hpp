@@ -11,6 +11,7 @@ namespace splitdsl::kernels::cudnn {
 
 inline constexpr char device_prelude[] = R"cuda(
 #define SPLITDSL_KERNEL extern "C" __global__ void
+#define SPLITDSL_WIDE_KERNEL extern "C" __global__ void __launch_bounds__(1024)
 #define SPLITDSL_DEVICE static __device__ __forceinline__
 #define SPLITDSL_SHARED __shared__
 #define SPLITDSL_KERNELS(name, job) \
@@ -56,6 +57,7 @@ SPLITDSL_DEVICE int block_here() { return (int)blockIdx.x; }
 SPLITDSL_DEVICE int blocks_here() { return (int)gridDim.x; }
 SPLITDSL_DEVICE int image_here() { return (int)blockIdx.y; }
 SPLITDSL_DEVICE void wait_for_block() { __syncthreads(); }
+SPLITDSL_DEVICE void count_one(int* at) { atomicAdd(at, 1); }
 )cuda";
 
 } // namespace splitdsl::kernels::cudnn
