@@ -41,9 +41,15 @@ SPLITDSL_INLINE float_lanes dealt(const float_lanes& v, places<I...>) {
     else return __builtin_shufflevector(v, v, (patch_of_lane(I) % quads * 4 + patch_of_lane(I) / quads)...);
 }
 
-/// `lanes` means of patches of Side x Side, Side 1, 2 or 4, from the first patch's first value.
-template <int Side>
-SPLITDSL_INLINE float_lanes small_means(const float* from, std::ptrdiff_t row) {
+/// Lines that are asked for before their use: as many as a busy memory takes to bring one.
+inline constexpr int line_floats = 16, floats_ahead = 128 * line_floats;
+/// Floats of a map that no second-level cache holds; and that, with its results, leave little of a third-level one to anything else.
+inline constexpr std::ptrdiff_t past_near_caches = std::ptrdiff_t{1} << 18, past_caches = std::ptrdiff_t{1} << 21;
+
+/// `lanes` means of patches of Side x Side, Side 1, 2 or 4, from the first patch's first value. Meanwhile as many floats are asked for from `ahead` on, some
+/// between any two loads: asked for all at once they had memory wait while the means were made (1.2 times as long, AMD Zen 5).
+template <int Side, bool Ahead>
+SPLITDSL_INLINE float_lanes small_means(const float* from, std::ptrdiff_t row, const float* ahead) {
     constexpr places_below<lanes> all{};
     const float* at[Side]; // a register for each row, or g++ keeps the addresses of all loads somewhere
 #pragma GCC unroll 4
@@ -61,6 +67,10 @@ SPLITDSL_INLINE float_lanes small_means(const float* from, std::ptrdiff_t row) {
             __builtin_memcpy(&next, at[y] + k * lanes, sizeof next);
             sum[k] += next;
         }
+        if constexpr (Ahead) {
+#pragma GCC unroll 4
+            for (int l = (k * Side * lanes + line_floats - 1) / line_floats; l * line_floats < (k + 1) * Side * lanes; ++l) __builtin_prefetch(ahead + l * line_floats);
+        }
     }
     if constexpr (Side == 1) return dealt<1>(sum[0], all);
     else if constexpr (Side == 2) return dealt<2>((every_second(sum[0], sum[1], all, 0) + every_second(sum[0], sum[1], all, 1)) * 0.25F, all);
@@ -70,11 +80,38 @@ SPLITDSL_INLINE float_lanes small_means(const float* from, std::ptrdiff_t row) {
     }
 }
 
-template <int... I>
+/// How a map's size has it read and its results written: as they are; its lines asked for ahead; and results written past the caches, which could not
+/// keep them, so that no line is fetched to be overwritten. Those are seen by other threads once `results_settle`.
+enum class traffic : char { near, far, past };
+
+#if defined(SPLITDSL_ARCH_AVX512) || defined(SPLITDSL_ARCH_AVX2_FMA)
+inline constexpr bool writes_past_caches = true;
+inline void results_settle() { _mm_sfence(); }
+#else
+inline constexpr bool writes_past_caches = false;
+inline void results_settle() {}
+#endif
+/// Where every place written in whole vectors begins with one.
+template <class Value>
+SPLITDSL_INLINE bool begins_vector(const Value* at, std::ptrdiff_t vector) { return reinterpret_cast<std::uintptr_t>(at) % (static_cast<std::size_t>(vector) * sizeof(Value)) == 0; }
+
+/// A vector, past the caches if asked to: then `to` begins with a multiple of its size.
+template <bool Past, class Vector, class Value>
+SPLITDSL_INLINE void put_vector(Value* to, const Vector& v) {
+    if constexpr (!Past || !writes_past_caches) __builtin_memcpy(to, &v, sizeof v);
+#if defined(SPLITDSL_ARCH_AVX512)
+    else if constexpr (sizeof v == 64) _mm512_stream_si512(reinterpret_cast<__m512i*>(to), reinterpret_cast<__m512i>(v));
+#endif
+#if defined(SPLITDSL_ARCH_AVX512) || defined(SPLITDSL_ARCH_AVX2_FMA)
+    else if constexpr (sizeof v == 32) _mm256_stream_si256(reinterpret_cast<__m256i*>(to), reinterpret_cast<__m256i>(v));
+    else _mm_stream_si128(reinterpret_cast<__m128i*>(to), reinterpret_cast<__m128i>(v));
+#endif
+}
+
+template <bool Past, int... I>
 SPLITDSL_INLINE void store_halves(const float_lanes& v, float* low, float* high, places<I...>) {
-    const auto a = __builtin_shufflevector(v, v, I...), b = __builtin_shufflevector(v, v, (I + lanes / 2)...);
-    __builtin_memcpy(low, &a, sizeof a);
-    __builtin_memcpy(high, &b, sizeof b);
+    put_vector<Past>(low, __builtin_shufflevector(v, v, I...));
+    put_vector<Past>(high, __builtin_shufflevector(v, v, (I + lanes / 2)...));
 }
 template <int... I>
 SPLITDSL_INLINE int_lanes patches_below(int count, places<I...>) { return int_lanes{patch_of_lane(I)...} < int_lanes{} + count; }
@@ -96,8 +133,8 @@ struct running_range {
 };
 
 /// Means of a channel's patches of Side x Side to its four planes: top left, top right, bottom left, bottom right quarters of its cells.
-/// Nothing is read from `end` on. `Far`: the map may come from memory, and its lines are asked for ahead, in their order.
-template <int Side, bool Far, class Range>
+/// Nothing is read from `end` on.
+template <int Side, traffic Size, class Range>
 SPLITDSL_INLINE void deal_channel(const float* map, const float* end, int rows, int columns, float* planes, std::ptrdiff_t plane, Range& range) {
     constexpr places_below<lanes> all{};
     constexpr places_below<lanes / 2> half{};
@@ -108,22 +145,17 @@ SPLITDSL_INLINE void deal_channel(const float* map, const float* end, int rows, 
         float *const left = planes + r % 2 * 2 * plane + std::ptrdiff_t{r / 2} * columns, *const right = left + plane;
         for (int c = 0; c < patches; c += lanes) {
             const float* const from = map + c * Side;
-            if constexpr (Far) {
-                constexpr int line = 16, ahead = 128 * line;
-#pragma GCC unroll 16
-                for (int k = 0; k < Side * Side * lanes; k += line) __builtin_prefetch(map + c * Side * Side + k + ahead);
-            }
             float_lanes m;
-            if (from + width * (Side - 1) + Side * lanes <= end) m = small_means<Side>(from, width);
+            if (from + width * (Side - 1) + Side * lanes <= end) m = small_means<Side, Size != traffic::near>(from, width, map + c * Side * Side + floats_ahead);
             else {
                 float few[Side * Side * lanes] = {}; // the map's last patches
                 const int count = smaller(lanes, patches - c);
                 for (int y = 0; y < Side; ++y) __builtin_memcpy(few + y * Side * lanes, from + y * width, static_cast<std::size_t>(count * Side) * sizeof(float));
-                m = small_means<Side>(few, Side * lanes);
+                m = small_means<Side, false>(few, Side * lanes, few);
             }
             if (c + lanes <= patches) range.take(m);
             else range.last(m, real);
-            store_halves(m, left + c / 2, right + c / 2, half);
+            store_halves<Size == traffic::past>(m, left + c / 2, right + c / 2, half);
         }
     }
 }
@@ -159,30 +191,42 @@ inline value_range range_of_planes(const float* planes, int channels, std::ptrdi
     return all;
 }
 
-template <int Side, bool Far>
+template <int Side, traffic Size>
 inline value_range deal_and_range(const float* map, int channels, int rows, int columns, float* planes) {
     const std::ptrdiff_t cells = std::ptrdiff_t{rows} * columns, plane = quarter_plane(cells);
     float any = 0;
     {
         float few[Side * Side * lanes] = {};
         for (int y = 0; y < Side; ++y) __builtin_memcpy(few + y * Side * lanes, map + std::ptrdiff_t{y} * 2 * columns * Side, Side * sizeof(float));
-        any = small_means<Side>(few, Side * lanes)[0];
+        any = small_means<Side, false>(few, Side * lanes, few)[0];
     }
     running_range range{any};
     const std::ptrdiff_t channel = 4 * cells * Side * Side;
     const float* const end = map + channel * channels;
-    for (int c = 0; c < channels; ++c) deal_channel<Side, Far>(map + channel * c, end, rows, columns, planes + 4 * plane * c, plane, range);
+    for (int c = 0; c < channels; ++c) deal_channel<Side, Size>(map + channel * c, end, rows, columns, planes + 4 * plane * c, plane, range);
     if (const float sum = lane_sum(range.odd); sum != sum) return range_of_planes(planes, channels, cells, plane);
     return ends_of(range.low, range.high);
+}
+
+template <int Side>
+inline value_range deal_and_range(const float* map, int channels, int rows, int columns, float* planes) {
+    const std::ptrdiff_t floats = std::ptrdiff_t{4} * rows * columns * Side * Side * channels;
+    if (writes_past_caches && floats >= past_caches && columns % (lanes / 2) == 0 && begins_vector(planes, lanes / 2)) {
+        const value_range all = deal_and_range<Side, traffic::past>(map, channels, rows, columns, planes);
+        results_settle();
+        return all;
+    }
+    const std::ptrdiff_t near = lanes == 16 ? past_near_caches / 8 : past_near_caches; // 64 bytes at a time outrun the second-level cache, too
+    if (floats >= near) return deal_and_range<Side, traffic::far>(map, channels, rows, columns, planes);
+    return deal_and_range<Side, traffic::near>(map, channels, rows, columns, planes);
 }
 
 /// Means over patches of `side` x `side` of all channels, into four planes of rows x columns quarters a channel (`quarter_plane` apart), and
 /// their range. `sums`: a row of the map.
 inline value_range pool_quarters(const float* map, int channels, int rows, int columns, int side, float* planes, float* sums) {
     const std::ptrdiff_t cells = std::ptrdiff_t{rows} * columns, plane = quarter_plane(cells);
-    const bool far = 4 * cells * side * side * channels >= (std::ptrdiff_t{1} << 18); // floats of no second-level cache
-    if (side == 2) return far ? deal_and_range<2, true>(map, channels, rows, columns, planes) : deal_and_range<2, false>(map, channels, rows, columns, planes);
-    if (side == 4) return far ? deal_and_range<4, true>(map, channels, rows, columns, planes) : deal_and_range<4, false>(map, channels, rows, columns, planes);
+    if (side == 2) return deal_and_range<2>(map, channels, rows, columns, planes);
+    if (side == 4) return deal_and_range<4>(map, channels, rows, columns, planes);
     for (int c = 0; c < channels; ++c) deal_channel_of_side(map + 4 * cells * side * side * c, rows, columns, side, planes + 4 * plane * c, plane, sums);
     return range_of_planes(planes, channels, cells, plane);
 }
@@ -194,6 +238,7 @@ struct cell_planes {
     /// it, or not into quarters; some level shows it in halves.
     const std::int16_t *column_wise, *shown_whole, *shown_in_halves, *halves_first;
     std::int16_t *p, *d, *e, *f;
+    bool past_caches; ///< the coefficients are more than caches hold
 };
 
 /// Two vectors of each of four quarters to levels.
@@ -226,9 +271,10 @@ struct likely_levels {
 };
 #endif
 
-/// The first `count` lanes, at most all.
+/// The first `count` lanes, at most all; all, if past the caches.
+template <bool Past>
 SPLITDSL_INLINE void store_words(std::int16_t* to, const words& v, std::ptrdiff_t count) {
-    if (count >= cell_lanes) __builtin_memcpy(to, &v, sizeof v);
+    if (Past || count >= cell_lanes) put_vector<Past>(to, v);
 #if defined(SPLITDSL_ARCH_AVX512)
     else _mm512_mask_storeu_epi16(to, static_cast<__mmask32>((std::uint32_t{1} << count) - 1), reinterpret_cast<__m512i>(v));
 #else
@@ -244,35 +290,47 @@ SPLITDSL_INLINE void lift(const words (&quarter)[4], const words& column_wise, w
     out[0] = (u + v) >> 1, out[1] = u - v, out[2] = a - b, out[3] = g - h;
 }
 
+template <bool Past>
 SPLITDSL_INLINE void lift_and_store(const words (&quarter)[4], const cell_planes& o, std::ptrdiff_t at, std::ptrdiff_t count) {
     words out[4], column_wise;
     __builtin_memcpy(&column_wise, o.column_wise + at, sizeof column_wise);
     lift(quarter, column_wise, out);
     std::int16_t* const to[4]{o.p, o.d, o.e, o.f};
 #pragma GCC unroll 4
-    for (int k = 0; k < 4; ++k) store_words(to[k] + at, out[k], count);
+    for (int k = 0; k < 4; ++k) store_words<Past>(to[k] + at, out[k], count);
 }
 
-/// Some cells of an octave: four planes of quarters, whose first values are those of cell `first`.
+/// Some cells of an octave: four planes of quarters, whose first values are those of cell `first`. `next`: planes of the channel that comes next, to be
+/// asked for ahead; null: they are near.
 struct dealt_quarters {
     const float* planes;
     std::ptrdiff_t plane, first, cells;
+    const float* next;
 };
 
+/// The quarters of the channel that comes next, as far as those at `i` are.
+SPLITDSL_INLINE void ask_for_next(const dealt_quarters& from, std::ptrdiff_t i) {
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; ++k)
+#pragma GCC unroll 2
+        for (int l = 0; l < cell_lanes; l += line_floats) __builtin_prefetch(from.next + k * from.plane + i + l);
+}
+
 /// The exact form's coefficients of the vector of cells at `i`; false, and nothing written, if `levels` cannot tell.
-template <class Levels>
+template <bool Past, class Levels>
 SPLITDSL_INLINE bool lift_vector(const dealt_quarters& from, const cell_planes& o, const Levels& levels, std::ptrdiff_t i, std::ptrdiff_t count) {
+    if (from.next != nullptr) ask_for_next(from, i);
     vec x[8];
 #pragma GCC unroll 4
     for (int k = 0; k < 4; ++k) x[2 * k] = load(from.planes + k * from.plane + i), x[2 * k + 1] = load(from.planes + k * from.plane + i + lanes);
     words quarter[4];
     if (!levels(x, quarter)) return false;
-    lift_and_store(quarter, o, from.first + i, count);
+    lift_and_store<Past>(quarter, o, from.first + i, count);
     return true;
 }
 
 /// The paper's form, and the cells' means to `whole`, over whose end it may write a vector.
-template <class Levels>
+template <bool Past, class Levels>
 SPLITDSL_INLINE bool average_vector(const dealt_quarters& from, const cell_planes& o, float* whole, const Levels& levels, std::ptrdiff_t i, std::ptrdiff_t count) {
     const auto either = [](const std::int16_t* mask, const vec& a, const vec& b) __attribute__((always_inline)) {
         narrow_lanes<std::int16_t> few;
@@ -280,6 +338,7 @@ SPLITDSL_INLINE bool average_vector(const dealt_quarters& from, const cell_plane
         return as_vec(reinterpret_cast<float_lanes>(
             chosen(__builtin_convertvector(few, int_lanes), reinterpret_cast<int_lanes>(as_lanes(a)), reinterpret_cast<int_lanes>(as_lanes(b)))));
     };
+    if (from.next != nullptr) ask_for_next(from, i);
     const vec half = broadcast(0.5F);
     vec x[8];
 #pragma GCC unroll 2
@@ -298,15 +357,15 @@ SPLITDSL_INLINE bool average_vector(const dealt_quarters& from, const cell_plane
     if (!levels(x, out)) return false;
     std::int16_t* const to[4]{o.p, o.d, o.e, o.f};
 #pragma GCC unroll 4
-    for (int k = 0; k < 4; ++k) store_words(to[k] + from.first + i, out[k], count);
+    for (int k = 0; k < 4; ++k) store_words<Past>(to[k] + from.first + i, out[k], count);
     return true;
 }
 [[gnu::noinline, gnu::cold]] inline void lift_exactly(dealt_quarters from, cell_planes o, float scale, float zero_point, std::ptrdiff_t i, std::ptrdiff_t count) {
-    lift_vector(from, o, exact_levels{scale, zero_point}, i, count);
+    lift_vector<false>(from, o, exact_levels{scale, zero_point}, i, count);
 }
 [[gnu::noinline, gnu::cold]] inline void average_exactly(dealt_quarters from, cell_planes o, float scale, float zero_point, float* whole, std::ptrdiff_t i,
                                                          std::ptrdiff_t count) {
-    average_vector(from, o, whole, exact_levels{scale, zero_point}, i, count);
+    average_vector<false>(from, o, whole, exact_levels{scale, zero_point}, i, count);
 }
 
 /// Calls `some(i, count)` for vectors of cells that together are all of them; the last ones may come twice.
@@ -315,27 +374,42 @@ SPLITDSL_INLINE void vectors_of_cells(std::ptrdiff_t cells, Some some) {
     if (cells < cell_lanes) return some(0, cells);
     for (std::ptrdiff_t i = 0; i < cells; i += cell_lanes) some(i + cell_lanes <= cells ? i : cells - cell_lanes, cell_lanes);
 }
+/// Whether a channel's coefficients from cell `first` on are written past the caches, in `step`s of whole vectors.
+SPLITDSL_INLINE bool written_past_caches(const cell_planes& o, std::ptrdiff_t first, std::ptrdiff_t step) {
+    return writes_past_caches && o.past_caches && step % cell_lanes == 0 && begins_vector(o.p + first, cell_lanes) && begins_vector(o.d + first, cell_lanes)
+           && begins_vector(o.e + first, cell_lanes) && begins_vector(o.f + first, cell_lanes);
+}
+template <bool Past>
 SPLITDSL_INLINE void lift_quarters(const dealt_quarters& from, const cell_planes& o, float scale, float zero_point) {
 #if defined(SPLITDSL_FIXED_POINT)
     if (fixed_point::serves(scale)) {
         const likely_levels levels{scale, zero_point};
         return vectors_of_cells(from.cells, [&](std::ptrdiff_t i, std::ptrdiff_t count) __attribute__((always_inline)) {
-            if (__builtin_expect(!lift_vector(from, o, levels, i, count), 0)) lift_exactly(from, o, scale, zero_point, i, count);
+            if (__builtin_expect(!lift_vector<Past>(from, o, levels, i, count), 0)) lift_exactly(from, o, scale, zero_point, i, count);
         });
     }
 #endif
     vectors_of_cells(from.cells, [&](std::ptrdiff_t i, std::ptrdiff_t count) { lift_exactly(from, o, scale, zero_point, i, count); });
 }
+inline void lift_quarters(const dealt_quarters& from, const cell_planes& o, float scale, float zero_point) {
+    if (written_past_caches(o, from.first, from.cells)) return lift_quarters<true>(from, o, scale, zero_point);
+    lift_quarters<false>(from, o, scale, zero_point);
+}
+template <bool Past>
 SPLITDSL_INLINE void average_quarters(const dealt_quarters& from, const cell_planes& o, float scale, float zero_point, float* whole) {
 #if defined(SPLITDSL_FIXED_POINT)
     if (fixed_point::serves(scale)) {
         const likely_levels levels{scale, zero_point};
         return vectors_of_cells(from.cells, [&](std::ptrdiff_t i, std::ptrdiff_t count) __attribute__((always_inline)) {
-            if (__builtin_expect(!average_vector(from, o, whole, levels, i, count), 0)) average_exactly(from, o, scale, zero_point, whole, i, count);
+            if (__builtin_expect(!average_vector<Past>(from, o, whole, levels, i, count), 0)) average_exactly(from, o, scale, zero_point, whole, i, count);
         });
     }
 #endif
     vectors_of_cells(from.cells, [&](std::ptrdiff_t i, std::ptrdiff_t count) { average_exactly(from, o, scale, zero_point, whole, i, count); });
+}
+inline void average_quarters(const dealt_quarters& from, const cell_planes& o, float scale, float zero_point, float* whole) {
+    if (written_past_caches(o, from.first, from.cells)) return average_quarters<true>(from, o, scale, zero_point, whole);
+    average_quarters<false>(from, o, scale, zero_point, whole);
 }
 
 /// Calls `some` for pieces of a channel whose quarters stand row by row; `room` holds a piece's planes.
@@ -346,12 +420,14 @@ SPLITDSL_INLINE void deal_rows(const float* quarters, const float* end, const ce
     for (int r = 0; r < o.rows; r += piece) {
         const int from = smaller(r, o.rows - piece); // some rows twice rather than a small piece
         const std::ptrdiff_t cells = std::ptrdiff_t{piece} * o.columns, plane = quarter_plane(cells);
-        deal_channel<1, true>(quarters + 4 * std::ptrdiff_t{from} * o.columns, end, piece, o.columns, room, plane, none);
-        some(dealt_quarters{room, plane, std::ptrdiff_t{from} * o.columns, cells});
+        deal_channel<1, traffic::far>(quarters + 4 * std::ptrdiff_t{from} * o.columns, end, piece, o.columns, room, plane, none);
+        some(dealt_quarters{room, plane, std::ptrdiff_t{from} * o.columns, cells, nullptr});
     }
 }
 SPLITDSL_INLINE void average_rows(const float* quarters, const float* end, const cell_planes& o, float scale, float zero_point, float* room, float* whole) {
-    deal_rows(quarters, end, o, room, [&](const dealt_quarters& from) { average_quarters(from, o, scale, zero_point, whole); });
+    cell_planes to = o;
+    to.past_caches = o.past_caches && cell_lanes == 32; // in half lines, with so much else between them, it took longer
+    deal_rows(quarters, end, o, room, [&](const dealt_quarters& from) { average_quarters(from, to, scale, zero_point, whole); });
 }
 
 /// Calls `some(row, column, count)` for vectors of cells of all rows; `count` of them may be stored: a row may run over its end into what the next
@@ -365,11 +441,12 @@ SPLITDSL_INLINE void vectors_of_rows(int rows, int columns, Some some) {
 }
 
 /// Levels of two rows of quarters, as bytes, to cells side by side.
+template <bool Past>
 SPLITDSL_INLINE void lift_bytes(const words& top, const words& bottom, const cell_planes& o, std::ptrdiff_t at, int count) {
     using unsigned_words [[gnu::vector_size(lanes * 4)]] = std::uint16_t;
     const unsigned_words t = reinterpret_cast<unsigned_words>(top), b = reinterpret_cast<unsigned_words>(bottom); // least significant byte first on all we know
     const words quarter[4]{reinterpret_cast<words>(t & 0xff), reinterpret_cast<words>(t >> 8), reinterpret_cast<words>(b & 0xff), reinterpret_cast<words>(b >> 8)};
-    lift_and_store(quarter, o, at, count);
+    lift_and_store<Past>(quarter, o, at, count);
 }
 [[gnu::noinline, gnu::cold]] inline void lift_rows_exactly(const float* top, const float* bottom, cell_planes o, float scale, float zero_point, std::ptrdiff_t at, int count) {
     std::uint8_t levels[2][2 * cell_lanes];
@@ -377,12 +454,11 @@ SPLITDSL_INLINE void lift_bytes(const words& top, const words& bottom, const cel
     quantise_by_division(bottom, sizeof levels[1], scale, zero_point, levels[1]);
     words rows[2];
     __builtin_memcpy(rows, levels, sizeof rows);
-    lift_bytes(rows[0], rows[1], o, at, count);
+    lift_bytes<false>(rows[0], rows[1], o, at, count);
 }
 
-/// The exact form's coefficients from quarters that stand row by row. Nothing is read from `end` on. `room`: for the planes of all quarters.
-SPLITDSL_INLINE void lift_rows(const float* quarters, const float* end, const cell_planes& o, float scale, float zero_point, float* room) {
-    if (o.columns < lanes) return deal_rows(quarters, end, o, room, [&](const dealt_quarters& from) { lift_quarters(from, o, scale, zero_point); });
+template <bool Past>
+SPLITDSL_INLINE void lift_wide_rows(const float* quarters, const float* end, const cell_planes& o, float scale, float zero_point) {
 #if defined(SPLITDSL_FIXED_POINT)
     const fixed_point fixed(scale, zero_point);
     const bool serves = fixed_point::serves(scale);
@@ -390,9 +466,8 @@ SPLITDSL_INLINE void lift_rows(const float* quarters, const float* end, const ce
     vectors_of_rows(o.rows, o.columns, [&](int r, int c, int count) __attribute__((always_inline)) {
         const std::ptrdiff_t at = std::ptrdiff_t{r} * o.columns + c;
         const float *top = quarters + 4 * std::ptrdiff_t{r} * o.columns + 2 * c, *bottom = top + 2 * o.columns;
-        constexpr int line = 16, ahead = 128 * line;
 #pragma GCC unroll 8
-        for (int k = 0; k < 4 * cell_lanes; k += line) __builtin_prefetch(top + 2 * c + k + ahead); // in the order of memory
+        for (int k = 0; k < 4 * cell_lanes; k += line_floats) __builtin_prefetch(top + 2 * c + k + floats_ahead); // in the order of memory
         float few[2][2 * cell_lanes];
         if (__builtin_expect(end - bottom < 2 * cell_lanes, 0)) { // the last row of the last channel
             for (int x = 0; x < 2 * cell_lanes; ++x) few[0][x] = few[1][x] = 0;
@@ -404,10 +479,16 @@ SPLITDSL_INLINE void lift_rows(const float* quarters, const float* end, const ce
         const fixed_point::whole t[4]{fixed.at(load(top)), fixed.at(load(top + lanes)), fixed.at(load(top + 2 * lanes)), fixed.at(load(top + 3 * lanes))};
         const fixed_point::whole b[4]{fixed.at(load(bottom)), fixed.at(load(bottom + lanes)), fixed.at(load(bottom + 2 * lanes)), fixed.at(load(bottom + 3 * lanes))};
         if (__builtin_expect(serves && !fixed_point::near_tie(fixed_point::seen(fixed_point::seen(fixed_point::nothing_seen(), t), b)), 1))
-            return lift_bytes(reinterpret_cast<words>(fixed_point::bytes(t)), reinterpret_cast<words>(fixed_point::bytes(b)), o, at, count);
+            return lift_bytes<Past>(reinterpret_cast<words>(fixed_point::bytes(t)), reinterpret_cast<words>(fixed_point::bytes(b)), o, at, count);
 #endif
         lift_rows_exactly(top, bottom, o, scale, zero_point, at, count);
     });
+}
+/// The exact form's coefficients from quarters that stand row by row. Nothing is read from `end` on. `room`: for the planes of all quarters.
+inline void lift_rows(const float* quarters, const float* end, const cell_planes& o, float scale, float zero_point, float* room) {
+    if (o.columns < lanes) return deal_rows(quarters, end, o, room, [&](const dealt_quarters& from) { lift_quarters(from, o, scale, zero_point); });
+    if (written_past_caches(o, 0, o.columns)) return lift_wide_rows<true>(quarters, end, o, scale, zero_point);
+    lift_wide_rows<false>(quarters, end, o, scale, zero_point);
 }
 
 template <int... I>
@@ -426,7 +507,7 @@ SPLITDSL_INLINE void lift_plane(const std::int16_t* quarters, const cell_planes&
         words quarter[4];
         pairs_of_words(top, quarter[0], quarter[1], all);
         pairs_of_words(bottom, quarter[2], quarter[3], all);
-        lift_and_store(quarter, o, std::ptrdiff_t{r} * o.columns + c, count);
+        lift_and_store<false>(quarter, o, std::ptrdiff_t{r} * o.columns + c, count);
     });
 }
 

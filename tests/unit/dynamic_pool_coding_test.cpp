@@ -227,6 +227,40 @@ TEST_CASE("Rice codes come back for every difference, stop at the end of their r
     }
 }
 
+TEST_CASE("Rice codes are the bits of their definition, and none beyond their room") {
+    numbers n{16};
+    for (int trial = 0; trial < 200; ++trial) {
+        std::vector<bool> bits; // one by one, from the definition
+        std::vector<int> said;
+        std::uint32_t mean = 64;
+        const std::size_t wide = n.below(20) + 1;
+        for (std::size_t i = n.below(trial < 100 ? 12 : 900); i > 0; --i) {
+            const int d = n.below(wide) == 0 ? static_cast<int>(n.below(511)) - 255 : static_cast<int>(n.below(2 * wide + 1)) - static_cast<int>(wide);
+            said.push_back(d);
+            const auto folded = static_cast<std::uint32_t>(d < 0 ? -2 * d - 1 : 2 * d);
+            int k = 0;
+            while (mean / 16 >> k > 1) ++k;
+            const std::uint32_t quotient = std::min(folded >> k, 12u);
+            for (std::uint32_t z = 0; z < quotient; ++z) bits.push_back(false);
+            if (quotient < 12) bits.push_back(true);
+            for (int b = 0; b < (quotient < 12 ? k : 9); ++b) bits.push_back((folded >> b & 1u) != 0);
+            mean += folded - mean / 16;
+        }
+        blob want((bits.size() + 7) / 8);
+        for (std::size_t i = 0; i < bits.size(); ++i)
+            if (bits[i]) want[i / 8] |= std::byte{1} << (i % 8);
+        for (const std::size_t more : {0, 1, 7, 8, 30}) { // the last bytes are written one by one
+            blob got(want.size() + more + 16, std::byte{0xa5});
+            detail::rice_model model;
+            detail::bit_packer packer{got.data(), got.data() + want.size() + more};
+            for (const int d : said) model.write(packer, d);
+            REQUIRE(packer.finish() == got.data() + want.size());
+            REQUIRE(std::equal(want.begin(), want.end(), got.begin()));
+            REQUIRE(std::count(got.end() - 16, got.end(), std::byte{0xa5}) == 16);
+        }
+    }
+}
+
 TEST_CASE("the quantiser of pooled maps keeps every value of every range within half a step, and 0 exact") {
     numbers n{17};
     for (int trial = 0; trial < 20'000; ++trial) {

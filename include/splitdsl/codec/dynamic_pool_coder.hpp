@@ -13,6 +13,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 namespace splitdsl::detail {
 
@@ -23,7 +24,14 @@ public:
     /// At most 32 bits.
     void put(std::uint32_t value, int width) noexcept {
         held |= static_cast<std::uint64_t>(value) << count;
-        for (count += width; count >= 8; count -= 8, held >>= 8) byte();
+        count += width;
+        if (std::endian::native == std::endian::little && last - at >= 8) { // eight bytes, of which the whole ones stay: no branch on how many
+            std::memcpy(at, &held, 8);
+            at += static_cast<unsigned>(count) / 8;
+            held >>= count & 0x38;
+            count &= 7;
+        } else
+            for (; count >= 8; count -= 8, held >>= 8) byte();
     }
     /// One past the last byte written; null if there was no room.
     std::byte* finish() noexcept {
@@ -67,8 +75,16 @@ public:
     bool starved() const noexcept { return ran_out; }
 
 private:
+    /// More than 32 bits, or all there are. Above `count` there may be those that come next.
     void fill() noexcept {
-        for (; count <= 32 && at != last; count += 8) held |= static_cast<std::uint64_t>(*at++) << count;
+        if (std::endian::native == std::endian::little && last - at >= 8) {
+            std::uint64_t next{};
+            std::memcpy(&next, at, 8);
+            held |= next << count;
+            at += static_cast<unsigned>(63 - count) / 8;
+            count |= 56;
+        } else
+            for (; count <= 32 && at != last; count += 8) held |= static_cast<std::uint64_t>(*at++) << count;
     }
     void drop(int width) noexcept {
         held >>= width;
@@ -87,18 +103,17 @@ private:
 /// Codes differences of -255 to 255, each in at most 21 bits.
 class rice_model {
 public:
-    void write(bit_packer& to, int difference) noexcept {
-        const auto folded = static_cast<std::uint32_t>(difference < 0 ? -2 * difference - 1 : 2 * difference);
+    [[gnu::always_inline]] void write(bit_packer& to, int difference) noexcept {
+        const std::uint32_t folded = static_cast<std::uint32_t>(difference) << 1 ^ static_cast<std::uint32_t>(difference >> 31);
         const int k = parameter();
         const std::uint32_t quotient = folded >> k;
-        if (quotient < longest) {
-            to.put(1u << quotient, static_cast<int>(quotient) + 1);
-            to.put(folded & ((1u << k) - 1), k);
-        } else
+        if (quotient < longest)
+            to.put(((folded & ((1u << k) - 1)) << 1 | 1u) << quotient, static_cast<int>(quotient) + 1 + k);
+        else
             to.put(folded << longest, longest + 9);
         learn(folded);
     }
-    int read(bit_unpacker& from) noexcept {
+    [[gnu::always_inline]] int read(bit_unpacker& from) noexcept {
         const int k = parameter();
         const std::uint32_t quotient = from.zeros(longest);
         const std::uint32_t folded = quotient < longest ? quotient << k | from.get(k) : from.get(9);
@@ -109,7 +124,7 @@ public:
 
 private:
     static constexpr int longest = 12; ///< zeros that say: 9 plain bits follow
-    int parameter() const noexcept { return std::max(static_cast<int>(std::bit_width(mean / 16)) - 1, 0); }
+    int parameter() const noexcept { return static_cast<int>(std::bit_width(mean / 16 | 1u)) - 1; }
     void learn(std::uint32_t folded) noexcept { mean += folded - mean / 16; }
     std::uint32_t mean{64}; ///< 16 times the running mean
 };

@@ -17,6 +17,7 @@ struct pool_cells {
     /// it, or not into quarters; some level shows it in halves.
     const std::int16_t *column_wise{}, *shown_whole{}, *shown_in_halves{}, *halves_first{};
     std::int16_t *p{}, *d{}, *e{}, *f{};
+    bool past_caches{}; ///< together with the map they are more than caches hold, and nothing reads them before `settle`
 };
 
 /// A pipeline with dynamic_pool streams has one (`pipeline::pooling`). What is read may be `overrun` values longer than said, and so may `whole`.
@@ -31,13 +32,16 @@ struct pool_kernels {
     /// `range_of`, but which zero an end of 0 is.
     finite_range (*range)(const float* values, std::size_t count){};
     /// A channel's quarters into the exact form's coefficients: from its planes, or row by row with `room` for its planes and nothing read from `end` on.
-    void (*lift)(const float* planes, const pool_cells& to, affine_parameters with){};
+    /// `next`: the planes of the channel that comes next, or null where all of them are near.
+    void (*lift)(const float* planes, const float* next, const pool_cells& to, affine_parameters with){};
     void (*lift_rows)(const float* quarters, const float* end, const pool_cells& to, affine_parameters with, float* room){};
     /// The same from the finer octave's plane P, row by row.
     void (*lift_plane)(const std::int16_t* quarters, const pool_cells& to){};
     /// The paper's form, and means of cells to `whole`, row by row.
-    void (*average)(const float* planes, const pool_cells& to, affine_parameters with, float* whole){};
+    void (*average)(const float* planes, const float* next, const pool_cells& to, affine_parameters with, float* whole){};
     void (*average_rows)(const float* quarters, const float* end, const pool_cells& to, affine_parameters with, float* room, float* whole){};
+    /// Other threads see all coefficients that were written before.
+    void (*settle)(){};
 };
 
 namespace detail {
@@ -60,7 +64,7 @@ struct pool_masks {
         for (auto* all : {&column_wise, &shown_whole, &shown_in_halves, &halves_first}) all->resize(all->size() + pool_kernels::overrun);
     }
     pool_cells cells(const octave_view& o) const noexcept {
-        return {o.rows, o.columns, column_wise.data(), shown_whole.data(), shown_in_halves.data(), halves_first.data(), o.p, o.d, o.e, o.f};
+        return {o.rows, o.columns, column_wise.data(), shown_whole.data(), shown_in_halves.data(), halves_first.data(), o.p, o.d, o.e, o.f, false};
     }
 };
 

@@ -7,6 +7,7 @@
 #include <splitdsl/codec/dynamic_pool_cells.hpp>
 #include <splitdsl/codec/dynamic_pool_coder.hpp>
 #include <splitdsl/codec/dynamic_pool_kernels.hpp>
+#include <splitdsl/detail/line_vector.hpp>
 #include <splitdsl/error.hpp>
 
 #include <string>
@@ -98,22 +99,19 @@ public:
     /// Calls `segment(octave, plane 0..3, row, first column, one past the last)` for all a level adds to a channel, in the order of the
     /// wire; `enter(octave)` before each octave that has some.
     template <class Enter, class Segment>
-    void visit(int level, Enter enter, Segment segment) const noexcept {
+    [[gnu::always_inline]] void visit(int level, Enter enter, Segment segment) const noexcept {
         if (level == 0 || shape.by_width())
-            for (int r = 0; r < shape.cell_rows(); ++r) segment(0, 0, r, 0, shape.cell_columns());
+            for (int r = 0, rows = shape.cell_rows(), columns = shape.cell_columns(); r < rows; ++r) segment(0, 0, r, 0, columns);
         for (int o = 0; o < shape.octaves; ++o) {
             const int before = level > 0 ? shape.steps(o, level - 1) : 0, after = shape.steps(o, level);
             if (before == after) continue;
             enter(o);
             const int from = shape.columns_split(before), to = shape.columns_split(after), all = shape.cell_columns(o);
             const int split_before = shape.rows_split(before), split_after = shape.rows_split(after);
-            for (int r = 0; r < shape.cell_rows(o); ++r) {
+            for (int r = 0, rows = shape.cell_rows(o); r < rows; ++r) {
                 const bool old_row = r < split_before, new_row = !old_row && r < split_after;
-                if (!old_row) segment(o, 1, r, from, new_row ? all : to);
-                if (old_row || new_row) {
-                    segment(o, 2, r, old_row ? from : 0, to);
-                    segment(o, 3, r, old_row ? from : 0, to);
-                }
+                const int last = old_row || new_row ? 3 : 1;
+                for (int plane = old_row ? 2 : 1; plane <= last; ++plane) segment(o, plane, r, plane == 1 || old_row ? from : 0, plane == 1 && new_row ? all : to);
             }
         }
     }
@@ -128,58 +126,69 @@ public:
     template <class Bits, class Model>
     void code(Bits& bits, Model* models, int level, std::size_t priority) noexcept {
         const bool lifted = how.form == pool_form::lifted;
+        octave_view v = view(0, priority);
+        Bits to = bits; // a copy, or each byte written could be a part of it
         visit(
             level,
-            [&](int o) {
+            [&](int o) __attribute__((always_inline)) {
+                v = view(o, priority);
                 if constexpr (!Bits::writes)
                     if (!lifted && o > 0) open_into(o, priority, level); // the means' parents
             },
-            [&](int o, int plane, int r, int first, int end) {
-                const octave_view v = view(o, priority);
+            [&](int, int plane, int r, int first, int end) __attribute__((always_inline)) {
                 const std::ptrdiff_t row = static_cast<std::ptrdiff_t>(r) * v.columns;
                 const std::int16_t *const p = v.p + row, *const d = v.d + row;
                 std::int16_t* const x = v.plane(plane) + row;
-                Model& model = models[plane == 3 ? 2 : plane];
-                for (int c = first; c < end; ++c) {
-                    int base = 0;
-                    if (plane == 0) { // the median of west, north and west + north - north-west
-                        const int w = c > 0 ? p[c - 1] : (r > 0 ? p[c - v.columns] : 0), n = r > 0 ? p[c - v.columns] : w;
-                        const int nw = c > 0 && r > 0 ? p[c - v.columns - 1] : n;
-                        base = std::max(std::min(w, n), std::min(std::max(w, n), w + n - nw));
-                    } else if (!lifted)
-                        base = plane == 2 ? d[c] : p[c];
+                Model model = models[plane == 3 ? 2 : plane];
+                const auto each = [&](int c, int base) __attribute__((always_inline)) {
                     if constexpr (Bits::writes)
-                        model.write(bits, x[c] - base);
+                        model.write(to, x[c] - base);
                     else {
-                        const int value = base + model.read(bits);
+                        const int value = base + model.read(to);
                         x[c] = static_cast<std::int16_t>(plane == 0 || !lifted ? std::clamp(value, 0, 255) : value);
                     }
+                };
+                if (plane == 0)
+                    for (int c = first; c < end; ++c) { // from the median of west, north and west + north - north-west
+                        const int w = c > 0 ? p[c - 1] : (r > 0 ? p[c - v.columns] : 0), n = r > 0 ? p[c - v.columns] : w;
+                        const int nw = c > 0 && r > 0 ? p[c - v.columns - 1] : n;
+                        each(c, std::max(std::min(w, n), std::min(std::max(w, n), w + n - nw)));
+                    }
+                else if (lifted)
+                    for (int c = first; c < end; ++c) each(c, 0);
+                else {
+                    const std::int16_t* const base = plane == 2 ? d : p;
+                    for (int c = first; c < end; ++c) each(c, base[c]);
                 }
+                models[plane == 3 ? 2 : plane] = model;
             });
+        bits = to;
     }
     /// The same at fixed widths.
     template <class Bits>
     void code_packed(Bits& bits, int level, std::size_t priority) noexcept {
         const bool lifted = how.form == pool_form::lifted;
+        octave_view v = view(0, priority);
+        Bits to = bits; // as above
         visit(
-            level, [](int) {},
-            [&](int o, int plane, int r, int first, int end) {
-                const octave_view v = view(o, priority);
+            level, [&](int o) { v = view(o, priority); },
+            [&](int, int plane, int r, int first, int end) __attribute__((always_inline)) {
                 std::int16_t* const x = v.plane(plane) + static_cast<std::ptrdiff_t>(r) * v.columns;
                 const int width = lifted && plane != 0 ? 9 : 8, zero = width == 9 ? 256 : 0;
                 for (int c = first; c < end; ++c) {
                     if constexpr (Bits::writes)
-                        bits.put(static_cast<std::uint32_t>(x[c] + zero), width);
+                        to.put(static_cast<std::uint32_t>(x[c] + zero), width);
                     else
-                        x[c] = static_cast<std::int16_t>(static_cast<int>(bits.get(width)) - zero);
+                        x[c] = static_cast<std::int16_t>(static_cast<int>(to.get(width)) - zero);
                 }
             });
+        bits = to;
     }
 
     pool_ladder shape;
     pool_options how;
     std::vector<std::uint16_t> channels; ///< by priority
-    std::vector<std::int16_t> store;
+    line_vector<std::int16_t> store;
 
 private:
     struct octave {

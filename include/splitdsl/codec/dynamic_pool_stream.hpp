@@ -33,9 +33,9 @@ public:
         : planes{ladder, options, order} {
         const auto n = static_cast<std::size_t>(ladder.shape.channels);
         patch = static_cast<std::size_t>(ladder.half_rows()) * static_cast<std::size_t>(ladder.half_columns());
-        constexpr std::size_t line = 64 / sizeof(float);
-        if (ladder.half_stride() > 1) quarters.resize(4 * pool_kernels::plane(patch / 4) * n + line);
-        room.resize(4 * pool_kernels::plane(patch / 4) + line);
+        past_caches = static_cast<std::size_t>(ladder.shape.height) * static_cast<std::size_t>(ladder.shape.width) * n >= far_map;
+        if (ladder.half_stride() > 1) quarters.resize(4 * pool_kernels::plane(patch / 4) * n);
+        room.resize(4 * pool_kernels::plane(patch / 4));
         sums.resize(static_cast<std::size_t>(ladder.shape.width));
         levels.resize(patch);
         means.resize(options.form == pool_form::means ? patch / 2 + pool_kernels::overrun : 0);
@@ -116,12 +116,6 @@ private:
         open_parents(i);
     }
 
-    /// The first float of a cache line: a vector that begins elsewhere takes two.
-    static float* from_a_line_on(std::vector<float>& v) noexcept {
-        const auto at = reinterpret_cast<std::uintptr_t>(v.data());
-        return v.data() + (63 - (at + 63) % 64) / sizeof(float);
-    }
-
     /// All of `pool` by an instruction set's code. A map that is itself the quarters is read twice, every other one once.
     void pool(const float* map, std::size_t channel, const pool_kernels& code) noexcept {
         const pool_ladder& l = planes.shape;
@@ -130,39 +124,49 @@ private:
         const bool same = l.half_stride() == 1;
         quantiser = pool_parameters_of(same ? code.range(map, channel * n)
                                             : code.quarters(map, l.shape.channels, l.cell_rows(finest), l.cell_columns(finest), l.half_stride(),
-                                                            from_a_line_on(quarters), sums.data()));
+                                                            quarters.data(), sums.data()));
+        const float* const end = same ? map + n * channel : nullptr;
+        const auto planes_of = [&](std::size_t i) { return quarters.data() + 4 * pool_kernels::plane(patch / 4) * planes.channels[i]; };
         for (std::size_t i = 0; i < n; ++i) {
-            const std::size_t c = planes.channels[i];
-            const float* const from = same ? map + c * channel : from_a_line_on(quarters) + 4 * pool_kernels::plane(patch / 4) * c;
+            const float* const from = same ? map + planes.channels[i] * channel : planes_of(i);
+            const float* const next = same || i + 1 == n || quarters.size() < near_quarters ? nullptr : planes_of(i + 1);
             if (planes.how.form == pool_form::lifted)
-                lift(from, same ? map + n * channel : nullptr, i, code);
+                lift(from, next, end, i, code);
             else
-                average(from, same ? map + n * channel : nullptr, i, code);
+                average(from, next, end, i, code);
         }
+        code.settle();
     }
     pool_cells cells(int octave, std::size_t i) noexcept { return masks[static_cast<std::size_t>(octave)].cells(planes.view(octave, i)); }
+    /// A single octave's coefficients are not read again before all of them are made.
+    pool_cells finest_cells(std::size_t i) noexcept {
+        pool_cells to = cells(planes.shape.octaves - 1, i);
+        to.past_caches = planes.shape.octaves == 1 && past_caches;
+        return to;
+    }
     // `end`: the quarters stand row by row, and nothing is read from there on; null: they are a channel's planes.
-    void lift(const float* from, const float* end, std::size_t i, const pool_kernels& code) noexcept {
+    void lift(const float* from, const float* next, const float* end, std::size_t i, const pool_kernels& code) noexcept {
         int o = planes.shape.octaves - 1;
-        pool_cells to = cells(o, i);
+        pool_cells to = finest_cells(i);
         if (end != nullptr)
-            code.lift_rows(from, end, to, quantiser, from_a_line_on(room));
+            code.lift_rows(from, end, to, quantiser, room.data());
         else
-            code.lift(from, to, quantiser);
+            code.lift(from, next, to, quantiser);
         while (--o >= 0) {
             const std::int16_t* const finer = to.p;
             to = cells(o, i);
             code.lift_plane(finer, to);
         }
     }
-    void average(const float* from, const float* end, std::size_t i, const pool_kernels& code) noexcept {
+    void average(const float* from, const float* next, const float* end, std::size_t i, const pool_kernels& code) noexcept {
         float* whole = means.data();
-        for (int o = planes.shape.octaves - 1; o >= 0; --o) {
-            const pool_cells to = cells(o, i);
+        const int finest = planes.shape.octaves - 1;
+        for (int o = finest; o >= 0; --o) {
+            const pool_cells to = o == finest ? finest_cells(i) : cells(o, i);
             if (end != nullptr)
-                code.average_rows(from, end, to, quantiser, from_a_line_on(room), whole);
+                code.average_rows(from, end, to, quantiser, room.data(), whole);
             else
-                code.average(from, to, quantiser, whole);
+                code.average(from, next, to, quantiser, whole);
             from = whole;
             whole += to.rows * to.columns;
             end = whole;
@@ -197,10 +201,15 @@ private:
         return static_cast<std::size_t>(bits.finish() - to);
     }
 
+    static constexpr std::size_t near_quarters = std::size_t{1} << 18; ///< floats that no second-level cache holds
+    static constexpr std::size_t far_map = std::size_t{1} << 21;       ///< floats that, with what is made of them, leave little of a third-level one to anything else
+
     detail::pool_planes planes;
     affine_parameters quantiser{};
     std::size_t patch{};
-    std::vector<float> quarters, room, sums, means; ///< room: planes of one channel's quarters
+    bool past_caches{}; ///< a map of `far_map` or more
+    detail::line_vector<float> quarters, room;    ///< room: planes of one channel's quarters
+    std::vector<float> sums, means;
     std::vector<std::int16_t> levels;
     std::array<detail::pool_masks, max_pool_octaves> masks; ///< for an instruction set's code
     std::vector<std::size_t> starts, written;
