@@ -27,6 +27,19 @@ inline splitdsl::duration burst_gap(const splitdsl::radio::ble_setting& s) {
                                         splitdsl::radio::exchange_airtime(s.phy, s.octets, 0, s.encrypted) + std::chrono::milliseconds{2});
 }
 
+/// What an answer takes the modelled cloud: a millisecond behind that gap. More where the answer to an event that is full would else be
+/// ready in the last half millisecond before an event, for then the host would decide which one it leaves in.
+inline splitdsl::duration cloud_pace(const splitdsl::radio::ble_setting& s, int message_bytes) {
+    using namespace splitdsl::radio;
+    using namespace std::chrono_literals;
+    const splitdsl::duration pace = burst_gap(s) + 1ms;
+    const int octets = std::min(message_bytes + s.header_octets, s.octets);
+    const splitdsl::duration ready = (packets_per_event(s) - 1) * exchange_airtime(s.phy, octets, 0, s.encrypted) + pdu_airtime(s.phy, 0)
+                                     + ble_frame_space + pdu_airtime(s.phy, octets, s.encrypted) + pace;
+    const splitdsl::duration to_event = s.interval - ready % s.interval;
+    return to_event < 500us ? pace + to_event + 500us : pace;
+}
+
 /// Instead of a file: untrained weights from a seed. Times and bytes then mean something, classes do not.
 inline constexpr const char* made_up_weights = "made-up";
 

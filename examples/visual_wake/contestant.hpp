@@ -78,6 +78,7 @@ struct frame_record {
     double latency_ms{};
     double start_ms{};           ///< since the radio's first event; or since the first frame
     std::size_t bytes_up{};
+    double arriving{1};          ///< share of packets, as the policy sees it when the frame begins
     std::size_t streams{};       ///< begun
     std::size_t packets{};       ///< of them sent
     int here{-1}, before{-1};    ///< sizes (or widths) of the stream that the cloud answered and of the one before, complete when it did
@@ -93,6 +94,7 @@ struct simulated_frame {
     int exit{-1};
     double latency_ms{};
     std::int64_t bytes_up{};
+    double arriving{1};
 };
 
 /// What a cloud counted until its end.

@@ -22,6 +22,9 @@ namespace visual_wake {
 
 /// An event's packets are with the radio so long before it: this machine may take as long to let a thread run.
 inline constexpr splitdsl::duration packets_ahead = std::chrono::milliseconds{2};
+/// What a stage leaves later than so long before an event waits for the next one: whether it is in time is then told by the stage's time on
+/// the device, not by when this machine comes to send it.
+inline constexpr splitdsl::duration books_close = std::chrono::milliseconds{1};
 
 struct live_terms {
     std::size_t frames{};
@@ -58,8 +61,9 @@ inline std::vector<splitdsl::duration> times_of(const policy_choice& what, std::
 
 /// Every frame begins at a phase of the radio's interval of its own: the answer before came in an event, so a next frame at once would
 /// always begin there.
-inline void show(splitdsl::edge_core<any_policy>& edge, const live_terms& terms, const album& pictures, splitdsl::duration interval, std::uint64_t seed,
-                 splitdsl::instant zero, const splitdsl::edge_streams* streams, contestant& to) {
+inline void show(splitdsl::edge_core<any_policy>& edge, const live_terms& terms, const album& pictures, splitdsl::duration interval,
+                 std::uint64_t seed, const splitdsl::link::radio_gauge* radio, const splitdsl::edge_streams* streams, contestant& to) {
+    const splitdsl::instant zero = radio != nullptr ? radio->first_event : std::chrono::steady_clock::now();
     splitdsl::detail::xoshiro256 random{seed};
     std::vector<float> values(classes);
     for (std::size_t k = 0; k < terms.frames; ++k) {
@@ -68,6 +72,7 @@ inline void show(splitdsl::edge_core<any_policy>& edge, const live_terms& terms,
         const std::array<std::span<const std::byte>, 1> input{pictures.stills[f.picture].pixels};
         const auto stolen = processes::stolen_ticks();
         const auto before = streams != nullptr ? streams->counted() : splitdsl::edge_streams::counts{};
+        if (radio != nullptr) f.arriving = radio->arriving();
         f.start_ms = splitdsl::to_milliseconds(std::chrono::steady_clock::now() - zero);
         const splitdsl::answer a = edge.infer(input, values);
         const auto after = streams != nullptr ? streams->counted() : splitdsl::edge_streams::counts{};
@@ -95,11 +100,12 @@ inline void run_live(const subject& weights, const live_terms& terms, std::span<
     edge_options options{.deadline = terms.deadline, .stage_times = times, .exits = exits, .calibration_runs = 20, .weights_digest = weights.digest};
     if (!c.what->sends()) {
         edge_core<any_policy> edge{*weights.net, weights.packed, *c.policy, options, nullptr};
-        return show(edge, terms, r.shown, std::chrono::milliseconds{1}, r.seed, std::chrono::steady_clock::now(), nullptr, c);
+        return show(edge, terms, r.shown, std::chrono::milliseconds{1}, r.seed, nullptr, nullptr, c);
     }
     link::relay relay{{.host = terms.cloud.host, .port = terms.cloud.port, .ble = terms.radio, .first_event = terms.first_event, .seed = r.seed}};
     const duration interval = terms.radio ? terms.radio->interval : duration{std::chrono::milliseconds{10}};
-    edge_streams streams{*weights.net, {.packet_bytes = packet_bytes, .radio = relay.gauge(), .ahead = packets_ahead}};
+    edge_streams streams{*weights.net,
+                         {.packet_bytes = packet_bytes, .radio = relay.gauge(), .ahead = packets_ahead, .closes = books_close}};
     options.streams = &streams;
     options.encode_input = [](frame_inputs in, std::span<std::byte> to, int encoding) { return encode_picture(in[0], to, encoding); };
     options.encoded_input_max = encoded_max;
@@ -119,7 +125,8 @@ inline void run_live(const subject& weights, const live_terms& terms, std::span<
         if (terms.refuse_without_cloud) throw link_error(why);
         std::fprintf(stderr, "visual_wake: %s; the device goes on without it\n", why.c_str());
     }
-    show(edge, terms, r.shown, interval, r.seed, relay.gauge() ? relay.gauge()->first_event : std::chrono::steady_clock::now(), &streams, c);
+    std::this_thread::sleep_for(10 * interval); // what the handshake left on the air is over
+    show(edge, terms, r.shown, interval, r.seed, relay.gauge(), &streams, c);
     c.lost = linked && !edge.link_now().up;
     if (c.lost) std::fprintf(stderr, "visual_wake: %s: the connection to the cloud was lost: %s; the device went on without it\n", c.name.c_str(), edge.link_failure().c_str());
 }

@@ -288,13 +288,17 @@ inline nlohmann::ordered_json to_json(const run_record& r) {
                               {"on_time", f.on_time},
                               {"host_stall", f.host_stall},
                               {"robbed", f.robbed}});
-            if (r.interval_ms > 0) frames.back()["phase_ms"] = std::fmod(f.start_ms, r.interval_ms);
+            if (r.interval_ms > 0) {
+                frames.back()["phase_ms"] = std::fmod(f.start_ms, r.interval_ms);
+                frames.back()["arriving"] = f.arriving;
+            }
             if (f.here >= 0) frames.back()["sizes"] = {f.before, f.here};
             if (const auto k = static_cast<std::size_t>(&f - c->frames.data()); k < c->simulated.size()) {
                 const simulated_frame& sim = c->simulated[k];
                 frames.back()["simulated"] = {{"answered_by", key_of({.source = sim.source, .exit = sim.exit})},
                                               {"latency_ms", sim.latency_ms},
                                               {"bytes_up", sim.bytes_up},
+                                              {"arriving", sim.arriving},
                                               {"same_decision", alike(*c, f, sim)}};
             }
         }

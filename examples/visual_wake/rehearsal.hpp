@@ -32,9 +32,12 @@ public:
             for (int e = 0; e < static_cast<int>(net.exits.size()); ++e) put(local, net.exit(e));
             std::vector<std::vector<std::int64_t>>& sizes = bytes.emplace_back();
             std::vector<std::int64_t>& payload = alone.emplace_back();
-            for (int l = 1; l <= levels; ++l) payload.push_back(net.message_ends(cut_stream, l).back());
+            std::vector<std::vector<std::int64_t>>& whole = packets.emplace_back(static_cast<std::size_t>(streams));
+            std::vector<std::vector<std::int64_t>>& of_alone = packets_alone.emplace_back(static_cast<std::size_t>(levels));
+            for (int l = 1; l <= levels; ++l)
+                payload.push_back(net.message_ends(cut_stream, l, &of_alone[static_cast<std::size_t>(l - 1)]).back());
             for (int k = 0; k < streams; ++k) {
-                sizes.push_back(net.message_ends(k));
+                sizes.push_back(net.message_ends(k, &whole[static_cast<std::size_t>(k)]));
                 for (int before = 0; before <= levels; ++before)
                     for (int here = 1; here <= levels; ++here)
                         if (k == 0 && before > 0)
@@ -83,12 +86,15 @@ public:
         const auto kind = what.kind == kind_of_policy::branchynet ? policy::confidence_kind::entropy : policy::confidence_kind::top1;
         return sim::read_exit_answers(safetensors{tensors, {}, nullptr}, "g", kind);
     }
-    /// Puts a picture's bytes into the world.
+    /// Puts a picture's bytes and packets into the world: each message is one packet of the radio.
     void show(std::size_t picture, const policy_choice& what, splitdsl::sim::exit_network& to) const {
         for (std::size_t k = 0; what.streams() && k < behind.size(); ++k) {
             sim::exit_stage& s = to.stages[static_cast<std::size_t>(behind[k])];
-            if (!what.cuts()) s.stream = bytes[picture][k];
-            if (what.cuts() && static_cast<int>(k) == cut_stream) s.payload = payload_of(what, picture);
+            if (!what.cuts()) s.stream = bytes[picture][k], s.stream_packets = packets[picture][k];
+            if (!what.cuts() || static_cast<int>(k) != cut_stream) continue;
+            s.payload = payload_of(what, picture);
+            s.payload_packets = packets_alone[picture];
+            if (what.kind == kind_of_policy::clio) s.payload_packets.assign(s.payload.size(), packets[picture].back());
         }
         for (std::size_t e = 0; e < to.inputs.size(); ++e) to.inputs[e].size = inputs[picture][e];
     }
@@ -106,6 +112,8 @@ public:
             sim::exit_stage& s = to.stages[static_cast<std::size_t>(behind[k])];
             mean(s.stream, [&](std::size_t p) -> auto& { return bytes[p][k]; });
             mean(s.payload, [&](std::size_t p) -> auto& { return payload_of(what, p); });
+            s.stream_packets.clear();
+            s.payload_packets.clear();
         }
     }
 
@@ -123,6 +131,7 @@ private:
     }
     std::vector<std::vector<std::vector<std::int64_t>>> bytes{}; // picture, stream, size
     std::vector<std::vector<std::int64_t>> alone{};              // picture, size of the cut's stream
+    std::vector<std::vector<std::vector<std::int64_t>>> packets{}, packets_alone{}; // where their messages end
     std::vector<std::vector<std::int64_t>> inputs{};             // picture, encoding
 };
 
@@ -141,9 +150,9 @@ inline splitdsl::sim::fleet_world world_of(const policy_choice& what, const live
                        .draws = *radio::find_ble_radio("nrf52840_0dbm")};
     w.radio.delivery = radio::ble_delivery::resending;
     w.reply_bytes = std::min(reply, radio::payload_octets(w.radio));
-    w.stop_bytes = what.streams() ? static_cast<int>(link::header_bytes) : 0;
-    w.ahead = packets_ahead;
-    w.radio_keeps = true;
+    const int stop = what.streams() ? static_cast<int>(link::header_bytes) : 0;
+    w.wire = sim::live_wire{
+        .stop_bytes = stop, .stop_ack_bytes = stop, .ahead = packets_ahead, .closes = what.streams() ? books_close : duration{}};
     w.network.name = what.key;
     w.times.stage = times_of(what, exits, stages);
     w.times.exit.resize(stages.size());
@@ -244,11 +253,13 @@ inline void repeat(contestant& c, splitdsl::sim::fleet_world& w, const said_of& 
     using namespace splitdsl;
     const sim::exit_answers answers = said.answers(*c.what);
     said.show_mean(*c.what, w.network);
+    if (!c.frames.empty()) w.wire->arriving = c.frames.front().arriving; // the handshake was on the air before
     sim::fleet_simulator<any_policy> run{*c.policy, w, answers, seed};
     for (const frame_record& f : c.frames) {
         said.show(f.picture, *c.what, w.network);
         const sim::fleet_frame s = run.run_frame_at(f.picture, instant{} + from_milliseconds(f.start_ms));
-        c.simulated.push_back({.source = s.source, .exit = s.exit, .latency_ms = to_milliseconds(s.latency), .bytes_up = s.bytes_up});
+        c.simulated.push_back(
+            {.source = s.source, .exit = s.exit, .latency_ms = to_milliseconds(s.latency), .bytes_up = s.bytes_up, .arriving = s.arriving});
     }
 }
 

@@ -107,9 +107,11 @@ public:
         return false;
     }
     /// Bytes on the way, messages' headers included, until each size of a stream is complete: what an edge writes.
-    std::vector<std::int64_t> message_ends(int stream) { return message_ends(stream, levels(stream)); }
-    /// The same if no size above the first `wanted` is sent: then the last message is shorter.
-    std::vector<std::int64_t> message_ends(int stream, int wanted) {
+    std::vector<std::int64_t> message_ends(int stream, std::vector<std::int64_t>* messages = nullptr) {
+        return message_ends(stream, levels(stream), messages);
+    }
+    /// The same if no size above the first `wanted` is sent: then the last message is shorter. `messages`: where each of them ends.
+    std::vector<std::int64_t> message_ends(int stream, int wanted, std::vector<std::int64_t>* messages = nullptr) {
         const auto s = static_cast<std::size_t>(stream);
         std::vector<std::int64_t> ends;
         std::vector<std::byte> packet(packet_bytes);
@@ -117,6 +119,7 @@ public:
         writers[s].start(1);
         for (std::size_t size = 0; (size = writers[s].next(packet, wanted)) != 0;) {
             sent += static_cast<std::int64_t>(splitdsl::link::header_bytes + size);
+            if (messages != nullptr) messages->push_back(sent);
             const int at = writers[s].next_level();
             const bool level_over = at < wanted && writers[s].next_offset() >= coded[s][static_cast<std::size_t>(at)].size();
             ends.resize(static_cast<std::size_t>(at + level_over), sent);

@@ -188,7 +188,9 @@ int run(arguments a) {
     std::array<std::optional<said_of>, networks.size()> rehearsed;
     for (std::size_t w = 0; w < networks.size(); ++w)
         if (weights[w].net != nullptr) in_one_piece[w].emplace(*weights[w].net, weights[w].packed);
-    const double gap_ms = terms.radio ? to_milliseconds(burst_gap(*terms.radio)) : 4, pace_ms = gap_ms + 1;
+    const double gap_ms = terms.radio ? to_milliseconds(burst_gap(*terms.radio)) : 4;
+    const double pace_ms =
+        terms.radio ? to_milliseconds(cloud_pace(*terms.radio, static_cast<int>(link::header_bytes + packet_bytes))) : gap_ms + 1;
     const auto world = [&](const contestant& c) {
         const std::size_t w = c.what->net;
         return world_of(*c.what, terms, *weights[w].net, exits_of(*c.what, in_one_piece[w]->exits), stages[w], from_milliseconds(pace_ms), c.cloud_threshold);

@@ -153,6 +153,50 @@ TEST_CASE("a stream's messages leave in order, and no more of them than the wind
     CHECK(f.streams.counted().dropped == 0);
 }
 
+TEST_CASE("what is made when a radio's books are closed waits for the event behind the next") {
+    const instant event = std::chrono::steady_clock::now() + 2s;
+    for (const bool in_time : {true, false}) {
+        link::radio_gauge radio{{.interval = 4s, .packets = 4}, event};
+        hand_fed f{{.packet_bytes = 100, .radio = &radio, .ahead = 3500ms, .closes = 1s}};
+        REQUIRE(f.streams.start({.frame = 1,
+                                 .epoch = 3,
+                                 .stream = 0,
+                                 .last = 2,
+                                 .least = 1,
+                                 .stage = 0,
+                                 .due = event,
+                                 .made = event - (in_time ? 1500ms : 500ms)},
+                                f.arena.data(), instant{}));
+        REQUIRE(f.write());
+        const auto sent = f.to.messages();
+        CHECK(sent.size() == (in_time ? 4 : 0)); // a packet each, and the event takes four
+        for (const auto& h : sent) CHECK((h.codec == link::without_ack && h.first_bytes == 1));
+        CHECK_FALSE(f.streams.wants());
+        f.streams.drop(1, 3, true, event - (in_time ? 1500ms : 500ms));
+        REQUIRE(f.write());
+        CHECK(f.to.messages().size() == (in_time ? 1 : 0)); // nor does the stop overtake
+    }
+    CHECK_THROWS_AS((edge_streams{*streamed::network().net, {.ahead = 1ms, .closes = 2ms}}), option_error);
+}
+
+TEST_CASE("acknowledgements with a radio that tells its events say what it delivered, in order") {
+    const instant first = std::chrono::steady_clock::now() - 10s;
+    link::radio_gauge radio{{.interval = 4s, .packets = 4}, first};
+    hand_fed f{{.packet_bytes = 100, .radio = &radio, .ahead = 4s}};
+    REQUIRE(f.start(1, 0));
+    REQUIRE(f.write());
+    REQUIRE(f.to.messages().size() == 4);
+    const instant event = radio.event_from(std::chrono::steady_clock::now()); // that they are for
+    link_event e{};
+    radio.event_over(event, 1, 1, 0); // in it the first one was lost; nothing was there before
+    CHECK_FALSE(f.streams.next_event(e));
+    radio.event_over(event + 4s, 1, 0, 4); // lost first, so that all four waited
+    CHECK_FALSE(f.streams.next_event(e));
+    radio.event_over(event + 8s, 1, 0, 0); // and came
+    CHECK(f.streams.next_event(e));
+    CHECK((e.what == link_event::kind::acknowledged && e.stream == 0 && e.level >= 0));
+}
+
 TEST_CASE("acknowledgements tell the rate while more is waiting, and only then") {
     hand_fed f{{.packet_bytes = 100, .window_bytes = 2 * 148}};
     REQUIRE(f.start(1, 0));
@@ -195,7 +239,7 @@ TEST_CASE("the next stream, a stop and a new connection drop what is unsent, but
     CHECK(f.streams.counted().dropped > 0);
     // The frame is over: what is unsent gives way to one stop.
     REQUIRE(f.start(1, 2));
-    f.streams.drop(1, 3, true);
+    f.streams.drop(1, 3, true, instant{});
     REQUIRE(f.write());
     sent = f.to.messages();
     REQUIRE(sent.size() == 1);

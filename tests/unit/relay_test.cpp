@@ -103,6 +103,32 @@ TEST_CASE("bytes pass whole and in order through connection events with loss, bo
     r.eventually([&] { return r.between->counts().open == 0; });
 }
 
+TEST_CASE("a message begins a packet of its own, other bytes fill packets") {
+    const auto events_for = [](bool messages) {
+        relayed r{{.ble = radio::ble_setting{.interval = 7500us, .packets = 1}}};
+        std::vector<std::byte> all;
+        for (int i = 0; i < 40; ++i) {
+            auto one = pattern(60, 50);
+            if (messages) link::seal({.kind = message_kind::ping}, one);
+            all.insert(all.end(), one.begin(), one.end());
+        }
+        const std::uint64_t before = r.between->counts().events;
+        CHECK(write_all(*r.edge, all) == all.size());
+        CHECK(read_up_to(*r.cloud, all.size()).bytes == all);
+        r.eventually([&] { return r.between->counts().bytes_up == all.size(); });
+        return std::pair{r.between->counts().events - before, r.between->counts()};
+    };
+    CHECK(events_for(true).first >= 40); // 10 packets would do
+    // Whoever ends within a header is heard to the end.
+    relayed r{{.ble = radio::ble_setting{.interval = 7500us}}};
+    std::vector<std::byte> half(48);
+    link::seal({.kind = message_kind::ping}, half);
+    half.resize(20);
+    CHECK(write_all(*r.edge, half) == half.size());
+    r.edge->shutdown();
+    CHECK(read_up_to(*r.cloud, half.size()).bytes == half);
+}
+
 TEST_CASE("connection events carry what the model says", "[live]") {
     // Bytes are counted against the relay's own events, so a machine that is late changes nothing; against the clock it is never faster.
     for (const ble_delivery d : {ble_delivery::resending, ble_delivery::reliable}) {

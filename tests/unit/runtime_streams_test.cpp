@@ -14,6 +14,7 @@ TEST_CASE("a stream stands for a cut's payload in the sizes that are asked for, 
         const auto c = m.stage_done(at(20ms), good);
         REQUIRE(c.what == kind::offload);
         CHECK((c.stream == 3 && c.cut == -2 && c.first == 0 && m.last_stage() == 1));
+        CHECK(c.least == (m.strategy().level >= 0 ? 0 : c.last)); // nor need the cloud answer others
         const auto w = m.handed_over(at(21ms), true, 7);
         REQUIRE(w.what == kind::wait);
         CHECK(w.until == at(100ms - 1ms - 10ms)); // the last stage's reserve

@@ -34,8 +34,13 @@ public:
         held += size;
     }
 
-    /// As `commit`, for a chunk whose release nobody knows yet; `settle` tells it. Not mixed with `commit`.
-    void commit_open(std::size_t size) {
+    /// Whether a chunk of so many bytes has a place.
+    bool takes(std::size_t size) const { return chunk_count < chunks.size() && store.size() - held >= size; }
+    /// One chunk, of bytes that `takes` has a place for, whose release nobody knows yet; `settle` tells it. Not mixed with `commit`.
+    void put_open(std::span<const std::byte> from) {
+        const std::size_t size = from.size(), tail = (head + held) % store.size(), first = std::min(size, store.size() - tail);
+        std::copy_n(from.begin(), first, store.begin() + static_cast<std::ptrdiff_t>(tail));
+        std::copy(from.begin() + static_cast<std::ptrdiff_t>(first), from.end(), store.begin());
         chunks[(first_chunk + chunk_count) % chunks.size()] = {instant::max(), size};
         ++chunk_count;
         ++open_count;

@@ -40,6 +40,7 @@ public:
         }
         while (air.next_anchor() <= now) {
             const instant anchor = air.next_anchor();
+            const std::size_t undelivered = air.undelivered(radio::ble_way::up);
             for (const radio::ble_way way : {radio::ble_way::up, radio::ble_way::down})
                 while (air.waiting(way) < static_cast<std::size_t>(radio::packets_per_event(air.setting()))) {
                     const taken t = take(way);
@@ -50,9 +51,7 @@ public:
                 out(r.way, r.tag, r.arrived);
             });
             ++held_events;
-            const auto& tried = air.tried(radio::ble_way::up);
-            told.event_over(tried.sent - told_of.sent, tried.lost - told_of.lost, air.waiting(radio::ble_way::up));
-            told_of = tried;
+            told.event_over(anchor, air.arriving(radio::ble_way::up).value(), air.waiting(radio::ble_way::up), undelivered);
         }
     }
     /// Nobody is there: events until `now` pass unheld and uncounted.
@@ -73,7 +72,6 @@ private:
     }
     radio::ble_connection air;
     radio_gauge told;
-    radio::ble_connection::tries told_of{};
     std::uint64_t held_events{}, missed_events{}, lost_packets{};
 };
 

@@ -20,7 +20,8 @@
 /// | 24 | 4     | stamp: the asking side's clock, us, modulo 2^32; answers echo it                  |
 /// | 28 | 4     | answers: service time, us, from the question's last byte to this answer's sending |
 /// | 32 | 4     | answers: arrival time, us, from the question's first read to its last one         |
-/// | 36 | 4     | answers: bytes of the question that the first read found already there            |
+/// | 36 | 4     | answers: bytes of the question that the first read found already there;           |
+/// |    |       | streams: the first size that shall be answered, 0 the smallest                    |
 /// | 40 | 4     | CRC-32C of the payload                                                            |
 /// | 44 | 4     | CRC-32C of bytes 0..43                                                            |
 ///
@@ -297,6 +298,18 @@ inline frame_fault decode_header(std::span<const std::byte> from, const frame_li
          .first_bytes = splitdsl::detail::load_u32(b + 36),
          .payload_crc = splitdsl::detail::load_u32(b + 40)};
     return limits.check(h);
+}
+
+/// Bytes of the message that begins with a sound header here, header and payload; 0: none does.
+inline std::size_t message_size(std::span<const std::byte> from) noexcept {
+    frame_header h{};
+    const frame_fault f = decode_header(from, {}, h);
+    const bool sound = f == frame_fault::none || f > frame_fault::unknown_flags;
+    return sound ? header_bytes + h.payload_bytes : 0;
+}
+/// Whether these may be the first bytes of a header that is not there as a whole.
+inline bool begins_message(std::span<const std::byte> from) noexcept {
+    return !from.empty() && from.size() < header_bytes && from[0] == std::byte{'s'} && (from.size() == 1 || from[1] == std::byte{'D'});
 }
 
 } // namespace splitdsl::link

@@ -6,8 +6,8 @@
 
 #include <splitdsl/radio/ble.hpp>
 
-#include <algorithm>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 
 namespace splitdsl::link {
@@ -38,21 +38,31 @@ public:
     /// What a policy believes of the link: its rate without loss times the share that arrives, and an event's wait there and back.
     bits_per_second rate_up() const noexcept { return rate * arriving(); }
     duration round_trip() const noexcept { return interval * 3 / 2; }
-    /// Share of packets that arrive, a running mean over about 64.
+    /// Share of packets that arrive (radio::arrival_share).
     double arriving() const noexcept { return share.load(std::memory_order_relaxed); }
     /// Packets that it has and has to send again.
-    std::size_t waiting() const noexcept { return static_cast<std::size_t>(std::max<std::int64_t>(held.load(std::memory_order_relaxed), 0)); }
-    /// Bytes that the next event can take from the host: its own less what the radio has to send again.
-    std::int64_t room() const noexcept {
-        return std::int64_t{packet_bytes} * packets - held.load(std::memory_order_relaxed) * packet_bytes;
+    std::size_t waiting() const noexcept { return held.load(std::memory_order_relaxed); }
+    /// The newest event of which it is known what arrived, for acknowledgements are read off the event behind; and the packets given for
+    /// it and for those before that had not arrived then, or stood behind one that had not.
+    struct completion {
+        instant event{};
+        std::int64_t undelivered{};
+    };
+    completion completed() const noexcept {
+        const std::uint64_t both = known_of.load(std::memory_order_acquire);
+        return {first_event + static_cast<std::int64_t>(both >> 32) * interval - interval, static_cast<std::int64_t>(both & 0xffff'ffffU)};
     }
+    /// A message of so many bytes in packets: it begins one of its own.
+    std::int64_t packets_of(std::size_t size) const noexcept { return (static_cast<std::int64_t>(size) + packet_bytes - 1) / packet_bytes; }
+    /// Packets that the next event can take from the host: its own less what the radio has to send again.
+    std::int64_t room() const noexcept { return packets - static_cast<std::int64_t>(waiting()); }
 
-    /// The radio's: an event is over; since the one before so many packets were sent and lost, and so many are still here.
-    void event_over(std::uint64_t sent, std::uint64_t lost, std::size_t left) noexcept {
-        double s = share.load(std::memory_order_relaxed);
-        for (std::uint64_t i = 0; i < sent; ++i) s += ((i < lost ? 0.0 : 1.0) - s) / 64;
-        share.store(s, std::memory_order_relaxed);
-        held.store(static_cast<std::int64_t>(left), std::memory_order_relaxed);
+    /// The radio's: the event at `anchor` is over; the share that arrives, packets to be sent again, and packets that by the event before
+    /// had not arrived or stood behind one that had not.
+    void event_over(instant anchor, double arriving, std::size_t again, std::size_t undelivered) noexcept {
+        share.store(arriving, std::memory_order_relaxed);
+        held.store(again, std::memory_order_relaxed);
+        known_of.store(static_cast<std::uint64_t>((anchor - first_event) / interval) << 32 | undelivered, std::memory_order_release);
     }
 
     instant first_event{};
@@ -66,7 +76,8 @@ private:
     }
     bits_per_second rate{};
     std::atomic<double> share{1};
-    std::atomic<std::int64_t> held{};
+    std::atomic<std::size_t> held{};
+    std::atomic<std::uint64_t> known_of{}; // the last event's number, and what was undelivered before it
 };
 
 } // namespace splitdsl::link

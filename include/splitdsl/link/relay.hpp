@@ -7,10 +7,13 @@
 #include <splitdsl/detail/xoshiro.hpp>
 #include <splitdsl/link/delay_line.hpp>
 #include <splitdsl/link/event_air.hpp>
+#include <splitdsl/link/message_boundary.hpp>
 #include <splitdsl/link/pacer.hpp>
 #include <splitdsl/link/relay_options.hpp>
 #include <splitdsl/link/tcp_listener.hpp>
 
+#include <algorithm>
+#include <array>
 #include <limits>
 #include <list>
 #include <mutex>
@@ -123,6 +126,7 @@ private:
     /// One direction of a connection.
     struct lane {
         detail::delay_line line;
+        detail::message_boundary messages{}; // connection events only
         bool ended{};      // the source sent its end
         bool passed_end{}; // and it was passed on
         bool blocked{};    // the sink takes no more for now
@@ -350,8 +354,9 @@ private:
             lane& l = c.lanes[d];
             connections.splice(connections.end(), connections, connections.begin());
             if (c.dead || c.connecting || l.ended) continue;
-            const auto into = l.line.room(static_cast<std::size_t>(air->packet_bytes()));
-            if (into.empty()) continue;
+            std::array<std::byte, radio::ble_most_octets> packet;
+            const auto into = std::span{packet}.first(l.messages.next(source(c, d).native_handle(), static_cast<std::size_t>(air->packet_bytes())));
+            if (into.empty() || !l.line.takes(into.size())) continue;
             std::error_code code;
             const std::size_t size = source(c, d).read_some(asio::buffer(into.data(), into.size()), code);
             if (code == asio::error::would_block || code == asio::error::try_again) continue;
@@ -361,7 +366,8 @@ private:
                 continue;
             }
             if (pacers[d].corrupt(random, into.first(size))) ++count_corrupted;
-            l.line.commit_open(size);
+            l.messages.took(size);
+            l.line.put_open(into.first(size));
             return {.owner = c.serial, .size = static_cast<int>(size)};
         }
         return {};

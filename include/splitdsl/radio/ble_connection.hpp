@@ -31,7 +31,19 @@ struct ble_report {
     instant queued{};
     instant sent{};          ///< its last try began
     instant arrived{};       ///< delivered only: it and all before it were there
-    instant known{};         ///< the sender knows: the next event's acknowledgement, or its absence
+    instant known{};         ///< the sender knows of it and all before it: the next event's acknowledgement, or its absence
+};
+
+/// Share of a direction's packets that arrive, a running mean over about 64 tries.
+class arrival_share {
+public:
+    constexpr arrival_share() = default;
+    constexpr explicit arrival_share(double begin) : share{begin} {}
+    constexpr void tell(bool arrived) { share += ((arrived ? 1.0 : 0.0) - share) / 64; }
+    constexpr double value() const { return share; }
+
+private:
+    double share{1};
 };
 
 /// What the peripheral's radio did, for ble_energy.hpp.
@@ -129,17 +141,21 @@ public:
         attended = std::max(attended, next - 1);
     }
 
-    /// Drops what has not arrived, as FLEET does with a layer's features once the next layer's are there. `untried_only`: but for what was
-    /// on the air already, which a radio sends again whatever its host thinks of it.
-    template <class Report>
-    void drop(ble_way way, Report&& report, bool untried_only = false) {
+    /// Drops what has not arrived, as FLEET does with a layer's features once the next layer's are there; but for packets of which
+    /// `spared(tag, tries)` holds: what was on the air already a radio sends again whatever its host thinks of it.
+    template <class Report, class Spared>
+    void drop(ble_way way, Report&& report, Spared spared) {
         lane& l = lanes[index(way)];
         for (std::size_t i = l.head; i < l.packets.size(); ++i)
-            if (packet& p = l.packets[i]; p.state == fate_of::open && (p.tries == 0 || !untried_only)) {
+            if (packet& p = l.packets[i]; p.state == fate_of::open && !spared(p.tag, p.tries)) {
                 p.state = fate_of::dropped;
                 --l.waiting;
             }
         release(way, report);
+    }
+    template <class Report>
+    void drop(ble_way way, Report&& report) {
+        drop(way, report, [](std::uint64_t, int) { return false; });
     }
 
     /// Packets put on the air so far, each try of them, and those of them that were lost.
@@ -147,6 +163,12 @@ public:
         std::uint64_t sent{}, lost{};
     };
     const tries& tried(ble_way way) const { return lanes[index(way)].tried; }
+    /// Of these tries the share that arrived lately: what both ends of a comparison take for the link's quality.
+    const arrival_share& arriving(ble_way way) const { return lanes[index(way)].share; }
+    /// What the share was when this connection is taken up.
+    void take_up(ble_way way, arrival_share before) { lanes[index(way)].share = before; }
+    /// Packets of a direction that have not arrived, or wait behind one that has not.
+    std::size_t undelivered(ble_way way) const { return lanes[index(way)].count(); }
 
     /// What the peripheral did in the events held so far.
     const ble_activity& activity() const { return done; }
@@ -169,6 +191,8 @@ private:
         std::size_t waiting{};            // open
         std::int64_t data_from{};         // reliable: the first event that may carry data again
         tries tried{};
+        arrival_share share{};
+        std::int64_t last_event{-1};      // of the tries of those reported
         instant last_arrival{instant::min()};
 
         std::size_t count() const { return packets.size() - head; }
@@ -275,6 +299,7 @@ private:
                 const bool gone = lost(w, capacity - left[w]);
                 ++lanes[w].tried.sent;
                 lanes[w].tried.lost += gone;
+                lanes[w].share.tell(!gone);
                 if (!gone) p.state = fate_of::arrived;
                 else if (s.delivery == ble_delivery::unreliable || (s.most_tries > 0 && p.tries >= s.most_tries)) p.state = fate_of::lost;
                 if (p.state != fate_of::open) --lanes[w].waiting;
@@ -307,8 +332,9 @@ private:
             const packet p = l.packets[l.head++];   // a copy: the caller may queue more while it is told
             // The central speaks first, so its acknowledgement comes earlier in the event than the peripheral's.
             const duration heard = way == ble_way::up ? empty : empty + ble_frame_space + empty;
+            if (p.tries > 0) l.last_event = std::max(l.last_event, p.event);
             ble_report r{.tag = p.tag, .way = way, .fate = ble_fate::dropped, .size = p.size, .tries = p.tries, .event = p.event, .queued = p.ready,
-                         .sent = p.sent, .arrived = {}, .known = p.tries > 0 ? anchor(p.event + 1) + heard : p.ready};
+                         .sent = p.sent, .arrived = {}, .known = p.tries > 0 ? anchor(l.last_event + 1) + heard : p.ready};
             if (p.state == fate_of::lost) r.fate = ble_fate::lost;
             if (p.state == fate_of::arrived) {
                 r.fate = ble_fate::delivered;

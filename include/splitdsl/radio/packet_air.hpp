@@ -139,6 +139,8 @@ public:
     /// When the next packet goes out; `instant::max()` if none waits that could.
     instant next_with_data() const { return std::min(start_up(), start_down()); }
 
+    /// The share of the packets up that arrived lately, each try of them.
+    const arrival_share& arriving() const { return share; }
     /// Sends all that goes out up to `until` and reports each packet whose fate is decided, which may be known only later.
     template <class Report>
     void run(instant until, Report&& report) {
@@ -219,6 +221,7 @@ private:
         ++p.tries;
         p.sent = start;
         const bool arrives = !random.chance(s.loss());
+        if (way == ble_way::up) share.tell(arrives);
         const timing t = s.kind == packet_kind::lora ? over_lora(way, start, p.size, arrives) : over_halow(way, start, p.size);
         const bool again = !arrives && s.delivery != ble_delivery::unreliable && (s.most_tries == 0 || p.tries < s.most_tries);
         if (again) {
@@ -285,6 +288,7 @@ private:
     instant window{instant::min()};       // in which the gateway may answer
     instant awake_until{instant::min()};
     packet_activity done{};
+    arrival_share share{};
 };
 
 } // namespace splitdsl::radio

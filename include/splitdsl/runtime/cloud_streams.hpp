@@ -149,6 +149,7 @@ private:
             const auto ahead = static_cast<std::int32_t>(h.sequence - frame);
             if (any && ahead < 0) return count(packet_fault::stale), true;
             if (!any || ahead > 0) begin(h, first);
+            least = h.first_bytes;
             const packet_fault f = boxes[at(h.cut)]->in.accept(payload);
             count(f);
             if (f != packet_fault::none) return f == packet_fault::duplicate;
@@ -193,6 +194,7 @@ private:
                 const std::lock_guard hold{own.mutex};
                 ++own.counts.bursts;
                 if (!any || stopped || now.stream < 0 || now == asked) return;
+                if (static_cast<std::uint32_t>(now.whole[at(now.stream)]) <= least) return; // nobody waits for so small a size
                 if (std::chrono::steady_clock::now() > deadline) {
                     ++own.counts.late;
                     return;
@@ -315,6 +317,7 @@ private:
         question asked{};
         instant deadline{}, news_since{}, last_at{}, burst_at{};
         std::uint32_t frame{}, total{}; // total: stream bytes of this connection
+        std::uint32_t least{};          // the first size that is to be answered
         bool any{}, stopped{}, arrived{}, news{};
     };
 

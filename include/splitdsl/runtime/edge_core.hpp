@@ -311,16 +311,28 @@ private:
         return machine.stage_done(ended, view(ended), exit, confidence);
     }
 
+    /// When the stage that is over ended: by its profile, if that was not long ago, else now.
+    instant stage_over(instant now) const noexcept {
+        return stage_times.size() > 0 && paced_from <= now && now - paced_from < std::chrono::milliseconds{1} ? paced_from : now;
+    }
+
     // ---- streams: only for policies that have some ---------------------------------------------------------------------------
     void begin_stream(const command& c) {
         if (c.stream < 0) return;
         const instant now = std::chrono::steady_clock::now();
         // A command to run the next stage comes right behind the one before it; at other times no stage's map is sure to be there any more.
         const int ended = c.what == command::kind::run ? c.stage - 1 : -1;
-        if (const std::uint32_t epoch = streams.begin(order_of(c, ended), now); epoch != 0) machine.stream_began(now, epoch);
+        if (const std::uint32_t epoch = streams.begin(order_of(c, ended, now), now); epoch != 0) machine.stream_began(now, epoch);
     }
-    edge_stream_hooks::order order_of(const command& c, int ended) const {
-        return {.frame = machine.running_frame(), .stream = c.stream, .first = c.first, .last = c.last, .stage = ended, .due = machine.due()};
+    edge_stream_hooks::order order_of(const command& c, int ended, instant now) const {
+        return {.frame = machine.running_frame(),
+                .stream = c.stream,
+                .first = c.first,
+                .last = c.last,
+                .least = c.least,
+                .stage = ended,
+                .due = machine.due(),
+                .made = stage_over(now)};
     }
     /// What came of the frame's streams: answers as any reply, acknowledgements to the policy.
     void hear_streams() {
@@ -328,14 +340,14 @@ private:
             const instant now = std::chrono::steady_clock::now();
             const command c = machine.acknowledged(e, now, view(now));
             begin_stream(c);
-            if (c.drop) streams.drop(machine.running_frame());
+            if (c.drop) streams.drop(machine.running_frame(), now);
         }
     }
     void end_streams() {
         if (!streams.any()) return;
         note.bytes_up = streams.bytes_sent();
         notes.store(note);
-        streams.end(machine.running_frame());
+        streams.end(machine.running_frame(), stage_over(std::chrono::steady_clock::now()));
     }
 
     command hand_over(const command& c, const input_mailbox::letter& l) {
@@ -367,7 +379,7 @@ private:
 
     /// A stream in place of a cut's payload: it leaves as any stream, and the frame waits for its answer.
     command hand_over_stream(const command& c, instant begun) {
-        const std::uint32_t epoch = streams.begin(order_of(c, machine.last_stage()), begun);
+        const std::uint32_t epoch = streams.begin(order_of(c, machine.last_stage(), begun), begun);
         handed = std::chrono::steady_clock::now();
         note.send = (handed - begun).count();
         notes.store(note);

@@ -29,6 +29,8 @@ struct edge_stream_options {
     /// and policies see its rate.
     const link::radio_gauge* radio{};
     duration ahead{std::chrono::milliseconds{1}}; ///< what the host may take to wake up and write
+    /// A radio closes its books so long before an event: what is made later waits for the next one. At most `ahead`.
+    duration closes{};
     pool_options coding{}; ///< as the cloud's
     const stream_pooler* pooler{}; ///< pools where the map is made, on a GPU (gpu/gpu_pipeline.hpp); the processor where it does not
     exit_confidence confidence{};
@@ -50,6 +52,9 @@ public:
     explicit edge_streams(const pipeline& net, edge_stream_options chosen = {}) : options{chosen}, terms{net, chosen.coding} {
         if (options.packet_bytes < 32 || options.packet_bytes > largest_pool_packet)
             throw option_error("edge streams: expected packets of 32 to 65535 bytes, found " + std::to_string(options.packet_bytes));
+        if (options.closes < duration{} || options.closes > options.ahead)
+            throw option_error("edge streams: expected books that close 0 to " + std::to_string(to_milliseconds(options.ahead))
+                               + " ms before an event, found " + std::to_string(to_milliseconds(options.closes)) + " ms");
         std::size_t most = 0, packets = 0;
         for (int s = 0; s < terms.count(); ++s) {
             const pool_ladder& l = terms.ladders[static_cast<std::size_t>(s)];
@@ -137,7 +142,8 @@ public:
                               .epoch = o.epoch,
                               .sequence = o.frame,
                               .budget_us = link::wire_microseconds(o.due - now),
-                              .stamp_us = static_cast<std::uint32_t>(now.time_since_epoch().count() / 1000)},
+                              .stamp_us = static_cast<std::uint32_t>(now.time_since_epoch().count() / 1000),
+                              .first_bytes = static_cast<std::uint32_t>(o.least)},
                              room.first(link::header_bytes + size));
             // Sizes that are over with this message: as the writer stands, the last one perhaps just so.
             const int next = from.next_level();
@@ -146,13 +152,15 @@ public:
         }
         to.frame = o.frame;
         to.stream = o.stream;
+        to.made = o.made;
         streaming.store(true, std::memory_order_relaxed);
         add(0, 1);
         publish();
         return true;
     }
-    void drop(std::uint32_t of, std::uint32_t epoch, bool tell) noexcept override {
+    void drop(std::uint32_t of, std::uint32_t epoch, bool tell, instant at) noexcept override {
         store& to = stores[mine];
+        to.made = at;
         to.count = 0;
         to.is_stream = false;
         if (tell) {
@@ -196,7 +204,7 @@ public:
                 if (begun_only) return true;
                 take_newest();
                 const store& from = stores[theirs];
-                if (next_message == from.count || (from.is_stream && !window_open())) return true;
+                if (next_message == from.count || !may_go()) return true;
             }
             const store& from = stores[theirs];
             const std::size_t start = next_message == 0 ? 0 : from.ends[next_message - 1], end = from.ends[next_message];
@@ -228,8 +236,7 @@ public:
     // ---- any thread -----------------------------------------------------------------------------------------------------------
     bool wants() const noexcept override {
         if (!connected.load(std::memory_order_acquire)) return false;
-        return (ready.load(std::memory_order_seq_cst) & is_new) != 0
-               || (messages_left.load(std::memory_order_relaxed) != 0 && (at_once.load(std::memory_order_relaxed) || window_open()));
+        return (ready.load(std::memory_order_seq_cst) & is_new) != 0 || (messages_left.load(std::memory_order_relaxed) != 0 && may_go());
     }
     bool active() const noexcept override { return streaming.load(std::memory_order_relaxed) || unacknowledged() || wants(); }
     bool unacknowledged() const noexcept override { return !has_events() && connected.load(std::memory_order_relaxed) && in_flight() != 0; }
@@ -239,8 +246,8 @@ public:
         duration left = duration::max();
         if ((ready.load(std::memory_order_acquire) & is_new) != 0)
             left = {};
-        else if (messages_left.load(std::memory_order_relaxed) != 0 && !at_once.load(std::memory_order_relaxed))
-            left = opens(now) - now;
+        else if (messages_left.load(std::memory_order_relaxed) != 0)
+            left = (at_once.load(std::memory_order_relaxed) ? reopens(now) : opens(now)) - now;
         return std::max<duration>(left, std::chrono::microseconds{50}); // not 0: a socket may be full
     }
     instant last_written() const noexcept override { return instant{duration{written_at.load(std::memory_order_relaxed)}}; }
@@ -281,6 +288,7 @@ private:
         int stream{-1};
         std::size_t count{};
         bool is_stream{};
+        instant made{};
     };
 
     /// A message that the radio took for an event.
@@ -289,6 +297,7 @@ private:
         std::uint32_t frame{};
         int stream{};
         std::int8_t whole{};
+        std::int64_t packets{};
     };
 
     void publish() noexcept { mine = ready.exchange(mine | is_new, std::memory_order_seq_cst) & 3U; }
@@ -299,40 +308,58 @@ private:
         theirs = ready.exchange(theirs, std::memory_order_seq_cst) & 3U;
         next_message = 0;
         at_once.store(!stores[theirs].is_stream, std::memory_order_relaxed);
+        made_at.store(stores[theirs].made.time_since_epoch().count(), std::memory_order_relaxed);
         messages_left.store(stores[theirs].count, std::memory_order_relaxed);
     }
     std::uint32_t in_flight() const noexcept {
         return written_total.load(std::memory_order_relaxed) - acknowledged_total.load(std::memory_order_relaxed);
     }
-    bool has_events() const noexcept { return options.radio != nullptr && options.radio->known(); }
+    bool has_events() const noexcept override { return options.radio != nullptr && options.radio->known(); }
     /// From when on the next message may go: shortly before the next event, or the one behind it if that one's room is used up.
     instant opens(instant now) const noexcept {
-        const instant next = options.radio->event_from(now);
-        const std::int64_t gone = event_of_bytes.load(std::memory_order_relaxed) == next.time_since_epoch().count()
-                                       ? event_bytes.load(std::memory_order_relaxed)
-                                       : 0;
-        const bool fits = gone + static_cast<std::int64_t>(link::header_bytes + options.packet_bytes) <= std::max<std::int64_t>(options.radio->room(), 0)
-                          || (gone == 0 && options.radio->room() > 0); // a message may be larger than an event
+        const instant next = options.radio->event_from(std::max(now, latest()));
+        const std::int64_t gone = event_of_packets.load(std::memory_order_relaxed) == next.time_since_epoch().count()
+                                      ? event_packets.load(std::memory_order_relaxed)
+                                      : 0;
+        const std::int64_t room = options.radio->room();
+        const bool fits = gone + options.radio->packets_of(link::header_bytes + options.packet_bytes) <= room
+                          || (gone == 0 && room > 0); // a message may be larger than an event
         return fits ? std::max(now, next - options.ahead) : next + options.radio->interval - options.ahead;
+    }
+    /// The earliest event for what is being sent is not before this.
+    instant latest() const noexcept { return instant{duration{made_at.load(std::memory_order_relaxed)}} + options.closes; }
+    /// For what waits for no event's room: behind the event that it came too late for, and not while the radio may still be at it.
+    instant reopens(instant now) const noexcept {
+        const instant missed = options.radio->event_from(latest() - options.closes);
+        return missed < latest() ? std::max(now, missed + options.closes) : now;
+    }
+    bool may_go() const noexcept {
+        if (!at_once.load(std::memory_order_relaxed)) return window_open();
+        if (!has_events() || options.closes <= duration{}) return true;
+        const instant now = std::chrono::steady_clock::now();
+        return reopens(now) <= now;
     }
     void note_event(const store& from, std::size_t size) noexcept {
         const auto next = options.radio->event_from(std::chrono::steady_clock::now()).time_since_epoch().count();
         if (const std::size_t at = put.load(std::memory_order_relaxed); at - taken.load(std::memory_order_acquire) < given.size()) {
-            given[at % given.size()] = {next, from.frame, from.stream, from.whole[next_message]};
+            given[at % given.size()] = {next, from.frame, from.stream, from.whole[next_message], options.radio->packets_of(size)};
             put.store(at + 1, std::memory_order_release);
         }
-        const bool more = event_of_bytes.load(std::memory_order_relaxed) == next;
-        event_bytes.store((more ? event_bytes.load(std::memory_order_relaxed) : 0) + static_cast<std::int64_t>(size), std::memory_order_relaxed);
-        event_of_bytes.store(next, std::memory_order_relaxed);
+        const bool more = event_of_packets.load(std::memory_order_relaxed) == next;
+        event_packets.store((more ? event_packets.load(std::memory_order_relaxed) : 0) + options.radio->packets_of(size),
+                            std::memory_order_relaxed);
+        event_of_packets.store(next, std::memory_order_relaxed);
     }
-    /// What the radio sent, as far as its host knows: the next event tells. Messages that it still has to send again are the last ones.
+    /// What the radio sent, as far as its host knows: the next event tells.
     bool next_sent(link_event& e) noexcept {
         while (true) {
             const std::size_t at = taken.load(std::memory_order_relaxed), left = put.load(std::memory_order_acquire) - at;
             const handed& m = given[at % given.size()];
-            if (left == 0 || left <= options.radio->waiting()
-                || std::chrono::steady_clock::now().time_since_epoch().count() < m.event + options.radio->interval.count())
-                return false;
+            const auto known = options.radio->completed();
+            std::int64_t packets = 0;
+            for (std::size_t i = 0; i < left && given[(at + i) % given.size()].event <= known.event.time_since_epoch().count(); ++i)
+                packets += given[(at + i) % given.size()].packets;
+            if (packets <= known.undelivered) return false;
             e = {link_event::kind::acknowledged, m.frame, m.stream, m.whole - 1};
             const bool newest_one = m.frame == newest_frame && m.stream == newest;
             if (newest_one) complete = std::max<int>(complete, m.whole);
@@ -362,8 +389,8 @@ private:
     std::atomic<std::size_t> messages_left{};
     std::atomic<std::uint32_t> written_total{}, acknowledged_total{}; // of streams, on this connection
     std::atomic<std::uint64_t> sent_bytes{};
-    std::atomic<std::int64_t> written_at{};
-    std::atomic<std::int64_t> event_of_bytes{}, event_bytes{}; // what was written for which event; the outbox holder's
+    std::atomic<std::int64_t> written_at{}, made_at{};             // made_at: of what is being sent
+    std::atomic<std::int64_t> event_of_packets{}, event_packets{}; // what was written for which event; the outbox holder's
     std::array<std::atomic<std::uint64_t>, 7> tally{};
 
     std::vector<std::unique_ptr<dynamic_pool_encoder>> encoders; // compute thread's from here

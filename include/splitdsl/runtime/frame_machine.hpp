@@ -195,7 +195,7 @@ private:
                     const int last = std::max(a.level >= 0 ? a.level : a.codec, 0);
                     least_size = a.level >= 0 ? 0 : last; // each width has an answer of its own; of one payload only the whole counts
                     last_size = last;
-                    return {.what = command::kind::offload, .stream = stream, .last = last};
+                    return {.what = command::kind::offload, .stream = stream, .last = last, .least = least_size};
                 }
                 ++counts.blocked;
             }

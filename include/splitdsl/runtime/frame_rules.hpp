@@ -63,6 +63,7 @@ struct command {
     /// run, nothing: hand over this stream first; offload: hand it over in place of a cut's payload (policies with `streams` only).
     int stream{-1};
     int first{}, last{}; ///< its sizes
+    int least{};         ///< offload: the first of them whose answer may count
     bool drop{};         ///< nothing: drop what is unsent
 };
 

@@ -36,16 +36,16 @@ public:
     /// The oldest acknowledgement not asked for yet.
     bool next_event(link_event& e) noexcept { return hooks != nullptr && hooks->next_event(e); }
     /// What is unsent of `frame` is not wanted any more; what was sent may still be answered.
-    void drop(std::uint32_t frame) noexcept { drop(frame, false); }
-    /// The frame is answered: the cloud may stop too. Only if any() is.
-    void end(std::uint32_t frame) noexcept {
+    void drop(std::uint32_t frame, instant now) noexcept { drop(frame, false, now); }
+    /// The frame is answered, since `at`: the cloud may stop too. Only if any() is.
+    void end(std::uint32_t frame, instant at) noexcept {
         begun = false;
-        drop(frame, true);
+        drop(frame, true, at);
     }
 
 private:
-    void drop(std::uint32_t frame, bool tell) noexcept {
-        hooks->drop(frame, line->connection(), tell);
+    void drop(std::uint32_t frame, bool tell, instant at) noexcept {
+        hooks->drop(frame, line->connection(), tell, at);
         line->streams_changed();
     }
     edge_stream_hooks* hooks{};

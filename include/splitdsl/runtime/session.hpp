@@ -410,8 +410,10 @@ private:
             set_up(false);
         }
         if ((ping_open || asked) && now - question > setup.options.dead) return false;
-        // Between frames only: a ping behind a payload would measure the payload.
-        if (ping_open || box.busy() || (asked && now - asked_when < setup.options.silence) || now - pinged_at < ping_pause()) return true;
+        // Between frames only: a ping behind a payload would measure the payload. Where the radio tells what pings would, they ask no more
+        // than whether anybody is there, so that a link on which something was heard needs none.
+        const instant quiet_since = setup.streams != nullptr && setup.streams->has_events() ? std::max(pinged_at, heard_at) : pinged_at;
+        if (ping_open || box.busy() || (asked && now - asked_when < setup.options.silence) || now - quiet_since < ping_pause()) return true;
         const bool probe = setup.options.probe_bytes > 0 && picture.estimator().rtt.known()
                            && now - std::max(asked_when, payload_seen_at) >= setup.options.probe_interval;
         if (probe) payload_seen_at = now;

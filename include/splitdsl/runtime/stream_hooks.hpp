@@ -40,14 +40,16 @@ struct edge_stream_hooks {
         std::uint32_t epoch{};
         int stream{-1};
         int first{}, last{}; ///< sizes
+        int least{};         ///< the first of them that the cloud shall answer
         int stage{};         ///< the last one that ended
         instant due{};       ///< of the frame
+        instant made{};      ///< when the stage ended; a paced one by its profile, whenever this machine came to it
     };
     /// Pools what `arena` holds of the stream and hands its packets over; what is unsent of another stream is dropped. False: the stream
     /// or size does not exist, or is not computed yet.
     virtual bool start(const order& o, const std::byte* arena, instant now) noexcept = 0;
-    /// Drops what is unsent; `tell`: the frame is over, the cloud may stop too.
-    virtual void drop(std::uint32_t frame, std::uint32_t epoch, bool tell) noexcept = 0;
+    /// Drops what is unsent; `tell`: the frame is over (since `at`, as `order::made`), the cloud may stop too.
+    virtual void drop(std::uint32_t frame, std::uint32_t epoch, bool tell, instant at) noexcept = 0;
     /// Bytes of the running frame's streams that the link took.
     virtual std::size_t bytes_sent() const noexcept = 0;
     /// The oldest acknowledgement not asked for yet.
@@ -71,6 +73,8 @@ struct edge_stream_hooks {
     virtual bool active() const noexcept = 0;
     virtual bool unacknowledged() const noexcept = 0;
     virtual instant last_written() const noexcept = 0;
+    /// A radio tells its events, rate and round trip.
+    virtual bool has_events() const noexcept = 0;
     /// How long what waits has to wait for the radio's next event; `duration::max()` if nothing does.
     virtual duration until_event() const noexcept = 0;
 

@@ -28,6 +28,9 @@ struct exit_stage {
     double cloud_macs{}; ///< of the cloud's answer for the stream behind it, fusion included; only a cloud whose speed is known asks for it
     std::vector<std::int64_t> stream{};  ///< FLEET: cumulative bytes of the stream's sizes, smallest first
     std::vector<std::int64_t> payload{}; ///< a cut: bytes of each size or width; widths are cumulative
+    /// Where the packets of all the stream's sizes end, and those of each size of the payload; empty: packets are filled without gaps.
+    std::vector<std::int64_t> stream_packets{};
+    std::vector<std::vector<std::int64_t>> payload_packets{};
 };
 
 /// An encoding of the whole input, such as a JPEG quality.

@@ -30,10 +30,21 @@ public:
     void run(instant until, Report&& report) {
         ble != nullptr ? ble->run(until, report) : other().run(until, report);
     }
-    /// `untried_only`: BLE alone, see there.
     template <class Report>
-    void drop(radio::ble_way way, Report&& report, bool untried_only = false) {
-        ble != nullptr ? ble->drop(way, report, untried_only) : other().drop(way, report);
+    void drop(radio::ble_way way, Report&& report) {
+        ble != nullptr ? ble->drop(way, report) : other().drop(way, report);
+    }
+    /// BLE alone, see there.
+    template <class Report, class Spared>
+    void drop(radio::ble_way way, Report&& report, Spared spared) {
+        if (ble != nullptr) ble->drop(way, report, spared);
+    }
+
+    /// Share of the packets up that arrived lately.
+    double arriving() const { return (ble != nullptr ? ble->arriving(radio::ble_way::up) : other().arriving()).value(); }
+    /// BLE alone: what the share was when the first frame began.
+    void take_up(double share) {
+        if (ble != nullptr) ble->take_up(radio::ble_way::up, radio::arrival_share{share});
     }
 
     /// From here on `energy_since` counts.

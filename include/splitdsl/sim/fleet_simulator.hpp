@@ -13,6 +13,7 @@
 #include <splitdsl/sim/event_queue.hpp>
 #include <splitdsl/sim/exit_answers.hpp>
 #include <splitdsl/sim/fleet_air.hpp>
+#include <splitdsl/sim/fleet_transfer.hpp>
 
 #include <algorithm>
 #include <cstdint>
@@ -56,7 +57,8 @@ public:
         room = w.packet_room();
         capacity = static_cast<std::size_t>(w.packets_at_once());
         nominal = w.nominal_rate();
-        there.resize(stage_of.size());
+        at_cloud.there.resize(stage_of.size());
+        if (w.wire) air.take_up(w.wire->arriving);
         sent.reserve(64);
         told.reserve(256);
     }
@@ -67,34 +69,23 @@ public:
     /// be over by then, it begins whole intervals later.
     fleet_frame run_frame_at(std::size_t picture, instant start) {
         if (start < free_from) start += ((free_from - start) / world->radio.interval + 1) * world->radio.interval;
-        f = {.frame = ++count, .picture = picture, .start = start};
+        if (world->wire) go_on_until(start); // what the frame before left on its way
+        f = {.frame = ++count, .picture = picture, .start = start, .arriving = air.arriving()};
         now = f.start;
-        calendar.clear();
-        sent.clear();
-        next_to_queue = 0;
+        forget();
+        next_to_queue = sent.size();
         told.clear();
-        std::fill(there.begin(), there.end(), 0);
         offloaded = {};
-        cloud_asked = {};
-        cloud_works = false;
-        cloud_last = {};
         open = true;
         computing = waiting = falling_back = used_radio = false;
         newest_exit = -1;
         stage = -1;
-        // What an older frame left in the air is dropped when a newer one begins.
-        air.run(now, [](const radio::ble_report&) {});
-        air.drop(radio::ble_way::down, [](const radio::ble_report&) {});
+        air.run(world->wire ? now - duration{1} : now, [](const radio::ble_report&) {});
+        // In FLEET's arithmetic what an older frame left in the air is dropped when a newer one begins.
+        if (!world->wire) air.drop(radio::ble_way::down, [](const radio::ble_report&) {});
         air.mark();
         follow(policy.on(frame_start{count}, view(), left()), -1);
-        while (open) {
-            const instant t_air = air.next_with_data(), t_next = calendar.next();
-            if (t_next <= t_air) {
-                now = t_next;
-                happen(calendar.take());
-            } else
-                burst(t_air);
-        }
+        while (open) step();
         return f;
     }
     /// Actions that no runtime could carry out: a stream, level, cut or exit that does not exist or is not computed yet. They count as
@@ -104,30 +95,19 @@ public:
     void keep_answers(std::vector<heard_answer>* into) { diary = into; }
 
 private:
-    enum class kind : std::uint8_t { stage_ends, burst_is_in, cloud_done, reply_is_in, again, acknowledged, give_up, handed_over };
+    using transfer = detail::transfer;
+    using cloud_question = detail::cloud_question;
+    enum class kind : std::uint8_t { stage_ends, burst_is_in, cloud_done, reply_is_in, again, acknowledged, give_up, handed_over, stop_is_in };
     struct event {
         kind what{};
         int a{}, b{};
+        std::uint32_t frame{};
     };
-    /// One run of packets on its way: sizes `from` to `to` of a stream, or an offload's.
-    struct transfer {
-        int stream{-1};
-        int from{}, to{};
-        std::int64_t begin{}, end{}; // bytes of the whole stream
-        int packets{}, queued{}, got{};
-        bool lost{};
-        int whole{}; // sizes complete, as the receiver counts
-    };
+    static constexpr std::uint32_t not_data = 0xffff'ffff; ///< in a packet's tag: a stop or its acknowledgement
     struct offload_state {
-        int cut{-2}, first_choice{-1}, sizes{}, there{};
+        int cut{-2}, first_choice{-1}, sizes{};
         bool progressive{};
         instant since{};
-    };
-    /// What the cloud can answer: a stream with the sizes of two layers, or an offload's size.
-    struct question {
-        int stream{-1}, before{}, here{};
-        int width{-1};
-        friend bool operator==(const question&, const question&) = default;
     };
     struct answered_question {
         policy::prediction what{};
@@ -143,9 +123,9 @@ private:
     }
     link_view view() const {
         return {.up = true,
-                .busy = air.waiting(radio::ble_way::up) > 0,
-                .rate_up = nominal * arriving,
-                .rate_down = nominal * arriving,
+                .busy = world->wire ? next_to_queue < sent.size() : air.waiting(radio::ble_way::up) > 0,
+                .rate_up = nominal * air.arriving(),
+                .rate_down = nominal * air.arriving(),
                 .rtt = world->round_trip()};
     }
     budget left() const { return {.now = now, .deadline = f.start + world->deadline, .reserve = world->times.rest(at(stage + 1))}; }
@@ -161,7 +141,7 @@ private:
         computing = true;
         computing_from = now;
         stage_end = now + t;
-        calendar.put(stage_end, {.what = kind::stage_ends, .a = stage});
+        put(stage_end, kind::stage_ends, stage);
     }
     void stage_ended() {
         f.computing += now - computing_from;
@@ -203,7 +183,7 @@ private:
         case action::kind::none: return;
         case action::kind::stop: return drop_up();
         case action::kind::send_next:
-            if (a.stream >= 0 && a.stream < static_cast<int>(there.size()) && stage_of[at(a.stream)] <= stage - computing
+            if (a.stream >= 0 && a.stream < static_cast<int>(stage_of.size()) && stage_of[at(a.stream)] <= stage - computing
                 && send_stream(a.stream, a.level, a.level))
                 return;
             break;
@@ -213,9 +193,10 @@ private:
     }
     bool send_stream(int stream, int from, int to) {
         if (answers->counts().streams == 0) return false;
-        const auto& sizes = world->network.stages[at(stage_of[at(stream)])].stream;
+        const exit_stage& behind = world->network.stages[at(stage_of[at(stream)])];
+        const auto& sizes = behind.stream;
         if (from < 0 || to < from || to >= static_cast<int>(sizes.size())) return false;
-        queue({.stream = stream, .from = from, .to = to, .begin = from > 0 ? sizes[at(from - 1)] : 0, .end = sizes[at(to)], .whole = from});
+        queue({.stream = stream, .from = from, .to = to, .begin = from > 0 ? sizes[at(from - 1)] : 0, .end = sizes[at(to)], .whole = from}, sizes, behind.stream_packets);
         return true;
     }
     bool offload(const action& a, int at_stage) {
@@ -231,18 +212,21 @@ private:
         const duration prepare = a.cut == -1 ? world->network.inputs[at(size)].prepare : duration{};
         f.computing += prepare;
         waiting_from += prepare;
-        calendar.put(now + prepare, {.what = kind::handed_over, .a = size});
+        put(now + prepare, kind::handed_over, size);
         // The latest moment at which the rest still fits.
-        calendar.put(std::max(now, f.start + world->deadline - (falls_back_v<Policy> ? world->times.rest(at(stage + 1)) : duration{})),
-                     {.what = kind::give_up});
+        put(std::max(now, f.start + world->deadline - (falls_back_v<Policy> ? world->times.rest(at(stage + 1)) : duration{})), kind::give_up);
         return true;
     }
     void hand_over(int size) {
-        const std::int64_t bytes = payload_bytes(size);
-        queue({.from = offloaded.progressive ? 0 : size, .to = size, .end = bytes, .whole = offloaded.progressive ? 0 : size});
-    }
-    std::int64_t payload_bytes(int size) const {
-        return offloaded.cut == -1 ? world->network.inputs[at(size)].size : world->network.stages[at(offloaded.cut)].payload[at(size)];
+        static const std::vector<std::int64_t> without_gaps;
+        transfer t{.choice = offloaded.first_choice, .from = offloaded.progressive ? 0 : size, .to = size, .whole = offloaded.progressive ? 0 : size};
+        if (offloaded.cut == -1) {
+            t.end = world->network.inputs[at(size)].size;
+            return queue(t, without_gaps, without_gaps);
+        }
+        const exit_stage& behind = world->network.stages[at(offloaded.cut)];
+        t.end = behind.payload[at(size)];
+        queue(t, behind.payload, at(size) < behind.payload_packets.size() ? behind.payload_packets[at(size)] : without_gaps);
     }
     void give_up() {
         drop_up();
@@ -272,9 +256,9 @@ private:
         }
         if (waiting) charge_waiting();
         drop_up();
-        if (used_radio && world->stop_bytes > 0) air.queue(radio::ble_way::up, std::uint64_t{count} << 32, world->stop_bytes, now);
+        if (world->wire && used_radio && world->wire->stop_bytes > 0) air.queue(radio::ble_way::up, tag_of(count, not_data), world->wire->stop_bytes, now + world->wire->closes);
         f.compute_energy = world->active * f.computing;
-        air.run(now, [&](const radio::ble_report& r) { book(r); });
+        air.run(world->wire ? now - duration{1} : now, [&](const radio::ble_report& r) { book(r); });
         if (used_radio) f.radio_energy = air.energy_since_mark(*world, f.latency);
     }
 
@@ -283,11 +267,14 @@ private:
     }
 
     // ---- the air --------------------------------------------------------------------------------------------------------------
-    void queue(transfer t) {
-        const std::int64_t bytes = t.end - t.begin;
-        t.packets = static_cast<int>((bytes + room - 1) / room);
+    void queue(transfer t, const std::vector<std::int64_t>& size_ends, const std::vector<std::int64_t>& packet_ends) {
+        t.frame = count;
+        t.picture = f.picture;
+        t.cut = offloaded.cut;
+        t.cut_into_packets(room, packet_ends);
+        if (world->wire) t.size_ends = size_ends;
         used_radio = true;
-        sent.push_back(t);
+        sent.push_back(std::move(t));
         refill();
     }
     /// Keeps as many packets queued as the next event can carry, no more: most of a stream is dropped before it is sent.
@@ -298,23 +285,28 @@ private:
                 ++next_to_queue;
                 continue;
             }
-            const std::int64_t size = std::min(room, t.end - t.begin - std::int64_t{t.queued} * room);
-            air.queue(radio::ble_way::up, std::uint64_t{count} << 32 | next_to_queue, static_cast<int>(size) + world->packet_overhead, now);
+            const std::int64_t size = t.arrived_with(t.queued + 1, room) - t.arrived_with(t.queued, room);
+            air.queue(radio::ble_way::up, tag_of(count, static_cast<std::uint32_t>(first_sent + next_to_queue)), static_cast<int>(size) + world->packet_overhead,
+                      world->wire ? now + world->wire->closes : now);
             ++t.queued;
         }
     }
     void drop_up() {
         next_to_queue = sent.size();
         const duration interval = world->radio.interval, to_event = interval - (now - instant{}) % interval;
-        if (open && to_event < world->ahead) return; // the event's packets are with the radio
-        if (air.waiting(radio::ble_way::up) > 0) air.drop(radio::ble_way::up, [&](const radio::ble_report& r) { book(r); }, world->radio_keeps);
+        if (world->wire && to_event < world->wire->ahead) return; // the event's packets are with the radio
+        if (air.waiting(radio::ble_way::up) == 0) return;
+        const auto booked = [&](const radio::ble_report& r) { book(r); };
+        if (world->wire)
+            air.drop(radio::ble_way::up, booked, [](std::uint64_t tag, int tries) { return tries > 0 || (tag & 0xffff'ffff) == not_data; });
+        else
+            air.drop(radio::ble_way::up, booked);
     }
-    /// Bytes on the air and the share that arrives; whichever frame it was.
+    /// Bytes on the air of this frame.
     void book(const radio::ble_report& r) {
-        if (r.way != radio::ble_way::up || r.tries == 0) return;
+        if (r.way != radio::ble_way::up) return;
         if (r.tag >> 32 == count) f.bytes_up += std::int64_t{r.size} * r.tries;
-        for (int i = 1; i < r.tries; ++i) arriving -= arriving / 64;
-        arriving += ((r.fate == radio::ble_fate::delivered ? 1.0 : 0.0) - arriving) / 64;
+        if (const auto id = static_cast<std::uint32_t>(r.tag & 0xffff'ffff); id != not_data && id - first_sent < sent.size()) ++sent[id - first_sent].told;
     }
     void burst(instant anchor) {
         now = std::max(now, anchor);
@@ -322,91 +314,149 @@ private:
         bool news = false;
         air.run(anchor, [&](const radio::ble_report& r) {
             book(r);
-            if (r.tag >> 32 != count) return;
-            const auto id = static_cast<int>(r.tag & 0xffff'ffff);
-            if (r.way == radio::ble_way::down) {
-                if (r.fate == radio::ble_fate::delivered)
-                    calendar.put(r.arrived, {.what = kind::reply_is_in, .a = id});
-                else if (r.fate == radio::ble_fate::lost && id + 1 == static_cast<int>(told.size()))
-                    calendar.put(r.known, {.what = kind::again, .a = id});
+            const auto frame = static_cast<std::uint32_t>(r.tag >> 32), id = static_cast<std::uint32_t>(r.tag & 0xffff'ffff);
+            if (id == not_data) {
+                if (r.way == radio::ble_way::down || r.fate != radio::ble_fate::delivered) return;
+                at_cloud.stopped |= frame == at_cloud.frame; // what came in the event before it is not answered any more
+                put(r.arrived, kind::stop_is_in);
                 return;
             }
-            transfer& t = sent[at(id)];
+            if (r.way == radio::ble_way::down) {
+                if (frame != count || !open) return;
+                const int which = static_cast<int>(id);
+                if (r.fate == radio::ble_fate::delivered)
+                    put(r.arrived, kind::reply_is_in, which);
+                else if (r.fate == radio::ble_fate::lost && which + 1 == static_cast<int>(told.size()))
+                    put(r.known, kind::again, which);
+                return;
+            }
+            if (!world->wire && frame != count) return;
+            transfer& t = sent[id - first_sent];
             if (r.fate != radio::ble_fate::delivered || t.lost) {
                 t.lost = true;
                 return;
             }
-            ++t.got;
-            const std::int64_t bytes = t.got == t.packets ? t.end : t.begin + std::int64_t{t.got} * room;
+            if (at_cloud.frame != t.frame) {
+                news = false;
+                at_cloud.begin(t.frame, t.picture);
+            }
+            if (t.cut != -2) at_cloud.cut = t.cut, at_cloud.choice = t.choice;
+            const std::int64_t bytes = t.arrived_with(++t.got, room);
             while (t.whole <= t.to && size_ends(t, t.whole) <= bytes) {
-                if (t.stream >= 0) calendar.put(r.known, {.what = kind::acknowledged, .a = t.stream, .b = t.whole});
+                if (t.stream >= 0 && t.frame == count) calendar.put(r.known, {.what = kind::acknowledged, .a = t.stream, .b = t.whole, .frame = count});
                 ++t.whole;
                 news = true;
             }
             last = std::max(last, r.arrived);
         });
-        if (news) calendar.put(last, {.what = kind::burst_is_in});
+        if (news) calendar.put(last, {.what = kind::burst_is_in, .frame = at_cloud.frame});
         refill();
     }
     std::int64_t size_ends(const transfer& t, int size) const {
-        return t.stream >= 0 ? world->network.stages[at(stage_of[at(t.stream)])].stream[at(size)] : payload_bytes(size);
+        if (!t.size_ends.empty()) return t.size_ends[at(size)];
+        if (t.stream >= 0) return world->network.stages[at(stage_of[at(t.stream)])].stream[at(size)];
+        return t.cut == -1 ? world->network.inputs[at(size)].size : world->network.stages[at(t.cut)].payload[at(size)];
     }
 
     // ---- the cloud --------------------------------------------------------------------------------------------------------------
     void arrived() {
-        for (const transfer& t : sent) {
-            if (t.stream >= 0) {
-                if (t.from <= there[at(t.stream)]) there[at(t.stream)] = std::max(there[at(t.stream)], t.whole);
-            } else
-                offloaded.there = std::max(offloaded.there, t.whole > t.from ? t.whole : 0);
-        }
+        for (const transfer& t : sent)
+            if (t.frame == at_cloud.frame) at_cloud.take(t);
         ask();
     }
     void ask() {
-        if (cloud_works) return;
-        question q{};
-        if (offloaded.cut != -2) {
-            if (offloaded.there == 0) return;
-            q.width = offloaded.there - 1;
+        if (cloud_works || at_cloud.stopped) return;
+        cloud_question q{.frame = at_cloud.frame};
+        if (at_cloud.cut != -2) {
+            if (at_cloud.offload_there == 0) return;
+            q.width = at_cloud.offload_there - 1;
         } else
-            for (int s = static_cast<int>(there.size()) - 1; s >= 0 && q.stream < 0; --s)
-                if (there[at(s)] > 0) q = {.stream = s, .before = s > 0 ? there[at(s - 1)] : 0, .here = there[at(s)]};
-        if (q == question{} || q == cloud_last) return;
-        cloud_last = cloud_asked = q;
+            for (int s = static_cast<int>(at_cloud.there.size()) - 1; s >= 0 && q.stream < 0; --s)
+                if (at_cloud.there[at(s)] > 0) {
+                    q.stream = s;
+                    q.before = s > 0 ? at_cloud.there[at(s - 1)] : 0;
+                    q.here = at_cloud.there[at(s)];
+                }
+        if (!q.any() || q == cloud_last) return;
+        cloud_last = q;
+        asked_of = at_cloud.picture;
+        asked_choice = at_cloud.choice;
         cloud_works = true;
         calendar.put(now + cloud_time(q), {.what = kind::cloud_done});
     }
-    duration cloud_time(const question& q) const {
+    duration cloud_time(const cloud_question& q) const {
         if (world->cloud_macs_per_second <= 0) return world->cloud;
         return world->cloud_time(q.width < 0 ? world->network.stages[at(stage_of[at(q.stream)])].cloud_macs
-                                             : world->network.offload_macs(offloaded.cut, offloaded.cut == -1 ? q.width : 0));
+                                             : world->network.offload_macs(at_cloud.cut, at_cloud.cut == -1 ? q.width : 0));
     }
     void cloud_done() {
         cloud_works = false;
-        const question& q = cloud_asked;
-        const policy::prediction p = q.width >= 0 ? answers->offload(f.picture, offloaded.first_choice + q.width)
-                                                  : answers->cloud(f.picture, q.stream, q.before, q.here);
+        const cloud_question q = cloud_last;
+        const policy::prediction p = q.width >= 0 ? answers->offload(asked_of, asked_choice + q.width)
+                                                  : answers->cloud(asked_of, q.stream, q.before, q.here);
         // A NaN was recorded: this pair of sizes has no answer.
         if (p.label >= 0 && (q.width >= 0 || p.confidence >= world->reply_from)) {
-            told.push_back({p, q.width >= 0 ? q.width : q.stream, q.width >= 0 ? q.width + 1 : q.here});
-            send_reply(static_cast<int>(told.size()) - 1);
+            std::uint32_t which = 0; // of a frame that is over, nobody reads it
+            if (q.frame == count) {
+                which = static_cast<std::uint32_t>(told.size());
+                told.push_back({p, q.width >= 0 ? q.width : q.stream, q.width >= 0 ? q.width + 1 : q.here});
+            }
+            send_down(tag_of(q.frame, which), world->reply_bytes);
         }
+        for (; stops_unread > 0; --stops_unread) acknowledge_stop();
         ask();
     }
-    void send_reply(int which) {
-        air.queue(radio::ble_way::down, std::uint64_t{count} << 32 | static_cast<std::uint32_t>(which), world->reply_bytes, now);
+    void send_down(std::uint64_t tag, int size) { air.queue(radio::ble_way::down, tag, size, now); }
+    void acknowledge_stop() {
+        if (world->wire->stop_ack_bytes > 0) send_down(tag_of(0, not_data), world->wire->stop_ack_bytes);
     }
 
+    static constexpr std::uint64_t tag_of(std::uint32_t frame, std::uint32_t id) { return std::uint64_t{frame} << 32 | id; }
+    void put(instant when, kind what, int a = 0) { calendar.put(when, {.what = what, .a = a, .frame = count}); }
+    /// The next thing to happen, on the device, in the air or in the cloud.
+    void step() {
+        const instant t_air = air.next_with_data(), t_next = calendar.next();
+        if (t_next <= t_air) {
+            now = std::max(now, t_next);
+            happen(calendar.take());
+        } else
+            burst(t_air);
+    }
+    void go_on_until(instant until) {
+        while (std::min(air.next_with_data(), calendar.next()) < until) step();
+    }
+    /// What is over: in FLEET's arithmetic everything of the frame before.
+    void forget() {
+        if (world->wire) {
+            const auto kept = std::find_if(sent.begin(), sent.end(), [&](const transfer& t) { return t.told < t.queued || t.frame >= at_cloud.frame; });
+            first_sent += static_cast<std::size_t>(kept - sent.begin());
+            sent.erase(sent.begin(), kept);
+            return;
+        }
+        calendar.clear();
+        sent.clear();
+        at_cloud.begin(0, 0);
+        cloud_last = {};
+        cloud_works = false;
+    }
     void happen(const event& e) {
+        // Between frames only radio and cloud go on.
+        const bool of_cloud = e.what == kind::burst_is_in || e.what == kind::cloud_done || e.what == kind::stop_is_in;
+        if (!of_cloud && (!open || e.frame != count)) return;
         switch (e.what) {
         case kind::stage_ends: return stage_ended();
         case kind::handed_over:
             if (waiting) hand_over(e.a);
             return;
-        case kind::burst_is_in: return arrived();
+        case kind::burst_is_in:
+            if (e.frame == at_cloud.frame) arrived();
+            return;
         case kind::cloud_done: return cloud_done();
+        case kind::stop_is_in:
+            cloud_works ? void(++stops_unread) : acknowledge_stop(); // who computes reads it afterwards
+            return;
         case kind::again:
-            if (e.a + 1 == static_cast<int>(told.size())) send_reply(e.a); // a newer answer replaces it
+            if (e.a + 1 == static_cast<int>(told.size())) send_down(tag_of(count, static_cast<std::uint32_t>(e.a)), world->reply_bytes); // a newer answer replaces it
             return;
         case kind::give_up:
             if (waiting) give_up();
@@ -429,15 +479,19 @@ private:
     fleet_air air;
     splitdsl::detail::xoshiro256 random;
     event_queue<event> calendar{};
-    std::vector<int> stream_of{}, stage_of{}, there{};
+    std::vector<int> stream_of{}, stage_of{};
     std::vector<transfer> sent{};
     std::vector<answered_question> told{};
     std::vector<heard_answer>* diary{};
     fleet_frame f{};
     offload_state offloaded{};
-    question cloud_asked{}, cloud_last{};
+    detail::cloud_side at_cloud{};
+    cloud_question cloud_last{};
     bits_per_second nominal{};
-    double arriving{1}; // share of packets, as seen
+    std::size_t asked_of{}; // the picture of the question that the cloud works on
+    int asked_choice{};
+    int stops_unread{};     // that came while it does
+    std::size_t first_sent{}; // the number of the oldest transfer kept
     std::int64_t room{};
     std::size_t capacity{}, next_to_queue{};
     instant now{}, free_from{}, computing_from{}, waiting_from{}, stage_end{};

@@ -17,6 +17,17 @@
 
 namespace splitdsl::sim {
 
+/// What the live runtime's link has beyond FLEET's arithmetic: the host hands packets over a little before an event, from then on they go
+/// out whatever becomes of their stream; the radio sends again what it once sent; a frame that sent is ended by a message, which the cloud
+/// acknowledges; and what is on its way when a frame is answered goes on while the next one begins.
+struct live_wire {
+    int stop_bytes{};     ///< up, when a frame that sent is over; 0: none
+    int stop_ack_bytes{}; ///< down, the cloud's word for it
+    duration ahead{};     ///< of an event the host hands its packets over
+    duration closes{};    ///< what is made later than so long before an event waits for the next one
+    double arriving{1};   ///< share of packets that had arrived lately when the first frame began
+};
+
 /// Everything outside the policy's own decisions.
 struct fleet_world {
     exit_network network{};
@@ -28,10 +39,7 @@ struct fleet_world {
     duration cloud{std::chrono::milliseconds{5}};     ///< of every answer, once its bytes are in the gateway
     double cloud_macs_per_second{};                   ///< 0: `cloud` is all; else each answer takes its MACs at this speed besides
     int reply_bytes{16};
-    int stop_bytes{};  ///< a message up that ends a frame which sent; 0: none, as in FLEET's arithmetic
-    /// The host hands an event's packets over so long before it; from then on they go out whatever becomes of their stream.
-    duration ahead{};
-    bool radio_keeps{}; ///< a packet that was lost once is sent again whatever became of its stream: the radio has it, not the host
+    std::optional<live_wire> wire{};            ///< for comparisons with live frames, BLE alone; empty: FLEET's arithmetic
     float reply_from{};                         ///< the cloud keeps answers for a stream to itself that are less sure
     duration deadline{std::chrono::seconds{4}}; ///< of every frame
     duration gap{}; ///< from an answer to the next frame, and up to one interval more, drawn: frames know nothing of the radio's phase
@@ -87,6 +95,14 @@ inline void require_valid(const fleet_world& w) {
         refuse("a packet's overhead of 0 to " + std::to_string(payload - 1) + " bytes", std::to_string(w.packet_overhead));
     if (w.reply_bytes < 1 || w.reply_bytes > payload)
         refuse("an answer of 1 to " + std::to_string(payload) + " bytes", std::to_string(w.reply_bytes));
+    if (w.wire) {
+        if (w.other_radio) refuse("connection events beside a live runtime's link", "another radio");
+        for (const int size : {w.wire->stop_bytes, w.wire->stop_ack_bytes})
+            if (size < 0 || size > payload) refuse("a message of 0 to " + std::to_string(payload) + " bytes", std::to_string(size));
+        if (w.wire->closes.count() < 0 || w.wire->closes > w.wire->ahead)
+            refuse("books that close behind the host's packets, and before the event", "others");
+        if (!(w.wire->arriving >= 0 && w.wire->arriving <= 1)) refuse("a share from 0 to 1", std::to_string(w.wire->arriving));
+    }
     if (!(w.cloud_macs_per_second >= 0)) refuse("a cloud's speed of at least 0", std::to_string(w.cloud_macs_per_second));
     if (w.cloud_macs_per_second > 0)
         for (const exit_stage& s : w.network.stages)
@@ -115,6 +131,7 @@ struct fleet_frame {
     bool offloaded{};         ///< the answer is to an offload: `exit` is a width
     int size{};               ///< of the stream or width, 1 the smallest: what the cloud had when it answered; 0: the device did
     int stage{-1};            ///< the last one begun when the answer came
+    double arriving{1};       ///< share of the packets up that had arrived lately when the frame began
     int label{-1};
     bool right{};
     duration latency{};
