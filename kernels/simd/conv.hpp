@@ -21,6 +21,9 @@ inline constexpr int weight_bytes_per_pass = 16 * 1024;
 inline constexpr int input_bytes_per_pass = 128 * 1024;
 #endif
 inline constexpr int sum_bytes_per_chunk = 256 * 1024;
+/// Tasks that a convolution is cut into, if each then has a few tiles of pixels at least: with one over, a thread waits for a thirtieth of the time. Neighbouring ones are
+/// run as one, so that small ones cost little; but where a few chunks' groups follow each other these are rarely whole, so they are not as small.
+inline constexpr int tasks_per_conv = 32, least_task_pixels = 12, least_pixels_of_groups = 28;
 
 /// How a convolution is cut: groups of output channel blocks, runs of output rows, passes over the input channels.
 struct conv_cut {
@@ -28,6 +31,8 @@ struct conv_cut {
     int groups = 0;    ///< groups of up to widest_tile blocks
     int rows = 0;      ///< output rows of a task
     int chunks = 0;    ///< runs of rows
+    int together = 1;  ///< chunks that are run as one where a thread has them all: their input stays in the cache from group to group
+    bool by_groups = false; ///< tasks in the order of groups, and chunks within: a thread reads its own part of the weights and the whole input
     int channels = 0;  ///< input channels of a pass; a multiple of lanes unless there is one pass
 };
 
@@ -57,12 +62,14 @@ SPLITDSL_INLINE constexpr conv_cut cut_of(const conv_shape& s) {
     const std::ptrdiff_t out_row = std::ptrdiff_t{4} * cut.blocks * lanes * larger(1, s.out_width);
     cut.rows = smaller(s.out_height, larger(1, static_cast<int>(input_bytes_per_pass / in_row)));
     if (passes > 1) cut.rows = smaller(cut.rows, larger(1, static_cast<int>(sum_bytes_per_chunk / out_row)));
-    // enough tasks for some threads, each of a few tiles at least
-    while (cut.rows > 1 && cut.groups * divide_up(s.out_height, cut.rows) < 8 && cut.rows / 2 * s.out_width >= 96) cut.rows /= 2;
-    cut.rows = larger(1, cut.rows);
-    cut.chunks = divide_up(s.out_height, cut.rows);
+    const int most = larger(1, cut.rows);
+    cut.chunks = divide_up(s.out_height, most);
+    cut.by_groups = cut.groups > 1 && cut.chunks == 1 && channel_bytes / outs * cut.blocks * s.in_channels > in_row * s.out_height;
+    const int least = cut.groups == 1 || cut.by_groups ? least_task_pixels : least_pixels_of_groups;
+    while (cut.chunks < s.out_height && cut.groups * cut.chunks < tasks_per_conv && divide_up(s.out_height, 2 * cut.chunks) * s.out_width >= least) cut.chunks *= 2;
     cut.rows = larger(1, divide_up(s.out_height, larger(1, cut.chunks)));
     cut.chunks = divide_up(s.out_height, cut.rows);
+    cut.together = larger(1, most / cut.rows);
     return cut;
 }
 
@@ -203,6 +210,21 @@ SPLITDSL_INLINE coming weights_after(const conv_shape& s, const conv_cut& cut, c
     return {weights_of(s, cut, packed, group, c), floats / 16};
 }
 
+/// Tasks that follow each other and are run as one.
+struct conv_run {
+    int tasks = 0;
+    int chunk = 0, chunks = 0;
+    int group = 0, groups_end = 0;
+};
+/// The first ones of [task, last): either all groups of some chunks, or all chunks of some groups, or else what one chunk or group has of them.
+SPLITDSL_INLINE constexpr conv_run run_of(const conv_cut& cut, int task, int last) {
+    const int inner = cut.by_groups ? cut.chunks : cut.groups, outer = task / inner, at = task % inner, most = cut.by_groups ? cut.groups : cut.together;
+    const int whole = at == 0 ? smaller(most, (last - task) / inner) : 0, count = larger(1, whole);
+    const int end = whole > 0 ? inner : smaller(inner, at + last - task), tasks = whole > 0 ? whole * inner : end - at;
+    if (cut.by_groups) return {tasks, at, end - at, outer, outer + count};
+    return {tasks, outer, count, at, end};
+}
+
 /// in (in_channels, in_height, in_width) with its halo → out (out_channels, out_height, out_width). `out` overlaps nothing else.
 inline void tiled_conv(const conv_shape& s, const const_view& in, const view& out, const float* packed, const epilogue& then, int first, int last) {
     const conv_cut cut = cut_of(s);
@@ -217,8 +239,8 @@ inline void tiled_conv(const conv_shape& s, const const_view& in, const view& ou
     float low, high;
     const bool bounds_do = clamps(then.act, low, high);
     for (int task = first; task < last;) {
-        const int chunk = task / cut.groups, stop = smaller(last, (chunk + 1) * cut.groups), y0 = chunk * cut.rows;
-        const int y1 = smaller(s.out_height, y0 + cut.rows);
+        const conv_run run = run_of(cut, task, last);
+        const int y0 = run.chunk * cut.rows, y1 = smaller(s.out_height, y0 + run.chunks * cut.rows);
         // passes outside groups: the input of a pass is read by all groups while it is in the cache
         for (int c = 0; c < s.in_channels; c += cut.channels) {
             t.begin = c, t.end = smaller(s.in_channels, c + cut.channels);
@@ -226,7 +248,7 @@ inline void tiled_conv(const conv_shape& s, const const_view& in, const view& ou
             t.low = done ? low : -__builtin_inff();
             t.high = done ? high : __builtin_inff();
             t.act = done && !bounds_do ? then.act : activation::none;
-            for (int group = task - chunk * cut.groups; group < stop - chunk * cut.groups; ++group) {
+            for (int group = run.group; group < run.groups_end; ++group) {
                 const int outs = group_blocks(cut, group), block = group_begin(cut, group);
                 t.out = out.at + block * out.block;
                 t.weights = weights_of(s, cut, packed, group, c);
@@ -243,10 +265,10 @@ inline void tiled_conv(const conv_shape& s, const const_view& in, const view& ou
             }
         }
         if (then.levels.at) {
-            const int group = task - chunk * cut.groups, end = stop - 1 - chunk * cut.groups;
-            quantise_part(s.out_channels, out, {group_begin(cut, group), group_begin(cut, end) + group_blocks(cut, end), y0, y1, 0, s.out_width}, then.levels);
+            const int end = run.groups_end - 1;
+            quantise_part(s.out_channels, out, {group_begin(cut, run.group), group_begin(cut, end) + group_blocks(cut, end), y0, y1, 0, s.out_width}, then.levels);
         }
-        task = stop;
+        task += run.tasks;
     }
 }
 

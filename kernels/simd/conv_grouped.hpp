@@ -67,7 +67,7 @@ inline int grouped_conv_tasks(const conv_shape& s) { return row_tasks({s.out_cha
 
 inline void grouped_conv(const conv_shape& s, const const_view& in, const view& out, const float* packed, const epilogue& then, int first, int last) {
     const extent result{s.out_channels, s.out_height, s.out_width};
-    const int rows = rows_per_task(result), chunks = larger(1, divide_up(s.out_height, rows)), blocks = blocks_of(s.out_channels);
+    const int blocks = blocks_of(s.out_channels);
     const std::ptrdiff_t size = grouped_block_floats(s);
     tile_work t;
     t.in = in.at - s.pad_top * in.row - std::ptrdiff_t{s.pad_left} * lanes;
@@ -77,16 +77,15 @@ inline void grouped_conv(const conv_shape& s, const const_view& in, const view& 
     t.addend_block = then.addend.block;
     t.slope = then.slope;
     t.act = clamps(then.act, t.low, t.high) ? activation::none : then.act;
-    for (int task = first; task < last; ++task) {
-        const int block = task / chunks, y0 = (task % chunks) * rows;
+    for_each_rows(result, first, last, [&](int block, int begin, int end) {
         const channel_range r = inputs_of_block(s, block);
         t.begin = r.begin, t.end = r.end;
         t.weights = packed + blocks * lanes + block * size;
         t.bias = packed + block * lanes;
         t.out = out.at + block * out.block;
         t.addend = then.addend.at ? then.addend.at + block * then.addend.block : nullptr;
-        conv_pixels<1>(s, t, in, out, then.addend, y0, smaller(s.out_height, y0 + rows));
-    }
+        conv_pixels<1>(s, t, in, out, then.addend, begin, end);
+    });
 }
 
 } // namespace simd

@@ -402,8 +402,9 @@ template <class Form>
     for (int task = first; task < last; task += together) {
         const int most = smaller(together, last - task) * how.chunk;
         const std::ptrdiff_t own = task * cut.scratch(how.chunk), behind = std::ptrdiff_t{Form::positions} * most * cut.in_blocks * lanes;
-        for (int begin = task * how.chunk; begin < cut.tiles; begin += how.tasks * how.chunk) {
-            const int count = smaller(most, cut.tiles - begin);
+        const int tiles_end = how.first_tile(smaller(task + together, last), cut.tiles);
+        for (int begin = how.first_tile(task, cut.tiles); begin < tiles_end; begin += most) {
+            const int count = smaller(most, tiles_end - begin);
             for (int f = 0; f < frame_count; ++f) winograd_inputs<Form>(s, cut, {frames[f].in, in.row, in.block}, frames[f].scratch + own, begin, count);
             const conv_shape product = winograd_product<Form>(s, count);
             const conv_cut groups = cut_of(product);
@@ -461,8 +462,9 @@ inline void winograd_conv(const conv_shape& s, const winograd_cut& how, const co
         for (int task = first; task < last; ++task) {
             float* const transformed = scratch + task * cut.scratch(how.chunk);
             float* const products = transformed + std::ptrdiff_t{Form::positions} * pitch * cut.in_blocks * lanes;
-            for (int begin = task * how.chunk; begin < cut.tiles; begin += how.tasks * how.chunk) {
-                const int count = smaller(how.chunk, cut.tiles - begin);
+            const int tiles_end = how.first_tile(task + 1, cut.tiles, product_tiles);
+            for (int begin = how.first_tile(task, cut.tiles, product_tiles); begin < tiles_end; begin += how.chunk) {
+                const int count = smaller(how.chunk, tiles_end - begin);
                 if (how.pixel == 4) winograd_phases<Form, 4>(s, cut, in, transformed, begin, count, pitch);
                 else winograd_phases<Form, lanes>(s, cut, in, transformed, begin, count, pitch);
                 for (int g = 0; g < groups.groups; ++g) {

@@ -111,9 +111,11 @@ SPLITDSL_INLINE constexpr int divide_up(int a, int b) { return (a + b - 1) / b; 
 /// Channel blocks of a tensor.
 SPLITDSL_INLINE constexpr int blocks_of(int channels) { return divide_up(channels, lanes); }
 
-/// Rows per task of the kernels that go through their output row by row: about 16 Ki floats.
+/// Rows per task of the kernels that go through their output row by row: about 4 Ki floats, and an eighth of the rows at most, so that threads end almost together; but a
+/// block of channels that is smaller is one task, as its few rows cost less together.
 SPLITDSL_INLINE constexpr int rows_per_task(const extent& e) {
-    return e.width > 0 ? larger(1, smaller(e.height, 16384 / (e.width * lanes))) : 1;
+    const int row = larger(1, e.width) * lanes, rows = 4096 / row;
+    return larger(1, rows >= e.height ? e.height : smaller(divide_up(e.height, 8), rows));
 }
 
 /// Tasks of every kernel that goes through its *output* row by row (all except convolution, dense and global pooling).
@@ -121,14 +123,16 @@ SPLITDSL_INLINE constexpr int row_tasks(const extent& out) {
     return blocks_of(out.channels) * divide_up(out.height, rows_per_task(out));
 }
 
-/// Calls visit(block, begin, end) for the rows that each of the tasks [first, last) of `out` covers.
+/// Calls visit(block, begin, end) for the rows that tasks [first, last) of `out` cover. Tasks go from rows to rows, and in these through all blocks, as convolutions' do:
+/// a thread that takes the upper half of each step's tasks reads what it wrote itself. Where all blocks' rows are asked for, they are visited block by block.
 template <class Visit>
 SPLITDSL_INLINE void for_each_rows(const extent& out, int first, int last, Visit&& visit) {
-    const int rows = rows_per_task(out);
-    const int chunks = larger(1, divide_up(out.height, rows));
-    for (int task = first; task < last; ++task) {
-        const int begin = (task % chunks) * rows;
-        visit(task / chunks, begin, smaller(out.height, begin + rows));
+    const int rows = rows_per_task(out), blocks = blocks_of(out.channels);
+    for (int task = first; task < last;) {
+        const int chunk = task / blocks, block = task % blocks, whole = block == 0 ? (last - task) / blocks : 0;
+        const int end = whole > 0 ? blocks : smaller(blocks, block + last - task), behind = chunk + larger(1, whole);
+        for (int b = block; b < end; ++b) visit(b, chunk * rows, smaller(out.height, behind * rows));
+        task += whole > 0 ? whole * blocks : end - block;
     }
 }
 /// Calls visit(block, row) for every row that tasks [first, last) of `out` cover.

@@ -9,11 +9,15 @@
 namespace splitdsl::kernels::inline SPLITDSL_ARCH {
 namespace simd {
 
-/// Task k goes over chunks k, k + tasks, k + 2 tasks ... of tiles, each transformed, multiplied and transformed back before the next.
+/// Each task has its run of neighbouring tiles, of which a chunk at a time is transformed, multiplied and transformed back.
 struct winograd_cut {
     int chunk = 0;                ///< tiles
     int tasks = 0;
     int pixel = lanes;            ///< of a picture with stride 2: floats from pixel to pixel, `lanes` or 4
+    /// Of `tiles`, which are computed in sets of `set`: the first one of a task, or of none behind the last.
+    SPLITDSL_INLINE constexpr int first_tile(int task, int tiles, int set = 1) const {
+        return smaller(tiles, static_cast<int>(std::int64_t{task} * divide_up(tiles, set) / tasks) * set);
+    }
 };
 
 } // namespace simd

@@ -40,6 +40,7 @@ VOCABULARY = {
     "check/codes.hpp": "graph",
     "runtime/pipeline.hpp": "codec",
     "runtime/parallel.hpp": "codec",
+    "runtime/step_crew.hpp": "codec",
 }
 
 # Third-party library -> where it may be included, as path prefixes relative to the project.

@@ -259,6 +259,31 @@ TEST_CASE("after warm-up three heads side by side allocate nothing and lock no m
     CHECK(counts[compute][mutexes] == 0);
 }
 
+#if SPLITDSL_HAS_TBB
+TEST_CASE("after warm-up the threads of a frame's steps cost its own thread no allocation and no mutex") {
+    for (auto& thread : counts)
+        for (auto& c : thread) c = 0;
+    std::atomic<long> tasks{};
+    std::thread{[&tasks] {
+        ::pthread_setname_np(::pthread_self(), "sd-compute");
+        with_threads(3, [&tasks] {
+            for (int frame = 0; frame < 400; ++frame) {
+                counting = frame >= 200;
+                default_runner()->with_crew([](void* context, frame_crew* crew) {
+                    for (int step = 0; step < 20; ++step)
+                        crew->run(*crew, 16, [](void* all, int first, int last) { *static_cast<std::atomic<long>*>(all) += last - first; }, context);
+                }, &tasks);
+            }
+            counting = false;
+        });
+    }}.join();
+    CHECK(tasks == 400 * 20 * 16);
+    CHECK(counts[compute][allocations] == 0);
+    CHECK(counts[compute][releases] == 0);
+    CHECK(counts[compute][mutexes] == 0);
+}
+#endif
+
 TEST_CASE("after warm-up a frame that streams over TCP allocates nothing and locks no mutex on the compute, link and sentinel threads") {
     const streamed::subject s = streamed::network();
     cloud_streams above{*s.net, s.packed};

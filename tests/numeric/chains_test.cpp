@@ -133,7 +133,7 @@ void same_bits_in_bands() {
         const loaded n{d, pipeline_of<Network<One>>()};
         CHECK(same_bits(n.whole(f, nullptr, 0), expected));
         CHECK(same_bits(n.whole(f, nullptr, 1), expected)); // whatever the memory held
-        for (const int threads : {2, 3}) with_threads(threads, [&] { CHECK(runner_fault(n, f, expected) == ""); });
+        for (const int threads : {2, 3, 8}) with_threads(threads, [&] { CHECK(runner_fault(n, f, expected) == ""); });
         CHECK(batch_fault(n) == "");
     };
     (compare(std::integral_constant<std::int64_t, Bytes>{}), ...);

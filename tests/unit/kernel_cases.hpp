@@ -101,7 +101,7 @@ inline double difference(const blocked& got, const planar& want) {
 inline void run_tasks(int n, const std::function<void(int, int)>& run) {
     std::vector<std::pair<int, int>> parts;
     for (int at = 0; at < n;) {
-        const int next = std::min(n, at + whole(1, 5));
+        const int next = std::min(n, at + whole(1, whole(0, 3) > 0 ? 5 : n));
         parts.emplace_back(at, next);
         at = next;
     }

@@ -137,6 +137,20 @@ TEST_CASE("a direct convolution with many input channels, in several passes over
     }
 }
 
+TEST_CASE("a direct convolution's tasks, from rows to rows and where weights outweigh the input from group to group, have the same bits in any runs, " SPLITDSL_ARCH_NAME) {
+    struct layer { int in, out, side, kernel; bool by_groups; };
+    for (const layer l : {layer{160, 200, 7, 1, true}, {40, 150, 5, 3, true}, {96, 300, 14, 1, true}, {16, 144, 28, 1, false}, {24, 96, 40, 3, false}})
+        for (int k = 0; k < 10; ++k) {
+            simd::conv_shape s;
+            s.in_channels = l.in, s.out_channels = l.out, s.in_height = s.in_width = l.side;
+            s.kernel_h = s.kernel_w = l.kernel, s.pad_top = s.pad_left = l.kernel / 2;
+            REQUIRE(complete(s));
+            REQUIRE(simd::cut_of(s).by_groups == l.by_groups);
+            REQUIRE(simd::direct_conv_tasks(s) > 4);
+            check_convolution(s, family::direct);
+        }
+}
+
 TEST_CASE("a direct convolution of a wide image is cut into row tasks that cover it once, " SPLITDSL_ARCH_NAME) {
     simd::conv_shape s;
     s.in_channels = 3, s.out_channels = 10, s.in_height = 61, s.in_width = 83;

@@ -108,25 +108,37 @@ struct engine {
     }
 
     static void run_step(const step_run& s) {
-        const instruction& c = s.c;
-        if (c.defines && c.out.has_halo()) zero_halo(s);
-        const step_kernel& kernel = kernel_for(c);
-        const int tasks = kernel.tasks(c);
-        if (tasks < 2 || !s.m.workers) return kernel.run(s, 0, tasks);
-        struct shared_step { const step_run& s; const step_kernel& kernel; } shared{s, kernel};
-        s.m.workers->run(tasks, [](void* context, int first, int last) {
+        const step_kernel& kernel = kernel_for(s.c);
+        const int tasks = kernel.tasks(s.c);
+        if (tasks < 2 || !s.m.workers) {
+            if (needs_halo(s.c)) zero_halo(s);
+            return kernel.run(s, 0, tasks);
+        }
+        struct shared_step { const step_run& s; const step_kernel& kernel; int tasks; bool needs_halo; } shared{s, kernel, tasks, needs_halo(s.c)};
+        const auto body = [](void* context, int first, int last) {
             const auto* step = static_cast<const shared_step*>(context);
+            if (step->needs_halo) zero_halo(step->s, first, last, step->tasks);
             step->kernel.run(step->s, first, last);
-        }, &shared);
+        };
+        if (s.m.crew) s.m.crew->run(*s.m.crew, tasks, body, &shared);
+        else s.m.workers->run(tasks, body, &shared);
     }
 
-    static void zero_halo(const step_run& s) {
+    static bool needs_halo(const instruction& c) { return c.defines && c.out.has_halo(); }
+    /// Tasks [first, last) zero their share of it: of the channel blocks, or of a tensor of bytes with task 0 all.
+    static void zero_halo(const step_run& s, int first = 0, int last = 1, int tasks = 1) {
         const placed& b = s.c.out;
         const simd::halo around{b.top, b.left, b.bottom, b.right};
         if constexpr (has_ranges<Network>) {
-            if (b.is_u8) return simd::byte_halo(s.out_u8(), s.of(), around, zero_of_bytes(s));
+            if (b.is_u8) {
+                if (first == 0) simd::byte_halo(s.out_u8(), s.of(), around, zero_of_bytes(s));
+                return;
+            }
         }
-        simd::zero_halo(s.out(), s.of(), around);
+        const int blocks = simd::blocks_of(b.of.channels), begin = first * blocks / tasks, end = last * blocks / tasks;
+        simd::view part = s.out();
+        part.at += begin * std::ptrdiff_t{part.block};
+        simd::zero_halo(part, {(end - begin) * simd::lanes, b.of.height, b.of.width}, around);
     }
 
     /// Which sides of a stage's cuts belong to the same run: floats that cross them as they are need no encoding.
@@ -198,7 +210,11 @@ struct engine {
             int next = i + 1;
             if (m.workers && at(i).part >= 0 && fits_side_by_side(i, end)) {
                 while (next < end && at(next).part >= 0 && at(next).fan == at(i).fan) ++next;
-                struct fan_run { const frame_memory* m; int begin, end; joined with; } shared{&m, i, next, with};
+                // Its parts' steps ask the workers: whoever has no part left helps with another's.
+                if (m.crew) m.crew->rest(*m.crew);
+                frame_memory each = m;
+                each.crew = nullptr;
+                struct fan_run { const frame_memory* m; int begin, end; joined with; } shared{&each, i, next, with};
                 int parts = 1;
                 for (int k = i + 1; k < next; ++k) parts += at(k).part != at(k - 1).part;
                 m.workers->run(parts, [](void* context, int first, int last) {
@@ -238,6 +254,16 @@ struct engine {
     }
 
     static bool run(const void*, const frame_memory& m, int first, int last, const std::atomic<bool>* stop) {
+        if (!m.workers || !m.workers->with_crew) return run_stages(m, first, last, stop);
+        struct crewed_run { frame_memory m; int first, last; const std::atomic<bool>* stop; bool done; } all{m, first, last, stop, false};
+        m.workers->with_crew([](void* context, frame_crew* crew) {
+            auto& a = *static_cast<crewed_run*>(context);
+            a.m.crew = crew;
+            a.done = run_stages(a.m, a.first, a.last, a.stop);
+        }, &all);
+        return all.done;
+    }
+    static bool run_stages(const frame_memory& m, int first, int last, const std::atomic<bool>* stop) {
         for (int s = first; s < last; ++s) {
             if (stop && stop->load(std::memory_order_acquire)) {
                 if (s > first) encode_what_passes(m, s - 1);

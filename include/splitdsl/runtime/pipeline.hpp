@@ -62,10 +62,18 @@ struct stream_exit_info {
     int before_sizes{}, here_sizes{};           ///< 0: the exit has no `by_sizes`
 };
 
+/// Threads that stay with one frame from step to step (runtime/step_crew.hpp). For the thread that it was given to, one step at a time.
+struct frame_crew {
+    void (*run)(frame_crew& crew, int tasks, void (*body)(void* context, int first, int last), void* context){}; ///< as `task_runner::run`
+    void (*rest)(frame_crew& crew){};       ///< sends helpers away until the next `run`: their arena has other work for them
+};
+
 /// Splits the tasks of one step over threads. Plain function pointers, so that kernels built for an instruction set never
 /// instantiate a threading library. `body(context, first, last)` must be called for disjoint ranges that cover [0, tasks).
 struct task_runner {
     void (*run)(int tasks, void (*body)(void* context, int first, int last), void* context){};
+    /// Calls `frame` on this thread with a crew for its steps, or with null where this thread is alone; null: each step asks `run`.
+    void (*with_crew)(void (*frame)(void* context, frame_crew* crew), void* context){};
 };
 
 /// What one frame runs in. All buffers belong to the caller and are allocated once.
@@ -75,6 +83,7 @@ struct frame_memory {
     const void* const* inputs{};            ///< one pointer an input, in the network's order; may be null behind a cut
     float* outputs{};                       ///< `pipeline::output_floats`: every output and early exit, one after another
     const task_runner* workers{};           ///< null: the calling thread alone (see runtime/parallel.hpp)
+    frame_crew* crew{};                     ///< the executor's own: who runs this frame's steps now
 };
 
 /// What a pipeline is made of. `self` is the pipeline's own (`pipeline::self`): what one of several on a GPU finds its device by; a CPU's code
