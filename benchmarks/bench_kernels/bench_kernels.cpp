@@ -131,7 +131,7 @@ int main(int argc, char** argv) {
     auto* const for_bytes = app.add_flag("--bytes", on_bytes, "Layers on bytes instead (docs/int8.md), against the peak of products of bytes and oneDNN's u8 by s8");
     app.add_flag("--cold", cold, "Weights come from memory, as in a network of many layers, and a layer runs once a timing; what tune_winograd.py asks for")
         ->excludes(for_bytes);
-    app.add_flag("--dense", dense, "Fully connected layers instead, their weights in f32, f16 and bf16 (docs/performance.md); --cold as above")->excludes(for_bytes);
+    app.add_flag("--dense", dense, "Fully connected layers instead, their weights in f32, f16 and bf16 (docs/performance_kernels.md); --cold as above")->excludes(for_bytes);
     app.add_option("--json", json_file, "Also write the results to FILE")->option_text("FILE");
     return options::exit_status("bench_kernels", app, argc, argv, [&] {
         if (by_processor) clock_used = timed::clock_kind::processor;

@@ -25,7 +25,7 @@ SPLITDSL_INLINE void put(half_weight* to, float x) { to->bits = half_from_float(
 SPLITDSL_INLINE void put(bfloat_weight* to, float x) { to->bits = bfloat_from_float(x); }
 
 /// Whether weights may take 16 bits, and how many at least. SSE and AVX would take longer to widen f16 than to read four bytes. Where one instruction does it,
-/// it costs nothing in the first cache and gains from all others (docs/performance.md); NEON's smaller layers stay as they are, unmeasured.
+/// it costs nothing in the first cache and gains from all others (docs/performance_kernels.md); NEON's smaller layers stay as they are, unmeasured.
 #if defined(SPLITDSL_ARCH_AVX512) || defined(SPLITDSL_ARCH_AVX2_FMA)
 inline constexpr bool has_narrow_weights = true;
 inline constexpr std::ptrdiff_t least_narrow_weights = 1;

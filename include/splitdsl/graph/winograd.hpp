@@ -21,7 +21,7 @@ struct winograd_plan {
     std::int64_t scratch{};     ///< floats of all tasks, for channels in blocks of up to 16
 };
 
-/// Costs in multiplications of a direct convolution, fitted to layers measured on an AVX2 machine (docs/performance.md has them).
+/// Costs in multiplications of a direct convolution, fitted to layers measured on an AVX2 machine (docs/performance_kernels.md has them).
 struct winograd_costs {
     int block = 8;                       ///< channels that are computed together: transforms work on whole blocks of both sides
     int weight_byte = 5;                 ///< to bring a byte of weights from memory
