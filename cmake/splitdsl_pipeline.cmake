@@ -4,7 +4,8 @@
 # splitdsl_add_pipeline(NAME SOURCES file.cpp... [INSTRUCTION_SETS baseline sse4_2 avx2_fma avx512 neon] [LIBRARIES lib...])
 #
 # Compiles each source once per instruction set, so that a program built for the plainest machine runs fast on every one.
-# NAME becomes a static-like library: link it, and ask the dispatcher for the pipeline.
+# NAME becomes a static-like library: link it, and ask the dispatcher for the pipeline. Its code is position independent, so it goes
+# into a shared library as well.
 #
 # Each source is compiled
 #   - once per instruction set, with SPLITDSL_PIPELINE_ISA=<name> (one object library NAME_<name> each), and
@@ -58,6 +59,7 @@ function(splitdsl_add_pipeline name)
     add_library(${name} STATIC ${arg_SOURCES})
     target_link_libraries(${name} PUBLIC splitdsl::splitdsl ${arg_LIBRARIES})
     target_compile_definitions(${name} PRIVATE SPLITDSL_PIPELINE_DISPATCHER=1)
+    set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE ON)
     foreach(set IN LISTS arg_INSTRUCTION_SETS)
         if(NOT set IN_LIST known)
             message(FATAL_ERROR "splitdsl_add_pipeline(${name}): instruction set '${set}' is not one of: ${known}")
@@ -69,6 +71,7 @@ function(splitdsl_add_pipeline name)
         target_compile_options(${name}_${set} PRIVATE ${flags_${set}} -ffp-contract=off)
         target_sources(${name} PRIVATE $<TARGET_OBJECTS:${name}_${set}>)
         target_compile_definitions(${name} PRIVATE SPLITDSL_PIPELINE_HAS_${set}=1)
+        set_target_properties(${name}_${set} PROPERTIES POSITION_INDEPENDENT_CODE ON)
         set_property(GLOBAL APPEND PROPERTY SPLITDSL_PIPELINE_OBJECTS ${name}_${set})
     endforeach()
     set_property(TARGET ${name} PROPERTY SPLITDSL_PIPELINE_SETS ${arg_INSTRUCTION_SETS})

@@ -5,7 +5,7 @@
 # tools/gpu_check.sh pack FOLDER                        header-only dependencies of this machine into FOLDER
 # tools/gpu_check.sh [--headers FOLDER] [--out FOLDER]  on a machine with a GPU: builds, runs every GPU test and benchmark
 #
-# Needs a C++20 compiler, CMake and python3; the GPU's libraries are found as docs/gpu.md says. No registry, no oneTBB, libjpeg or OpenSSL.
+# Needs a C++20 compiler, CMake and python3; the GPU's libraries are found as docs/gpu.md says. No registry, no oneTBB or libjpeg.
 # Writes OUT/log, OUT/check.json (each step's status and seconds) and OUT/bench*.json, and takes less than 8 minutes.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
@@ -92,7 +92,7 @@ build=$root/build/gpu
 generator=()
 command -v ninja > /dev/null 2>&1 && generator=(-G Ninja)
 step configure 120 cmake -S "$root" -B "$build" "${generator[@]}" -DCMAKE_BUILD_TYPE=Release "-DCMAKE_CXX_FLAGS_RELEASE=-O1 -DNDEBUG" ${headers:+"-DCMAKE_INCLUDE_PATH=$headers"} \
-    -DSPLITDSL_PARALLEL=none -DSPLITDSL_JPEG=OFF -DSPLITDSL_PNG=OFF -DSPLITDSL_TLS=OFF -DSPLITDSL_BUILD_EXAMPLES=OFF -DSPLITDSL_BUILD_BENCHMARKS=ON -DSPLITDSL_BUILD_TESTS=ON \
+    -DSPLITDSL_PARALLEL=none -DSPLITDSL_JPEG=OFF -DSPLITDSL_PNG=OFF -DSPLITDSL_BUILD_EXAMPLES=OFF -DSPLITDSL_BUILD_BENCHMARKS=ON -DSPLITDSL_BUILD_TESTS=ON \
     -DSPLITDSL_ZOO_ALL=ON "-DSPLITDSL_INSTRUCTION_SETS=$set_here"
 failed=0
 step build 200 cmake --build "$build" --target gpu_tests bench_gpu -j "$(nproc)" || failed=1

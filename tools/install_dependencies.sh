@@ -11,7 +11,7 @@ set -euo pipefail
 
 group=${1:-build}
 required=(g++ cmake make libxtensor-dev libxsimd-dev libcereal-dev libasio-dev libcli11-dev nlohmann-json3-dev)
-wanted=(ninja-build ccache python3 libtbb-dev libturbojpeg0-dev libpng-dev libzip-dev libssl-dev libtomlplusplus-dev catch2)
+wanted=(ninja-build ccache python3 libtbb-dev libturbojpeg0-dev libpng-dev libzip-dev libtomlplusplus-dev catch2)
 case $group in
     build) ;;
     test | full)

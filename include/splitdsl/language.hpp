@@ -4,6 +4,10 @@
 /// Everything needed to declare and check a pipeline. Standard library only: no threads, no exceptions, no SIMD.
 #pragma once
 
+#if __cplusplus < 202002L
+#error "splitdsl is C++20: compile with -std=c++20 (CMake: link splitdsl::splitdsl, or target_compile_features(app PRIVATE cxx_std_20))"
+#else
+
 #include <splitdsl/check/check.hpp>
 #include <splitdsl/lang/add.hpp>
 #include <splitdsl/lang/avg_pool.hpp>
@@ -55,3 +59,5 @@
 #include <splitdsl/lang/tap.hpp>
 #include <splitdsl/lang/upsample.hpp>
 #include <splitdsl/lang/widths.hpp>
+
+#endif

@@ -5,6 +5,9 @@
 #pragma once
 
 #include <splitdsl/language.hpp>
+
+#if __cplusplus >= 202002L // otherwise language.hpp has said what is missing
+
 #include <splitdsl/link/in_process.hpp>
 #include <splitdsl/link/tcp_listener.hpp>
 #include <splitdsl/policy/all_cloud.hpp>
@@ -20,3 +23,5 @@
 #include <splitdsl/runtime/parallel.hpp>
 #include <splitdsl/runtime/plan.hpp>
 #include <splitdsl/runtime/weights.hpp>
+
+#endif

@@ -32,18 +32,28 @@
 #error "splitdsl: kernels/simd knows SSE2, SSE4.2, AVX, AVX2 with FMA, AVX-512 (F, BW, DQ, VL) and AArch64 NEON; use kernels/reference here"
 #endif
 
-#define SPLITDSL_JOIN_NAMES(a, b, c) a##b##c
-#define SPLITDSL_ARCH_NAMESPACE(set, end) SPLITDSL_JOIN_NAMES(arch_, set, end)
+#define SPLITDSL_JOIN_NAMES(a, b, c, d) a##b##c##d
+#define SPLITDSL_ARCH_NAMESPACE(set, use, build) SPLITDSL_JOIN_NAMES(arch_, set, use, build)
 #define SPLITDSL_TEXT_OF(name) #name
 #define SPLITDSL_ARCH_TEXT(set) SPLITDSL_TEXT_OF(set)
 #define SPLITDSL_ARCH_NAME SPLITDSL_ARCH_TEXT(SPLITDSL_ARCH_SET)
 
 // A debug build's kernels are others, too: the linker keeps one of two equal symbols, and must not keep the slow one for optimised files.
 #if defined(__OPTIMIZE__)
-#define SPLITDSL_ARCH SPLITDSL_ARCH_NAMESPACE(SPLITDSL_ARCH_SET, )
+#define SPLITDSL_ARCH_END_BUILD
 #else
-#define SPLITDSL_ARCH SPLITDSL_ARCH_NAMESPACE(SPLITDSL_ARCH_SET, _debug)
+#define SPLITDSL_ARCH_END_BUILD _debug
 #endif
+
+// And so are those behind a dispatcher: a file of the user's own with -march=native has the same macros, but may hold instructions that the
+// dispatcher does not ask the processor for, and rounds a * b + c as its own flags say.
+#if defined(SPLITDSL_PIPELINE_ISA)
+#define SPLITDSL_ARCH_END_USE _dispatched
+#else
+#define SPLITDSL_ARCH_END_USE
+#endif
+
+#define SPLITDSL_ARCH SPLITDSL_ARCH_NAMESPACE(SPLITDSL_ARCH_SET, SPLITDSL_ARCH_END_USE, SPLITDSL_ARCH_END_BUILD)
 
 /// Every kernel body is inlined into its caller: a call between files compiled with different flags must not exist.
 #define SPLITDSL_INLINE [[gnu::always_inline]] inline

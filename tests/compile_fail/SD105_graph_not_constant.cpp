@@ -1,4 +1,4 @@
-// expect: splitdsl SD105: a network has no graph(), or its graph() is not a constant expression
+// expect: splitdsl SD105: a network has no graph(), its graph() is not a constant expression
 // expect: width_of
 // at most: 3 errors
 // SPDX-FileCopyrightText: The splitdsl authors

@@ -1,4 +1,4 @@
-// expect: splitdsl SD210: a tensor has more than 2^31 - 1 elements
+// expect: splitdsl SD210: a tensor or a layer's weights have more than 2^31 - 1 elements
 // SPDX-FileCopyrightText: The splitdsl authors
 // SPDX-License-Identifier: BSD-3-Clause
 #include <splitdsl/language.hpp>

@@ -8,9 +8,9 @@ using namespace splitdsl;
 struct network {
     static constexpr auto graph() {
 #ifndef REPAIRED
-        return input("x", f32, {.channels = 8, .height = 16, .width = 16}) | head("device", named("a", conv(4, {.kernel = 3})) | stream("s0", named("e", conv(2, {.kernel = 1})), affine_u8()) | global_pool());
+        return input("x", f32, {.channels = 8, .height = 16, .width = 16}) | head("device", named("a", conv(4, {.kernel = 3})) | stream("s0", named("e", conv(4, {.kernel = 1})), affine_u8()) | global_pool());
 #else
-        return input("x", f32, {.channels = 8, .height = 16, .width = 16}) | head("device", named("a", conv(4, {.kernel = 3})) | stream("s0", named("e", conv(2, {.kernel = 1})), affine_u8()) | global_pool()) | beside("cloud", early_exit("exit", from("s0") | global_pool()));
+        return input("x", f32, {.channels = 8, .height = 16, .width = 16}) | head("device", named("a", conv(4, {.kernel = 3})) | stream("s0", named("e", conv(4, {.kernel = 1})), affine_u8()) | global_pool()) | beside("cloud", early_exit("exit", from("s0") | global_pool()));
 #endif
     }
 };

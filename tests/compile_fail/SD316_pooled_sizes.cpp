@@ -12,7 +12,7 @@ struct network {
 #else
         constexpr int stride = 4;
 #endif
-        return input("x", f32, {.channels = 8, .height = 20, .width = 20}) | head("device", named("a", conv(4, {.kernel = 3})) | stream("s0", named("e", conv(2, {.kernel = 1})), dynamic_pool(stride)) | global_pool()) | beside("cloud", early_exit("exit", from("s0") | global_pool()));
+        return input("x", f32, {.channels = 8, .height = 20, .width = 20}) | head("device", named("a", conv(4, {.kernel = 3})) | stream("s0", named("e", conv(4, {.kernel = 1})), dynamic_pool(stride)) | global_pool()) | beside("cloud", early_exit("exit", from("s0") | global_pool()));
     }
 };
 static_assert(check<network>);

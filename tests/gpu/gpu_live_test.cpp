@@ -25,7 +25,7 @@ namespace {
 struct guarded {
     static constexpr auto graph() {
         return input("picture", u8, {.channels = 3, .height = 24, .width = 32}) | normalise(imagenet)
-             | head("car", named("stem", conv(8, {.kernel = 3, .stride = 2})) | relu() | early_exit("glance", global_pool() | named("guess", dense(4)) | softmax())
+             | head("car", named("stem", conv(8, {.kernel = 3, .stride = 2})) | relu() | early_exit("glance", global_pool() | named("guess", dense(5)) | softmax())
                                | named("more", conv(8, {.kernel = 3})) | relu())
              | bottleneck("uplink", named("squeeze", conv(4, {.kernel = 1})), affine_u8())
              | tail("cloud", named("grow", conv(16, {.kernel = 3})) | relu() | global_pool() | named("fc", dense(5)));
@@ -86,7 +86,7 @@ struct live_pair {
     /// One frame, answered in time with its own answer; who answered.
     answer_source show(unsigned seed) {
         const shown_picture in(seed);
-        std::vector<float> got(9);
+        std::vector<float> got(10);
         const answer a = edge->infer(in.spans, got);
         CHECK(is_own(a.source));
         CHECK((a.on_time || a.host_stall));
@@ -195,7 +195,7 @@ TEST_CASE("GPU: an edge whose device hangs gives a last answer by the deadline")
         CHECK(both.show(1) == answer_source::cloud);
         fake::hangs = true;
         const shown_picture in(2);
-        std::vector<float> got(9);
+        std::vector<float> got(10);
         const answer a = both.edge->infer(in.spans, got);
         CHECK(a.source == answer_source::held);
         CHECK((a.on_time || a.host_stall));

@@ -4,7 +4,7 @@
 """Every header compiles alone, without warnings; the language compiles without exceptions, RTTI or third-party headers.
 
     run.py --compiler g++              each header of include/ and kernels/ as a translation unit of its own
-    run.py --compiler g++ --language   language.hpp with -fno-exceptions -fno-rtti, and the list of files it opens
+    run.py --compiler g++ --language   language.hpp with -fno-exceptions -fno-rtti, the list of files it opens, and what C++17 is told
     run.py --compiler g++ codec link   only headers whose path contains one of the words
     run.py --compiler g++ --documented only headers that README, docs and example programs include: what users start from; the opening lines of all
 """
@@ -18,8 +18,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 WARNINGS = ["-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror"]
 
 
-def compile_text(compiler, text, extra):
-    command = [compiler, "-std=c++20", "-fsyntax-only", f"-I{ROOT / 'include'}", f"-I{ROOT}", *WARNINGS, *extra, "-x", "c++", "-"]
+def compile_text(compiler, text, extra, standard="c++20"):
+    command = [compiler, f"-std={standard}", "-fsyntax-only", f"-I{ROOT / 'include'}", f"-I{ROOT}", *WARNINGS, *extra, "-x", "c++", "-"]
     done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=600, check=False)
     return done.returncode, done.stdout + done.stderr
 
@@ -85,6 +85,13 @@ def check_language(compiler):
     if strangers or heavy:
         print("language.hpp includes more than its own files and light standard headers: " + ", ".join(strangers + heavy))
         return 1
+    for header in ("language.hpp", "splitdsl.hpp"):
+        status, output = compile_text(compiler, f"#include <splitdsl/{header}>\n", [], "c++17")
+        errors = [line for line in output.splitlines() if "error: " in line]
+        if status == 0 or len(errors) != 1 or "compile with -std=c++20" not in errors[0]:
+            print(f"{header}: one error that says -std=c++20 was expected from a compiler of C++17, found {len(errors)}")
+            print("\n".join("    " + line for line in output.splitlines()[:10]))
+            return 1
     print(f"{compiler}: language.hpp needs {len(files)} files of ours and {len(every) - len(files)} standard ones")
     return 0
 

@@ -50,7 +50,6 @@ CONTAINED = {
     r"cereal": None,  # exactly one header, whichever it is
     r"(tbb|oneapi)": ["include/splitdsl/runtime/parallel.hpp"],
     r"asio": ["include/splitdsl/link/"],
-    r"openssl": ["include/splitdsl/link/"],
     r"turbojpeg": ["include/splitdsl/image/"],
     r"png": ["include/splitdsl/image/png.hpp"],
     r"(cudnn|cuda|nvrtc|nvml)": ["kernels/cudnn/"],

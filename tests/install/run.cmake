@@ -19,7 +19,7 @@ foreach(file IN LISTS installed)
     endforeach()
 endforeach()
 
-foreach(consumer language_only whole)
+foreach(consumer language_only whole shared_library)
     file(COPY ${SOURCE_DIR}/${consumer} DESTINATION ${WORK_DIR}/source)
     execute_process(COMMAND ${CMAKE_COMMAND} -S ${WORK_DIR}/source/${consumer} -B ${WORK_DIR}/build/${consumer} -G ${GENERATOR}
         -DCMAKE_CXX_COMPILER=${CXX} -DCMAKE_PREFIX_PATH=${prefix} -DCMAKE_EXPORT_COMPILE_COMMANDS=ON COMMAND_ERROR_IS_FATAL ANY)

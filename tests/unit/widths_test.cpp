@@ -23,7 +23,7 @@ static_assert(!pool_ladder_of({.channels = 32, .height = 8, .width = 8, .stride 
 
 template <int... Widths>
 struct cut_once {
-    static constexpr auto width(int, int here) { return named("width", named(here, conv(4, {.kernel = 1}))); }
+    static constexpr auto width(int, int here) { return named("width", named(here, conv(6, {.kernel = 1}))); }
     static constexpr auto graph() {
         return input("x", f32, {.channels = 3, .height = 8, .width = 8})
                | head("device", named("a", conv(6, {.kernel = 3})) | stream("cut", identity(), widths(Widths...)) | global_pool())

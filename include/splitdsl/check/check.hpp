@@ -7,6 +7,7 @@
 #include <splitdsl/graph/fingerprint.hpp>
 #include <splitdsl/graph/memory.hpp>
 
+#include <concepts>
 #include <utility>
 
 namespace splitdsl {
@@ -93,11 +94,24 @@ constexpr std::int64_t widest_arena_at(int place) {
     return n;
 }
 
+/// Budgets that are declared, that are declared under a name near it, and that can be read.
+template <class Network>
+inline constexpr bool has_limits = requires { Network::limits; };
+template <class Network>
+inline constexpr bool has_limit = requires { Network::limit().at_most; } || requires { std::begin(Network::limit())->at_most; };
+template <class Network>
+inline constexpr bool reads_limits = requires {
+    typename std::bool_constant<(Network::limits(), true)>;
+    { *std::begin(Network::limits()) } -> std::convertible_to<const limit&>;
+};
+
 template <class Network>
 constexpr diagnosis diagnose_limits() {
     const auto& why = cuts_of<Network>.why;
     if (why.what != code::fine) return why;
-    if constexpr (requires { Network::limits(); }) {
+    if constexpr (!declares_a_graph<Network>) return {};    // SD105 was said
+    else if constexpr (has_limit<Network> || (has_limits<Network> && !reads_limits<Network>)) return {code::SD106, -1, 0, 0};
+    else if constexpr (has_limits<Network>) {
         int number = 0;
         for (const limit& l : Network::limits()) {
             if (l.what == limit::of::payload) {

@@ -13,9 +13,9 @@ namespace splitdsl {
 /// Which sentence below: SD1xx are names and declarations, SD2xx shapes, SD3xx cuts, places, streams and budgets. A number never changes its meaning.
 enum class code : int {
     fine = 0,
-    SD101 = 101, SD102, SD103, SD104, SD105,
+    SD101 = 101, SD102, SD103, SD104, SD105, SD106,
     SD201 = 201, SD202, SD203, SD204, SD205, SD206, SD207, SD208, SD209, SD210, SD211, SD212, SD213, SD214, SD215, SD216, SD217,
-    SD301 = 301, SD302, SD303, SD304, SD305, SD306, SD307, SD308, SD309, SD310, SD311, SD312, SD313, SD314, SD315, SD316, SD317, SD318, SD319
+    SD301 = 301, SD302, SD303, SD304, SD305, SD306, SD307, SD308, SD309, SD310, SD311, SD312, SD313, SD314, SD315, SD316, SD317, SD318, SD319, SD320
 };
 
 /// What is wrong, at which op (an index into `describe<Net>()`'s table), with both numbers.
@@ -35,7 +35,7 @@ namespace detail {
 /// A declaration that does not compile has neither ops nor numbers to print; the compiler's own reason follows.
 template <class Network, bool Declared>
 struct diagnose_graph {
-    static_assert(Declared, "splitdsl SD105: a network has no graph(), or its graph() is not a constant expression; the compiler says why next to this. Make it `static constexpr auto graph()` out of the library's words.");
+    static_assert(Declared, "splitdsl SD105: a network has no graph(), its graph() is not a constant expression (the compiler says why next to this), or it returns something else than a network. Make it `static constexpr auto graph()` out of the library's words.");
 };
 
 /// Only its size is asked for: true whatever C is, so that `static_assert(check<...>)` adds no error to the sentence.
@@ -46,7 +46,8 @@ struct diagnose {
     static_assert(C != code::SD102, "splitdsl SD102: two layers of the same full name would share weights, but their weights differ in shape; see at_op<>, expected<> and found<> (elements). Rename one of them.");
     static_assert(C != code::SD103, "splitdsl SD103: a label (input, tap, cut, stream, exit or task) is used twice; see at_op<> for the second, expected<> for the first. Give each its own name.");
     static_assert(C != code::SD104, "splitdsl SD104: a name or label is empty or contains something else than letters, digits, _ and -; see at_op<>. Nest named() instead of writing dots.");
-    static_assert(C != code::SD201, "splitdsl SD201: a window is larger than its padded input; see at_op<>, expected<> (at most) and found<> (window). Enlarge the input or the padding.");
+    static_assert(C != code::SD106, "splitdsl SD106: a network's budgets are not read. Declare them as `static constexpr auto limits() { return std::array{payload_at_most(\"uplink\", 4096)}; }`: that name, a constant expression, an array.");
+    static_assert(C != code::SD201, "splitdsl SD201: a window is larger than its padded input, or a kernel or dilation larger than 32766; see at_op<>, expected<> (at most) and found<> (window). Enlarge the input or the padding.");
     static_assert(C != code::SD202, "splitdsl SD202: channels are not divisible by groups; see at_op<>, expected<> (groups) and found<> (channels). Change one of them.");
     static_assert(C != code::SD203, "splitdsl SD203: the two branches of an add or residual differ in channels; see at_op<>, expected<> and found<>. Add projection(channels) to the shortcut.");
     static_assert(C != code::SD204, "splitdsl SD204: the two branches of an add or residual differ in height or width; see at_op<>, expected<> and found<>. Give the shortcut the same stride.");
@@ -55,7 +56,7 @@ struct diagnose {
     static_assert(C != code::SD207, "splitdsl SD207: dense() reads a vector but gets an image; see at_op<> and found<> (pixels). Put global_pool() or flatten() before it.");
     static_assert(C != code::SD208, "splitdsl SD208: a kernel, stride, dilation or factor is below one; see at_op<> and found<>. Sizes start at 1.");
     static_assert(C != code::SD209, "splitdsl SD209: channels, units or an input's size are below one; see at_op<> and found<>. Sizes start at 1.");
-    static_assert(C != code::SD210, "splitdsl SD210: a tensor has more than 2^31 - 1 elements; see at_op<> and found<>. Use a smaller input or more stride.");
+    static_assert(C != code::SD210, "splitdsl SD210: a tensor or a layer's weights have more than 2^31 - 1 elements; see at_op<> and found<>. Use a smaller input, more stride or fewer channels.");
     static_assert(C != code::SD211, "splitdsl SD211: normalise() takes up to 4 channels, and its deviations must not be zero; see at_op<> and found<> (channels).");
     static_assert(C != code::SD212, "splitdsl SD212: a raw u8 input is read by a layer that computes; see at_op<>. Put normalise(...) behind the input.");
     static_assert(C != code::SD213, "splitdsl SD213: a pool's padding is more than half its kernel, so a window could lie outside the image; see at_op<>, expected<> (at most) and found<>.");
@@ -81,6 +82,7 @@ struct diagnose {
     static_assert(C != code::SD317, "splitdsl SD317: a network with streams of dynamic_pool or widths has two places and no cuts: the streams' place computes the trunk, the other one only exits, each of them from streams alone; see at_op<>. Move the op, or give the exit its own layers.");
     static_assert(C != code::SD318, "splitdsl SD318: by_sizes stands in an exit that reads one or two streams of dynamic_pool or widths, and its numbers are those of their sizes or widths (the older stream's, or 1, then the newest one's); see at_op<>, expected<> (sizes) and found<>. Change the numbers.");
     static_assert(C != code::SD319, "splitdsl SD319: a stream's widths are numbers of channels that grow from at least 1, each by at least 1, and the last one is all channels of its encoder (which has at most 2^23 values); see at_op<>, expected<> (at least; of the last one exactly) and found<> (the first width that is wrong). Change the widths.");
+    static_assert(C != code::SD320, "splitdsl SD320: an early exit's answer has another shape than the network's, in whose place it stands; see at_op<> (the exit), expected<> and found<> (elements). End both with layers of one size.");
     // clang-format on
 };
 

@@ -220,7 +220,12 @@ constexpr cut_table find_cuts(const body<N, S>& g, const resolved<N, S>& r, cons
     check_streams(g, r, p, t, fail);
     int exits = 0;
     for (std::size_t i = 0; i < N; ++i)
-        if (ops[i].kind == op_kind::output && has(ops[i].flags, op_flag::is_exit) && ++exits == 44) fail(code::SD313, static_cast<int>(i), 43, exits);
+        if (ops[i].kind == op_kind::output && has(ops[i].flags, op_flag::is_exit)) {
+            if (++exits == 44) fail(code::SD313, static_cast<int>(i), 43, exits);
+            // Who asked takes an exit's answer where it expects the trunk's. Of several tasks it stands in no single one's place.
+            const shape answer = p.out[static_cast<std::size_t>(r.a[i])], whole = p.out[static_cast<std::size_t>(r.result)];
+            if (r.tasks == 0 && !(answer == whole)) fail(code::SD320, static_cast<int>(i), whole.size(), answer.size());
+        }
     for (int k = 0; k < t.count; ++k) {
         cut_group& c = t.groups[static_cast<std::size_t>(k)];
         for (int q = 0; q < c.count; ++q) c.payload += c.items[static_cast<std::size_t>(q)].bytes;

@@ -16,8 +16,15 @@ inline constexpr int max_labels = 256;
 
 namespace detail {
 
+template <class T>
+inline constexpr bool is_body = false;
+template <std::size_t Ops, std::size_t Scopes>
+inline constexpr bool is_body<body<Ops, Scopes>> = true;
 template <class Network>
-inline constexpr bool declares_a_graph = requires { typename std::bool_constant<(Network::graph(), true)>; };
+inline constexpr bool declares_a_graph = requires {
+    typename std::bool_constant<(Network::graph(), true)>;
+    requires is_body<std::remove_cvref_t<decltype(Network::graph())>>;
+};
 /// Where the compiler says why.
 template <class Network>
 struct reason { enum : int { is_constant = (Network::graph(), 0) }; };

@@ -17,6 +17,17 @@ struct shaped {
     diagnosis why{};
 };
 
+/// Positions inside a tensor are 32-bit numbers.
+inline constexpr std::int64_t most_elements = 0x7FFFFFFF;
+/// A product of sizes, or 2^62 if it is larger: what is refused is counted, too.
+constexpr std::int64_t product(std::int64_t a, std::int64_t b) {
+    constexpr std::int64_t most = std::int64_t{1} << 62;
+    return b > 0 && a > most / b ? most : a * b;
+}
+constexpr std::int64_t elements_of(shape s) { return product(std::int64_t{s.channels} * s.height, s.width); }
+/// Whether a kernel or dilation was larger than 16 bits (`detail::small`).
+constexpr bool is_cut_off(extent e) { return e.height == 32767 || e.width == 32767; }
+
 /// Output size of a window along one axis; the caller has checked that the window fits.
 constexpr int windowed(int size, int before, int after, int kernel, int stride, int dilation, bool ceil) {
     const int room = size + before + after - dilation * (kernel - 1) - 1;
@@ -53,7 +64,10 @@ constexpr shaped<N> infer(const body<N, S>& g, const resolved<N, S>& r) {
     for (std::size_t i = 0; i < N; ++i) {
         const op& o = ops[i];
         if (o.kind == op_kind::input) {
-            if (o.size.channels < 1 || o.size.height < 1 || o.size.width < 1) fail(code::SD209, i, 1, o.size.size());
+            if (o.size.channels < 1 || o.size.height < 1 || o.size.width < 1)
+                fail(code::SD209, i, 1, o.size.channels < 1 ? o.size.channels : o.size.height < 1 ? o.size.height : o.size.width);
+            else if (const std::int64_t n = elements_of(o.size); n > most_elements) fail(code::SD210, i, most_elements, n);
+            if (p.why.what != code::fine) return p;
             p.out[i] = o.size;
             continue;
         }
@@ -73,6 +87,10 @@ constexpr shaped<N> infer(const body<N, S>& g, const resolved<N, S>& r) {
         case op_kind::avg_pool: {
             if (o.kernel.height < 1 || o.kernel.width < 1 || o.stride.height < 1 || o.stride.width < 1 || o.dilation.height < 1 || o.dilation.width < 1) {
                 fail(code::SD208, i, 1, o.kernel.height < 1 || o.kernel.width < 1 ? o.kernel.height : o.stride.height);
+                return p;
+            }
+            if (is_cut_off(o.kernel) || is_cut_off(o.dilation)) {
+                fail(code::SD201, i, 32766, 32767);
                 return p;
             }
             if (o.pad.top < 0 || o.pad.left < 0 || o.pad.bottom < 0 || o.pad.right < 0) fail(code::SD214, i, 0, o.pad.top < 0 ? o.pad.top : o.pad.left);
@@ -96,20 +114,28 @@ constexpr shaped<N> infer(const body<N, S>& g, const resolved<N, S>& r) {
                 return p;
             }
             t.channels = o.out;
-            p.parameters[i] = std::int64_t{o.out} * (s.channels / o.groups) * o.kernel.height * o.kernel.width + (r.has_bias[i] ? o.out : 0);
-            p.macs[i] = t.size() * (s.channels / o.groups) * o.kernel.height * o.kernel.width;
+            const std::int64_t each = std::int64_t{s.channels / o.groups} * o.kernel.height * o.kernel.width; // weights of an output channel
+            p.parameters[i] = product(each, o.out) + (r.has_bias[i] ? o.out : 0);
+            p.macs[i] = product(elements_of(t), each);
             break;
         }
         case op_kind::conv_transpose:
             if (o.kernel.height < 1 || o.kernel.width < 1 || o.stride.height < 1 || o.stride.width < 1 || o.dilation.height < 1 || o.dilation.width < 1)
                 fail(code::SD208, i, 1, o.kernel.height < 1 || o.kernel.width < 1 ? o.kernel.height : o.stride.height);
+            if (is_cut_off(o.kernel) || is_cut_off(o.dilation)) {
+                fail(code::SD201, i, 32766, 32767);
+                return p;
+            }
             if (o.pad.top < 0 || o.pad.left < 0 || o.pad.bottom < 0 || o.pad.right < 0) fail(code::SD214, i, 0, o.pad.top < 0 ? o.pad.top : o.pad.left);
-            if (o.out < 1) fail(code::SD209, i, 1, o.out);
+            if (o.out < 1) {
+                fail(code::SD209, i, 1, o.out);
+                return p;
+            }
             t = {o.out, (s.height - 1) * o.stride.height - o.pad.top - o.pad.bottom + o.dilation.height * (o.kernel.height - 1) + o.size.height + 1,
                  (s.width - 1) * o.stride.width - o.pad.left - o.pad.right + o.dilation.width * (o.kernel.width - 1) + o.size.width + 1};
             if (t.height < 1 || t.width < 1) fail(code::SD201, i, 1, t.height < 1 ? t.height : t.width);
-            p.parameters[i] = std::int64_t{s.channels} * o.out * o.kernel.height * o.kernel.width + (r.has_bias[i] ? o.out : 0);
-            p.macs[i] = s.size() * o.out * o.kernel.height * o.kernel.width;
+            p.parameters[i] = product(std::int64_t{o.out} * o.kernel.height * o.kernel.width, s.channels) + (r.has_bias[i] ? o.out : 0);
+            p.macs[i] = product(std::int64_t{o.out} * o.kernel.height * o.kernel.width, s.size());
             break;
         case op_kind::dense:
             if (!s.is_vector()) fail(code::SD207, i, 1, std::int64_t{s.height} * s.width);
@@ -164,7 +190,6 @@ constexpr shaped<N> infer(const body<N, S>& g, const resolved<N, S>& r) {
             t = {s.channels, (s.height + o.stride.height - 1) / o.stride.height, (s.width + o.stride.width - 1) / o.stride.width};
             break;
         case op_kind::flatten:
-            if (s.size() > 0x7FFFFFFF) fail(code::SD210, i, 0x7FFFFFFF, s.size());
             t = {static_cast<int>(s.size()), 1, 1};
             break;
         case op_kind::add: {
@@ -215,7 +240,8 @@ constexpr shaped<N> infer(const body<N, S>& g, const resolved<N, S>& r) {
             break;
         default: break;
         }
-        if (t.size() > 0x7FFFFFFF || t.channels < 0) fail(code::SD210, i, 0x7FFFFFFF, t.size());
+        if (const std::int64_t n = elements_of(t); n > most_elements || t.channels < 0) fail(code::SD210, i, most_elements, n);
+        if (p.parameters[i] > most_elements) fail(code::SD210, i, most_elements, p.parameters[i]);
         p.out[i] = t;
         if (p.why.what != code::fine) return p;
     }

@@ -8,7 +8,8 @@
 
 namespace splitdsl {
 
-/// Where a convolution looks. `pad` defaults to "same at stride 1": dilation * (kernel - 1) / 2 on every side.
+/// Where a convolution looks. `pad` defaults to "same at stride 1", which `.pad = -1` spells out: dilation * (kernel - 1) / 2 on every
+/// side. Any other negative padding is refused (SD214).
 ///
 /// C++ wants `.name = value` in the order of the members, here and in every other word's options: `{.kernel = 3, .stride = 2}` compiles,
 /// `{.stride = 2, .kernel = 3}` does not (clang only warns). What is left out keeps its default.
@@ -22,7 +23,8 @@ struct window {
 };
 
 /// (C, H, W) -> (channels, H', W'), H' = floor((H + top + bottom - dilation * (kernel - 1) - 1) / stride) + 1.
-/// Refused: a kernel larger than its padded input (SD201), channels not divisible by groups (SD202), sizes below one (SD208, SD209).
+/// Refused: a kernel larger than its padded input (SD201), channels not divisible by groups (SD202), sizes below one (SD208, SD209), more
+/// than 2^31 - 1 weights (SD210).
 /// Weights: `weight` (channels, C / groups, kh, kw) and, if it has one, `bias` (channels).
 ///
 /// ```cpp

@@ -18,7 +18,8 @@ constexpr body<1> output_op(text name, op_flag flags) {
 } // namespace detail
 
 /// A branch beside the trunk that ends in an answer of its own (BranchyNet, FLEET), at whichever place it stands.
-/// Its confidence is the largest value of its result, so end it with `softmax()` if the policy shall read it.
+/// Its confidence is the largest value of its result, so end it with `softmax()` if the policy shall read it. Its answer stands where the
+/// network's would, so both are of one shape (SD320), unless the network's outputs are tasks.
 template <std::size_t N, std::size_t S>
 constexpr auto early_exit(text name, const body<N, S>& branch) {
     auto r = branch | detail::output_op(name, op_flag::is_exit);
