@@ -98,6 +98,7 @@ function(splitdsl_program name)
     add_executable(${name} ${ARGN})
     set(libraries splitdsl::splitdsl splitdsl_dependency::cli11 splitdsl_dependency::nlohmann_json)
     target_link_libraries(${name} PRIVATE ${libraries})
+    target_compile_definitions(${name} PRIVATE SPLITDSL_VERSION="${PROJECT_VERSION}")      # what --version prints
     # Kernels and networks are in objects of their own, at the preset's level: what is left of a program compiles in two thirds of the
     # time with -O1. A benchmark is measured as users compile.
     if(NOT name MATCHES "^bench_")

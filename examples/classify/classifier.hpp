@@ -22,6 +22,7 @@
 #include <atomic>
 #include <chrono>
 #include <cmath>
+#include <cstdio>
 #include <memory>
 #include <numeric>
 #include <span>
@@ -77,12 +78,19 @@ public:
         outputs = static_cast<std::size_t>(net.outputs[0].channels) * static_cast<std::size_t>(net.outputs[0].height) * static_cast<std::size_t>(net.outputs[0].width);
     }
 
-    /// From now on every picture goes to `where` at `cut`. Throws `link_error` if the other side is not there, or refuses, within `patience`.
+    /// From now on every picture goes to `where` at `cut`. Throws `option_error` for a `deadline` that leaves no time to finish a picture here,
+    /// `link_error` if the other side is not there, or refuses, within `patience`.
     void offload(int cut, std::unique_ptr<splitdsl::link::connector> where, splitdsl::duration deadline, splitdsl::duration patience) {
         using namespace splitdsl;
         const offload_at policy{cut, cut < 0 ? -1 : net.cuts[static_cast<std::size_t>(cut)].stage};
         edge_options options{.deadline = deadline, .calibration_runs = 3, .workers = default_runner(), .weights_digest = weights.digest};
         edge = std::make_unique<edge_core<offload_at>>(net, weights.packed, policy, options, std::move(where));
+        if (const edge_report r = edge->report(); !r.fits) {
+            char said[200];
+            std::snprintf(said, sizeof said, "--deadline %.10g: the part here, what is kept for the rest of it, and the margin take %.3g s on this machine; at least that was expected",
+                          to_seconds(deadline), to_seconds(edge->profile().needed(edge->rules())));
+            throw option_error(said);
+        }
         const instant until = std::chrono::steady_clock::now() + patience;
         while (!edge->link_now().up) {
             if (std::chrono::steady_clock::now() >= until) throw link_error("no connection: " + edge->link_failure());

@@ -103,7 +103,7 @@ private:
     void see(const std::string& name, const std::string& place, Read read) {
         try {
             const std::vector<std::byte> bytes = read();
-            imaging::shared_input input{imaging::decode(bytes, {.most_pixels = options.most_pixels, .name = place})};
+            imaging::shared_input input{imaging::decode(bytes, {.most_pixels = options.most_pixels, .name = place, .most_pixels_name = "--most-pixels"})};
             const std::vector<scored> best = network.recognise(input.planes_for(recipe), static_cast<std::size_t>(options.top));
             nlohmann::ordered_json top = nlohmann::ordered_json::array();
             if (!options.quiet) std::printf("%s\n", name.c_str());
@@ -187,7 +187,7 @@ int main(int argc, char** argv) {
     app.add_option("--bind", a.bind, "address to serve on")->transform(link::without_brackets)->capture_default_str()->needs(serving);
     auto* const top = app.add_option("--top", a.top, "how many classes a picture")->check(options::between(1, 1000))->capture_default_str();
     auto* const offset = app.add_option("--crop-offset", a.offset, "where the centre crop begins if the margin is odd: down, or as torchvision")->check(CLI::IsMember({"down", "torchvision"}))->capture_default_str();
-    app.add_option("--deadline", a.deadline_s, "seconds a split picture may take before it is finished here")->check(options::between(0.01, 3600.0))->capture_default_str()->needs(split);
+    app.add_option("--deadline", a.deadline_s, "seconds a split picture may take in all; what is not answered in time is finished here within them. Too few for that are refused")->check(options::between(0.01, 3600.0))->capture_default_str()->needs(split);
     app.add_option("--patience", a.patience_s, "seconds to wait for the other side at the start")->check(options::between(0.0, 3600.0))->capture_default_str()->needs(split);
     auto* const cuts = app.add_flag("--cuts", a.cuts, "print the model's cuts");
     for (auto* const other : {split, connect, top, offset, files, app.get_option("--json"), app.get_option("--labels"), app.get_option("--most-pixels")})

@@ -16,13 +16,13 @@
 #include <cstdio>
 #include <optional>
 #include <string>
-#include <thread>
 
 namespace drive {
 
-/// Serves the driver's tails until the parent or a signal ends the process. Prints "port N" when ready.
+/// Serves the driver's tails until SIGINT or SIGTERM, or the parent's end. Prints "port N" when ready, and what it counted at the end.
 inline int serve(const scenario& s, std::uint16_t port, const std::string& bind) {
     using namespace splitdsl;
+    const processes::interruption end;
     const auto weights = load_weights<driver>(s.weights);
     auto codec = std::make_shared<picture_codec>(s.jpeg_quality);
     cloud_options options;
@@ -32,7 +32,11 @@ inline int serve(const scenario& s, std::uint16_t port, const std::string& bind)
     const cloud<driver> cloud{weights, std::move(options), std::make_unique<link::tcp_listener>(port, bind)};
     std::printf("port %u\n", static_cast<unsigned>(cloud.port()));
     std::fflush(stdout);
-    for (;;) std::this_thread::sleep_for(std::chrono::hours{1});
+    end.wait();
+    const cloud_counters c = cloud.counters();
+    std::printf("requests %llu answered %llu shed %llu\n", static_cast<unsigned long long>(c.requests), static_cast<unsigned long long>(c.answered),
+                static_cast<unsigned long long>(c.shed_late + c.shed_full + c.damaged));
+    return 0;
 }
 
 /// A cloud that can be killed and started again.

@@ -182,11 +182,21 @@ void check_writable(const std::string& folder) {
     options::require_writable("--out", folder + "/report.html");
 }
 
-/// The same of a file, whose folder is made.
-void check_writable(const char* option, const std::string& path) {
-    std::error_code failed; // then the file has no place, and that is what is said
-    if (const auto folder = std::filesystem::path(path).parent_path(); !folder.empty()) std::filesystem::create_directories(folder, failed);
-    options::require_writable(option, path);
+/// A drive has up to three results, each in a file of its own.
+void check_results(const arguments& o) {
+    const bool report = o.seeds.empty();
+    options::require_different("--json", o.json_file, "--frames-csv", o.frames_file);
+    if (report) {
+        const std::string page = o.out + "/report.html", data = o.json_file.empty() ? o.out + "/report.json" : "";
+        options::require_different("--json", o.json_file, "--out", page);
+        options::require_different("--frames-csv", o.frames_file, "--out", page);
+        options::require_different("--frames-csv", o.frames_file, "--out", data);
+        check_writable(o.out);
+    }
+    for (const auto& [option, path] : {std::pair{"--json", o.json_file}, std::pair{"--frames-csv", o.frames_file}}) {
+        options::require_writable(option, path);
+        options::require_not_read(option, path, {o.trace_file, o.scenario_file});
+    }
 }
 
 /// One line a frame, for plots of one's own.
@@ -269,7 +279,7 @@ int main(int argc, char** argv) {
     app.add_flag("--no-road", o.no_road, "with --simulate: times and energy only")->needs(simulate);
     auto* const profile = app.add_flag("--profile", o.profile, "print the share of each stage (SAGE table 1) and stop");
     auto* const self_test = app.add_flag("--self-test", o.self_test, "load the weights, compare with what PyTorch gave for the input they carry, and stop");
-    auto* const serving = app.add_option("--serve", o.serve_port, "be the cloud on this port (0: any)")->check(options::between(0, 65535));
+    auto* const serving = app.add_option("--serve", o.serve_port, "be the cloud on this port (0: any) until interrupted")->check(options::between(0, 65535));
     app.add_option("--bind", o.bind, "with --serve: the address to listen on (0.0.0.0: every interface; the link is not encrypted)")->transform(link::without_brackets)->capture_default_str()->needs(serving);
     for (auto* const alone : {serving, profile, self_test})
         for (auto* const other : {json, csv, simulate, seeds, serving, profile, self_test})
@@ -280,13 +290,7 @@ int main(int argc, char** argv) {
         for (const char* needed : {"all_edge", "sage"})
             if (!o.seeds.empty() && std::find(o.wanted.begin(), o.wanted.end(), needed) == o.wanted.end()) throw option_error("--seeds compares all_edge and sage: --policies must have both");
         o.scenario_file = locate(o.scenario_file, std::filesystem::read_symlink("/proc/self/exe").string());
-        if (o.serve_port < 0 && !o.self_test && !o.profile) {
-            if (o.seeds.empty()) check_writable(o.out);
-            check_writable("--json", o.json_file);
-            check_writable("--frames-csv", o.frames_file);
-            options::require_not_read("--json", o.json_file, {o.trace_file, o.scenario_file});
-            options::require_not_read("--frames-csv", o.frames_file, {o.trace_file, o.scenario_file});
-        }
+        if (o.serve_port < 0 && !o.self_test && !o.profile) check_results(o);
         return main_of(o, command);
     });
 }

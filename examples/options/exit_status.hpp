@@ -16,10 +16,21 @@
 #include <new>
 #include <string>
 #include <system_error>
+#include <vector>
 
 namespace options {
 
-/// Reads the options, then gives `run()`'s status; for what is thrown, 2 for an `error` of the library (a file that does not fit, nobody on
+namespace detail {
+/// An option with nothing behind it (an unset variable of a shell); empty: there is none.
+inline std::string option_without_value(const CLI::App& app) {
+    for (const CLI::Option* o : app.get_options())
+        for (const std::string& value : o->results())
+            if (value.empty()) return o->get_name();
+    return {};
+}
+} // namespace detail
+
+/// Reads the options, `--version` among them, then gives `run()`'s status; for what is thrown, 2 for an `error` of the library (a file that does not fit, nobody on
 /// the other side), 1 for results that cannot be kept and for everything else.
 ///
 /// ```cpp
@@ -31,11 +42,17 @@ int exit_status(const char* program, CLI::App& app, int argc, char** argv, Run r
         std::fprintf(stderr, "%s: %s\n", program, why.c_str());
         return status;
     };
+    const std::string more = " (--help tells the options)";
+    app.set_version_flag("--version", std::string{program} + " of splitdsl " SPLITDSL_VERSION, "print the version and stop");
     try {
         app.parse(argc, argv);
+    } catch (const CLI::RequiredError& e) { // a mistyped option is often the very one that is missing
+        const std::vector<std::string> unknown = app.remaining();
+        return say((unknown.empty() ? e.what() : std::string{CLI::ExtrasError{unknown}.what()}) + more, 2);
     } catch (const CLI::ParseError& e) { // CLI11 has a number of its own for each mistake
-        return e.get_exit_code() == 0 ? app.exit(e) : say(std::string{e.what()} + " (--help tells the options)", 2);
+        return e.get_exit_code() == 0 ? app.exit(e) : say(e.what() + more, 2);
     }
+    if (const std::string option = detail::option_without_value(app); !option.empty()) return say(option + ": a value was expected, found none" + more, 2);
     try {
         const int status = run();
         errno = 0;

@@ -73,7 +73,7 @@ int see_all(const char* program, const std::vector<std::string>& files, std::siz
     int failures = 0;
     for (std::size_t i = 0; i < files.size(); ++i) {
         try {
-            splitdsl::imaging::picture picture = splitdsl::imaging::decode_file(files[i], {.most_pixels = most_pixels});
+            splitdsl::imaging::picture picture = splitdsl::imaging::decode_file(files[i], {.most_pixels = most_pixels, .most_pixels_name = "--most-pixels"});
             nlohmann::ordered_json entry{{"file", files[i]}, {"width", picture.width()}, {"height", picture.height()}};
             see(i, picture, entry);
             results.push_back(std::move(entry));

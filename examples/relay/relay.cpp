@@ -43,10 +43,17 @@ struct settings {
 };
 
 /// A script's line; what it is refused for opens with its option.
-splitdsl::link::fault fault_of(const char* option, const std::string& text) {
+splitdsl::link::fault fault_of(const std::string& text) {
     try {
         return splitdsl::link::parse_fault(text);
-    } catch (const splitdsl::option_error& e) { throw splitdsl::option_error(option + (": " + std::string{e.what()})); }
+    } catch (const splitdsl::option_error& e) { throw splitdsl::option_error(std::string{"--fault: "} + e.what()); }
+}
+splitdsl::link::fault blackout_of(const std::string& text) {
+    try {
+        return splitdsl::link::parse_fault("stall:" + text);
+    } catch (const splitdsl::option_error&) {
+        throw splitdsl::option_error("--blackout: expected START:LENGTH in seconds, a start of at least 0 and a length above 0, found " + text.substr(0, 80));
+    }
 }
 
 /// Whether a connection to `host` reaches a port bound to `bind`, as far as the names tell.
@@ -89,8 +96,8 @@ splitdsl::link::relay_options to_options(const settings& s) {
             o.ble = radio::parse_ble(s.ble);
         } catch (const option_error& e) { throw option_error(std::string{"--"} + e.what()); } // it begins with "ble: "
     }
-    for (const auto& b : s.blackouts) o.faults.push_back(fault_of("--blackout", "stall:" + b));
-    for (const auto& f : s.faults) o.faults.push_back(fault_of("--fault", f));
+    for (const auto& b : s.blackouts) o.faults.push_back(blackout_of(b));
+    for (const auto& f : s.faults) o.faults.push_back(fault_of(f));
     o.start_on_first_connection = s.start == "first-connection";
     o.buffer_bytes = static_cast<std::size_t>(s.buffer);
     o.seed = s.seed;
@@ -150,7 +157,7 @@ int main(int argc, char** argv) {
     app.add_option("--to", s.target, "Where it leads; an IPv6 address in brackets")->type_name("HOST:PORT")->required();
     app.add_option("--listen", s.listen_port, "Port to listen on; 0 lets the system choose")->check(options::between(0, 65535))->capture_default_str();
     app.add_option("--bind", s.bind, "Address to listen on")->transform(splitdsl::link::without_brackets)->capture_default_str();
-    app.add_option("--rate-up", s.rate_up_kbps, "Uplink rate in kbit/s; 0 is unlimited")->check(options::between(0.0, 1e9))->capture_default_str();
+    auto* rate_up = app.add_option("--rate-up", s.rate_up_kbps, "Uplink rate in kbit/s; 0 is unlimited")->check(options::between(0.0, 1e9))->capture_default_str();
     app.add_option("--rate-down", s.rate_down_kbps, "Downlink rate in kbit/s; 0 is unlimited")->check(options::between(0.0, 1e9))->capture_default_str();
     app.add_option("--delay", s.delay_ms, "One-way delay in ms, each direction")->check(options::between(0.0, 3.6e6))->capture_default_str();
     app.add_option("--jitter", s.jitter_ms, "Up to so many ms more, each direction")->check(options::between(0.0, 3.6e6))->capture_default_str();
@@ -163,9 +170,11 @@ int main(int argc, char** argv) {
                    "packets (data packets an event), bytes, loss, delivery (resending, reliable), latency (events), cap (airtime, count_only), "
                    "headers (bytes), encrypted, any_interval; for example phy=1M,interval=15,packets=4,bytes=251,loss=0.1");
     auto* trace = app.add_option("--trace", s.trace, "Uplink rate from a csv with time_s and a rate column in kbit/s");
+    trace->excludes(rate_up);
     app.add_option("--column", s.column, "The trace's rate column")->capture_default_str()->needs(trace);
     auto* generate = app.add_option("--generate", s.generate_seed, "Uplink rate with an LTE drive's look, from this seed")
                          ->excludes(trace)
+                         ->excludes(rate_up)
                          ->check(options::at_least(std::int64_t{0}));
     app.add_option("--generate-seconds", s.generate_seconds, "Length of the generated trace before it repeats")
         ->check(options::between(0.1, 1e5))

@@ -78,7 +78,12 @@ void compare(const network_weights<driver>& weights, run_record& r) {
 
 void drive_live(const arguments& a, const network_weights<driver>& weights, const std::string& host, std::uint16_t port, run_record& r) {
     const duration period = from_milliseconds(a.deadline_ms), length = a.frames * period, black = from_seconds(a.blackout_s);
-    if (black >= length - 10 * period) throw option_error("--blackout " + std::to_string(a.blackout_s) + ": at least ten frames less than the drive's " + std::to_string(to_seconds(length)) + " s were expected");
+    if (black >= length - 10 * period) {
+        char said[160];
+        std::snprintf(said, sizeof said, "--frames %d of %.10g ms are a drive of %.10g s: one at least ten frames longer than --blackout %.10g s was expected", a.frames, a.deadline_ms,
+                      to_seconds(length), a.blackout_s);
+        throw option_error(said);
+    }
     r.black_from = (length - black) / 2;
     r.black_until = r.black_from + black;
     const link::impairment way{.rate = megabits_per_second(a.rate_mbps), .delay = from_milliseconds(a.rtt_ms / 2)};
@@ -104,7 +109,11 @@ void drive_live(const arguments& a, const network_weights<driver>& weights, cons
         std::fprintf(stderr, "three_cameras: this machine is too busy for the promise: heads and a reserve of %.1f ms do not fit into %.0f ms\n", to_milliseconds(e.reserve), to_milliseconds(e.deadline));
     street view{a.seed};
     for (int i = 0; i < 500 && (!edge.link_now().up || edge.link_now().rate_up.value <= 0); ++i) std::this_thread::sleep_for(std::chrono::milliseconds{10});
-    if (!edge.link_now().up) std::fprintf(stderr, "three_cameras: no cloud within 5 s; the drive goes on without it\n");
+    if (!edge.link_now().up) {
+        const std::string why = "no cloud within 5 s: " + edge.link_failure();
+        if (!a.connect.empty()) throw link_error(why); // who names a cloud does not want the drive without it
+        std::fprintf(stderr, "three_cameras: %s; the drive goes on without it\n", why.c_str());
+    }
     constexpr duration margin = std::chrono::milliseconds{5};
     relay.start_clock();
     const auto start = std::chrono::steady_clock::now();
@@ -158,7 +167,7 @@ int main(int argc, char** argv) {
     arguments a;
     CLI::App app{"Drives past three cameras with SAGE's CarlaNet: three heads side by side, their bottlenecks in one request, the tail in a second process.\n"
                  "The weights are random and what is answered means nothing; times, counts and bytes do. Exit status 1: an answer differs from the\n"
-                 "network's in one piece or the report could not be written, 2: nothing was done"};
+                 "network's in one piece or the report could not be written, 2: nothing was done (nor with --connect and no cloud there that fits)"};
     app.add_option("--deadline", a.deadline_ms, "milliseconds for a frame, and from one to the next")->check(options::between(10.0, 10000.0))->capture_default_str();
     app.add_option("--frames", a.frames, "frames to drive")->check(options::between(20, 1'000'000))->capture_default_str();
     app.add_option("--seed", a.seed, "of road and weights; both sides need the same")->check(options::at_least(std::uint64_t{0}))->capture_default_str();

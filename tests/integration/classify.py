@@ -217,6 +217,10 @@ def split(classify, options):
             other = next(m for m in MODELS if m != model)
             classify.refuses("a peer with another network", ["--model", other, "--weights", weights_of(other), "--split", "input", "--connect",
                                                              f"127.0.0.1:{server.port}", "--patience", "2", pictures], "do not fit", model, other)
+            # Either the part here, the rest and the margin do not fit, and that is said at once; or they do, and every picture is answered.
+            code, _, said = classify.run("--model", model, "--weights", weights_of(model), "--split", "input", "--deadline", "0.01", "--connect", f"127.0.0.1:{server.port}", few)
+            check(code == 0 or (code == 2 and "--deadline 0.01: the part here" in said and "no answer within" not in said),
+                  f"a deadline that leaves no time for the rest here: status {code}: {said.strip()[:300]}")
             port = server.port
         classify.refuses("nobody on the other side", ["--model", model, "--weights", weights_of(model), "--split", "input", "--connect", f"127.0.0.1:{port}",
                                                       "--patience", "0.3", pictures], "no connection")

@@ -191,6 +191,48 @@ TEST_CASE("one connection too many is closed") {
     CHECK_FALSE(second.next().has_value());
 }
 
+TEST_CASE("who says nothing does not keep out who would: the oldest without a handshake makes room") {
+    served s{{.connections_max = 3, .handshake_timeout = 60s}};
+    raw_edge known{s};
+    known.hello();
+    REQUIRE(known.next() == message_kind::hello_ack);
+    raw_edge oldest{s}, silent{s};
+    REQUIRE(s.until([](const cloud_counters& c) { return c.connections == 3; }));
+    raw_edge true_edge{s};
+    true_edge.hello();
+    REQUIRE(true_edge.next() == message_kind::hello_ack);
+    CHECK_FALSE(oldest.next().has_value());
+    CHECK(s.ended(ending::full));
+    true_edge.ask(1, 10s);
+    CHECK(true_edge.next() == message_kind::reply);
+    silent.hello(); // younger: still there
+    CHECK(silent.next() == message_kind::hello_ack);
+    raw_edge one_more{s}; // all have introduced themselves
+    CHECK_FALSE(one_more.next().has_value());
+    CHECK(s.ended(ending::full, 2));
+    known.ask(2, 10s);
+    CHECK(known.next() == message_kind::reply);
+}
+
+TEST_CASE("a crowd that connects and says nothing, again and again, keeps no edge out") {
+    served s{{.connections_max = 8, .handshake_timeout = 60s}};
+    std::vector<std::unique_ptr<raw_edge>> crowd;
+    for (std::uint64_t i = 0; i < 24; ++i) {
+        crowd.push_back(std::make_unique<raw_edge>(s));
+        REQUIRE(s.until([&](const cloud_counters& c) { return c.connections == i + 1; }));
+    }
+    raw_edge true_edge{s};
+    true_edge.hello();
+    REQUIRE(true_edge.next() == message_kind::hello_ack);
+    for (std::uint64_t i = 0; i < 24; ++i) {
+        crowd.push_back(std::make_unique<raw_edge>(s));
+        REQUIRE(s.until([&](const cloud_counters& c) { return c.connections == 25 + i + 1; }));
+        true_edge.ask(static_cast<std::uint32_t>(i), 10s);
+        REQUIRE(true_edge.next() == message_kind::reply);
+    }
+    CHECK(s.ended(ending::full, 49 - 8));
+}
+
 TEST_CASE("what cannot be in time any more is shed, by the measured time of the tail") {
     served s;
     raw_edge e{s};

@@ -11,6 +11,7 @@ import json
 import os
 import pathlib
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -74,6 +75,14 @@ def files(programs, folder):
         if name in programs:
             refuses(name, programs[name], [*words, options[0], one, options[1], folder / ".." / folder.name / "one.json"], f"{options[0]} {one}: another file than that of {options[1]}")
             check(not one.exists(), f"{name}: nothing is left of the file")
+    if "drive" in programs:
+        drive, out = programs["drive"], folder / "drive"
+        for words, said in ((["--json", one, "--frames-csv", one], f"--json {one}: another file than that of --frames-csv"),
+                            (["--json", out / "report.html"], f"--json {out / 'report.html'}: another file than that of --out"),
+                            (["--frames-csv", out / ".." / "drive" / "report.json"], f"report.json: another file than that of --out"),
+                            (["--json", folder / "nowhere" / "x.json"], "x.json: cannot be written: No such file or directory")):
+            refuses("drive", drive, [*quick_drive, "--out", out, *words], said)
+        check(not one.exists() and not (folder / "nowhere").exists(), "drive: nothing is left of the file, and no folder was made for it")
     read = folder / "read.zip"                   # a result never replaces what is read, by whatever name
     scenario = folder / "scenario.toml"
     read.write_text("as it was", encoding="utf-8")
@@ -107,12 +116,16 @@ def files(programs, folder):
 
 def numbers(programs):
     """Every option that takes a floating-point number says which, and takes no other."""
-    needed = {"splitdsl-relay": ["--to", "127.0.0.1:9"]}
+    needed = {"splitdsl-relay": ["--to", "127.0.0.1:9"], "splitdsl-sim": ["x.toml"], "splitdsl-describe": ["x"]}
     found = 0
     for name, program in programs.items():
         code, text, _ = run(program, "--help")
         check(code == 0 and "Usage" in text, f"{name} --help: status {code}")
-        refuses(name, program, ["--no-such-option"], name)
+        code, version, said = run(program, "--version")
+        check(code == 0 and re.fullmatch(rf"{name} of splitdsl \d+\.\d+\.\d+\n", version) is not None and not said, f"{name} --version: status {code}: {version.strip()}")
+        refuses(name, program, ["--no-such-option"], name, "not expected: --no-such-option")
+        if "--json" in text:            # an unset variable of a shell
+            refuses(name, program, [*needed.get(name, []), "--json", ""], "--json: a value was expected, found none")
         for option, least, most in re.findall(r"(--[a-z-]+) FLOAT(?::(\S+) to ([^\s=]+))?", text):
             found += 1
             for value in ("nan", "inf", "1e308", "-1e300", "x"):
@@ -123,9 +136,10 @@ def numbers(programs):
     if "splitdsl-calibrate" in programs:
         for option in ("--shift-pictures", "--budget"):
             refuses("splitdsl-calibrate", programs["splitdsl-calibrate"], ["--model", "mobilenet_v2_tf_split", "--weights", "none", "--out", "none", option, 1, "none"], f"{option}: expected a --model without calibrated codecs")
-    for option, script in (("--fault", "delay_step:1:1e300:1"), ("--fault", "delay_step:1:2:1e300"), ("--blackout", "nan:3")):
+    for option, script, said in (("--fault", "delay_step:1:1e300:1", "fault"), ("--fault", "delay_step:1:2:1e300", "fault"), ("--fault", "delay_step:1:2", "expected a parameter"),
+                                 ("--blackout", "nan:3", "expected START:LENGTH in seconds, a start of at least 0 and a length above 0, found nan:3"), ("--blackout", "3:0", "found 3:0")):
         if "splitdsl-relay" in programs:
-            refuses("splitdsl-relay", programs["splitdsl-relay"], [*needed["splitdsl-relay"], option, script], f"{option}: fault", "expected")
+            refuses("splitdsl-relay", programs["splitdsl-relay"], [*needed["splitdsl-relay"], option, script], f"{option}: ", said, "expected")
     check(found >= 8 or "splitdsl-relay" not in programs, f"{found} options with floating-point numbers")
 
 
@@ -135,7 +149,7 @@ def together(programs):
                           ["--simulate", "--real-time", 5]],
                 "three_cameras": [["--serve", 0, "--connect", "a:1"], ["--serve", 0, "--json", "x.json"]],
                 "visual_wake": [["--serve", 0, "--connect", "a:1"], ["--serve", 0, "--json", "x.json"], ["--serve", 0, "--pictures", "x.png"], ["--thresholds", "x.json", "--threshold", 0.5]],
-                "splitdsl-relay": [["--to", "a:1", "--trace", "x.csv", "--generate", 1]],
+                "splitdsl-relay": [["--to", "a:1", "--trace", "x.csv", "--generate", 1], ["--to", "a:1", "--trace", "x.csv", "--rate-up", 3], ["--to", "a:1", "--generate", 1, "--rate-up", 3]],
                 "splitdsl-sim": [["x.toml", "--benchmark", "--svg", "x.svg"]],
                 "splitdsl-describe": [["squeezenet1_1", "--time", "--seed", 1, "--weights", "x"]]}
     needed = {"classify": [(["--gpu", 0], "--backend"), (["--precision", "f16"], "--backend"), (["--or-cpu"], "--backend"), (["--deadline", 1], "--split"), (["--patience", 1], "--split"), (["--bind", "::1"], "--serve")],
@@ -163,6 +177,17 @@ def scenarios(drive, folder):
         check("exception" not in said and "filesystem error" not in said, f"drive --scenario: {said.strip()[:200]}")
     code, out, said = run(drive, "--simulate", "--no-road", "--frames", 20, "--policies", "all_edge", "--out", folder / "out")
     check(code == 0 and "note: below 300 frames" in out, f"a short drive says that it is one: {code} {said}")
+
+
+def interrupted(programs):
+    """A cloud that is told to end does, and says what it counted."""
+    for name in ("drive", "three_cameras"):
+        for how in (signal.SIGTERM, signal.SIGINT) if name in programs else ():
+            with subprocess.Popen([programs[name], "--serve", "0"], stdout=subprocess.PIPE, text=True, cwd=ROOT) as server:
+                port = server.stdout.readline()
+                server.send_signal(how)
+                said = server.communicate(timeout=60)[0]
+            check(port.startswith("port ") and server.returncode == 0 and said == "requests 0 answered 0 shed 0\n", f"{name} --serve and {how.name}: status {server.returncode}: {said.strip()}")
 
 
 def addresses(programs):
@@ -193,6 +218,7 @@ def main():
         if "drive" in programs:
             scenarios(programs["drive"], folder)
         addresses(programs)
+        interrupted(programs)
     print(f"{len(problems)} problems")
     return 1 if problems else 0
 

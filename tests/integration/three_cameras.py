@@ -90,12 +90,18 @@ def threads(program):
 
 
 def refusals(program):
-    for options, sentence in ((["--blackout", "60"], "ten frames less"), (["--connect", "nowhere"], "--connect: expected HOST:PORT"), (["--radio", "semaphore", "--blackout", "0"], "semaphore"),
+    for options, sentence in ((["--blackout", "60"], "--frames 20 of 100 ms are a drive of 2 s: one at least ten frames longer than --blackout 60 s was expected"), (["--connect", "nowhere"], "--connect: expected HOST:PORT"), (["--radio", "semaphore", "--blackout", "0"], "semaphore"),
                               (["--device", "abacus", "--blackout", "0"], "abacus"),
                               (["--json", "/no/such/folder/report.json"], "cannot be written"), (["--frames", "3"], "--frames"), (["--serve", "70000"], "--serve")):
         ran = subprocess.run([program, "--frames", "20", *options] if "--frames" not in options else [program, *options], capture_output=True, text=True, timeout=60)
         check(ran.returncode not in (0, 1) and ran.returncode > 0, f"{options}: an exit status above 1 was expected, found {ran.returncode}")
         check(sentence in ran.stderr and len(ran.stderr.strip().splitlines()) <= 2, f"{options}: {ran.stderr!r}")
+    with subprocess.Popen([program, "--serve", "0", "--seed", "2"], stdout=subprocess.PIPE, text=True) as cloud:
+        port = cloud.stdout.readline().split()[-1]
+        ran = subprocess.run([program, *DRIVE, "--blackout", "0", "--connect", f"127.0.0.1:{port}"], capture_output=True, text=True, timeout=60)
+        check(ran.returncode == 2 and "no cloud within 5 s: " in ran.stderr and "weights digest" in ran.stderr, f"a cloud with other weights: {ran.returncode} {ran.stderr!r}")
+        cloud.terminate()
+        check("requests 0 answered 0" in cloud.communicate(timeout=60)[0] and cloud.returncode == 0, f"a cloud that is told to end: {cloud.returncode}")
 
 
 def main():

@@ -3,6 +3,7 @@
 /// @file energy_test.cpp
 /// Radios, integration, meters and device profiles: what energy figures rest on.
 #include "catch.hpp"
+#include "refusals.hpp"
 
 #include <splitdsl/energy/device_profile.hpp>
 #include <splitdsl/energy/meter.hpp>
@@ -114,6 +115,8 @@ TEST_CASE("the device profiles the project ships are read, and a missing figure 
     CHECK_THROWS_AS(find_device(devices, "raspberry_pi_4").idle_power(), option_error);
     CHECK_THROWS_AS(find_device(devices, "tx2").time_of(1e9), option_error);
     CHECK_THROWS_AS(find_device(devices, "abacus"), option_error);
+    for (const double wrong : {0.0, -1.0, std::nan(""), HUGE_VAL})
+        CHECK(says(refusal([&] { (void)device_profile{.name = "box", .macs_per_second = wrong}.time_of(1e9); }), "device profile 'box': expected a finite macs_per_second above 0, found "));
     // FLET-12: what a local early exit costs gives its time.
     const auto seconds = [&](const char* device, double mj) { return mj * 1e-3 / find_device(devices, device).active_watts->value; };
     CHECK(seconds("cortex_m33_64mhz", 4.04) == Approx(0.434).margin(0.001));

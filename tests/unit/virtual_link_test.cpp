@@ -223,7 +223,7 @@ TEST_CASE("a fault script is read from text") {
         CHECK(parse_fault(std::string{name_of(static_cast<fault_kind>(i))} + ":0:1:0.5").kind == static_cast<fault_kind>(i));
     for (const char* bad : {"", "stall", "stall:1", "stall:1:0", "stall:-1:2", "stall:a:2", "storm:1:2", "loss:1:2:1.5", "loss:1:2:nan",
                             "stall:1:2:0:left", "stall:1:2:0:up:more", "slow_drip:1:2:0", "stall:1:1e300",
-                            "stall:1e10:1", "delay_step:0:1:1e300", "stall:nan:1", "stall:0:inf"})
+                            "stall:1e10:1", "delay_step:0:1:1e300", "stall:nan:1", "stall:0:inf", "delay_step:1:2", "jitter:1:2", "corruption:1:2", "loss:1:2"})
         CHECK_THROWS_AS(parse_fault(bad), option_error);
 }
 

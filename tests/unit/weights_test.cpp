@@ -3,11 +3,13 @@
 /// @file weights_test.cpp
 /// A network's parameters against a file's tensors: what fits, and what is said of what does not.
 #include "catch.hpp"
+#include "refusals.hpp"
 
 #include <splitdsl/language.hpp>
 #include <splitdsl/runtime/safetensors_writer.hpp>
 #include <splitdsl/runtime/weights.hpp>
 
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -26,6 +28,9 @@ std::string mismatch_of(const std::vector<tensor_view>& tensors) {
     return "matched";
 }
 
+/// No network runs here: `pack` has nothing to do.
+const pipeline plain{.network = "one layer", .functions = {.pack = [](const void*, const float* const*, std::byte*) {}}};
+
 } // namespace
 
 TEST_CASE("weights saved from a DataParallel are told apart from another network's") {
@@ -40,6 +45,24 @@ TEST_CASE("weights saved from a DataParallel are told apart from another network
     CHECK(said.find("DataParallel. Save model.module.state_dict(), or strip the prefix") != std::string::npos);
     CHECK(mismatch_of(tensors("", "module.")).find("DataParallel") == std::string::npos);
     CHECK(mismatch_of({}).find("DataParallel") == std::string::npos);
+}
+
+TEST_CASE("values that are not finite are refused, from a file and from memory") {
+    for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity()}) {
+        const std::vector<float> w{1, bad}, b{3};
+        CHECK(mismatch_of({{"fc.weight", tensor_type::float32, {1, 2}, bytes_of_floats(w)}, {"fc.bias", tensor_type::float32, {1}, bytes_of_floats(b)}})
+                  .find("fc.weight holds a value that is not finite")
+              != std::string::npos);
+        const auto names = parameters<one_layer>();
+        REQUIRE(names.size() == 2);
+        for (std::size_t at : {0U, 1U}) {
+            std::vector<std::vector<float>> values;
+            for (const parameter& p : names) values.emplace_back(static_cast<std::size_t>(p.size()), 1.0F);
+            CHECK_NOTHROW(network_weights<one_layer>{values, plain});
+            values[at].back() = bad;
+            CHECK(says(refusal<weights_error>([&] { network_weights<one_layer>{values, plain}; }), names[at].name + " holds a value that is not finite"));
+        }
+    }
 }
 
 TEST_CASE("a network's digest is that of a file with its parameters as F32") {

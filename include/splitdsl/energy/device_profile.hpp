@@ -8,6 +8,7 @@
 #include <splitdsl/energy/provenance.hpp>
 #include <splitdsl/units.hpp>
 
+#include <cmath>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -25,8 +26,13 @@ struct device_profile {
     provenance label{provenance::modelled};
     std::string source{};                       ///< one sentence: where the figures come from and what is assumed
 
-    /// Time of a stage of `macs` multiply-accumulates. Refused (option_error): a profile without a speed.
-    duration time_of(double macs) const { return from_seconds(macs / required(macs_per_second, "macs_per_second")); }
+    /// Time of a stage of `macs` multiply-accumulates. Refused (option_error): a profile without a speed, or with one that is not above 0 and finite.
+    duration time_of(double macs) const {
+        const double speed = required(macs_per_second, "macs_per_second");
+        if (!(speed > 0) || !std::isfinite(speed))
+            throw option_error("device profile '" + name + "': expected a finite macs_per_second above 0, found " + std::to_string(speed));
+        return from_seconds(macs / speed);
+    }
     /// Energy of `t` of computing. Refused (option_error): a profile without active power.
     joules active_energy(duration t) const { return required(active_watts, "active_watts") * t; }
     /// Power while waiting. Refused (option_error): a profile without it.

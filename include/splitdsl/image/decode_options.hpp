@@ -22,6 +22,7 @@ struct decode_options {
     std::size_t most_file_bytes{256u << 20};   ///< of a file read by `decode_file`
     bool accept_damaged{false};                ///< true: what the decoder could recover (grey or zero where data is missing), as browsers show it
     std::string_view name{"picture"};          ///< opens every message
+    std::string_view most_pixels_name{"decode_options::most_pixels"}; ///< what the message of a picture with more calls the limit: a program's option
 };
 
 namespace detail {
@@ -33,7 +34,7 @@ inline extent allowed_size(long long height, long long width, const decode_optio
     const std::string found = std::to_string(width) + " x " + std::to_string(height) + " pixels";
     if (height > picture::longest_side || width > picture::longest_side) refuse(options, found + " are more than " + std::to_string(picture::longest_side) + " on a side");
     if (static_cast<std::size_t>(height * width) > options.most_pixels)
-        refuse(options, found + " are more than the " + std::to_string(options.most_pixels) + " allowed (decode_options::most_pixels)");
+        refuse(options, found + " are more than the " + std::to_string(options.most_pixels) + " allowed (" + std::string(options.most_pixels_name) + ")");
     return {static_cast<int>(height), static_cast<int>(width)};
 }
 

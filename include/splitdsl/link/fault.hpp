@@ -59,6 +59,12 @@ constexpr bool shows_on_a_byte_stream(fault_kind kind) {
     return kind != fault_kind::loss && kind != fault_kind::burst && kind != fault_kind::reorder && kind != fault_kind::duplicate;
 }
 
+/// Those that do nothing at 0: how much longer, how often. A rate that collapses does so entirely.
+constexpr bool needs_parameter(fault_kind kind) {
+    return kind == fault_kind::loss || kind == fault_kind::burst || kind == fault_kind::delay_step || kind == fault_kind::jitter || kind == fault_kind::reorder
+           || kind == fault_kind::duplicate || kind == fault_kind::corruption;
+}
+
 /// `option_error` for times or parameters out of range.
 inline void require_valid(const fault& f) {
     const std::string who = std::string{"fault "} + name_of(f.kind);
@@ -88,7 +94,7 @@ inline void require_valid(std::span<const fault> script) {
     for (const fault& f : script) require_valid(f);
 }
 
-/// Reads "kind:start:length[:parameter[:up|down|both]]", times in seconds. `option_error` names what does not fit.
+/// Reads "kind:start:length[:parameter[:up|down|both]]", times in seconds. `option_error` names what does not fit, a parameter that is missing too.
 ///
 /// ```cpp
 /// const auto f = splitdsl::link::parse_fault("rate_collapse:20:5:0.1:up");
@@ -125,6 +131,7 @@ inline fault parse_fault(std::string_view text) {
     f.start = from_seconds(number("start"));
     f.end = f.start + from_seconds(number("length"));
     if (more) f.parameter = number("parameter");
+    else if (needs_parameter(f.kind)) throw option_error(shown + ": expected a parameter, without which " + name_of(f.kind) + " does nothing");
     if (more) {
         const std::string_view way = next("direction");
         if (way == "up")

@@ -97,7 +97,11 @@ struct action {
     static constexpr action nothing() { return {.what = kind::none}; }
 };
 
-enum class verdict : std::uint8_t { accept, keep_going };
+/// What becomes of a reply that arrived for the running frame.
+enum class verdict : std::uint8_t {
+    accept,         ///< it is the frame's answer
+    keep_going      ///< not sure enough: the frame goes on as if it had not come, and takes the next
+};
 
 /// A strategy: a deterministic, copyable state machine. It reads no clock, sends nothing, never sleeps, never allocates;
 /// time and link state come in as values, so the live runtime and the simulator drive the very same object.
@@ -112,11 +116,11 @@ enum class verdict : std::uint8_t { accept, keep_going };
 /// ```
 template <class P>
 concept scheduler_policy =
-    std::copyable<P> && requires(P p, frame_start f, stage_done s, reply_arrived r, link_event e, const link_view& link, const budget& b) {
-        { p.on(f, link, b) } noexcept -> std::same_as<action>;
-        { p.on(s, link, b) } noexcept -> std::same_as<action>;
-        { p.on(r, link, b) } noexcept -> std::same_as<verdict>;
-        { p.on(e, link, b) } noexcept -> std::same_as<action>;
+    std::copyable<P> && requires(P policy, frame_start start, stage_done done, reply_arrived reply, link_event event, const link_view& link, const budget& left) {
+        { policy.on(start, link, left) } noexcept -> std::same_as<action>;
+        { policy.on(done, link, left) } noexcept -> std::same_as<action>;
+        { policy.on(reply, link, left) } noexcept -> std::same_as<verdict>;
+        { policy.on(event, link, left) } noexcept -> std::same_as<action>;
     };
 
 /// Optional trait: a baseline that has no local fallback (all_cloud) says so; the runtime then only holds the last answer.

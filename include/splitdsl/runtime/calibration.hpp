@@ -25,12 +25,13 @@ struct stage_profile {
     std::array<duration, max_stages> median{};
     std::array<duration, max_stages> p99{};
 
-    /// Does the head (at its p99), the reserve behind the first cut and the sentinel's lead fit into the deadline?
-    bool fits(const frame_rules& r) const {
+    /// The least deadline that is kept here: the head (at its p99), the reserve behind the first cut and the sentinel's lead.
+    duration needed(const frame_rules& r) const {
         duration head{};
         for (int k = 0; k < r.first_tail_stage(); ++k) head += p99[static_cast<std::size_t>(k)];
-        return head + r.remaining[r.first_tail_stage()] + r.last_resort_lead <= r.deadline;
+        return head + r.remaining[r.first_tail_stage()] + r.last_resort_lead;
     }
+    bool fits(const frame_rules& r) const { return needed(r) <= r.deadline; }
 };
 
 namespace detail {
@@ -38,18 +39,51 @@ namespace detail {
 /// An exit's number, plus 1, is handed between threads in a byte (answer_slot, edge_core); a round number below.
 inline constexpr std::size_t most_exits = 250;
 
-inline const edge_options& checked(const edge_options& o, const pipeline& p) {
+/// No control loop waits longer, and sums of such times and the clock's stay far within 64 bits of nanoseconds.
+inline constexpr duration longest_frame_time = std::chrono::hours{24};
+
+/// A preset may leave out the outputs behind its own: an exit's, or those of a second answer.
+inline bool preset_fits(std::size_t floats, const pipeline& p) {
+    std::size_t whole{};
+    bool ends_there = floats == 0 || floats == p.output_floats;
+    for (const tensor_info& t : p.outputs) ends_there = ends_there || (whole += t.bytes / sizeof(float)) == floats;
+    return ends_there;
+}
+
+/// `sends_streams`: the policy may, and there is a link.
+inline const edge_options& checked(const edge_options& o, const pipeline& p, bool sends_streams = false) {
     const auto text = [](auto v) { return std::to_string(v); };
     if (p.stages < 1 || p.stages > max_stages)
         throw option_error("edge: a network of 1.." + text(max_stages) + " stages was expected, found " + text(p.stages));
     if (p.cuts.size() > static_cast<std::size_t>(max_cuts))
         throw option_error("edge: at most " + text(max_cuts) + " cuts were expected, found " + text(p.cuts.size()));
-    if (o.deadline <= duration{}) throw option_error("edge: a deadline above 0 was expected, found " + text(o.deadline.count()) + " ns");
-    if (o.reserve < duration{} || o.last_resort_lead < duration{})
-        throw option_error("edge: reserve and last_resort_lead of 0 or more were expected");
+    const auto time = [](const char* name, duration t) {
+        if (t < duration{} || t > longest_frame_time)
+            throw option_error(std::string{"edge: a "} + name + " of 0 to 24 hours was expected, found "
+                               + std::to_string(to_milliseconds(t)) + " ms");
+    };
+    if (o.deadline <= duration{} || o.deadline > longest_frame_time)
+        throw option_error("edge: a deadline above 0 and of at most 24 hours was expected, found " + text(o.deadline.count()) + " ns");
+    time("reserve", o.reserve);
+    time("last_resort_lead", o.last_resort_lead);
+    for (const duration t : o.stage_times) time("stage_times entry", t);
+    for (const duration t : {o.link.ping_interval, o.link.probe_interval, o.link.silence, o.link.stuck, o.link.dead, o.link.connect_timeout,
+                             o.link.first_retry, o.link.longest_retry})
+        if (t < duration{})
+            throw option_error("edge: link times of 0 or more were expected, found " + std::to_string(to_milliseconds(t)) + " ms");
+    if (o.calibration_runs < 0 || o.calibration_time < duration{})
+        throw option_error("edge: calibration_runs and calibration_time of 0 or more were expected");
+    if (o.threads.real_time_priority < 0 || o.threads.real_time_priority > 99)
+        throw option_error("edge: a real_time_priority of 0 to 99 was expected, found " + text(o.threads.real_time_priority));
+    if (sends_streams && p.stream_count > 0 && o.streams == nullptr)
+        throw option_error("edge: `streams` (edge_streams) were expected for a policy that streams on a network with "
+                           + text(p.stream_count) + " streams, found none");
     if (!o.stage_times.empty() && o.stage_times.size() != static_cast<std::size_t>(p.stages))
         throw option_error("edge: stage_times for " + text(p.stages) + " stages were expected, found " + text(o.stage_times.size()));
     if (o.exits.size() > most_exits) throw option_error("edge: at most " + text(most_exits) + " exits were expected, found " + text(o.exits.size()));
+    if (!preset_fits(o.preset.size(), p))
+        throw option_error("edge: a preset of whole outputs was expected, " + text(p.output_floats) + " floats for all of them, found "
+                           + text(o.preset.size()));
     for (const auto& e : o.exits)
         if (e.stage < 0 || e.stage >= p.stages || e.first_float > p.output_floats || e.floats > p.output_floats - e.first_float)
             throw option_error("edge: an exit within the network's " + text(p.stages) + " stages and " + text(p.output_floats)

@@ -106,6 +106,8 @@ public:
         stream->shutdown();
     }
     bool over() const noexcept { return finished.load(std::memory_order_acquire); }
+    /// The handshake is done.
+    bool introduced() const noexcept { return known.load(std::memory_order_relaxed); }
 
     // ---- any thread -------------------------------------------------------------------------------------------------------
     /// Ends the connection for `why`; the first reason counts.
@@ -245,7 +247,10 @@ private:
         auto out = why.empty() ? introduction_of(me) : sentence_message(why);
         send(out,
              {.kind = why.empty() ? link::message_kind::hello_ack : link::message_kind::refuse, .epoch = h.epoch, .stamp_us = h.stamp_us});
-        if (why.empty()) return known = true;
+        if (why.empty()) {
+            known.store(true, std::memory_order_relaxed);
+            return true;
+        }
         stream->wait(true, false, std::chrono::milliseconds{100}); // let the sentence arrive before the end
         return end(ending::refused), false;
     }
@@ -281,7 +286,7 @@ private:
     std::array<payload_place, 3> places{};
     cloud_stream_hooks* const streams; // null: none
     cloud_stream_guest* guest{};
-    bool known{}; // the handshake is done
+    std::atomic<bool> known{}; // written by its own thread
     std::uint64_t bytes_in{}, pings{};
     std::atomic<int> reason{-1}; // an `ending` once over
     std::atomic<bool> finished{}, blocked{};

@@ -49,20 +49,15 @@ public:
     cloud_core(const pipeline& net, std::span<const std::byte> packed_weights, cloud_options o, std::unique_ptr<link::listener> where)
         : network{net},
           packed{packed_weights.data()},
-          options{std::move(o)},
+          options{checked(std::move(o))},
           listener{std::move(where)},
           limits{limits_of(net, options)},
-          queue{static_cast<std::size_t>(std::max(options.queue_max, 1))},
+          queue{static_cast<std::size_t>(options.queue_max)},
           most{std::max(1, std::min(options.batch, net.batch_limit))},
           tail_times{net.cuts.size() + 1, most} {
-        if (options.parallel < 1 || options.connections_max < 1)
-            throw option_error("cloud: parallel and connections_max of at least 1 were expected");
-        if (options.batch < 1) throw option_error("cloud: a batch of at least 1 was expected, found " + std::to_string(options.batch));
-        if (options.batch_wait < duration{} || options.batch_wait > std::chrono::seconds{10})
-            throw option_error("cloud: a batch_wait of 0 to 10000 ms was expected, found " + std::to_string(to_milliseconds(options.batch_wait)) + " ms");
         if (!listener) throw option_error("cloud: a listener was expected");
         for (int i = 0; i < options.parallel; ++i) idle_benches.push_back(std::make_unique<bench>(net, limits, most, packed, options.workers));
-        seen.reserve(static_cast<std::size_t>(std::max(options.queue_max, 1)));
+        seen.reserve(static_cast<std::size_t>(options.queue_max));
         warm_up();
         acceptor = detail::start_thread<&cloud_core::accept_all>(this);
     }
@@ -127,6 +122,25 @@ private:
     static constexpr std::size_t max_payload = std::size_t{256} << 20;
     static instant clock() { return std::chrono::steady_clock::now(); }
 
+    static cloud_options checked(cloud_options o) {
+        const auto within = [](const char* name, int found, int largest) {
+            if (found < 1 || found > largest)
+                throw option_error(std::string{"cloud: "} + name + " of 1 to " + std::to_string(largest) + " was expected, found "
+                                   + std::to_string(found));
+        };
+        within("parallel", o.parallel, most_parallel);
+        within("queue_max", o.queue_max, most_waiting);
+        if (o.connections_max < 1)
+            throw option_error("cloud: connections_max of at least 1 was expected, found " + std::to_string(o.connections_max));
+        if (o.batch < 1) throw option_error("cloud: a batch of at least 1 was expected, found " + std::to_string(o.batch));
+        if (o.batch_wait < duration{} || o.batch_wait > std::chrono::seconds{10})
+            throw option_error("cloud: a batch_wait of 0 to 10000 ms was expected, found " + std::to_string(to_milliseconds(o.batch_wait))
+                               + " ms");
+        if (o.handshake_timeout <= duration{})
+            throw option_error("cloud: a handshake_timeout above 0 was expected, found "
+                               + std::to_string(to_milliseconds(o.handshake_timeout)) + " ms");
+        return o;
+    }
     static message_sizes limits_of(const pipeline& p, const cloud_options& o) {
         message_sizes m{.reply = link::header_bytes + p.output_floats * sizeof(float)};
         m.request = o.decode_input ? encoded_input_room(p.inputs, o.encoded_input_max) : input_bytes_of(p.inputs);
@@ -181,10 +195,11 @@ private:
             {
                 const std::lock_guard hold{mutex};
                 ++counts.connections;
-                if (guests.size() >= static_cast<std::size_t>(options.connections_max)) {
-                    ++counts.endings[static_cast<std::size_t>(ending::full)];
-                    continue;
-                }
+            }
+            if (guests.size() >= static_cast<std::size_t>(options.connections_max) && !make_room()) {
+                const std::lock_guard hold{mutex};
+                ++counts.endings[static_cast<std::size_t>(ending::full)];
+                continue;
             }
             link::handshake me = introduction_for(network, options.weights_digest);
             if (options.streams != nullptr) options.streams->introduce(me);
@@ -192,6 +207,15 @@ private:
                 std::make_shared<cloud_connection>(std::move(s), me, limits, options.handshake_timeout, static_cast<request_sink&>(*this), options.streams));
             guests.back()->start(guests.back());
         }
+    }
+
+    /// Ends the oldest connection that has not introduced itself, so that who says nothing does not keep out who would. False: all have.
+    bool make_room() {
+        const auto silent = std::find_if(guests.begin(), guests.end(), [](const auto& c) { return !c->introduced(); });
+        if (silent == guests.end()) return false;
+        (*silent)->end(ending::full);
+        guests.erase(silent); // waits for its thread
+        return true;
     }
 
     // ---- connections' threads ---------------------------------------------------------------------------------------------

@@ -18,11 +18,17 @@ namespace splitdsl {
 
 struct cloud_stream_hooks;
 
-/// Everything a user may set on a cloud. Refused by its constructor (option_error): `parallel`, `connections_max` or `batch` below 1, a `batch_wait` below 0
-/// or above 10 s. A `queue_max` below 1 counts as 1.
+/// Each place to compute in has memory of the network's size and is run once at construction; no machine has as many processors.
+inline constexpr int most_parallel = 1024;
+/// Requests wait with their connections' memory; what waits behind so many is late whatever happens.
+inline constexpr int most_waiting = 65'536;
+
+/// Everything a user may set on a cloud. Refused by its constructor (option_error): `parallel` outside 1 to `most_parallel`, `queue_max`
+/// outside 1 to `most_waiting`, `connections_max` or `batch` below 1, a `batch_wait` below 0 or above 10 s, a `handshake_timeout` of 0 or
+/// less.
 struct cloud_options {
     int parallel{1};                ///< requests computed at once
-    int connections_max{64};        ///< further ones are closed at once
+    int connections_max{64};        ///< one more ends the oldest that has not introduced itself; if all have, it is closed at once
     int batch{1};                   ///< requests at one cut that are computed together at most, if they wait at once; also bounded by `pipeline::batch_limit`
     duration batch_wait{};          ///< how long a request may wait for others to be computed with; 0: only what waits anyway
     int queue_max{64};              ///< requests waiting, of all connections; further ones are shed

@@ -73,8 +73,9 @@ public:
         : network{net},
           options{std::move(chosen)},
           terms{net, options.coding} {
-        if (options.parallel < 1)
-            throw option_error("cloud streams: expected parallel of at least 1, found " + std::to_string(options.parallel));
+        if (options.parallel < 1 || options.parallel > most_parallel)
+            throw option_error("cloud streams: expected parallel of 1 to " + std::to_string(most_parallel) + ", found "
+                               + std::to_string(options.parallel));
         if (options.batch < 1) throw option_error("cloud streams: expected a batch of at least 1, found " + std::to_string(options.batch));
         if (options.gap < duration{} || options.gap > std::chrono::milliseconds{100})
             throw option_error("cloud streams: expected a gap of 0 to 100 ms, found " + std::to_string(to_milliseconds(options.gap))
@@ -86,6 +87,9 @@ public:
             throw option_error("cloud streams: expected a pace of 0 to 1000 ms, found " + std::to_string(to_milliseconds(options.pace)) + " ms");
         if (options.packet_bytes < smallest_pool_packet || options.packet_bytes > largest_pool_packet)
             throw option_error("cloud streams: expected packets of 16 to 65535 bytes, found " + std::to_string(options.packet_bytes));
+        if (options.thresholds.size() > static_cast<std::size_t>(terms.count()))
+            throw option_error("cloud streams: expected at most a threshold for each of " + std::to_string(terms.count())
+                               + " streams, found " + std::to_string(options.thresholds.size()));
         for (const float t : options.thresholds)
             if (!(t >= 0)) throw option_error("cloud streams: expected thresholds of at least 0, found " + std::to_string(t));
         for (const auto& e : terms.exits)

@@ -11,6 +11,7 @@
 #include <array>
 #include <concepts>
 #include <memory>
+#include <string>
 #include <utility>
 
 namespace splitdsl {
@@ -44,6 +45,8 @@ public:
     edge_report report() const { return core.report(); }
     const edge_distributions& distributions() const { return core.distributions(); }
     link_view link_now() const { return core.link_now(); }
+    /// Why there is no connection, for people: nobody listens, or what the handshake found to differ. Empty without a link.
+    std::string link_failure() const { return core.link_failure(); }
     const stage_profile& profile() const { return core.profile(); }
 
 private:

@@ -29,7 +29,7 @@ namespace splitdsl {
 /// Runs `net` frame by frame under `Policy`: one thread computes and decides, one keeps the link, one watches the deadline,
 /// one watches the host. After construction a frame allocates nothing and locks no mutex.
 ///
-/// Refused with `option_error`: stage times or exits that do not belong to the network, a deadline of zero or less.
+/// Refused with `option_error`: what `edge_options` says, and a policy that streams on a network with streams, over a link, without `edge_options::streams`.
 /// `submit`, `poll` and `infer` belong to one caller thread; counters and distributions may be read there.
 ///
 /// ```cpp
@@ -44,7 +44,7 @@ public:
               std::unique_ptr<link::connector> where)
         : network{net},
           packed{packed_weights.data()},
-          options{detail::checked(o, net)},
+          options{detail::checked(o, net, streams_v<Policy> && where != nullptr)},
           stage_times{o.stage_times.data(), o.stage_times.size()},
           exits{o.exits.data(), o.exits.size()},
           arena{net},

@@ -56,8 +56,9 @@ struct session_options {
 
 struct edge_stream_hooks;
 
-/// Everything a user may set on an edge. Refused by its constructor (option_error): a deadline of 0 or less, a negative `reserve` or `last_resort_lead`,
-/// `stage_times` for another number of stages, more than 250 exits or one outside the network.
+/// Everything a user may set on an edge. Refused by its constructor (option_error): a deadline of 0 or less, or above 24 hours; a `reserve`, `last_resort_lead`
+/// or stage time outside 0 to 24 hours; `stage_times` for another number of stages, a `preset` of another size than the answer's; more than 250 exits or one outside
+/// the network; negative times of the link or of the calibration; a real-time priority outside 0 to 99.
 struct edge_options {
     duration deadline{std::chrono::milliseconds{100}}; ///< from `submit` on
     /// Time kept for the local tail behind the first cut. Never less than twice the p99 measured at construction, if it is measured.

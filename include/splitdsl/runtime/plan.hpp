@@ -57,7 +57,7 @@ inline std::vector<duration> measure_stages(const pipeline& net, std::span<const
 
 struct deployment_terms {
     duration deadline{};
-    radio_power radio{};
+    radio_power radio{};                                ///< all zero, as where nobody says: sending and receiving cost nothing (a wire)
     idle_scope idle{idle_scope::transmit_and_wait};
     std::size_t input_bytes{};                          ///< of a whole input on the wire; 0: as it is
 };

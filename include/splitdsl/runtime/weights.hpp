@@ -10,6 +10,7 @@
 #include <splitdsl/runtime/parameters.hpp>
 #include <splitdsl/runtime/safetensors.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <memory>
 #include <string>
@@ -45,6 +46,10 @@ inline bool is_dense_form(const std::vector<std::uint64_t>& found, const std::ve
     return found.size() == 2 && wanted.size() == 4 && wanted[2] == 1 && wanted[3] == 1 && found[0] == wanted[0] && found[1] == wanted[1];
 }
 
+inline bool all_finite(const std::vector<float>& values) {
+    return std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v); });
+}
+
 /// What is wrong with a calibrated codec's range, or nothing.
 inline std::string range_fault(const parameter& p, const std::vector<float>& values) {
     if (!p.is_codec_range || (std::isfinite(values[0]) && std::isfinite(values[1]) && values[0] < values[1] && values[0] <= 0 && values[1] >= 0)) return {};
@@ -65,7 +70,8 @@ inline std::uint64_t digest_of(const std::vector<parameter>& names, const std::v
 template <class Network>
 class network_weights {
 public:
-    /// `values`: one vector a parameter, in `parameters<Network>()` order.
+    /// `values`: one vector a parameter, in `parameters<Network>()` order. Refused (weights_error): another number or size of them, values that are not
+    /// finite, a codec's range without 0 in it.
     explicit network_weights(const std::vector<std::vector<float>>& values, const pipeline& net = pipeline_of<Network>())
         : runs{&net} {
         const std::vector<parameter> names = parameters<Network>();
@@ -76,6 +82,7 @@ public:
             if (values[i].size() != static_cast<std::size_t>(names[i].size()))
                 throw weights_error("weights of " + std::string(net.network) + ": " + names[i].name + " needs " + std::to_string(names[i].size()) + " values, found " + std::to_string(values[i].size()));
             if (const std::string fault = detail::range_fault(names[i], values[i]); !fault.empty()) throw weights_error("weights of " + std::string(net.network) + ": " + fault);
+            if (!detail::all_finite(values[i])) throw weights_error("weights of " + std::string(net.network) + ": " + names[i].name + " holds a value that is not finite");
             pointers[i] = values[i].data();
         }
         content = detail::digest_of(names, values);
@@ -124,11 +131,7 @@ std::vector<std::vector<float>> match_weights(const safetensors& file, const std
                 note(fault);
                 continue;
             }
-            for (const float v : values.back())
-                if (!std::isfinite(v)) {
-                    note(p.name + " holds a value that is not finite");
-                    break;
-                }
+            if (!detail::all_finite(values.back())) note(p.name + " holds a value that is not finite");
             if (p.name == "int8.ranges")
                 for (std::size_t i = 0; i + 1 < values.back().size(); i += 2)
                     if (values.back()[i] > values.back()[i + 1]) {
