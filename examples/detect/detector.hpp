@@ -32,7 +32,7 @@ public:
     using found = std::span<const splitdsl::detect::detection>;
 
     /// Throws `option_error` for what is no detector of this build, `weights_error` for a file that does not fit, `device_error` for a GPU that is not to be had.
-    detector(const std::string& name, const std::string& weights_file, const options::gpu_choice& choice) {
+    detector(const std::string& name, const std::string& weights_file, const options::gpu_choice& choice = {}) {
         options::open_gpu(device, "detect", choice);
         const auto load = [&](std::optional<loaded_network>& to, const std::string& which) {
             splitdsl::gpu::gpu_options how = choice.pipeline();
