@@ -116,7 +116,8 @@ def files(programs, folder):
 
 def numbers(programs):
     """Every option that takes a floating-point number says which, and takes no other."""
-    needed = {"splitdsl-relay": ["--to", "127.0.0.1:9"], "splitdsl-sim": ["x.toml"], "splitdsl-describe": ["x"]}
+    needed = {"splitdsl-relay": ["--to", "127.0.0.1:9"], "splitdsl-sim": ["x.toml"], "splitdsl-describe": ["x"],
+              "splitdsl-calibrate": ["--model", "mobilenet_v2_tf", "--weights", "x", "--out", "y", "z"]}
     found = 0
     for name, program in programs.items():
         code, text, _ = run(program, "--help")
