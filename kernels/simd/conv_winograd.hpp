@@ -8,7 +8,7 @@
 /// at m = 4 (Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, 2016). Inputs are transformed per channel, one 1x1
 /// convolution runs for each of the (m + 2)^2 positions of a tile with the direct kernel's registers, and the products are transformed
 /// back. Weights are transformed in double and rounded once, batch norm included. Against double: F(2x2) as good as the direct sum,
-/// F(4x4) within 6e-5 of the output's range up to 1,024 input channels (tests/unit).
+/// F(4x4) within 6e-5 of the range of a layer's sums up to 1,024 input channels (tests/unit).
 ///
 /// With stride 2, out(y) = sum over k of w[k] in[2 y + k] = sum over q in {0, 1} and j of w[2 j + q] in_q[y + j], where in_q[t] = in[2 t + q]: four times
 /// the channels, and kernels half as long. Kernels 5 and 6 become F(4x4, 3x3), 7 and 8 F(3x3, 4x4): both have six positions a side.
