@@ -23,6 +23,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 NETWORKS = {
     "resnet18": ("resnet18", "", "resnet18_no_cuts", None, (224, 224)),
     "resnet34": ("resnet34", "", "resnet34_no_cuts", None, (224, 224)),
+    "resnet18_direct": ("resnet18", "", "resnet18_direct", None, (224, 224)),
+    "resnet34_direct": ("resnet34", "", "resnet34_direct", None, (224, 224)),
     "resnet50": ("resnet50", "", "resnet50_no_cuts", None, (224, 224)),
     "densenet169": ("densenet169", "", "densenet169_no_cuts", None, (224, 224)),
     "mobilenet_v2": ("mobilenet_v2", "", "mobilenet_v2_no_cuts", None, (224, 224)),

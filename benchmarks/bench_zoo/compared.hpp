@@ -12,6 +12,8 @@
 #define SPLITDSL_COMPARED(X)                                                                                                      \
     X(resnet18_no_cuts, splitdsl/zoo/resnet.hpp, resnet18<224, 224, 1000, splitdsl::zoo::no_cuts>)                                \
     X(resnet34_no_cuts, splitdsl/zoo/resnet.hpp, resnet34<224, 224, 1000, splitdsl::zoo::no_cuts>)                                \
+    X(resnet18_direct, benchmarks/bench_zoo/heads.hpp, direct<splitdsl::zoo::resnet18<224, 224, 1000, splitdsl::zoo::no_cuts>>)   \
+    X(resnet34_direct, benchmarks/bench_zoo/heads.hpp, direct<splitdsl::zoo::resnet34<224, 224, 1000, splitdsl::zoo::no_cuts>>)   \
     X(resnet50_no_cuts, splitdsl/zoo/resnet.hpp, resnet50<224, 224, 1000, splitdsl::zoo::no_cuts>)                                \
     X(densenet169_no_cuts, splitdsl/zoo/densenet.hpp, densenet169<224, 224, 1000, splitdsl::zoo::no_cuts>)                        \
     X(mobilenet_v2_no_cuts, splitdsl/zoo/mobilenet_v2.hpp, mobilenet_v2<100, 224, 224, 1000, splitdsl::zoo::no_cuts>)             \

@@ -2,10 +2,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /// @file heads.hpp
 /// What an edge computes in SAGE and BottleFit, with hardly anything behind the cut "uplink": a whole network only to be timed up to there.
+/// And networks without Winograd, whose every convolution is direct.
 #pragma once
 
 #include <splitdsl/zoo/bottlefit.hpp>
 #include <splitdsl/zoo/imitation.hpp>
+#include <splitdsl/zoo/resnet.hpp>
 
 namespace splitdsl::zoo {
 
@@ -21,6 +23,11 @@ struct bottlefit_head {
     static constexpr auto graph() {
         return bottlefit_parts::encoder<bottleneck_choice{Channels, SplitPoint, codec_id::float32}, Height, Width>("image", "uplink") | tail("cloud", global_pool());
     }
+};
+
+template <typename Network>
+struct direct : Network {
+    static constexpr bool winograd = false;
 };
 
 } // namespace splitdsl::zoo
