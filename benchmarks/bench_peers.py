@@ -13,7 +13,8 @@ out. A Python with all of them:
 All run the same f32 network with the same weights on the same picture (bench_peers_models.py), and must agree with PyTorch within 1e-3 of
 the output's range, or the row says so and they do not count. They take turns of about --turn milliseconds; whoever has no turn is
 stopped (SIGSTOP), so that no waiting thread takes the others' processor. --by processor compares least processor times instead, which for
-one thread is the better measure on a machine that others use too; JSON has both. Ours includes turning the picture's bytes into floats; peers
+one thread is the better measure on a machine that others use too; JSON has both. --limit avx2 compares what a processor without AVX-512 would
+run, on one that has it (limit_cpuid.py; PyTorch by its own switches); who uses a 512-bit register all the same does not count. Ours includes turning the picture's bytes into floats; peers
 start from floats. Times are measured on this machine: the least over all turns; each turn gives one ratio, and their spread is shown.
 """
 import argparse
@@ -34,10 +35,14 @@ import time
 
 import bench_peers_models
 import bench_peers_servers
+import limit_cpuid
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 SERVERS = pathlib.Path(bench_peers_servers.__file__).resolve()
 BOUND = 1e-3
+# Limited to AVX2: ours and PyTorch (with its oneDNN) have switches; all others are answered for the processor.
+LIMITED_OURS = {"SPLITDSL_ISA": "avx2_fma", "GLIBC_TUNABLES": limit_cpuid.GLIBC}
+LIMITED_TORCH = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "GLIBC_TUNABLES": limit_cpuid.GLIBC}
 
 
 class Failed(Exception):
@@ -75,15 +80,16 @@ class Server:
     It leads a process group in our session: should this program die, the system wakes the stopped group and hangs it up.
     """
 
-    def __init__(self, command, patience):
+    def __init__(self, command, patience, environment=None):
         self.patience, self.least = patience, None
         self.errors = tempfile.TemporaryFile("w+")
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, preexec_fn=os.setpgrp)
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, preexec_fn=os.setpgrp, env={**os.environ, **(environment or {})})
         try:
             self.version = self.answer()["version"]
         except Failed:
             self.end()
             raise
+        self.loaded = time.monotonic()
         self.signal(signal.SIGSTOP)
 
     def signal(self, number):
@@ -140,7 +146,7 @@ def error_of(file, expected):
     return worst / (max(expected) - min(expected))
 
 
-def machine():
+def machine(limit):
     facts = {"system": f"{platform.system()} {platform.release()}", "architecture": platform.machine(), "processors": os.cpu_count()}
     with contextlib.suppress(OSError):
         text = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8")
@@ -149,6 +155,9 @@ def machine():
         facts["processor"] = entries.get("model name", "unknown")
         flags = entries.get("flags", entries.get("Features", "")).split()
         facts["has"] = [flag for flag in ("sse4_2", "avx2", "fma", "avx512f", "avx512_vnni", "amx_tile", "asimd", "asimddp") if flag in flags]
+        if limit:
+            facts["limited_to"] = limit
+            facts["has"] = [flag for flag in facts["has"] if not flag.startswith(("avx512", "amx"))]
     facts["load_average"] = [round(value, 2) for value in os.getloadavg()]
     return facts
 
@@ -171,6 +180,7 @@ class Benchmark:
                 self.missing[peer] = "no Python found here has " + ", ".join(m for m in modules if m != "numpy")
                 print(f"LEFT OUT {peer}: {self.missing[peer]}", flush=True)
         self.refused = {}       # (network, peer): why its own file could not be made
+        self.limit = limit_cpuid.Limit(folder / "limit") if arguments.limit else None
 
     def export(self, names):
         names = [name for name in names if not (self.folder / name / "shape.json").exists()]
@@ -199,6 +209,22 @@ class Benchmark:
             else:
                 self.refused[name, peer] = why
 
+    def server(self, who, command, output):
+        """Loaded and ready; limited, if that was asked for. What a peer loads is found out in its first runs."""
+        is_answered = self.limit and who != "ours" and not who.startswith("torch")
+        for _ in range(limit_cpuid.MOST_RUNS):
+            output.unlink(missing_ok=True)
+            environment = {} if not self.limit else self.limit.environment() if is_answered else LIMITED_OURS if who == "ours" else LIMITED_TORCH
+            server = Server(command, self.arguments.patience, environment)
+            try:
+                if not is_answered or not self.limit.learn():
+                    return server
+            except limit_cpuid.CannotLimit as problem:
+                server.end()
+                raise Failed(str(problem)) from None
+            server.end()
+        raise Failed("loads new objects in every run")
+
     def start(self, name, threads, failed, wrong):
         """The servers that run and agree; ours first."""
         files, servers = self.folder / name, {}
@@ -212,9 +238,8 @@ class Benchmark:
             else:
                 commands[peer] = [place, str(SERVERS), peer, str(files), str(threads), "--output", str(output)]
         for who, command in commands.items():
-            output.unlink(missing_ok=True)
             try:
-                server = Server(command, self.arguments.patience)
+                server = self.server(who, command, output)
             except Failed as problem:
                 failed[who] = str(problem)
                 continue
@@ -249,10 +274,13 @@ class Benchmark:
                 for who in least:
                     if who != "ours" and "ours" in least:
                         ratios.setdefault(who, []).append(least[who] / least["ours"])
+            for who in order if self.limit else ():
+                if limit_cpuid.wide_registers_used(servers[who].process.pid, servers[who].loaded):
+                    failed.setdefault(who, f"used 512-bit registers, though limited to {self.arguments.limit}")
         finally:
             for server in servers.values():
                 server.end()
-        row = {"network": name, "threads": threads, "type": "f32", "ours_ms": None, "peers": {}, "best_peer": None, "ratio": None,
+        row = {"network": name, "threads": threads, "type": f"f32, limited to {self.arguments.limit}" if self.limit else "f32", "ours_ms": None, "peers": {}, "best_peer": None, "ratio": None,
                "failed": failed, "wrong": wrong}
         if "ours" not in times or "ours" in failed:
             return row
@@ -306,6 +334,7 @@ def main():
     parser.add_argument("--turn", type=float, default=300.0, metavar="MS", help="about how long a turn is (default: %(default)s)")
     parser.add_argument("--by", dest="measure", choices=("wall", "processor"), default="wall", help="which time is compared (default: %(default)s)")
     parser.add_argument("--patience", type=float, default=300.0, metavar="S", help="for loading, converting or a turn (default: %(default)s)")
+    parser.add_argument("--limit", choices=("avx2",), help="all sides use instructions up to this set (x86-64 Linux with glibc; needs cc and objdump)")
     parser.add_argument("--folder", type=pathlib.Path, help="keep the exported networks in this folder, and use what is there")
     parser.add_argument("--json", metavar="FILE", help="also write the results to FILE")
     arguments = parser.parse_args()
@@ -327,9 +356,12 @@ def main():
 
     with contextlib.ExitStack() as stack:
         folder = arguments.folder or pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        benchmark = Benchmark(arguments, folder)
+        try:
+            benchmark = Benchmark(arguments, folder)
+        except limit_cpuid.CannotLimit as problem:
+            sys.exit(f"bench_peers: --limit: {problem}")
         benchmark.export(names)
-        report = {"unit": "milliseconds", "label": "measured", "machine": machine(), "flags": {}, "left_out": benchmark.missing, "rows": []}
+        report = {"unit": "milliseconds", "label": "measured", "machine": machine(arguments.limit), "flags": {}, "left_out": benchmark.missing, "rows": []}
 
         def write():
             report["flags"] = {"turns": arguments.turns, "turn_ms": arguments.turn, "threads": arguments.threads, "compared": "processor time" if arguments.measure == "cpu_ms" else "wall time", "versions": benchmark.versions,

@@ -62,7 +62,7 @@ def draw(report, threads, peers):
     peers = [peer for peer in peers or dict.fromkeys(peer for row in rows for peer in row["peers"]) if any(peer in row["peers"] for row in rows)]
     canvas, y = Canvas(), 24
     machine = report.get("machine", {})
-    canvas.text(10, y, f"Measured on {machine.get('processor', 'an unknown processor')}, {machine.get('processors', '?')} processors, {report.get('flags', {}).get('instruction_set')}; f32, batch of 1, least {report.get('flags', {}).get('compared', 'wall time')}", 11)
+    canvas.text(10, y, f"Measured on {machine.get('processor', 'an unknown processor')}, {machine.get('processors', '?')} processors, {report.get('flags', {}).get('instruction_set')}{', all limited to ' + machine['limited_to'] if 'limited_to' in machine else ''}; f32, batch of 1, least {report.get('flags', {}).get('compared', 'wall time')}", 11)
     y += 12
     x = 10
     for i, peer in enumerate(peers):
