@@ -44,3 +44,21 @@ execute_process(COMMAND ${CMAKE_COMMAND} -S ${WORK_DIR}/source/unknown -B ${WORK
 if(result EQUAL 0 OR NOT text MATCHES "no component 'nonsense'")
     message(FATAL_ERROR "an unknown component was not refused: ${text}")
 endif()
+
+# A project that embeds this one by add_subdirectory installs what is its own, and ours where it asks for that.
+file(WRITE ${WORK_DIR}/source/embedding/CMakeLists.txt
+    "cmake_minimum_required(VERSION 3.25)\nproject(embedding CXX)\nadd_subdirectory(${project} splitdsl)\ninstall(FILES CMakeLists.txt DESTINATION own)\n")
+foreach(asked OFF ON)
+    set(embedded ${WORK_DIR}/embedded_${asked})
+    set(option)
+    if(asked)
+        set(option -DSPLITDSL_INSTALL=ON)
+    endif()
+    execute_process(COMMAND ${CMAKE_COMMAND} -S ${WORK_DIR}/source/embedding -B ${embedded}/build -G ${GENERATOR}
+        -DCMAKE_CXX_COMPILER=${CXX} ${option} OUTPUT_QUIET COMMAND_ERROR_IS_FATAL ANY)
+    execute_process(COMMAND ${CMAKE_COMMAND} --install ${embedded}/build --prefix ${embedded}/prefix OUTPUT_QUIET COMMAND_ERROR_IS_FATAL ANY)
+    file(GLOB_RECURSE ours ${embedded}/prefix/*splitdsl*)
+    if(NOT EXISTS ${embedded}/prefix/own/CMakeLists.txt OR (ours AND NOT asked) OR (asked AND NOT ours))
+        message(FATAL_ERROR "embedded with SPLITDSL_INSTALL ${asked}, this was installed of ours: ${ours}")
+    endif()
+endforeach()
