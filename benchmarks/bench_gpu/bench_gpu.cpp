@@ -135,7 +135,7 @@ struct ready {
 
     nlohmann::json row(const arguments& a) const {
         return {{"network", engine.net_here().network}, {"precision", a.precision}, {"batch", a.batch}, {"load_ms", load_ms}, {"difference_from_cpu", error},
-                {"convolutions", engine.laid_out().convolutions()}, {"by_cudnn", engine.laid_out().planned()}, {"concatenated", engine.laid_out().operands()},
+                {"convolutions", engine.laid_out().convolutions()}, {"by_cudnn", engine.laid_out().planned()}, {"fused", engine.laid_out().fused()}, {"concatenated", engine.laid_out().operands()},
                 {"of_these_copied", engine.laid_out().copied()}, {"arena_bytes", engine.laid_out().arena().bytes}};
     }
 };

@@ -85,6 +85,10 @@ struct compiler_api {
     int (*code)(handle program, char* to){};
     int (*log_size)(handle program, std::size_t* bytes){};
     int (*log)(handle program, char* to){};
+    int (*targets)(int* count){};
+    int (*target_list)(int* to){};
+    int (*portable_size)(handle program, std::size_t* bytes){};
+    int (*portable)(handle program, char* to){};
 };
 
 /// cuDNN's backend: descriptors of typed attributes, which together describe a graph of operations.
@@ -121,7 +125,7 @@ enum attribute : int {
     variant_ids = 1000, variant_pointers = 1001, variant_workspace = 1003,
     engine_notes = 1303
 };
-enum mode : int { mode_add = 0, mode_relu = 100, mode_tanh = 101, mode_sigmoid = 102, cross_correlation = 1, heuristic_instant = 0, heuristic_fallback = 2, heuristic_a = 3, note_tensor_core = 0 };
+enum mode : int { mode_add = 0, mode_relu = 100, mode_tanh = 101, mode_sigmoid = 102, cross_correlation = 1, heuristic_instant = 0, heuristic_fallback = 2, heuristic_a = 3, note_tensor_core = 0, note_short_inputs = 1, note_short_sums = 2 };
 } // namespace dnn
 
 } // namespace splitdsl::kernels::cudnn

@@ -9,6 +9,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
@@ -31,8 +32,23 @@ inline std::string device_source() {
     return s;
 }
 
-/// `arch`: 90 for compute capability 9.0; `more`: an option for NVRTC. Throws `device_error` with the compiler's first lines. Cost: seconds.
+/// The newest of NVRTC's targets that runs on `arch`; 0: there is none.
+inline int target_for(const compiler_api& nvrtc, int arch) {
+    int count = 0, best = 0;
+    if (nvrtc.targets(&count) != 0 || count <= 0) return arch;
+    std::vector<int> all(static_cast<std::size_t>(count));
+    if (nvrtc.target_list(all.data()) != 0) return arch;
+    for (const int target : all)
+        if (target <= arch) best = std::max(best, target);
+    return best;
+}
+
+/// `arch`: 90 for compute capability 9.0; `more`: an option for NVRTC. For a GPU that is newer than NVRTC this is portable code, which the driver
+/// translates. Throws `device_error` with the compiler's first lines. Cost: seconds.
 inline std::vector<char> compile_device_code(const compiler_api& nvrtc, const std::string& source, int arch, const char* more = nullptr) {
+    const int known = target_for(nvrtc, arch);
+    if (known == 0) throw device_error(device_failure::unsupported, "NVRTC knows no target for compute capability " + std::to_string(arch / 10) + "." + std::to_string(arch % 10) + ": the GPU is too old for it");
+    const bool is_portable = known != arch;
     handle program = nullptr;
     if (nvrtc.create(&program, source.c_str(), "splitdsl.cu", 0, nullptr, nullptr) != 0)
         throw device_error(device_failure::unsupported, "NVRTC does not take the device code");
@@ -41,7 +57,7 @@ inline std::vector<char> compile_device_code(const compiler_api& nvrtc, const st
         handle& what;
         ~closing() { with.destroy(&what); }
     } close{nvrtc, program};
-    const std::string target = "--gpu-architecture=sm_" + std::to_string(arch);
+    const std::string target = std::string("--gpu-architecture=") + (is_portable ? "compute_" : "sm_") + std::to_string(known);
     const char* const options[]{target.c_str(), "--std=c++17", "--prec-div=true", "--prec-sqrt=true", "--ftz=false", more};
     if (nvrtc.compile(program, more ? 6 : 5, options) != 0) {
         std::size_t size = 0;
@@ -54,9 +70,9 @@ inline std::vector<char> compile_device_code(const compiler_api& nvrtc, const st
         throw device_error(device_failure::unsupported, "NVRTC does not compile the device code for sm_" + std::to_string(arch) + ": " + log);
     }
     std::size_t size = 0;
-    if (nvrtc.code_size(program, &size) != 0 || size == 0) throw device_error(device_failure::unsupported, "NVRTC gave no machine code for sm_" + std::to_string(arch));
+    if ((is_portable ? nvrtc.portable_size : nvrtc.code_size)(program, &size) != 0 || size == 0) throw device_error(device_failure::unsupported, "NVRTC gave no machine code for sm_" + std::to_string(arch));
     std::vector<char> code(size);
-    nvrtc.code(program, code.data());
+    (is_portable ? nvrtc.portable : nvrtc.code)(program, code.data());
     return code;
 }
 

@@ -7,13 +7,15 @@
 #include <kernels/cudnn/api.hpp>
 #include <kernels/cudnn/source/all.hpp>
 
+#include <algorithm>
 #include <array>
 #include <utility>
 #include <vector>
 
 namespace splitdsl::kernels::cudnn {
 
-/// Interleaved tensors of `images` images. `addend` may be the output's memory.
+/// Interleaved tensors of `images` images, all of one type, the bias too: no engine that is compiled in advance adds a 32-bit bias to 16-bit values.
+/// `addend` may be the output's memory.
 struct convolution_shape {
     int images{1};
     int in_channels{}, in_height{}, in_width{};
@@ -27,6 +29,7 @@ struct convolution_shape {
     bool has_bias{}, has_addend{};
     int activation{};                   ///< graph::activation_kind; only those `fuses` takes
     float slope{};
+    bool is_last_resort{};              ///< of the engines of which cuDNN says that they work, not that they are quick
     bool operator==(const convolution_shape&) const = default;
 };
 /// Activations that cuDNN has as one operation with the same meaning: none, relu, relu6, leaky_relu, sigmoid, tanh.
@@ -171,7 +174,7 @@ private:
         };
         // Addend before bias: the order in which cuDNN has engines compiled in advance.
         if (with_addend) pointwise(mode(dnn::mode_add), keep(tensor(4, type, out, false, s.addend_pixel)));
-        if (with_bias) pointwise(mode(dnn::mode_add), keep(tensor(3, dnn::data_float, {1, s.out_channels, 1, 1}, false)));
+        if (with_bias) pointwise(mode(dnn::mode_add), keep(tensor(3, type, {1, s.out_channels, 1, 1}, false)));
         if (s.activation != 0) {
             const bool rectifies = s.activation <= 3;
             descriptor d = mode(rectifies ? dnn::mode_relu : s.activation == 6 ? dnn::mode_sigmoid : dnn::mode_tanh);
@@ -187,12 +190,10 @@ private:
         graph.set(dnn::graph_handle, dnn::handle_type, dnn).set(dnn::graph_operations, dnn::descriptor_type, static_cast<std::int64_t>(operations.size()), operations.data());
         if (!graph.finalise()) return false;
         const handle graph_at = keep(std::move(graph));
-        for (const int heuristic : {dnn::heuristic_a, dnn::heuristic_fallback})
-            if (choose(dnn, graph_at, heuristic, s.type != element::f32 || s.tensor_cores)) return true;
-        return false;
+        return choose(dnn, graph_at, s.is_last_resort ? dnn::heuristic_fallback : dnn::heuristic_a, s);
     }
 
-    bool choose(handle dnn, handle graph, int heuristic, bool tensor_cores) {
+    bool choose(handle dnn, handle graph, int heuristic, const convolution_shape& s) {
         descriptor asked{*api, dnn::engine_heuristic};
         asked.set(dnn::heuristic_graph, dnn::descriptor_type, graph).set(dnn::heuristic_mode_of, dnn::heuristic_mode, heuristic);
         if (!asked.finalise()) return false;
@@ -207,7 +208,7 @@ private:
         }
         if (api->get(asked.get(), dnn::heuristic_results, dnn::descriptor_type, count, &count, handles.data()) != 0) return false;
         for (std::int64_t k = 0; k < count; ++k) {
-            if (!tensor_cores && uses_tensor_cores(handles[static_cast<std::size_t>(k)])) continue;
+            if (rounds_otherwise(handles[static_cast<std::size_t>(k)], s)) continue;
             descriptor p{*api, dnn::execution_plan};
             p.set(dnn::plan_handle, dnn::handle_type, dnn).set(dnn::plan_config, dnn::descriptor_type, handles[static_cast<std::size_t>(k)]);
             if (!p.finalise()) continue;
@@ -220,16 +221,17 @@ private:
         }
         return false;
     }
-    bool uses_tensor_cores(handle config) const {
+    /// Whether an engine makes 32-bit operands smaller than was asked for, or sums in less than 32 bits. One that does not say is taken.
+    bool rounds_otherwise(handle config, const convolution_shape& s) const {
         descriptor engine{*api, dnn::engine};
         handle at = engine.get();
         std::int64_t count = 0;
         if (!engine.valid() || api->get(config, dnn::config_engine, dnn::descriptor_type, 1, &count, &at) != 0) return false;
         std::array<int, 32> notes{};
         if (api->get(at, dnn::engine_notes, dnn::numerical_note, static_cast<std::int64_t>(notes.size()), &count, notes.data()) != 0) return false;
-        for (std::int64_t k = 0; k < count && k < static_cast<std::int64_t>(notes.size()); ++k)
-            if (notes[static_cast<std::size_t>(k)] == dnn::note_tensor_core) return true;
-        return false;
+        return std::any_of(notes.begin(), notes.begin() + std::clamp<std::int64_t>(count, 0, static_cast<std::int64_t>(notes.size())), [&](int note) {
+            return note == dnn::note_short_sums || (s.type == element::f32 && (note == dnn::note_short_inputs || (note == dnn::note_tensor_core && !s.tensor_cores)));
+        });
     }
 
     static constexpr std::int64_t largest_workspace = std::int64_t{256} << 20;

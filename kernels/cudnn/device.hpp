@@ -57,9 +57,11 @@ public:
                     const std::string name = name_of(static_cast<kernel>(k), static_cast<element>(e));
                     expect(api.driver.find_kernel(&functions[static_cast<std::size_t>(elements * k + e)], module, name.c_str()), ("finding the kernel " + name).c_str());
                 }
-            if (api.network.create && api.network.create(&dnn) != 0) {
+            if (const int status = api.network.create ? api.network.create(&dnn) : 0; status != 0) {
                 dnn = nullptr;
-                if (o.needs_cudnn) throw device_error(device_failure::unsupported, "cuDNN does not start on " + named);
+                if (o.needs_cudnn)
+                    throw device_error(device_failure::unsupported,
+                                       "cuDNN does not start on " + named + (api.network.error_text ? std::string(" (") + api.network.error_text(status) + "); is it built for the driver's CUDA?" : ""));
             }
         } catch (...) {
             close();
@@ -84,12 +86,15 @@ public:
         const std::lock_guard lock{planning};
         for (const auto& [shape, plan] : plans)
             if (shape == s) return plan;
+        expect(use(), "using the device");          // the thread's own may be another one, and cuDNN loads code for it
         return plans.emplace_back(s, std::make_shared<const convolution_plan>(api.network, dnn, s)).second;
     }
     /// cuDNN's handle belongs to the caller while it holds this: it works on one stream, and for one thread at a time. Of set-up alone.
     std::unique_lock<std::mutex> lock_network() const { return std::unique_lock{planning}; }
     /// Makes the calling thread use this device; every thread has to, before anything else.
     int use() const { return api.driver.use_context(context); }
+    /// Copies and fills without a stream return before they are done, and our streams do not wait for them.
+    void settle() const { expect(api.driver.wait(nullptr), "waiting for memory"); }
 
     /// Throws the named error unless `status` is success.
     void expect(int status, const char* doing) const {
@@ -131,7 +136,13 @@ public:
         if (size == 0) return;
         gpu->expect(gpu->use(), "using the device");
         gpu->expect(gpu->driver().allocate(&where, size), ("allocating " + std::to_string(size) + " bytes").c_str());
-        gpu->expect(gpu->driver().fill(where, 0, size), "clearing memory");
+        try {
+            gpu->expect(gpu->driver().fill(where, 0, size), "clearing memory");
+            gpu->settle();
+        } catch (...) {
+            gpu->driver().release(where);
+            throw;
+        }
     }
     device_memory(device_memory&& other) noexcept : gpu{other.gpu}, where{std::exchange(other.where, 0)}, count{other.count} {}
     device_memory& operator=(device_memory&& other) noexcept {
@@ -145,7 +156,10 @@ public:
     }
     device_address at() const { return where; }
     std::size_t size() const { return count; }
-    void fill_from(const void* host, std::size_t bytes) const { gpu->expect(gpu->driver().copy_in(where, host, bytes), "copying to the device"); }
+    void fill_from(const void* host, std::size_t bytes) const {
+        gpu->expect(gpu->driver().copy_in(where, host, bytes), "copying to the device");
+        gpu->settle();
+    }
 
 private:
     const device* gpu{};
@@ -248,7 +262,9 @@ public:
         return *this;
     }
     ~device_graph() {
-        if (is) gpu->driver().destroy_executable(is);
+        if (!is) return;
+        gpu->use();
+        gpu->driver().destroy_executable(is);
     }
     /// The driver's status. Allocates nothing.
     int launch(const device_stream& stream) const noexcept { return is ? gpu->driver().launch_graph(is, stream.get()) : driver_ok; }

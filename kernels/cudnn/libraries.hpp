@@ -46,7 +46,7 @@ inline std::vector<std::string> split_folders(const char* list) {
     return folders;
 }
 
-/// Loads the first of `names` that is found, from `folders` first, and fills the table. Never unloaded: its threads may outlive us.
+/// Loads the first of `names` that is found, each from `folders` first, and fills the table. Never unloaded: its threads may outlive us.
 inline void load(const char* what, const std::vector<std::string>& folders, std::initializer_list<const char*> names, std::initializer_list<symbol> symbols) {
     void* library = nullptr;
     std::string tried, last;
@@ -57,9 +57,8 @@ inline void load(const char* what, const std::vector<std::string>& folders, std:
         const char* reason = dlerror();
         if (last.empty() && reason) last = reason;
     };
-    for (const std::string& folder : folders)
-        for (const char* name : names) open(folder + "/" + name);
     for (const char* name : names) {
+        for (const std::string& folder : folders) open(folder + "/" + name);
         open(name);
         tried += std::string(tried.empty() ? "" : " or ") + name;
     }
@@ -104,12 +103,15 @@ inline driver_api load_driver(const std::vector<std::string>& folders = {}) {
                   entry("cuModuleUnload", d.unload_module), entry("cuModuleGetFunction", d.find_kernel), entry("cuLaunchKernel", d.launch), entry("cuGetErrorName", d.error_name)});
     return d;
 }
-inline compiler_api load_compiler(const std::vector<std::string>& folders = {}) {
+/// `driver`: the CUDA version that it serves. Machine code from a newer major version than that is not promised to load.
+inline compiler_api load_compiler(const std::vector<std::string>& folders = {}, int driver = 13000) {
     compiler_api c;
     using detail::entry;
-    detail::load("NVRTC", folders, {"libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so"},
+    const bool is_older = driver < 13000;
+    detail::load("NVRTC", folders, {is_older ? "libnvrtc.so.12" : "libnvrtc.so.13", is_older ? "libnvrtc.so.13" : "libnvrtc.so.12", "libnvrtc.so"},
                  {entry("nvrtcVersion", c.version), entry("nvrtcCreateProgram", c.create), entry("nvrtcDestroyProgram", c.destroy), entry("nvrtcCompileProgram", c.compile),
-                  entry("nvrtcGetCUBINSize", c.code_size), entry("nvrtcGetCUBIN", c.code), entry("nvrtcGetProgramLogSize", c.log_size), entry("nvrtcGetProgramLog", c.log)});
+                  entry("nvrtcGetCUBINSize", c.code_size), entry("nvrtcGetCUBIN", c.code), entry("nvrtcGetProgramLogSize", c.log_size), entry("nvrtcGetProgramLog", c.log),
+                  entry("nvrtcGetNumSupportedArchs", c.targets), entry("nvrtcGetSupportedArchs", c.target_list), entry("nvrtcGetPTXSize", c.portable_size), entry("nvrtcGetPTX", c.portable)});
     int major = 0, minor = 0;
     if (c.version(&major, &minor) != 0 || major < least_compiler)
         throw device_error(device_failure::too_old, "NVRTC " + std::to_string(least_compiler) + " or newer was expected, found " + std::to_string(major) + "." + std::to_string(minor));
@@ -139,7 +141,7 @@ inline libraries load_libraries(std::vector<std::string> folders = {}, bool need
     int version = 0;
     if (all.driver.version(&version) != driver_ok || version < least_driver)
         throw device_error(device_failure::too_old, "a driver for CUDA " + detail::version_text(least_driver) + " or newer was expected, found one for " + detail::version_text(version));
-    all.compiler = load_compiler(folders);
+    all.compiler = load_compiler(folders, version);
     try {
         all.network = load_network_library(folders);
     } catch (const device_error& e) {

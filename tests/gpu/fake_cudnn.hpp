@@ -188,12 +188,27 @@ inline bool plausible(const fake_descriptor& graph) {
     return true;
 }
 
+/// Of the last operation's result.
+inline int type_of_output(const fake_descriptor& graph) {
+    const fake_descriptor& o = *graph.list<fake_descriptor*>(dnn::graph_operations).back();
+    return o.at(o.kind == dnn::operation_convolution ? dnn::forward_y : dnn::pointwise_y).one<int>(dnn::tensor_data_type);
+}
+
+/// cuDNN's handle: of one device, with one stream.
+struct fake_handle {
+    int device{};
+    handle stream{};
+};
+
 cudnn::network_api network() {
     cudnn::network_api n;
     n.version = [] { return std::size_t{91900}; };
-    n.create = [](handle* h) { return *h = &now, ++now.handles, 0; };
-    n.destroy = [](handle) { return --now.handles, 0; };
-    n.use_stream = [](handle, handle stream) { return now.dnn_stream = stream, 0; };
+    n.create = [](handle* h) { return check_context("cudnnCreate"), *h = new fake_handle{in_use}, ++now.handles, 0; };
+    n.destroy = [](handle h) { return delete static_cast<fake_handle*>(h), --now.handles, 0; };
+    n.use_stream = [](handle h, handle stream) {
+        if (stream && *static_cast<int*>(stream) != static_cast<fake_handle*>(h)->device) complain("cudnnSetStream of another device's stream");
+        return static_cast<fake_handle*>(h)->stream = stream, 0;
+    };
     n.create_descriptor = [](int kind, handle* d) { return *d = new fake_descriptor{kind, false, {}}, ++now.descriptors, ++now.calls_that_allocate, 0; };
     n.destroy_descriptor = [](handle d) { return delete static_cast<fake_descriptor*>(d), --now.descriptors, 0; };
     n.set = [](handle d, int attribute, int type, std::int64_t count, const void* values) {
@@ -214,6 +229,8 @@ cudnn::network_api network() {
                     complain("a descriptor finalised without attribute " + std::to_string(attribute));
                     return 2000;
                 }
+        for (const int of : {dnn::graph_handle, dnn::plan_handle})
+            if (x.has(of) && x.one<fake_handle*>(of)->device != in_use) complain("cuDNN's handle in another device's context");
         if (x.kind == dnn::operation_graph) {
             if (!plausible(x)) {
                 complain("a graph that does not fit together");
@@ -224,9 +241,12 @@ cudnn::network_api network() {
                 if (!now.takes_slices && has_gaps(*o)) return 3000;
                 if (o->kind != dnn::operation_pointwise) continue;
                 const int mode = o->at(dnn::pointwise_descriptor).one<int>(dnn::pointwise_mode_of);
+                // As engines that are compiled in advance: all that is added has the output's type.
+                if (mode == dnn::mode_add && o->at(dnn::pointwise_b).one<int>(dnn::tensor_data_type) != type_of_output(x)) return 3000;
                 if ((mode == dnn::mode_add && !now.takes_addend) || (mode != dnn::mode_add && !now.takes_activation)) return 3000;
             }
         }
+        if (x.kind == dnn::execution_plan) now.engine = x.at(dnn::plan_config).list<int>(-2)[1];
         x.finalised = true;
         return 0;
     };
@@ -238,27 +258,31 @@ cudnn::network_api network() {
             for (std::int64_t k = 0; k < std::min<std::int64_t>(room, 2); ++k) {
                 auto& config = *static_cast<fake_descriptor**>(values)[k];
                 config.values[-1] = x.values[dnn::heuristic_graph];
-                config.values[-2] = {std::byte(k == 0 && now.uses_tensor_cores ? 1 : 0)};
+                const int said[]{k == 0 ? now.first_note : -1, static_cast<int>(k)};
+                config.values[-2].assign(reinterpret_cast<const std::byte*>(said), reinterpret_cast<const std::byte*>(said + 2));
                 config.finalised = true;
             }
             return 0;
         case dnn::config_engine: static_cast<fake_descriptor**>(values)[0]->values[-2] = x.values[-2]; return *count = 1, 0;
         case dnn::engine_notes:
-            *count = x.one<bool>(-2) ? 1 : 0;
-            if (*count == 1) *static_cast<int*>(values) = dnn::note_tensor_core;
+            *count = x.one<int>(-2, -1) >= 0 ? 1 : 0;
+            if (*count == 1) *static_cast<int*>(values) = x.one<int>(-2);
             return 0;
         case dnn::plan_workspace: return *static_cast<std::int64_t*>(values) = 1000, *count = 1, 0;
         default: complain("attribute " + std::to_string(attribute) + " read"); return 2000;
         }
     };
-    n.execute = [](handle, handle plan, handle variant) {
+    n.execute = [](handle h, handle plan, handle variant) {
         const driver_call here;
+        const handle stream = static_cast<fake_handle*>(h)->stream;
         const auto& v = *static_cast<fake_descriptor*>(variant);
         const fake_descriptor& config = static_cast<fake_descriptor*>(plan)->at(dnn::plan_config);
         graph_run run;
         const auto ids = v.list<std::int64_t>(dnn::variant_ids);
         const auto at = v.list<void*>(dnn::variant_pointers);
-        check_stream("cudnnBackendExecute", now.dnn_stream);
+        if (!stream) return complain("cudnnBackendExecute on the default stream"), 2000;
+        check_stream("cudnnBackendExecute", stream);
+        if (static_cast<fake_descriptor*>(plan)->one<handle>(dnn::plan_handle) != h) complain("cudnnBackendExecute with another handle than the plan's");
         if (ids.size() != at.size() || v.one<void*>(dnn::variant_workspace) == nullptr) complain("a variant pack that does not fit");
         for (std::size_t k = 0; k < ids.size(); ++k) {
             run.memory[ids[k]] = at[k];
@@ -266,7 +290,7 @@ cudnn::network_api network() {
         }
         if (now.fail_convolution_after >= 0 && now.convolutions_asked >= now.fail_convolution_after) return 5000;
         ++now.convolutions_asked;
-        return enqueue(now.dnn_stream, false, [run, graph = config.one<fake_descriptor*>(-1)]() mutable {        // a plan's descriptors live as long as it
+        return enqueue(stream, false, [run, graph = config.one<fake_descriptor*>(-1)]() mutable {        // a plan's descriptors live as long as it
             ++now.convolutions;
             for (const auto* o : graph->list<fake_descriptor*>(dnn::graph_operations)) o->kind == dnn::operation_convolution ? run.convolve(*o) : run.point(*o);
             return 0;

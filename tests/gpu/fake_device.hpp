@@ -29,7 +29,7 @@ struct state {
     std::map<cudnn::device_address, std::size_t> memory;
     std::map<cudnn::device_address, int> owners;        // the device each piece of it is on
     char device_names[8]{};             // their addresses stand for contexts
-    std::set<void*> pinned;
+    std::map<void*, std::size_t> pinned;
     int contexts{}, streams{}, events{}, graphs{}, executables{}, modules{}, descriptors{}, handles{};
     long calls_that_allocate{};         // device, host, graphs, descriptors
     bool counts_heap{};                 // what the code under test takes from the heap; what the fake itself takes is not counted
@@ -47,13 +47,13 @@ struct state {
     long fail_pinned_after{-1};
     long fail_convolution_after{-1};    // cuDNN does not start one
     long allocations{}, pinned_allocations{}, convolutions_asked{};
-    bool takes_addend{true}, takes_activation{true}, takes_any{true}, takes_slices{true}, uses_tensor_cores{};
-    int in_use{-1};                     // the device of the context that is current
+    bool takes_addend{true}, takes_activation{true}, takes_any{true}, takes_slices{true};
+    int first_note{-1}, engine{-1};     // of cuDNN's two engines: what the first one says of its numbers; which of them the last plan took
     captured_graph* capturing{};
-    handle dnn_stream{};
     std::string wrong;                  // the first thing a real device would refuse
 };
 inline state now;
+inline thread_local int in_use = -1;                         // the device of the calling thread's context
 inline std::atomic<bool> hangs{};          // a wait for a stream does not end before this does
 
 cudnn::driver_api driver();

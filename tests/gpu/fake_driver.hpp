@@ -19,7 +19,14 @@ inline bool inside(cudnn::device_address at, std::size_t bytes) {
     const auto next = now.memory.upper_bound(at);
     if (next == now.memory.begin()) return false;
     const auto block = std::prev(next);
-    return at + bytes <= block->first + block->second && now.owners.at(block->first) == now.in_use;
+    return at + bytes <= block->first + block->second && now.owners.at(block->first) == in_use;
+}
+/// Whether all of it is in one piece of pinned memory: copies of other memory hold the host up, and a captured one reads it whenever its graph runs.
+inline bool is_pinned(const void* at, std::size_t bytes) {
+    const auto next = now.pinned.upper_bound(const_cast<void*>(at));
+    if (next == now.pinned.begin()) return false;
+    const auto block = std::prev(next);
+    return static_cast<const char*>(at) + bytes <= static_cast<const char*>(block->first) + block->second;
 }
 cudnn::driver_api driver() {
     cudnn::driver_api d;
@@ -33,14 +40,16 @@ cudnn::driver_api driver() {
         return 0;
     };
     d.retain_context = [](handle* c, int device) { return *c = &now.device_names[device], ++now.contexts, 0; };
-    d.release_context = [](int) { return --now.contexts, 0; };
+    d.release_context = [](int device) { return in_use = in_use == device ? -1 : in_use, --now.contexts, 0; };
     d.use_context = [](handle c) {
         const driver_call here;
-        return now.in_use = static_cast<int>(static_cast<char*>(c) - now.device_names), 0;
+        return in_use = static_cast<int>(static_cast<char*>(c) - now.device_names), 0;
     };
     d.allocate = [](cudnn::device_address* at, std::size_t bytes) {
         const driver_call here;
         refuse_while_capturing("cuMemAlloc");
+        check_context("cuMemAlloc");
+        if (bytes == 0) complain("cuMemAlloc of nothing");
         ++now.calls_that_allocate;
         if (now.fail_allocation_after >= 0 && now.allocations >= now.fail_allocation_after) return now.failure;
         ++now.allocations;
@@ -51,28 +60,34 @@ cudnn::driver_api driver() {
         std::memset(p, 0xff, bytes);            // NaN: what nobody wrote must not be read
         *at = reinterpret_cast<std::uintptr_t>(p);
         now.memory[*at] = bytes;
-        now.owners[*at] = now.in_use;
+        now.owners[*at] = in_use;
         return 0;
     };
     d.release = [](cudnn::device_address at) {
         const driver_call here;
+        refuse_while_capturing("cuMemFree");
+        check_context("cuMemFree");
         if (now.memory.erase(at) == 0) complain("cuMemFree of what was not allocated");
-        if (now.owners[at] != now.in_use) complain("cuMemFree of another device's memory");
+        if (now.owners[at] != in_use) complain("cuMemFree of another device's memory");
         now.owners.erase(at);
         std::free(reinterpret_cast<void*>(at));
         return 0;
     };
-    d.allocate_pinned = [](void** at, std::size_t bytes, unsigned) {
+    d.allocate_pinned = [](void** at, std::size_t bytes, unsigned flags) {
         const driver_call here;
+        refuse_while_capturing("cuMemHostAlloc");
+        check_context("cuMemHostAlloc");
+        if (bytes == 0 || flags != 0) complain("cuMemHostAlloc of nothing, or with flags");
         ++now.calls_that_allocate;
         if (now.fail_pinned_after >= 0 && now.pinned_allocations >= now.fail_pinned_after) return static_cast<int>(cudnn::driver_out_of_memory);
         ++now.pinned_allocations;
         *at = std::malloc(bytes);
-        now.pinned.insert(*at);
+        now.pinned[*at] = bytes;
         return 0;
     };
     d.release_pinned = [](void* at) {
         const driver_call here;
+        check_context("cuMemFreeHost");
         if (now.pinned.erase(at) == 0) complain("cuMemFreeHost of what was not allocated");
         std::free(at);
         return 0;
@@ -80,20 +95,24 @@ cudnn::driver_api driver() {
     // An arena keeps its garbage: a device's memory is not cleared between frames either.
     d.fill = [](cudnn::device_address at, unsigned char, std::size_t bytes) {
         const driver_call here;
+        refuse_while_capturing("cuMemsetD8");
+        check_context("cuMemsetD8");
         if (!inside(at, bytes)) complain("cuMemsetD8 beyond an allocation");
-        return 0;
+        return default_is_behind = true, 0;
     };
     d.copy_in = [](cudnn::device_address to, const void* from, std::size_t bytes) {
         const driver_call here;
         refuse_while_capturing("cuMemcpyHtoD");
+        check_context("cuMemcpyHtoD");
         if (!inside(to, bytes)) complain("cuMemcpyHtoD beyond an allocation");
         std::memcpy(reinterpret_cast<void*>(to), from, bytes);
-        return 0;
+        return default_is_behind = true, 0;
     };
     d.copy_in_async = [](cudnn::device_address to, const void* from, std::size_t bytes, handle stream) {
         const driver_call here;
         check_stream("cuMemcpyHtoDAsync", stream);
         if (!inside(to, bytes)) complain("cuMemcpyHtoDAsync beyond an allocation");
+        if (!is_pinned(from, bytes)) complain("cuMemcpyHtoDAsync from memory that is not pinned");
         return enqueue(stream, true, [=] { return std::memcpy(reinterpret_cast<void*>(to), from, bytes), 0; });
     };
     d.copy_out_async = [](void* to, cudnn::device_address from, std::size_t bytes, handle stream) {
@@ -102,24 +121,29 @@ cudnn::driver_api driver() {
         if (!now.capturing && now.fail_copy_after >= 0 && now.copies_out >= now.fail_copy_after) return now.failure;
         now.copies_out += !now.capturing;
         if (!inside(from, bytes)) complain("cuMemcpyDtoHAsync beyond an allocation");
+        if (!is_pinned(to, bytes)) complain("cuMemcpyDtoHAsync to memory that is not pinned");
         return enqueue(stream, true, [=] { return std::memcpy(to, reinterpret_cast<const void*>(from), bytes), 0; });
     };
     add_streams(d);
     d.load_module = [](handle* m, const void* image) {
+        check_context("cuModuleLoadData");
         if (std::memcmp(image, "machine code", 12) != 0) return 200;
         return *m = &now, ++now.modules, 0;
     };
-    d.unload_module = [](handle) { return --now.modules, 0; };
+    d.unload_module = [](handle) { return check_context("cuModuleUnload"), --now.modules, 0; };
     d.find_kernel = [](handle* f, handle, const char* name) {
         for (const cudnn::emulated_kernel& k : cudnn::emulated_kernels())
             if (k.name == name) return *f = const_cast<cudnn::emulated_kernel*>(&k), 0;
         return 500;
     };
-    d.launch = [](handle f, unsigned x, unsigned y, unsigned z, unsigned threads, unsigned, unsigned, unsigned, handle stream, void** parameters, void**) {
+    d.launch = [](handle f, unsigned x, unsigned y, unsigned z, unsigned threads, unsigned threads_y, unsigned threads_z, unsigned shared, handle stream, void** parameters, void** extra) {
         const driver_call here;
         check_stream("cuLaunchKernel", stream);
         const auto* const k = static_cast<const cudnn::emulated_kernel*>(f);
-        if (x == 0 || y == 0 || y > 65535 || z != 1 || threads == 0 || threads > 1024) complain("a launch of " + k->name + " with a wrong grid");
+        // Registers are given to 256 threads, unless a kernel says that it takes more (SPLITDSL_WIDE_KERNEL).
+        if (x == 0 || x > 0x7fffffff || y == 0 || y > 65535 || z != 1 || threads == 0 || threads > (k->name == "choose_candidates" ? 1024 : 256) || threads_y != 1 || threads_z != 1 || shared != 0 || extra)
+            complain("a launch of " + k->name + " with a wrong grid");
+        if (threads % 32 != 0 || (threads & (threads - 1)) != 0) complain("a launch of " + k->name + " with blocks that do not halve");
         if (!now.capturing && now.fail_launch_after >= 0 && now.launches >= now.fail_launch_after) return now.failure;
         std::vector<std::byte> job(k->job_bytes);
         std::memcpy(job.data(), parameters[0], job.size());
@@ -143,6 +167,8 @@ cudnn::compiler_api compiler() {
     c.code = [](handle, char* to) { return std::memcpy(to, "machine code", 12), 0; };
     c.log_size = [](handle, std::size_t* n) { return *n = 0, 0; };
     c.log = [](handle, char*) { return 0; };
+    c.targets = [](int* n) { return *n = 1, 0; };
+    c.target_list = [](int* to) { return *to = 10 * now.major + now.minor, 0; };
     return c;
 }
 

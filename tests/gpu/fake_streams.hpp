@@ -91,6 +91,7 @@ struct captured_graph {
     handle from{};      ///< the stream whose capture was begun
 };
 inline fake_queue pending;      // of all streams, outside of captures
+inline thread_local bool default_is_behind = false;         // this thread gave the default stream work, and did not wait for it
 
 inline void complain(const std::string& what) {
     if (now.wrong.empty()) now.wrong = what;
@@ -116,19 +117,31 @@ inline int enqueue(handle stream, bool is_copy, std::function<int()> work) {
 inline void refuse_while_capturing(const char* what) {
     if (now.capturing) complain(std::string(what) + " during a capture");
 }
-/// A stream belongs to a device, and what is captured must be work of a stream that takes part.
+inline void check_context(const char* what) {
+    if (in_use < 0) complain(std::string(what) + " on a thread that has no context");
+}
+/// A stream belongs to a device, what is captured must be work of a stream that takes part, and what the thread gave the default stream must be over: ours do
+/// not wait for that one.
 inline void check_stream(const char* what, handle stream) {
-    if (*static_cast<int*>(stream) != now.in_use) complain(std::string(what) + " on another device's stream");
+    check_context(what);
+    if (default_is_behind) complain(std::string(what) + " beside a copy or fill of the default stream that may not be over");
+    if (*static_cast<int*>(stream) != in_use) complain(std::string(what) + " on another device's stream");
     if (now.capturing && !is_captured(stream)) complain(std::string(what) + " on another stream than the captured one");
 }
 
+inline std::set<handle> of_captures;        // events that were recorded last in a capture
+inline bool is_of_capture(handle event) { return of_captures.contains(event); }
+
 inline void add_streams(cudnn::driver_api& d) {
-    d.create_stream = [](handle* s, unsigned) {
+    d.create_stream = [](handle* s, unsigned flags) {
         const driver_call here;
-        return *s = new int{now.in_use}, ++now.streams, ++now.calls_that_allocate, 0;
+        check_context("cuStreamCreate");
+        if (flags != cudnn::stream_non_blocking) complain("a stream that waits for the default stream");
+        return *s = new int{in_use}, ++now.streams, ++now.calls_that_allocate, 0;
     };
     d.destroy_stream = [](handle s) {
         const driver_call here;
+        check_context("cuStreamDestroy");
         pending.run(s, stream_order::others_last);
         pending.tidy();
         pending.ends.erase(s);
@@ -139,38 +152,48 @@ inline void add_streams(cudnn::driver_api& d) {
         while (hangs) std::this_thread::sleep_for(std::chrono::milliseconds{1});
         const driver_call here;
         refuse_while_capturing("cuStreamSynchronize");
+        check_context("cuStreamSynchronize");
+        if (!s) return default_is_behind = false, 0;
         const int status = pending.run(s, now.order);
         pending.tidy();
         return status;
     };
     d.create_event = [](handle* e, unsigned flags) {
         const driver_call here;
+        check_context("cuEventCreate");
         if (flags != cudnn::event_without_time) complain("an event that takes the time");
-        return *e = new int{now.in_use}, ++now.events, ++now.calls_that_allocate, 0;
+        return *e = new int{in_use}, ++now.events, ++now.calls_that_allocate, 0;
     };
     d.destroy_event = [](handle e) {
         const driver_call here;
+        check_context("cuEventDestroy");
         pending.events.erase(e);
+        of_captures.erase(e);
         return delete static_cast<int*>(e), --now.events, 0;
     };
     d.record_event = [](handle e, handle s) {
         const driver_call here;
         check_stream("cuEventRecord", s);
+        if (*static_cast<int*>(e) != in_use) complain("cuEventRecord of another device's event");
         (now.capturing ? now.capturing->queue : pending).record(e, s);
+        now.capturing ? void(of_captures.insert(e)) : void(of_captures.erase(e));
         return 0;
     };
     // In a capture the stream takes part from here on.
     d.wait_for_event = [](handle s, handle e, unsigned) {
         const driver_call here;
-        if (*static_cast<int*>(s) != now.in_use) complain("cuStreamWaitEvent on another device's stream");
+        if (*static_cast<int*>(s) != in_use) complain("cuStreamWaitEvent on another device's stream");
+        if (*static_cast<int*>(e) != in_use) complain("cuStreamWaitEvent for another device's event");
+        if (!now.capturing && is_of_capture(e)) complain("cuStreamWaitEvent for an event that a capture recorded");
         if (now.capturing && !now.capturing->queue.events.contains(e)) complain("cuStreamWaitEvent in a capture for an event of none");
         (now.capturing ? now.capturing->queue : pending).wait(s, e);
         return 0;
     };
-    d.begin_capture = [](handle stream, int) {
+    d.begin_capture = [](handle stream, int mode) {
         driver_call::one.lock();        // of one thread: what others do at the same time would be captured here
         refuse_while_capturing("cuStreamBeginCapture");
         check_stream("cuStreamBeginCapture", stream);
+        if (!stream || mode != cudnn::capture_relaxed) complain("cuStreamBeginCapture as we never ask for it");
         now.capturing = new captured_graph;
         now.capturing->from = stream;
         now.capturing->queue.ends[stream];
@@ -178,11 +201,12 @@ inline void add_streams(cudnn::driver_api& d) {
         ++now.calls_that_allocate;
         return 0;
     };
-    d.end_capture = [](handle, handle* graph) {
+    d.end_capture = [](handle stream, handle* graph) {
         captured_graph* const g = std::exchange(now.capturing, nullptr);
         const std::lock_guard unlocks{driver_call::one, std::adopt_lock};
         *graph = g;
         if (!g) return 901;
+        if (stream != g->from) complain("cuStreamEndCapture of another stream than the one that was begun with");
         for (std::size_t i = 0; i < g->queue.work.size(); ++i) {
             const auto& end = g->queue.ends[g->from];
             if (std::none_of(end.begin(), end.end(), [&](std::size_t w) { return g->queue.waits(w, i); })) complain("a capture ended with work that its stream does not wait for");
@@ -190,8 +214,10 @@ inline void add_streams(cudnn::driver_api& d) {
         now.overlaps += g->queue.overlaps();
         return 0;
     };
-    d.instantiate = [](handle* executable, handle graph, unsigned long long) {
+    d.instantiate = [](handle* executable, handle graph, unsigned long long flags) {
         const driver_call here;
+        check_context("cuGraphInstantiate");
+        if (flags != 0) complain("cuGraphInstantiate with flags");
         *executable = new captured_graph(*static_cast<captured_graph*>(graph));
         ++now.executables;
         return 0;
@@ -211,10 +237,12 @@ inline void add_streams(cudnn::driver_api& d) {
     };
     d.destroy_graph = [](handle g) {
         const driver_call here;
+        check_context("cuGraphDestroy");
         return delete static_cast<captured_graph*>(g), --now.graphs, 0;
     };
     d.destroy_executable = [](handle g) {
         const driver_call here;
+        check_context("cuGraphExecDestroy");
         return delete static_cast<captured_graph*>(g), --now.executables, 0;
     };
 }

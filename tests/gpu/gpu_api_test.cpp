@@ -93,6 +93,10 @@ SAME(nvrtcGetCUBINSize, compiler_api, code_size);
 SAME(nvrtcGetCUBIN, compiler_api, code);
 SAME(nvrtcGetProgramLogSize, compiler_api, log_size);
 SAME(nvrtcGetProgramLog, compiler_api, log);
+SAME(nvrtcGetNumSupportedArchs, compiler_api, targets);
+SAME(nvrtcGetSupportedArchs, compiler_api, target_list);
+SAME(nvrtcGetPTXSize, compiler_api, portable_size);
+SAME(nvrtcGetPTX, compiler_api, portable);
 SAME(cudnnGetVersion, network_api, version);
 SAME(cudnnCreate, network_api, create);
 SAME(cudnnDestroy, network_api, destroy);
@@ -109,6 +113,14 @@ SAME(cudnnGetErrorString, network_api, error_text);
 EQUAL(CUDA_SUCCESS, driver_ok);
 EQUAL(CUDA_ERROR_OUT_OF_MEMORY, driver_out_of_memory);
 EQUAL(CUDA_ERROR_NO_DEVICE, driver_no_device);
+EQUAL(CUDA_ERROR_DEINITIALIZED, driver_deinitialised);
+EQUAL(CUDA_ERROR_ILLEGAL_ADDRESS, driver_illegal_address);
+EQUAL(CUDA_ERROR_LAUNCH_TIMEOUT, driver_launch_timeout);
+EQUAL(CUDA_ERROR_HARDWARE_STACK_ERROR, driver_hardware_stack);
+EQUAL(CUDA_ERROR_MISALIGNED_ADDRESS, driver_misaligned);
+EQUAL(CUDA_ERROR_ILLEGAL_INSTRUCTION, driver_illegal_instruction);
+EQUAL(CUDA_ERROR_INVALID_PC, driver_invalid_pc);
+EQUAL(CUDA_ERROR_ECC_UNCORRECTABLE, driver_ecc);
 EQUAL(CUDA_ERROR_LAUNCH_FAILED, driver_launch_failed);
 EQUAL(CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, attribute_multiprocessors);
 EQUAL(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, attribute_major);
@@ -193,6 +205,8 @@ EQUAL(CUDNN_CROSS_CORRELATION, dnn::cross_correlation);
 EQUAL(CUDNN_HEUR_MODE_A, dnn::heuristic_a);
 EQUAL(CUDNN_HEUR_MODE_FALLBACK, dnn::heuristic_fallback);
 EQUAL(CUDNN_NUMERICAL_NOTE_TENSOR_CORE, dnn::note_tensor_core);
+EQUAL(CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS, dnn::note_short_inputs);
+EQUAL(CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION, dnn::note_short_sums);
 } // namespace
 #pragma GCC diagnostic pop
 
@@ -225,6 +239,12 @@ TEST_CASE("GPU: NVRTC compiles all device code for an H200 and a Jetson Orin") {
             for (int e = 0; e < elements; ++e) CHECK(std::string_view(code.data(), code.size()).find(name_of(static_cast<kernel>(k), static_cast<element>(e))) != std::string_view::npos);
     }
     CHECK_THROWS_AS(compile_device_code(nvrtc, "this is no code", 90), splitdsl::device_error);
+    // Of a GPU that it does not know the driver gets PTX; of one that it does not know any more, nothing.
+    const std::string_view small = "extern \"C\" __global__ void store(int* at) { *at = 1; }";
+    const std::vector<char> portable = compile_device_code(nvrtc, std::string(small), 999);
+    CHECK(std::string_view(portable.data()).find(".visible .entry store") != std::string_view::npos);
+    CHECK(portable.back() == 0);
+    CHECK_THROWS_AS(compile_device_code(nvrtc, std::string(small), 10), splitdsl::device_error);
 }
 
 TEST_CASE("GPU: nvcc builds the same sources") {
@@ -257,6 +277,8 @@ TEST_CASE("GPU: compiled code is kept on disk, and a damaged file is compiled ag
     counting.compile = [](handle, int, const char* const*) { return ++compiled, 0; };
     counting.code_size = [](handle, std::size_t* n) { return *n = 40, 0; };
     counting.code = [](handle, char* to) { return std::fill_n(to, 40, 'x'), 0; };
+    counting.targets = [](int* n) { return *n = 2, 0; };
+    counting.target_list = [](int* to) { return to[0] = 87, to[1] = 90, 0; };
     const std::filesystem::path folder = std::filesystem::temp_directory_path() / ("splitdsl_code_" + std::to_string(getpid()));
     const std::vector<char> first = device_code(counting, "source", 90, folder.string());
     CHECK(device_code(counting, "source", 90, folder.string()) == first);

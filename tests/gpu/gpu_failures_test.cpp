@@ -8,7 +8,9 @@
 #include <splitdsl/runtime/frame_arena.hpp>
 
 #include <atomic>
+#include <memory>
 #include <new>
+#include <thread>
 
 using namespace gpu_tests;
 
@@ -110,6 +112,25 @@ TEST_CASE("GPU: memory alone bounds networks and arenas, and an arena that goes 
         CHECK(fake::now.memory.size() == before);
         CHECK(engines.back()->counters().on_cpu == 0);
         CHECK(engines.back()->counters().reason == "");
+    }
+    check_clean();
+}
+
+TEST_CASE("GPU: whichever thread gives an arena back, or a network, does so in the device's context") {
+    const subject s = small_shapes().front();
+    fake::now = {};
+    {
+        const kernels::cudnn::device on(with_cudnn(), options());
+        auto engine = std::make_unique<const gpu::gpu_engine>(on, s.program, s.host, gpu::gpu_options{.precision = precision::f16});
+        auto n = std::make_unique<const loaded>(s.d, engine->net_here());
+        const frame f(s.d, s.host, 1);
+        (void)n->whole(f);
+        side kept(engine->net_here(), n->packed, 0);
+        kept.memory.inputs = f.pointers.data();
+        REQUIRE(engine->net_here().run(kept.memory, 0, s.host.stages, nullptr));
+        CHECK(engine->counters().on_cpu == 0);
+        std::thread([&] { engine->forget(kept.memory.arena); }).join();
+        std::thread([&] { engine.reset(); }).join();
     }
     check_clean();
 }

@@ -15,7 +15,8 @@
 namespace gpu_tests {
 
 inline std::optional<splitdsl::kernels::cudnn::device>& own_device() {
-    static std::optional<splitdsl::kernels::cudnn::device> on;
+    // Never destroyed: when a program's static objects are, the driver and cuDNN may be gone.
+    static auto& on = *new std::optional<splitdsl::kernels::cudnn::device>;
     if (on) return on;
     try {
         on.emplace(splitdsl::kernels::cudnn::device_options{});

@@ -47,6 +47,7 @@ constexpr bool has_shift(step_kind k) { return (has_weight(k) && k != step_kind:
 struct layer {
     std::size_t weight{}, weight_values{};
     std::size_t scale{}, shift{}, channels{};   ///< of 32-bit floats; a bias is a shift, of a layer on bytes of whole numbers
+    std::size_t bias{};                         ///< the shift as cuDNN takes it: of the values' type
     std::size_t terms{};                        ///< of steps on bytes: a `byte_terms`; of a calibrated encoder: two keys, as find_range leaves them
     std::shared_ptr<const cudnn::convolution_plan> plan{};     ///< null: our own kernels
     bool plan_ends{}, plan_shifts{};            ///< it also activates; it also adds bias and addend
@@ -69,6 +70,7 @@ public:
                 l.channels = static_cast<std::size_t>(out_of(s).channels);
                 l.shift = take(4 * l.channels);
                 if (k == step_kind::affine) l.scale = take(4 * l.channels);
+                l.bias = has_short_bias(k) ? take(cudnn::bytes_of(element()) * l.channels) : l.shift;
             }
             if (has_weight(k)) {
                 l.weight_values = weight_count(s);
@@ -105,8 +107,9 @@ public:
     /// Concatenations' operands, and those of them that are copied.
     int operands() const { return static_cast<int>(std::count_if(p.steps.begin(), p.steps.end(), detail::is_concat_copy)); }
     int copied() const { return static_cast<int>(std::count_if(p.steps.begin(), p.steps.end(), [&](const step& s) { return detail::is_concat_copy(s) && !is_in_place(s); })); }
-    /// Convolutions that cuDNN runs, and those it was asked to.
+    /// Convolutions that cuDNN runs, those of them with everything that follows in one graph, and those it was asked to.
     int planned() const { return static_cast<int>(std::count_if(list.begin(), list.end(), [](const layer& l) { return l.plan != nullptr; })); }
+    int fused() const { return static_cast<int>(std::count_if(list.begin(), list.end(), [](const layer& l) { return l.plan && l.plan_ends; })); }
     int convolutions() const { return static_cast<int>(std::count_if(p.steps.begin(), p.steps.end(), [](const step& s) { return is_dense_conv(s.plan.kind); })); }
 
     /// The parameters as the device reads them. `parameters`: as `pipeline::pack` gets them.
@@ -156,6 +159,8 @@ private:
         }
     }
 
+    /// Of what cuDNN may run, in 16 bits: it adds no 32-bit bias to such values.
+    bool has_short_bias(step_kind k) const { return element() != cudnn::element::f32 && (is_dense_conv(k) || k == step_kind::dense); }
     /// A fully connected layer of several frames is a product of matrices, as a convolution of one pixel is.
     bool asks_cudnn(const step& s) const { return gpu.network_handle() && (is_dense_conv(s.plan.kind) || (s.plan.kind == step_kind::dense && count > 1)); }
 
@@ -173,7 +178,7 @@ private:
                 bool in_slices = false;
                 for (const int b : {s.plan.in, s.plan.out, s.plan.addend}) in_slices = in_slices || (b >= 0 && slices[static_cast<std::size_t>(b)].of >= 0);
                 layer alone;
-                if (!in_slices || how == 3 || plan_convolution(s, alone, false) <= how) continue;
+                if (!in_slices || how == best_plan || plan_convolution(s, alone, false) <= how) continue;
                 for (const int b : {s.plan.in, s.plan.out, s.plan.addend})
                     if (b >= 0 && slices[static_cast<std::size_t>(b)].of >= 0) apart[static_cast<std::size_t>(b)] = true;
                 settled = false;
@@ -181,7 +186,9 @@ private:
         }
     }
 
-    /// Everything in one graph if cuDNN can (3); else without the activation (2); else the sums alone (1). What is left, `combine` does in place.
+    static constexpr int best_plan = 6;
+    /// Everything in one graph if cuDNN can (3); else without the activation (2); else the sums alone (1). What is left, `combine` does in place. Three more for
+    /// an engine that is meant to be quick: one for less of it is better than any other.
     int plan_convolution(const step& s, layer& l, bool as_slices) const {
         cudnn::convolution_shape c = convolution_of(s, as_slices);
         const int activation = static_cast<int>(s.plan.activation);
@@ -194,9 +201,14 @@ private:
             l.plan_shifts = shifts, l.plan_ends = ends;
             return l.plan != nullptr;
         };
-        if (cudnn::fuses(activation) && attempt(true, true)) return 3;
-        if (activation != 0 && attempt(true, false)) return 2;
-        return attempt(false, false) ? 1 : 0;
+        for (const bool is_last_resort : {false, true}) {
+            c.is_last_resort = is_last_resort;
+            const int quick = is_last_resort ? 0 : 3;
+            if (cudnn::fuses(activation) && attempt(true, true)) return quick + 3;
+            if (activation != 0 && attempt(true, false)) return quick + 2;
+            if (attempt(false, false)) return quick + 1;
+        }
+        return 0;
     }
 
     void lay_out(const step& s, const layer& l, const float* const* parameters, std::byte* to) const {
@@ -222,6 +234,7 @@ private:
         }
         for (std::size_t c = 0; c < l.channels; ++c) {
             put_float(to + l.shift, c, static_cast<float>(shift[c]));
+            if (has_short_bias(k)) put_short(to + l.bias, c, static_cast<float>(shift[c]));
             if (is_norm) put_float(to + l.scale, c, static_cast<float>(scale[c]));
         }
         if (!has_weight(k)) return;
@@ -231,8 +244,7 @@ private:
         const auto put = [&](std::size_t at, float value, std::size_t channel) {
             value = static_cast<float>(static_cast<double>(value) * scale[channel]);
             if (element() != cudnn::element::f32) {
-                const std::uint16_t h = element() == cudnn::element::f16 ? half_from_float(value) : bfloat_from_float(value);
-                std::memcpy(to + l.weight + 2 * at, &h, 2);
+                put_short(to + l.weight, at, value);
             } else {
                 put_float(to + l.weight, at, value);
             }
@@ -256,6 +268,10 @@ private:
         }
     }
     static void put_float(std::byte* to, std::size_t at, float value) { std::memcpy(to + 4 * at, &value, 4); }
+    void put_short(std::byte* to, std::size_t at, float value) const {
+        const std::uint16_t bits = element() == cudnn::element::f16 ? half_from_float(value) : bfloat_from_float(value);
+        std::memcpy(to + 2 * at, &bits, 2);
+    }
 
     const cudnn::device& gpu;
     const program& p;

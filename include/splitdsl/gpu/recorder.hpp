@@ -123,7 +123,7 @@ private:
         launch_over(cudnn::kernel::load_image, j, of.size());
     }
     void by_cudnn(const step& s, const layer& l) const {
-        const int status = l.plan->run(gpu.network_handle(), {at(s.plan.in), m.parameters + l.weight, m.parameters + l.shift, s.plan.addend < 0 ? 0 : at(s.plan.addend), at(s.plan.out), m.workspace});
+        const int status = l.plan->run(gpu.network_handle(), {at(s.plan.in), m.parameters + l.weight, m.parameters + l.bias, s.plan.addend < 0 ? 0 : at(s.plan.addend), at(s.plan.out), m.workspace});
         if (status != 0)
             throw device_error(device_failure::unsupported, std::string("cuDNN does not run a planned convolution (") + (gpu.network().error_text ? gpu.network().error_text(status) : "?") + ")");
         if (l.plan_ends) return;

@@ -53,19 +53,7 @@ SPLITDSL_KERNEL score_classes(class_score_job j) {
     }
 }
 
-SPLITDSL_DEVICE int block_sum(int value, int* room) {
-    const int me = thread_here();
-    room[me] = value;
-    wait_for_block();
-    for (int n = threads_here() / 2; n > 0; n /= 2) {
-        if (me < n) room[me] += room[me + n];
-        wait_for_block();
-    }
-    const int total = room[0];
-    wait_for_block();
-    return total;
-}
-SPLITDSL_DEVICE int block_sum_before(int value, int* room) {
+SPLITDSL_DEVICE int block_total_before(int value, int* room) {
     const int me = thread_here();
     room[me] = value;
     wait_for_block();
@@ -105,7 +93,7 @@ SPLITDSL_WIDE_KERNEL choose_candidates(choice_job j) {
 
     int mine = 0;
     for (int i = me; i < g.count; i += threads) mine += is_looked_at(j, group_value(g, i));
-    const int all = block_sum(mine, room);
+    const int all = block_total(mine, room);
 
     int takes_all = 1;
     int ties = 0;               // of those at the border: as many, the first ones
@@ -148,8 +136,8 @@ SPLITDSL_WIDE_KERNEL choose_candidates(choice_job j) {
         above += takes_all || rank > border;
         level += !takes_all && rank == border;
     }
-    above = block_sum_before(above, room);
-    level = block_sum_before(level, room);
+    above = block_total_before(above, room);
+    level = block_total_before(level, room);
     long long to = (long long)group * j.most + above + smaller(level, ties);
     for (int i = begin; i < end; ++i) {
         const float v = group_value(g, i);
@@ -182,7 +170,7 @@ SPLITDSL_KERNEL decode_candidates(decode_job j) {
     const int group = block_here();
     int mine = 0;
     for (int k = thread_here(); k < group; k += threads_here()) mine += j.counts[k];
-    const int first = block_sum(mine, room);
+    const int first = block_total(mine, room);
     const int count = j.counts[group];
     for (int k = thread_here(); k < count; k += threads_here()) {
         const int index = j.chosen[(long long)group * j.most + k];

@@ -45,7 +45,8 @@ SPLITDSL_DEVICE void finish(const device_tensor& to, long long pixel, int channe
     write(image_of<T>(to) + pixel * to.pixel + channel, activated(value, then.activation, then.slope));
 }
 
-SPLITDSL_DEVICE float block_total(float value, float* room) {
+template <class Sum>
+SPLITDSL_DEVICE Sum block_total(Sum value, Sum* room) {
     const int me = thread_here();
     room[me] = value;
     wait_for_block();
@@ -53,7 +54,7 @@ SPLITDSL_DEVICE float block_total(float value, float* room) {
         if (me < n) room[me] += room[me + n];
         wait_for_block();
     }
-    const float total = room[0];
+    const Sum total = room[0];
     wait_for_block();
     return total;
 }

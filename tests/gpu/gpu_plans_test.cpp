@@ -1,0 +1,78 @@
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+/// @file gpu_plans_test.cpp
+/// How convolutions are planned: NVIDIA's cuDNN, where it is installed, takes the graphs that we make for it; and a plan is made in its device's context.
+#include "deviceless.hpp"
+
+#include <thread>
+
+using namespace gpu_tests;
+namespace cudnn = kernels::cudnn;
+
+TEST_CASE("GPU: cuDNN itself has quick plans for an H200 for every convolution of the test networks, alone and in batches, in slices too") {
+    const auto real = deviceless_cudnn::load();
+    if (!real) return;
+    fake::now = {};
+    {
+        const cudnn::device on({fake::driver(), fake::compiler(), *real, ""}, options()), made_up(with_cudnn(), options());
+        int convolutions = 0;
+        deviceless_cudnn::started = 0;
+        for (const bool whole : {false, true})
+            for (const subject& s : whole ? shapes_here() : words_here())
+                for (const precision how : gpu::every_precision)
+                    for (const int images : {1, 4}) {
+                        const gpu::layers l(on, s.program, how, images);
+                        const convolution_count n(s.program, l);
+                        INFO(s.host.network << ", " << gpu::name_of(how) << ", " << images);
+                        CHECK(n.unexpected == "");
+                        CHECK(l.copied() == gpu::layers(made_up, s.program, how, images).copied());
+                        // What a run hands over is taken too; nothing runs.
+                        for (std::size_t i = 0; i < s.program.steps.size(); ++i)
+                            if (l.at(i).plan) {
+                                ++convolutions;
+                                CHECK(l.at(i).plan->run(on.network_handle(), {0x1000, 0x2000, 0x3000, 0x4000, 0x5000, l.workspace() > 0 ? 0x6000U : 0U}) == 0);
+                            }
+                    }
+        CHECK(convolutions > 300);
+        CHECK(deviceless_cudnn::started == convolutions);
+    }
+    check_clean();
+}
+
+TEST_CASE("GPU: a device plans in its own context, on whichever thread and whatever device was opened last") {
+    const subject s = small_shapes().front();
+    fake::now = {};
+    fake::now.devices = 2;
+    {
+        cudnn::device_options second = options();
+        second.ordinal = 1;
+        const cudnn::device first(with_cudnn(), options()), other(with_cudnn(), second);
+        const gpu::layers here(first, s.program, precision::f16);
+        CHECK(here.planned() == here.convolutions());
+        std::thread([&] { CHECK(gpu::layers(other, s.program, precision::f32).planned() == here.planned()); }).join();
+    }
+    check_clean();
+}
+
+TEST_CASE("GPU: engines that round otherwise than the precision says are left out") {
+    namespace dnn = cudnn::dnn;
+    struct row {
+        precision how;
+        int note;
+        bool is_taken;
+    };
+    for (const row& r : {row{precision::f32, dnn::note_tensor_core, false}, row{precision::f32, dnn::note_short_inputs, false}, row{precision::f32, dnn::note_short_sums, false}, row{precision::f32, 5, true},
+                         row{precision::tf32, dnn::note_tensor_core, true}, row{precision::tf32, dnn::note_short_inputs, false}, row{precision::tf32, dnn::note_short_sums, false},
+                         row{precision::f16, dnn::note_tensor_core, true}, row{precision::f16, dnn::note_short_inputs, true}, row{precision::f16, dnn::note_short_sums, false}}) {
+        fake::now = {};
+        fake::now.first_note = r.note;
+        {
+            const cudnn::device on(with_cudnn(), options());
+            const gpu::layers l(on, small_shapes().front().program, r.how);
+            INFO(gpu::name_of(r.how) << ", " << r.note);
+            CHECK(l.planned() == l.convolutions());
+            CHECK(fake::now.engine == (r.is_taken ? 0 : 1));
+        }
+        check_clean();
+    }
+}
