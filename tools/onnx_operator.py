@@ -15,7 +15,7 @@ from onnx_file import Node, Unreadable, shown
 MOST_ELEMENTS = 2 ** 31 - 1
 MOST_FOLDED = 2 ** 26  # values that folding constants may make, in all
 MOST_CONVERTED = 2 ** 30  # weights that are not stored as they are used, in all
-MOST_EXTENT = 32767  # kernels, strides and paddings are 16 bits wide in the language
+MOST_EXTENT = 32766  # kernels, strides and paddings of the language are at most this (SD201, SD218)
 FLOAT, HALF = 1, 10
 
 HANDLERS = {}  # operator -> handler; None for what is understood of constants only

@@ -17,7 +17,6 @@
 #include <nlohmann/json.hpp>
 
 #include <cstdio>
-#include <fstream>
 #include <string>
 #include <vector>
 
@@ -60,10 +59,7 @@ std::vector<std::vector<std::uint8_t>> read_pictures(const arguments& a, const c
         all.push_back(input.planes_for(recipe).values);
     };
     for (const std::string& file : a.pictures) {
-        std::ifstream stream{file, std::ios::binary};
-        std::vector<std::byte> head(8);
-        stream.read(reinterpret_cast<char*>(head.data()), 8);
-        if (stream.gcount() == 8 && imaging::kind_of(head) == imaging::file_kind::zip) {
+        if (imaging::kind_of_file(file) == imaging::file_kind::zip) {
             const classify::archive pictures{file, imaging::decode_options{}.most_file_bytes};
             for (std::uint64_t i = 0; i < pictures.size(); ++i)
                 if (!pictures.is_folder(i)) see(file + ": " + pictures.name(i), [&] { return pictures.bytes(i); });

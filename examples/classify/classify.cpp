@@ -18,7 +18,6 @@
 #include <nlohmann/json.hpp>
 
 #include <cstdio>
-#include <fstream>
 #include <string>
 #include <vector>
 
@@ -66,10 +65,8 @@ public:
         : network{c}, labels{l}, options{a}, recipe{c.recipe(a.offset == "down" ? imaging::crop_offset::rounded_down : imaging::crop_offset::torchvision)} {}
 
     void see_file(const std::string& file) {
-        std::vector<std::byte> first;
         try {
-            first = head_of(file);
-            if (imaging::kind_of(first) == imaging::file_kind::zip) {
+            if (imaging::kind_of_file(file) == imaging::file_kind::zip) { // a file that cannot be read is refused by name when it is read whole
                 const archive pictures{file, imaging::decode_options{}.most_file_bytes};
                 bool any = false;
                 for (std::uint64_t i = 0; i < pictures.size(); ++i) {
@@ -91,13 +88,6 @@ public:
     nlohmann::ordered_json results = nlohmann::ordered_json::array();
 
 private:
-    static std::vector<std::byte> head_of(const std::string& file) {
-        std::ifstream stream{file, std::ios::binary};
-        std::vector<std::byte> head(8);
-        stream.read(reinterpret_cast<char*>(head.data()), 8);
-        head.resize(static_cast<std::size_t>(stream.gcount()));
-        return head; // a file that cannot be read is refused by name when it is read whole
-    }
     /// `place`: what errors call the picture.
     template <class Read>
     void see(const std::string& name, const std::string& place, Read read) {

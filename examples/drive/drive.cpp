@@ -176,10 +176,9 @@ double saving(const drive_record& d, idle_scope scope) {
 
 /// A drive takes minutes: whether its report can be written is asked before.
 void check_writable(const std::string& folder) {
-    std::error_code failed;
-    std::filesystem::create_directories(folder, failed);
-    if (folder.empty() || failed) throw option_error("--out \"" + folder + "\": a folder that can be written was expected" + (failed ? ": " + failed.message() : ""));
-    options::require_writable("--out", folder + "/report.html");
+    options::require_folder("--out", folder);
+    std::error_code trouble;
+    if (std::filesystem::is_directory(folder, trouble)) options::require_writable("--out", folder + "/report.html");
 }
 
 /// A drive has up to three results, each in a file of its own.
@@ -193,8 +192,12 @@ void check_results(const arguments& o) {
         options::require_different("--frames-csv", o.frames_file, "--out", data);
         check_writable(o.out);
     }
+    namespace fs = std::filesystem;
+    std::error_code trouble;
+    const bool makes_folder = report && !fs::exists(o.out, trouble); // where a file beside the report will stand
+    const fs::path folder = fs::weakly_canonical(fs::path{o.out} / "report.html", trouble).parent_path();
     for (const auto& [option, path] : {std::pair{"--json", o.json_file}, std::pair{"--frames-csv", o.frames_file}}) {
-        options::require_writable(option, path);
+        if (!makes_folder || fs::weakly_canonical(path, trouble).parent_path() != folder) options::require_writable(option, path);
         options::require_not_read(option, path, {o.trace_file, o.scenario_file});
     }
 }
@@ -236,6 +239,7 @@ int main_of(const arguments& o, const std::string& command) {
             std::printf("energy of sage below all_edge (%s): %.1f %% with idle = transmit and wait, %.1f %% with idle = wait only\n", o.simulate ? "simulated" : "modelled",
                     saving(d, idle_scope::transmit_and_wait), saving(d, idle_scope::wait));
         if (o.frames < few_frames) std::printf("note: below %d frames a policy, energy is dominated by the start: no estimate of the link yet, few blackouts\n", few_frames);
+        options::make_folder("--out", o.out);
         options::write(o.json_file.empty() ? "--out" : "--json", o.json_file.empty() ? o.out + "/report.json" : o.json_file, report_json_text(d));
         options::write("--out", o.out + "/report.html", report_html(d));
         if (!o.frames_file.empty()) options::write("--frames-csv", o.frames_file, frames_csv(d));

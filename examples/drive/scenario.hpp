@@ -4,6 +4,7 @@
 /// The terms of a drive, all of them from one file.
 #pragma once
 
+#include <splitdsl/detail/ordinary_file.hpp>
 #include <splitdsl/error.hpp>
 #include <splitdsl/link/trace.hpp>
 #include <splitdsl/policy/scheduler_policy.hpp>
@@ -13,7 +14,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <iterator>
 #include <string>
 #include <system_error>
@@ -58,16 +58,18 @@ inline double number(const nlohmann::json& j, const char* key, double least, dou
 }
 } // namespace detail
 
+inline constexpr std::size_t longest_scenario = 1 << 20;
+
 /// Throws `trace_error` naming the file and what was expected.
 inline scenario read_scenario(const std::string& path) {
     using namespace splitdsl;
-    std::ifstream file(path);
-    std::error_code trouble;
-    if (!file || !std::filesystem::is_regular_file(path, trouble)) throw trace_error("--scenario " + path + ": a readable file was expected");
+    const auto content = splitdsl::detail::read_ordinary_file<std::string>(path, longest_scenario, [&](const std::string& found) {
+        throw trace_error("--scenario " + path + ": expected a JSON file of at most " + std::to_string(longest_scenario) + " bytes, found " + found);
+    });
     scenario s;
     s.file = path;
     try {
-        const nlohmann::json j = nlohmann::json::parse(file);
+        const nlohmann::json j = nlohmann::json::parse(content);
         const auto number = [&path](const nlohmann::json& in, const char* key, double least, double most) { return detail::number(in, key, least, most, path); };
         static constexpr const char* keys[]{"device", "profiles", "weights", "deadline_ms", "rtt_ms", "radio", "idle_scope", "jpeg_quality", "trace", "downlink_mbps", "cloud_gmacs", "probe", "blackouts", "kill"};
         for (const auto& item : j.items())

@@ -4,14 +4,13 @@
 /// What numbers an option takes. CLI11's own ranges let nan through, and read -1 as the largest unsigned number there is.
 #pragma once
 
+#include <splitdsl/detail/number_text.hpp>
+
 #include <CLI/CLI.hpp>
 
-#include <charconv>
-#include <cmath>
 #include <cstdio>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <type_traits>
 
 namespace options {
@@ -30,8 +29,9 @@ std::string shown(Number v) {
 template <class Number>
 bool reads(std::string_view text, Number& v) {
     if (text.size() > 1 && text.front() == '+' && text[1] != '-') text.remove_prefix(1);
-    const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), v);
-    return code == std::errc{} && end == text.data() + text.size() && std::isfinite(static_cast<double>(v));
+    const auto number = splitdsl::detail::read_number<Number>(text);
+    v = number.value_or(v);
+    return number.has_value();
 }
 template <class Number, class Fits>
 CLI::Validator numbers(const std::string& kind, const std::string& range, Fits fits) {

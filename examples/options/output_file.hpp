@@ -4,10 +4,10 @@
 /// Files that programs write because an option says so: whole or not at all, and a failure names the option.
 #pragma once
 
+#include <splitdsl/detail/whole_file.hpp>
 #include <splitdsl/error.hpp>
 
 #include <cerrno>
-#include <cstdio>
 #include <fcntl.h>
 #include <filesystem>
 #include <string>
@@ -26,11 +26,10 @@ struct not_written : splitdsl::option_error {
 
 /// "--json out.json: cannot be written: No space left on device"; `why` is an errno, 0 if unknown.
 inline std::string unwritable(const std::string& option, const std::string& path, int why) {
-    return option + " " + path + ": cannot be written" + (why != 0 ? ": " + std::generic_category().message(why) : std::string{});
+    return option + " " + path + ": cannot be written" + (why != 0 ? ": " + splitdsl::detail::write_trouble(why) : std::string{});
 }
 
-/// A file that is being written. A regular file appears whole or not at all, for it is written beside (PATH.part) and renamed; what is no
-/// regular file (a FIFO, /dev/stdout) is written as it is. All failures are `not_written`.
+/// A `whole_file` whose failures are `not_written`.
 ///
 /// ```cpp
 /// options::output_file file{"--out", "frames.bin"};
@@ -39,50 +38,24 @@ inline std::string unwritable(const std::string& option, const std::string& path
 /// ```
 class output_file {
 public:
-    output_file(std::string option_, std::string path_) : option{std::move(option_)}, path{std::move(path_)} {
-        namespace fs = std::filesystem;
-        std::error_code trouble;
-        const fs::file_type there = fs::symlink_status(path, trouble).type(); // a link is written through, not replaced
-        if (there == fs::file_type::not_found || there == fs::file_type::regular) {
-            open(path + ".part");
-            if (file >= 0) partial = path + ".part";
-        }
-        if (file < 0) open(path); // perhaps the folder takes no new files, but this one can be written
-        if (file < 0) give_up(errno);
-    }
-    output_file(const output_file&) = delete;
-    output_file& operator=(const output_file&) = delete;
-    ~output_file() { abandon(); }
-
+    output_file(std::string option_, std::string path_) : option{std::move(option_)}, path{std::move(path_)}, file{path} { require_success(); }
     void write(std::string_view bytes) {
-        while (!bytes.empty()) {
-            const ssize_t done = ::write(file, bytes.data(), bytes.size());
-            if (done < 0 && errno == EINTR) continue;
-            if (done <= 0) give_up(done < 0 ? errno : ENOSPC);
-            bytes.remove_prefix(static_cast<std::size_t>(done));
-        }
+        file.write(bytes);
+        require_success();
     }
-    /// Nothing is there before this. Some file systems tell of a full disk only when a file is closed.
+    /// Nothing is there before this.
     void finish() {
-        if (::close(std::exchange(file, -1)) != 0) give_up(errno);
-        if (!partial.empty() && std::rename(partial.c_str(), path.c_str()) != 0) give_up(errno);
-        partial.clear();
+        file.finish();
+        require_success();
     }
 
 private:
-    void open(const std::string& name) { file = ::open(name.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666); }
-    void abandon() {
-        if (file >= 0) ::close(std::exchange(file, -1));
-        if (!partial.empty()) ::unlink(partial.c_str());
-        partial.clear();
-    }
-    [[noreturn]] void give_up(int why) {
-        abandon();
-        throw not_written(unwritable(option, path, why));
+    void require_success() const {
+        if (file.failure() != 0) throw not_written(unwritable(option, path, file.failure()));
     }
 
-    std::string option, path, partial{};
-    int file{-1};
+    std::string option, path;
+    splitdsl::detail::whole_file file;
 };
 
 /// The whole file at once. Throws `not_written`, which names option, path and reason.
@@ -130,6 +103,25 @@ inline void require_writable(const std::string& option, const std::string& path)
     if (file < 0) throw splitdsl::option_error(unwritable(option, path, errno));
     ::close(file);
     if (!fs::exists(there)) ::unlink(path.c_str());
+}
+
+/// As `require_writable`, of a folder for results: it is there and takes files, or the nearest folder above takes it. Makes none, so that a run with which nothing is done
+/// leaves none.
+inline void require_folder(const std::string& option, const std::string& path) {
+    namespace fs = std::filesystem;
+    if (path.empty()) throw splitdsl::option_error(option + ": a folder was expected, found an empty name");
+    std::error_code trouble;
+    fs::path at = fs::absolute(path, trouble).lexically_normal();
+    for (; fs::status(at, trouble).type() == fs::file_type::not_found && trouble.value() != ENOTDIR && at.has_relative_path(); at = at.parent_path()) {}
+    const fs::file_type there = fs::status(at, trouble).type();
+    if (trouble || there != fs::file_type::directory) throw splitdsl::option_error(unwritable(option, path, trouble ? trouble.value() : ENOTDIR));
+    if (::access(at.c_str(), W_OK | X_OK) != 0) throw splitdsl::option_error(unwritable(option, path, errno));
+}
+/// With those above it. Throws `not_written`.
+inline void make_folder(const std::string& option, const std::string& path) {
+    std::error_code failed;
+    std::filesystem::create_directories(path, failed);
+    if (failed) throw not_written(unwritable(option, path, failed.value()));
 }
 
 } // namespace options

@@ -5,12 +5,13 @@
 /// or what a file says, one label a line.
 #pragma once
 
+#include <splitdsl/detail/ordinary_file.hpp>
 #include <splitdsl/error.hpp>
 
 #include <array>
 #include <cstddef>
-#include <fstream>
 #include <span>
+#include <sstream>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -40,8 +41,10 @@ public:
             names.assign(built_in.begin(), built_in.end());
             return;
         }
-        std::ifstream stream{file};
-        if (!stream) throw splitdsl::option_error("--labels " + file + ": cannot be read");
+        constexpr std::size_t longest = 1 << 20;
+        std::istringstream stream{splitdsl::detail::read_ordinary_file<std::string>(file, longest, [&](const std::string& found) {
+            throw splitdsl::option_error("--labels " + file + ": a text of at most " + std::to_string(longest) + " bytes was expected, found " + found);
+        })};
         for (std::string line; names.size() <= classes && std::getline(stream, line);) {
             if (!line.empty() && line.back() == '\r') line.pop_back();
             if (line.size() > 1000) throw splitdsl::option_error("--labels " + file + ": line " + std::to_string(names.size() + 1) + " is longer than a label");

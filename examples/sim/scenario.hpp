@@ -6,6 +6,7 @@
 
 #include "terms.hpp"
 
+#include <splitdsl/detail/ordinary_file.hpp>
 #include <splitdsl/policy/confidence.hpp>
 #include <splitdsl/radio/ble_energy.hpp>
 #include <splitdsl/radio/ble_options.hpp>
@@ -16,7 +17,6 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
-#include <fstream>
 #include <iterator>
 #include <limits>
 #include <optional>
@@ -261,14 +261,9 @@ inline std::string beside(const std::string& path, const std::string& scenario_f
 /// Throws `trace_error` or `option_error` naming file, line and key, what was expected and what was found. The file has at most 1 MiB.
 inline scenario read_scenario(const std::string& path) {
     using splitdsl::trace_error;
-    std::error_code failed;
-    const bool regular = std::filesystem::is_regular_file(path, failed);
-    const auto size = regular ? std::filesystem::file_size(path, failed) : 0;
-    if (failed || size == 0 || size > longest_scenario)
-        throw trace_error("scenario " + path + ": expected a file of 1 byte to 1 MiB, found "
-                          + (failed ? failed.message() : regular ? std::to_string(size) + " bytes" : std::string{"what is no regular file"}));
-    std::ifstream in(path, std::ios::binary);
-    const std::string content{std::istreambuf_iterator<char>{in}, {}};
+    const auto refuse = [&](const std::string& found) { throw trace_error("scenario " + path + ": expected a file of 1 byte to 1 MiB, found " + found); };
+    const auto content = splitdsl::detail::read_ordinary_file<std::string>(path, longest_scenario, refuse);
+    if (content.empty()) refuse("0 bytes");
     // toml++ makes a table of each part of a dotted key, and takes them down again by recursion.
     constexpr int most_parts = 256;
     int dots = 0;

@@ -9,19 +9,20 @@
 #include <examples/classify/archive.hpp>
 #include <examples/pictures/labels.hpp>
 #include <splitdsl/detail/csv.hpp>
+#include <splitdsl/detail/number_text.hpp>
+#include <splitdsl/detail/ordinary_file.hpp>
 #include <splitdsl/detail/xoshiro.hpp>
 #include <splitdsl/image/decode.hpp>
 #include <splitdsl/image/preprocess.hpp>
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cmath>
 #include <filesystem>
-#include <fstream>
 #include <map>
 #include <memory>
 #include <numeric>
+#include <sstream>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -49,18 +50,16 @@ struct album {
 inline int class_named(std::string_view text) {
     for (int c = 0; c < classes; ++c)
         if (text == pictures::cifar10_classes[static_cast<std::size_t>(c)]) return c;
-    int number = -1;
-    const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), number);
-    return code == std::errc{} && end == text.data() + text.size() && number >= 0 && number < classes ? number : -1;
+    const int number = splitdsl::detail::read_number<int>(text).value_or(-1);
+    return number >= 0 && number < classes ? number : -1;
 }
 
 /// Lines of FILE,CLASS; a first line "file,label" is a heading. Throws `option_error` that names the line.
 inline std::map<std::string, int, std::less<>> read_labels(const std::string& path) {
     std::map<std::string, int, std::less<>> table;
-    std::error_code trouble;
-    const bool fits = std::filesystem::is_regular_file(path, trouble) && std::filesystem::file_size(path, trouble) <= (64U << 20);
-    std::ifstream stream{path};
-    if (!fits || !stream) throw splitdsl::option_error("--labels " + path + ": a readable file of at most 64 MiB was expected");
+    std::istringstream stream{splitdsl::detail::read_ordinary_file<std::string>(path, 64U << 20, [&](const std::string& found) {
+        throw splitdsl::option_error("--labels " + path + ": a readable file of at most 64 MiB was expected, found " + found);
+    })};
     int number = 0;
     for (std::string line; std::getline(stream, line);) {
         const std::string_view text = splitdsl::detail::trimmed(line);
@@ -94,11 +93,7 @@ struct place {
 };
 
 inline bool is_archive(const std::string& path) {
-    std::error_code trouble;
-    if (!std::filesystem::is_regular_file(path, trouble)) return false;
-    std::array<char, 4> begin{};
-    std::ifstream{path, std::ios::binary}.read(begin.data(), begin.size());
-    return splitdsl::imaging::kind_of(std::as_bytes(std::span{begin})) == splitdsl::imaging::file_kind::zip;
+    return splitdsl::imaging::kind_of_file(path) == splitdsl::imaging::file_kind::zip;
 }
 
 inline std::vector<place> places_in(const std::vector<std::string>& from, std::vector<std::unique_ptr<classify::archive>>& archives) {

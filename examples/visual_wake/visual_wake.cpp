@@ -9,6 +9,7 @@
 
 #include <examples/options/exit_status.hpp>
 #include <examples/options/numbers.hpp>
+#include <splitdsl/detail/ordinary_file.hpp>
 
 #include <CLI/CLI.hpp>
 
@@ -47,11 +48,8 @@ void read_thresholds(const std::string& file, arguments& to) {
             + ": expected what splitdsl-sim --json writes, with a threshold for \"fleet\" and for \"exits of fleet, top-1\", found "
             + found);
     };
-    std::error_code trouble;
-    if (!std::filesystem::is_regular_file(file, trouble) || std::filesystem::file_size(file, trouble) > (64U << 20))
-        refuse("no such file, or one of more than 64 MiB");
-    std::ifstream stream{file};
-    const auto j = nlohmann::json::parse(stream, nullptr, false);
+    const auto no_deeper = [](int depth, nlohmann::json::parse_event_t, const nlohmann::json&) { return depth < 16; }; // of brackets alone a document takes 70 times its size
+    const auto j = nlohmann::json::parse(splitdsl::detail::read_ordinary_file<std::string>(file, 16U << 20, refuse), no_deeper, false);
     for (const auto& [name, into] : {std::pair{"fleet", &to.threshold}, std::pair{"exits of fleet, top-1", &to.local_threshold}}) {
         const auto at = nlohmann::json::json_pointer("/policies/" + std::string{name} + "/threshold");
         if (j.is_discarded() || !j.contains(at) || !j[at].is_number()) refuse("none for \"" + std::string{name} + "\"");

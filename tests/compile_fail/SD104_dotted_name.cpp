@@ -1,4 +1,4 @@
-// expect: splitdsl SD104: a name or label is empty or contains something else than letters, digits, _ and -
+// expect: splitdsl SD104: a name, label or place is empty or contains something else than letters, digits, _ and -
 // SPDX-FileCopyrightText: The splitdsl authors
 // SPDX-License-Identifier: BSD-3-Clause
 #include <splitdsl/language.hpp>

@@ -1,5 +1,6 @@
 // expect: splitdsl SD201: a window is larger than its padded input, or a kernel or dilation larger than 32766
 // expect: expected<32766>
+// expect: found<2147483647>
 // SPDX-FileCopyrightText: The splitdsl authors
 // SPDX-License-Identifier: BSD-3-Clause
 #include <splitdsl/language.hpp>

@@ -1,4 +1,4 @@
-// expect: splitdsl SD208: a kernel, stride, dilation or factor is below one
+// expect: splitdsl SD208: a kernel, stride, dilation, factor or upsampled size is below one
 // SPDX-FileCopyrightText: The splitdsl authors
 // SPDX-License-Identifier: BSD-3-Clause
 #include <splitdsl/language.hpp>

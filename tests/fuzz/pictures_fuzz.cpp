@@ -7,6 +7,7 @@
 /// pictures and what to change in it (3 bytes each: where, and the new value). Bit 1 mends a PNG's checksums, bit 2 accepts damage, bit 3
 /// writes the pixels as PNG.
 #include "unit/image_golden.hpp"
+#include "unit/made_pictures.hpp"
 
 #include <splitdsl/image/decode.hpp>
 #include <splitdsl/image/preprocess.hpp>
@@ -26,7 +27,7 @@ namespace {
 using namespace splitdsl;
 using imaging::extent;
 using imaging::picture;
-using blob = std::vector<std::byte>;
+using imaging::testing::crc32;
 
 constexpr std::size_t most_pixels = 1 << 12; // small, so that a run tries many files
 
@@ -38,14 +39,6 @@ std::uint32_t big_endian(const blob& b, std::size_t at) {
     std::uint32_t v = 0;
     for (std::size_t i = 0; i < 4; ++i) v = v << 8 | std::to_integer<std::uint32_t>(b[at + i]);
     return v;
-}
-std::uint32_t crc32(std::span<const std::byte> bytes) {
-    std::uint32_t crc = 0xffffffffu;
-    for (const std::byte b : bytes) {
-        crc ^= std::to_integer<std::uint32_t>(b);
-        for (int i = 0; i < 8; ++i) crc = (crc >> 1) ^ ((crc & 1u) != 0 ? 0xedb88320u : 0);
-    }
-    return ~crc;
 }
 /// Makes the checksums of a PNG's chunks fit, so that what lies behind them is reached.
 void mend(blob& b) {

@@ -21,7 +21,6 @@ import os
 import pathlib
 import re
 import socket
-import struct
 import subprocess
 import sys
 import tempfile
@@ -30,6 +29,7 @@ import zipfile
 import zlib
 
 from full_disk import FULL_DISK
+from png_file import png_file
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
@@ -305,11 +305,9 @@ def golden_files():
 
 def flat_png(height, width):
     """One bit a pixel, all white."""
-    def chunk(kind, data):
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
     rows = zlib.compressobj(1)
     data = b"".join(rows.compress(b"\0" + b"\xff" * ((width + 7) // 8)) for _ in range(height)) + rows.flush()
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+    return png_file(height, width, 1, 0, data)
 
 
 def pictures(classify, _):
@@ -338,7 +336,7 @@ def pictures(classify, _):
         classify.refuses("a text file", [*common, put("text.jpg", b"hello, world")], "text.jpg: neither JPEG nor PNG", code=1)
         classify.refuses("an empty file", [*common, put("empty.jpg", b"")], "it is empty", code=1)
         classify.refuses("a file that is not there", [*common, folder / "missing.jpg"], "missing.jpg: no such file", code=1)
-        classify.refuses("a folder", [*common, folder], "not a regular file", code=1)
+        classify.refuses("a folder", [*common, folder], "found a folder", code=1)
         code, out, said = classify.run(*common, folder / "text.jpg", folder / "jpeg_420.img")
         check(code == 1 and "jpeg_420.img" in out, f"one bad picture does not keep the next from being answered {said.strip()}")
 

@@ -3,6 +3,7 @@
 /// @file clio_test.cpp
 /// CLIO for real: one cut whose channels leave in growing widths, and a cloud that answers whole widths alone, whatever the link does to
 /// their packets.
+#include "../same_bits.hpp"
 #include "live_rig.hpp"
 #include "raw_peer.hpp"
 
@@ -86,10 +87,6 @@ struct reference {
     aligned_buffer arena;
     std::vector<float> outputs, trunk, raw, map; ///< raw: as the device has it; map: as 8 bits say it
 };
-bool same(std::span<const float> a, std::span<const float> b) {
-    return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size_bytes()) == 0;
-}
-
 /// Frames of an edge under `policy::clio`; how many the cloud answered with each width.
 struct run_of_clio {
     run_of_clio(policy::clio_options o, std::optional<radio::ble_setting> air, int frames, duration gap = {}) {
@@ -127,9 +124,9 @@ struct run_of_clio {
             if (a.source == answer_source::cloud) {
                 REQUIRE((a.exit >= 0 && a.exit < sent_widths));
                 ++by_width[static_cast<std::size_t>(a.exit)];
-                t.wrong += !same(values, truth.answer(a.exit));
+                t.wrong += !same_bits(values, truth.answer(a.exit));
             } else if (is_own(a.source))
-                t.wrong += !same(values, truth.trunk);
+                t.wrong += !same_bits(values, truth.trunk);
         }
         check_promise(edge, t, frames, "widths");
         own = t.own;
@@ -150,9 +147,9 @@ TEST_CASE("the network in one piece says what its exit says of all widths") {
     const void* image = in.bytes.data();
     run_whole(net, {arena.data(), weights().bytes().data(), &image, found.data()});
     reference truth{in};
-    CHECK(same(std::span{found}.first(classes), truth.trunk));
-    CHECK(same(std::span{found}.subspan(classes), truth.answer(sent_widths - 1)));
-    for (int w = 1; w < sent_widths; ++w) CHECK_FALSE(same(truth.answer(w), truth.answer(w - 1))); // channels matter
+    CHECK(same_bits(std::span{found}.first(classes), truth.trunk));
+    CHECK(same_bits(std::span{found}.subspan(classes), truth.answer(sent_widths - 1)));
+    for (int w = 1; w < sent_widths; ++w) CHECK_FALSE(same_bits(truth.answer(w), truth.answer(w - 1))); // channels matter
 }
 
 TEST_CASE("the cloud's answer to the last width is the unsplit exit's, and one to any other that of its channels alone, bit for bit") {
@@ -251,7 +248,7 @@ TEST_CASE("packets lost, repeated and out of order never make the cloud answer a
                 std::vector<float> values(classes);
                 REQUIRE(edge.reader.payload().size() == values.size() * sizeof(float));
                 std::memcpy(values.data(), edge.reader.payload().data(), edge.reader.payload().size());
-                CHECK(same(values, truth.answer(now - 1)));
+                CHECK(same_bits(values, truth.answer(now - 1)));
                 ++answered;
             }
             acknowledged = now;

@@ -13,11 +13,12 @@ import io
 import json
 import pathlib
 import re
-import struct
 import subprocess
 import sys
 import tempfile
 import zlib
+
+from png_file import png_file
 
 try:
     from PIL import Image
@@ -41,10 +42,8 @@ def done(what):
 
 def png_of(height, width, pixel):
     """A PNG file of pixel(y, x) -> (r, g, b), by the standard library alone."""
-    def chunk(kind, data):
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
     rows = b"".join(b"\0" + bytes(v for x in range(width) for v in pixel(y, x)) for y in range(height))
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return png_file(height, width, 8, 2, zlib.compress(rows))
 
 
 class Describe:

@@ -60,9 +60,12 @@ def files(programs, folder):
             "visual_wake": [(option, ["--frames", 1, "--device", "cortex_a77_1500mhz", "--ble", "none"]) for option in ("--json", "--report")],
             "bench_policy": [("--json", ["--batches", 1])],
             "bench_dynamic_pool": [("--json", ["--no-speed"])]}
+    (folder / "circle").symlink_to("circle")
     for name, cases in runs.items():
         for option, words in cases if name in programs else []:
             full_disk(name, programs[name], option, words, folder / f"{name}{option}.json")
+            if option.startswith("--"):
+                refuses(name, programs[name], [*words, option, folder / "circle"], f"{option} {folder / 'circle'}: cannot be written: its symbolic links lead in a circle")
     if "drive" in programs:
         full_disk("drive", programs["drive"], "--out", quick_drive, folder / "drive", folder / "drive" / "report.json")
         for words, said in ((["--frames-csv", folder], f"--frames-csv {folder}: cannot be written: Is a directory"),
@@ -112,6 +115,32 @@ def files(programs, folder):
         (folder / "link.json").symlink_to(kept)
         code, _, said = run(relay, *words, folder / "link.json")
         check(code == 0 and (folder / "link.json").is_symlink() and json.loads(kept.read_text(encoding="utf-8"))["label"] == "measured", f"a link is written through: {code} {said}")
+
+
+def inputs(programs, folder):
+    """Whatever stands where a file is to be read is refused in one sentence; nothing is waited for, and nothing is made."""
+    (folder / "loop").symlink_to("loop")
+    os.mkfifo(folder / "waits")
+    (folder / "empty").write_text("", encoding="utf-8")
+    (folder / "pixel.png").write_bytes(b"not looked at")
+    stands = {folder / "loop": "found symbolic links that lead in a circle", folder / "waits": "found no ordinary file", "/dev/zero": "found no ordinary file",
+              folder: "found a folder", folder / "missing": "no such file", folder / "empty": ""}
+    none = folder / "none"
+    reads = {"splitdsl-relay": [["--to", "127.0.0.1:9", "--seconds", 0.01, "--trace"]],
+             "splitdsl-sim": [[]],
+             "splitdsl-describe": [["cifar10_resnet20", "--picture"], ["cifar10_resnet20", "--time", "--weights"]],
+             "drive": [["--simulate", "--no-road", "--frames", 10, "--out", none, option] for option in ("--trace", "--scenario")],
+             "three_cameras": [["--profiles"]],
+             "visual_wake": [["--thresholds"], ["--profiles"], ["--pictures", folder / "pixel.png", "--labels"]]}
+    for name, cases in reads.items():
+        for words in cases if name in programs else []:
+            for path, said in stands.items():
+                if not (words[-1:] == ["--labels"] and said == ""):             # nothing is known of any picture: a sentence of its own
+                    refuses(name, programs[name], [*words, path], str(path), said)
+    if "drive" in programs:
+        check(not none.exists(), "drive: a run with which nothing was done leaves no folder")
+        code, _, said = run(programs["drive"], "--simulate", "--no-road", "--frames", 10, "--policies", "all_edge", "--out", none, "--frames-csv", none / "frames.csv")
+        check(code == 0 and sorted(p.name for p in none.iterdir()) == ["frames.csv", "report.html", "report.json"], f"drive: a file beside the report, in a folder that was made: {code} {said}")
 
 
 def numbers(programs):
@@ -214,6 +243,7 @@ def main():
     with tempfile.TemporaryDirectory() as scratch:
         folder = pathlib.Path(scratch)
         files(programs, folder)
+        inputs(programs, folder)
         numbers(programs)
         together(programs)
         if "drive" in programs:

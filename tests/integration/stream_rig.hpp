@@ -4,6 +4,7 @@
 /// What the tests of streams drive: an edge under FLEET's policy, perhaps a relay, a cloud, and the same answers computed without a link.
 #pragma once
 
+#include "../same_bits.hpp"
 #include "live_rig.hpp"
 #include "stream_network.hpp"
 
@@ -64,10 +65,6 @@ struct reference {
     std::vector<float> outputs, trunk;
     std::vector<std::vector<std::vector<std::byte>>> coded;
 };
-inline bool same(std::span<const float> a, std::span<const float> b) {
-    return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size_bytes()) == 0;
-}
-
 /// FLEET as it is or, to save the radio what nobody needs, with each size pulled by the acknowledgement of the one before.
 struct fleet_or_pull {
     static constexpr bool streams = true;
@@ -158,11 +155,11 @@ struct stream_rig {
     }
     bool right(std::uint32_t seed, const answer& a, std::span<const float> out, int* before = nullptr, int* here_sizes = nullptr) {
         auto& r = known.try_emplace(seed, picture{seed}).first->second;
-        if (a.source == answer_source::edge) return same(out, r.trunk);
+        if (a.source == answer_source::edge) return same_bits(out, r.trunk);
         if (a.source != answer_source::cloud || a.exit < 0 || a.exit >= streams) return false;
         for (int b = a.exit == 0 ? 0 : sizes; b >= 0; --b)
             for (int h = sizes; h > 0; --h)
-                if (same(out, r.answer(a.exit, b, h))) {
+                if (same_bits(out, r.answer(a.exit, b, h))) {
                     if (before) *before = b;
                     if (here_sizes) *here_sizes = h;
                     return true;

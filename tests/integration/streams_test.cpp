@@ -63,11 +63,11 @@ TEST_CASE("the trunk's stages come first, each exit's stage runs alone and in an
     CHECK(p.output_floats == 4 * streamed::classes);
     reference r{streamed::picture{1}};
     const auto second = r.answer(1, 3, 3), first = r.answer(0, 0, 3), third = r.answer(2, 2, 1);
-    CHECK(same(r.answer(1, 3, 3), second));
-    CHECK(same(r.answer(0, 0, 3), first));
-    CHECK(same(r.answer(2, 2, 1), third));
-    CHECK_FALSE(same(second, r.answer(1, 2, 3))); // sizes matter
-    CHECK_FALSE(same(second, r.answer(1, 3, 2)));
+    CHECK(same_bits(r.answer(1, 3, 3), second));
+    CHECK(same_bits(r.answer(0, 0, 3), first));
+    CHECK(same_bits(r.answer(2, 2, 1), third));
+    CHECK_FALSE(same_bits(second, r.answer(1, 2, 3))); // sizes matter
+    CHECK_FALSE(same_bits(second, r.answer(1, 3, 2)));
 }
 
 TEST_CASE("trunk and exits agree with the reference kernels, streams pooled at their largest size") {
@@ -86,7 +86,7 @@ TEST_CASE("trunk and exits agree with the reference kernels, streams pooled at t
         REQUIRE(found.size() == expected.size());
         reference r{in}; // and what the tests below compare with is the same
         for (int e = 0; e < streamed::streams; ++e)
-            CHECK(same(std::span{found}.subspan((static_cast<std::size_t>(e) + 1) * streamed::classes, streamed::classes),
+            CHECK(same_bits(std::span{found}.subspan((static_cast<std::size_t>(e) + 1) * streamed::classes, streamed::classes),
                        r.answer(e, e > 0 ? streamed::sizes : 0, streamed::sizes)));
         for (std::size_t i = 0; i < found.size(); ++i)
             CHECK(found[i] == Approx(expected[i]).margin(2e-3)); // one step of the quantiser may differ
@@ -231,5 +231,5 @@ TEST_CASE("without a link a network with streams is its trunk") {
     std::vector<float> out(s.net->output_floats);
     const answer a = edge.infer(in.spans, out);
     CHECK(a.source == answer_source::edge);
-    CHECK(same(std::span{out}.first(streamed::classes), reference{in}.trunk));
+    CHECK(same_bits(std::span{out}.first(streamed::classes), reference{in}.trunk));
 }

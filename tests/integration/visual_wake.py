@@ -15,12 +15,13 @@ import json
 import os
 import pathlib
 import random
-import struct
 import subprocess
 import sys
 import tempfile
 import zipfile
 import zlib
+
+from png_file import png_file
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tools"))
 import data_folder  # noqa: E402
@@ -47,10 +48,7 @@ def png(seed):
     cell = draw.choice((4, 8, 16))
     colours = {(y, x): bytes(draw.randrange(256) for _ in range(3)) for y in range(0, 32, cell) for x in range(0, 32, cell)}
     rows = b"".join(b"\0" + b"".join(colours[y // cell * cell, x // cell * cell] for x in range(32)) for y in range(32))
-
-    def chunk(kind, data):
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 32, 32, 8, 2, 0, 0, 0)) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return png_file(32, 32, 8, 2, zlib.compress(rows))
 
 
 def run(program, folder, *options, within=120):

@@ -6,6 +6,8 @@
 /// Every arena and output is filled with NaN bytes first: a step that reads what nobody wrote cannot stay unnoticed.
 #pragma once
 
+#include "../same_bits.hpp"
+
 #include <splitdsl/runtime/aligned_buffer.hpp>
 #include <splitdsl/runtime/parallel.hpp>
 #include <splitdsl/runtime/pipeline.hpp>
@@ -113,8 +115,6 @@ struct side {
         return std::memcmp(&outputs[i], &mark, 4) != 0;
     }
 };
-
-inline bool same_bits(const std::vector<float>& a, const std::vector<float>& b) { return a.size() == b.size() && std::memcmp(a.data(), b.data(), 4 * a.size()) == 0; }
 
 /// A pipeline with weights.
 struct loaded {

@@ -4,6 +4,7 @@
 /// Codecs whose range comes with the weights: the same bytes in a convolution's epilogue, in a step of its own and by the scalar codec. Compiled once per
 /// instruction set; the names of the tests that run kernels carry it.
 #include "../catch.hpp"
+#include "../same_bits.hpp"
 
 #include <splitdsl/language.hpp>
 #include <splitdsl/runtime/codec_calibration.hpp>
@@ -153,7 +154,6 @@ struct subject {
         return outputs;
     }
 };
-bool same_bits(const std::vector<float>& a, const std::vector<float>& b) { return a.size() == b.size() && std::memcmp(a.data(), b.data(), 4 * a.size()) == 0; }
 
 /// Frames of a network: `odd` values in the maps are NaN and infinities.
 struct frame {

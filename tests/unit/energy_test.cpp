@@ -175,7 +175,7 @@ TEST_CASE("a hostile or broken profile table is refused with its line, and nothi
     for (int i = 0; i < 1025; ++i) comments += "#\n";
     names(comments + header, "comments");
     CHECK_THROWS_AS(read_device_profiles("/nonexistent/devices.csv"), trace_error);
-    CHECK_THROWS_WITH(read_device_profiles("/tmp"), "/tmp: expected a csv file, found a folder");
+    CHECK_THROWS_WITH(read_device_profiles("/tmp"), "/tmp: expected a csv file of at most 2103300 bytes, found a folder");
 }
 
 TEST_CASE("a profile table takes what spreadsheets write: a byte order mark, quoted headers, blanks and Windows line ends") {

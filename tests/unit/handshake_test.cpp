@@ -160,7 +160,7 @@ TEST_CASE("a saved profile comes back from its file") {
     CHECK(has(said, "should start with 'splitpr1'"));
     std::filesystem::remove(path);
     CHECK_THROWS_AS(load_profile(path), option_error);
-    CHECK_THROWS_WITH(load_profile("/tmp"), "profile /tmp: a file was expected, found a folder");
+    CHECK_THROWS_WITH(load_profile("/tmp"), "profile /tmp: a file of at most 1048576 bytes was expected, found a folder");
     CHECK_THROWS_AS(save_profile(path + "/no/such/folder", p), option_error);
     CHECK(refusal_on_a_full_disk<option_error>([&] { save_profile(path, p); }) == "profile " + path + ": cannot be written: File too large");
     CHECK_FALSE(std::filesystem::exists(path));

@@ -55,10 +55,10 @@ TEST_CASE("HOST:PORT is read as it is printed, and what cannot be is refused by 
     for (const char* wrong : {"", ":", ":7447", "host", "host:", "host:0", "host:65536", "host:4294967297", "host:-1", "host:+1", "host:7447x",
                               "host: 7447", "[]:7447", "[::1]", "[::1]:", "[::1]:0", "[host]:7447", "[[::1]]:7447", "ho[st:7447"}) {
         CAPTURE(wrong);
-        CHECK(message_of([=] { read(wrong); }).starts_with("--connect: expected "));
+        CHECK(refusal<error>([=] { read(wrong); }).starts_with("--connect: expected "));
     }
     for (const char* bare : {"::1:7447", "::1", "2001:db8::1:80", "a:b:1"})
-        CHECK(message_of([=] { read(bare); })
+        CHECK(refusal<error>([=] { read(bare); })
               == "--connect: expected an IPv6 address in brackets and a port, as in [::1]:7447, found \"" + std::string{bare} + "\"");
     CHECK(without_brackets("[::1]") == "::1");
     for (const char* same : {"::1", "127.0.0.1", "[host]", "[]", "", "["}) CHECK(without_brackets(same) == same);
@@ -75,16 +75,16 @@ TEST_CASE("a TCP link says what is wrong") {
     {
         tcp_listener taken{0, "127.0.0.1"};
         free_port = taken.port();
-        CHECK(message_of([&] {
+        CHECK(refusal<error>([&] {
                   tcp_listener twice{free_port, "127.0.0.1"};
               }).find("expected a free address and port")
               != std::string::npos);
         CHECK_FALSE(taken.accept(0ms));
     }
     tcp nobody{"127.0.0.1", free_port};
-    CHECK(message_of([&] { nobody.connect(patience); }).find("expected a listening peer, found: ") != std::string::npos);
+    CHECK(refusal<error>([&] { nobody.connect(patience); }).find("expected a listening peer, found: ") != std::string::npos);
     tcp nowhere{"no-such-host.invalid", 1};
-    CHECK(message_of([&] { nowhere.connect(patience); }).find("found \"no-such-host.invalid\"") != std::string::npos);
+    CHECK(refusal<error>([&] { nowhere.connect(patience); }).find("found \"no-such-host.invalid\"") != std::string::npos);
     CHECK_THROWS_AS((tcp{"127.0.0.1", 0}), link_error);
     CHECK_THROWS_AS((tcp{"", 1}), link_error);
     CHECK_THROWS_AS((tcp_listener{0, "not an address"}), link_error);
@@ -288,7 +288,7 @@ TEST_CASE("the relay resets a newcomer when its target is gone") {
 }
 
 TEST_CASE("the relay refuses what it cannot do") {
-    CHECK(message_of([] { relay r{{.port = 1, .faults = {{fault_kind::loss, 0s, 1s, 0.5}}}}; }).find("found loss") != std::string::npos);
+    CHECK(refusal<error>([] { relay r{{.port = 1, .faults = {{fault_kind::loss, 0s, 1s, 0.5}}}}; }).find("found loss") != std::string::npos);
     CHECK_THROWS_AS((relay{{.port = 0}}), link_error);
     CHECK_THROWS_AS((relay{{.port = 1, .up = {.corruption = 2}}}), option_error);
     CHECK_THROWS_AS((relay{{.port = 1, .up = {.delay = -1ms}}}), option_error);

@@ -74,11 +74,11 @@ TEST_CASE("a packet longer than agreed ends the stream instead of leaving a hole
 TEST_CASE("L2CAP addresses are read as they are printed, and what cannot be is refused by name") {
     CHECK(link::detail::parse_device("C0:FF:EE:00:a1:02") == std::array<std::uint8_t, 6>{0x02, 0xa1, 0x00, 0xee, 0xff, 0xc0});
     for (const char* wrong : {"", "C0:FF:EE:00:00", "C0:FF:EE:00:00:0g", "C0-FF-EE-00-00-01", "C0:FF:EE:00:00:01:", "C0:FF:EE:0 :00:01"})
-        CHECK(message_of([=] { l2cap{wrong, 0x80}; }).find("expected a device address like") != std::string::npos);
-    CHECK(message_of([] { l2cap{"C0:FF:EE:00:00:01", 0}; }).find("expected a PSM from 1 to 255") != std::string::npos);
-    CHECK(message_of([] { l2cap{"C0:FF:EE:00:00:01", 256}; }).find("found 256") != std::string::npos);
-    CHECK(message_of([] { l2cap{"C0:FF:EE:00:00:01", 0x80, {.receive_mtu = 22}}; }).find("receive_mtu") != std::string::npos);
-    CHECK(message_of([] { l2cap_listener{0}; }).find("expected a PSM from 1 to 255") != std::string::npos);
+        CHECK(refusal<error>([=] { l2cap{wrong, 0x80}; }).find("expected a device address like") != std::string::npos);
+    CHECK(refusal<error>([] { l2cap{"C0:FF:EE:00:00:01", 0}; }).find("expected a PSM from 1 to 255") != std::string::npos);
+    CHECK(refusal<error>([] { l2cap{"C0:FF:EE:00:00:01", 256}; }).find("found 256") != std::string::npos);
+    CHECK(refusal<error>([] { l2cap{"C0:FF:EE:00:00:01", 0x80, {.receive_mtu = 22}}; }).find("receive_mtu") != std::string::npos);
+    CHECK(refusal<error>([] { l2cap_listener{0}; }).find("expected a PSM from 1 to 255") != std::string::npos);
     l2cap to{"C0:FF:EE:00:00:01", 0x80};
     CHECK(to.describe() == "l2cap C0:FF:EE:00:00:01 psm 128");
     // Whatever this machine has: no Bluetooth or no adapter is said, never crashed on.

@@ -447,10 +447,10 @@ TEST_CASE("what is no ordinary file is refused by its path") {
         return std::string("read");
     };
     const std::string missing = scratch("nowhere.safetensors");
-    CHECK(said(missing) == missing + ": the file does not exist");
+    CHECK(said(missing) == missing + ": an ordinary file was expected, found no such file");
     const std::string folder = std::filesystem::temp_directory_path().string();
-    CHECK(said(folder) == folder + ": an ordinary file was expected");
-    CHECK(said("/dev/zero") == "/dev/zero: an ordinary file was expected");
+    CHECK(said(folder) == folder + ": an ordinary file was expected, found a folder");
+    CHECK(said("/dev/zero") == "/dev/zero: an ordinary file was expected, found no ordinary file");
 }
 
 TEST_CASE("a file cut anywhere, or with any byte changed, is read or refused, never more") {

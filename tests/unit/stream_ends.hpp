@@ -5,6 +5,7 @@
 #pragma once
 
 #include "catch.hpp"
+#include "refusals.hpp"
 
 #include <splitdsl/link/in_process.hpp>
 #include <splitdsl/link/relay.hpp>
@@ -166,13 +167,6 @@ struct relayed {
         CHECK(condition());
     }
 };
-
-inline std::string message_of(const std::function<void()>& what) {
-    try {
-        what();
-    } catch (const error& e) { return e.what(); }
-    return "nothing was refused";
-}
 
 /// Both ways at once, whole and in order.
 inline void exchange(relayed& r, const std::vector<std::byte>& up, const std::vector<std::byte>& down) {

@@ -3,13 +3,13 @@
 /// @file virtual_link_test.cpp
 /// Traces, the virtual link that follows them, and what the estimators make of it: no socket, no thread, no sleep.
 #include "catch.hpp"
+#include "refusals.hpp"
 
 #include <splitdsl/link/estimator.hpp>
 #include <splitdsl/link/virtual_link.hpp>
 
 #include <cstdio>
 #include <fstream>
-#include <functional>
 #include <numeric>
 #include <set>
 #include <string>
@@ -20,13 +20,6 @@ using namespace splitdsl::link;
 using namespace std::chrono_literals;
 
 namespace {
-
-std::string message_of(const std::function<void()>& what) {
-    try {
-        what();
-    } catch (const error& e) { return e.what(); }
-    return "nothing was refused";
-}
 
 duration at_ms(double ms) { return from_milliseconds(ms); }
 instant moment(duration d) { return instant{d}; }
@@ -81,7 +74,7 @@ TEST_CASE("a bad trace is refused with line, expected and found") {
     std::string wide = "time_s";
     for (int i = 0; i < 70; ++i) wide += ",c";
     const bad cases[]{
-        {"", "t.csv:0: expected a header line with time_s and up_kbps, found an empty file"},
+        {"", "t.csv: expected a header line with time_s and up_kbps, and rows of numbers, found an empty file"},
         {"\n\n", "found an empty file"},
         {"time_s,up_kbps\n", "expected at least one row of numbers"},
         {"time_s,down_kbps\n0,1\n", "t.csv:1: expected a column named up_kbps, found \"time_s\", \"down_kbps\""},
@@ -106,16 +99,16 @@ TEST_CASE("a bad trace is refused with line, expected and found") {
     };
     for (const auto& c : cases) {
         INFO(c.text.substr(0, 80));
-        const std::string said = message_of([&] { link_trace::parse(c.text, "t.csv"); });
+        const std::string said = refusal<error>([&] { link_trace::parse(c.text, "t.csv"); });
         INFO(said);
         CHECK(said.find(c.says) != std::string::npos);
         CHECK_THROWS_AS(link_trace::parse(c.text), trace_error);
     }
     CHECK_THROWS_AS(link_trace::load("/no/such/trace.csv"), trace_error);
-    CHECK(message_of([] { link_trace::load("/tmp"); }) == "/tmp: expected a csv file, found a folder");
+    CHECK(refusal<error>([] { link_trace::load("/tmp"); }) == "/tmp: expected a csv file of at most 67108864 bytes, found a folder");
     std::string many = "time_s,up_kbps\n";
     for (std::size_t i = 0; i <= link_trace::max_rows; ++i) many += std::to_string(i) + ",1\n";
-    CHECK(message_of([&] { link_trace::parse(many); }).find(":1000002: expected at most 1000000 rows") != std::string::npos);
+    CHECK(refusal<error>([&] { link_trace::parse(many); }).find(":1000002: expected at most 1000000 rows") != std::string::npos);
     CHECK_THROWS_AS((link_trace{{}, 1s}), trace_error);
     CHECK_THROWS_AS((link_trace{{{1s, 5}}, 1s}), trace_error);
     CHECK_THROWS_AS((link_trace{{{0s, 5}, {0s, 6}}, 1s}), trace_error);

@@ -3,6 +3,7 @@
 /// @file weight_storage_test.cpp
 /// Weights of 16 bits in memory: every value widens exactly, layers keep their bits, and networks really take less room.
 #include "../catch.hpp"
+#include "../same_bits.hpp"
 
 #include <kernels/simd/simd.hpp>
 #include <splitdsl/language.hpp>
@@ -53,7 +54,6 @@ std::vector<float> layer_weights(std::size_t n, int inputs, weight_storage as) {
     }
     return v;
 }
-bool same_bits(const std::vector<float>& a, const std::vector<float>& b) { return a.size() == b.size() && std::memcmp(a.data(), b.data(), 4 * a.size()) == 0; }
 
 /// Both forms where there is code for them.
 std::vector<weight_storage> narrow_forms() {

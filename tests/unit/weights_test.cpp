@@ -20,6 +20,9 @@ namespace {
 struct one_layer {
     static constexpr auto graph() { return input("x", f32, 2) | named("fc", dense(1)); }
 };
+struct one_norm {
+    static constexpr auto graph() { return input("x", f32, {.channels = 2, .height = 1, .width = 1}) | named("c", conv(2)) | named("bn", batch_norm()); }
+};
 std::string mismatch_of(const std::vector<tensor_view>& tensors) {
     const auto file = to_safetensors(tensors);
     try {
@@ -63,6 +66,24 @@ TEST_CASE("values that are not finite are refused, from a file and from memory")
             CHECK(says(refusal<weights_error>([&] { network_weights<one_layer>{values, plain}; }), names[at].name + " holds a value that is not finite"));
         }
     }
+}
+
+TEST_CASE("a variance below 0 is refused, whose root no batch norm could divide by") {
+    for (const float least : {0.0F, -1e-6F}) {
+        std::vector<std::vector<float>> values;
+        for (const parameter& p : parameters<one_norm>()) values.emplace_back(static_cast<std::size_t>(p.size()), p.name == "bn.running_var" ? least : 1.0F);
+        const std::string said = refusal<weights_error>([&] { network_weights<one_norm>{values, plain}; });
+        if (least == 0) CHECK(said == "nothing was refused");
+        else CHECK(says(said, "bn.running_var should hold variances of at least 0, found -0.000001"));
+    }
+}
+
+TEST_CASE("a tensor's name cannot steer the terminal it is shown on") {
+    const std::vector<float> w{1, 2}, b{3};
+    const std::string said = mismatch_of({{"fc.weight", tensor_type::float32, {1, 2}, bytes_of_floats(w)},
+                                          {"fc.bias", tensor_type::float32, {1}, bytes_of_floats(b)},
+                                          {"\x1b[2J\nfc", tensor_type::float32, {1}, bytes_of_floats(b)}});
+    CHECK(says(said, "\n  ?[2J?fc is not part of the network"));
 }
 
 TEST_CASE("a network's digest is that of a file with its parameters as F32") {

@@ -14,8 +14,9 @@ namespace splitdsl {
 enum class code : int {
     fine = 0,
     SD101 = 101, SD102, SD103, SD104, SD105, SD106,
-    SD201 = 201, SD202, SD203, SD204, SD205, SD206, SD207, SD208, SD209, SD210, SD211, SD212, SD213, SD214, SD215, SD216, SD217,
-    SD301 = 301, SD302, SD303, SD304, SD305, SD306, SD307, SD308, SD309, SD310, SD311, SD312, SD313, SD314, SD315, SD316, SD317, SD318, SD319, SD320
+    SD201 = 201, SD202, SD203, SD204, SD205, SD206, SD207, SD208, SD209, SD210, SD211, SD212, SD213, SD214, SD215, SD216, SD217, SD218, SD219,
+    SD301 = 301, SD302, SD303, SD304, SD305, SD306, SD307, SD308, SD309, SD310, SD311, SD312, SD313, SD314, SD315, SD316, SD317, SD318, SD319, SD320,
+    SD321, SD322
 };
 
 /// What is wrong, at which op (an index into `describe<Net>()`'s table), with both numbers.
@@ -45,7 +46,7 @@ struct diagnose {
     static_assert(C != code::SD101, "splitdsl SD101: a layer with weights has no name, so its weights cannot be found in a file; see at_op<>. Wrap it in named(\"...\", ...).");
     static_assert(C != code::SD102, "splitdsl SD102: two layers of the same full name would share weights, but their weights differ in shape; see at_op<>, expected<> and found<> (elements). Rename one of them.");
     static_assert(C != code::SD103, "splitdsl SD103: a label (input, tap, cut, stream, exit or task) is used twice; see at_op<> for the second, expected<> for the first. Give each its own name.");
-    static_assert(C != code::SD104, "splitdsl SD104: a name or label is empty or contains something else than letters, digits, _ and -; see at_op<>. Nest named() instead of writing dots.");
+    static_assert(C != code::SD104, "splitdsl SD104: a name, label or place is empty or contains something else than letters, digits, _ and -; see at_op<>. Nest named() instead of writing dots.");
     static_assert(C != code::SD106, "splitdsl SD106: a network's budgets are not read. Declare them as `static constexpr auto limits() { return std::array{payload_at_most(\"uplink\", 4096)}; }`: that name, a constant expression, an array.");
     static_assert(C != code::SD201, "splitdsl SD201: a window is larger than its padded input, or a kernel or dilation larger than 32766; see at_op<>, expected<> (at most) and found<> (window). Enlarge the input or the padding.");
     static_assert(C != code::SD202, "splitdsl SD202: channels are not divisible by groups; see at_op<>, expected<> (groups) and found<> (channels). Change one of them.");
@@ -54,7 +55,7 @@ struct diagnose {
     static_assert(C != code::SD205, "splitdsl SD205: the branches of a concat or fuse differ in height or width; see at_op<>, expected<> and found<>. Pool or upsample one of them.");
     static_assert(C != code::SD206, "splitdsl SD206: the second branch of a multiply is neither of the first's shape nor one value a channel; see at_op<>, expected<> and found<> (channels). End it with a layer of as many channels.");
     static_assert(C != code::SD207, "splitdsl SD207: dense() reads a vector but gets an image; see at_op<> and found<> (pixels). Put global_pool() or flatten() before it.");
-    static_assert(C != code::SD208, "splitdsl SD208: a kernel, stride, dilation or factor is below one; see at_op<> and found<>. Sizes start at 1.");
+    static_assert(C != code::SD208, "splitdsl SD208: a kernel, stride, dilation, factor or upsampled size is below one; see at_op<> and found<>. Sizes start at 1.");
     static_assert(C != code::SD209, "splitdsl SD209: channels, units or an input's size are below one; see at_op<> and found<>. Sizes start at 1.");
     static_assert(C != code::SD210, "splitdsl SD210: a tensor or a layer's weights have more than 2^31 - 1 elements; see at_op<> and found<>. Use a smaller input, more stride or fewer channels.");
     static_assert(C != code::SD211, "splitdsl SD211: normalise() takes up to 4 channels, and its deviations must not be zero; see at_op<> and found<> (channels).");
@@ -64,6 +65,8 @@ struct diagnose {
     static_assert(C != code::SD215, "splitdsl SD215: the branches of a select differ in shape; see at_op<>, expected<> and found<> (elements). End them with layers of one size.");
     static_assert(C != code::SD216, "splitdsl SD216: the same input is declared twice with different sizes or types; see at_op<>, expected<> and found<> (elements).");
     static_assert(C != code::SD217, "splitdsl SD217: a slice asks for channels that its tensor does not have; see at_op<>, expected<> (channels there are) and found<> (the last one asked for, or a negative first or count).");
+    static_assert(C != code::SD218, "splitdsl SD218: a stride, a padding or an upsampling's factor is larger than 32766; see at_op<>, expected<> (at most) and found<>. Make it smaller, or divide it among several layers.");
+    static_assert(C != code::SD219, "splitdsl SD219: a layer computes more than 2^48 multiply-accumulates a frame; see at_op<>, expected<> (at most) and found<>. Use a smaller input, more stride or fewer channels.");
     static_assert(C != code::SD301, "splitdsl SD301: an op has nothing to read; see at_op<>. Begin the network with input(...), a branch with input(...) or from(...).");
     static_assert(C != code::SD302, "splitdsl SD302: a network computes nothing behind its last cut; see at_op<>. End it with tail(...), or drop the cut.");
     static_assert(C != code::SD303, "splitdsl SD303: a tensor crosses a cut or a border between places without being declared; see at_op<> (its reader), expected<> (its producer) and found<> (bytes that would travel). End the stage with a bottleneck or list the tap: bottleneck(..., carry(\"tap\")).");
@@ -83,6 +86,8 @@ struct diagnose {
     static_assert(C != code::SD318, "splitdsl SD318: by_sizes stands in an exit that reads one or two streams of dynamic_pool or widths, and its numbers are those of their sizes or widths (the older stream's, or 1, then the newest one's); see at_op<>, expected<> (sizes) and found<>. Change the numbers.");
     static_assert(C != code::SD319, "splitdsl SD319: a stream's widths are numbers of channels that grow from at least 1, each by at least 1, and the last one is all channels of its encoder (which has at most 2^23 values); see at_op<>, expected<> (at least; of the last one exactly) and found<> (the first width that is wrong). Change the widths.");
     static_assert(C != code::SD320, "splitdsl SD320: an early exit's answer has another shape than the network's, in whose place it stands; see at_op<> (the exit), expected<> and found<> (elements). End both with layers of one size.");
+    static_assert(C != code::SD321, "splitdsl SD321: stages stand in the wrong order, since a frame goes through head() first, then stage(), then tail(); see at_op<> and found<> (an op of the stage that comes too late) and expected<> (an op before it, of a later stage). Swap them.");
+    static_assert(C != code::SD322, "splitdsl SD322: a stage stands inside a stage of another place; see at_op<> (its first op), expected<> and found<> (numbers of the outer and the inner place). Close the outer one before it.");
     // clang-format on
 };
 

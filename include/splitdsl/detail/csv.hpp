@@ -1,12 +1,9 @@
 // SPDX-FileCopyrightText: The splitdsl authors
 // SPDX-License-Identifier: BSD-3-Clause
 /// @file csv.hpp
-/// What the readers of comma-separated files forgive (spreadsheets write it), and what they must not open.
+/// What the readers of comma-separated files forgive: spreadsheets write it.
 #pragma once
 
-#include <sys/stat.h>
-
-#include <string>
 #include <string_view>
 
 namespace splitdsl::detail {
@@ -24,12 +21,6 @@ inline std::string_view bare_cell(std::string_view cell) {
     cell = trimmed(cell);
     if (cell.size() >= 2 && cell.front() == '"' && cell.back() == '"') cell = trimmed(cell.substr(1, cell.size() - 2));
     return cell;
-}
-
-/// Streams open folders and then read nothing, or claim a size beyond any file's.
-inline bool is_folder(const std::string& path) {
-    struct stat about {};
-    return ::stat(path.c_str(), &about) == 0 && S_ISDIR(about.st_mode);
 }
 
 } // namespace splitdsl::detail

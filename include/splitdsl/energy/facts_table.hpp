@@ -5,15 +5,15 @@
 #pragma once
 
 #include <splitdsl/detail/csv.hpp>
+#include <splitdsl/detail/number_text.hpp>
+#include <splitdsl/detail/ordinary_file.hpp>
 #include <splitdsl/error.hpp>
 
 #include <array>
-#include <charconv>
-#include <cmath>
 #include <cstddef>
-#include <fstream>
 #include <istream>
 #include <optional>
+#include <sstream>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -46,9 +46,8 @@ struct facts_table {
     std::optional<double> number(const row& r, std::size_t column) const {
         const std::string& cell = r.cells[column];
         if (cell.empty()) return std::nullopt;
-        double value{};
-        const auto result = std::from_chars(cell.data(), cell.data() + cell.size(), value);
-        if (result.ec != std::errc{} || result.ptr != cell.data() + cell.size() || !(value == 0 || (value >= least_fact && value <= most_fact)))
+        const auto value = detail::read_number<double>(cell);
+        if (!value || !(*value == 0 || (*value >= least_fact && *value <= most_fact)))
             throw trace_error(place(r, column) + "expected 0 or a number from 1e-12 to 1e18, found '" + cell + "'");
         return value;
     }
@@ -64,6 +63,7 @@ struct facts_table {
 
 inline constexpr std::size_t max_facts_rows = 1024;
 inline constexpr std::size_t max_facts_line = 1024;     ///< characters
+inline constexpr std::size_t max_facts_bytes = 2 * (max_facts_rows + 1) * (max_facts_line + 2); ///< as many comments as rows
 
 /// Reads a table. Refused (trace_error, naming file, line, expected and found): another header, a row with too few or too many cells, a
 /// line over 1,024 characters, more than 1,024 rows, control characters, quotation marks, no rows. Memory is bounded by those limits.
@@ -119,11 +119,10 @@ inline facts_table read_facts_table(std::istream& in, std::string name, std::str
     return table;
 }
 
-/// Reads a table from a file. Refused as above, and a file that cannot be opened.
+/// Reads a table from a file. Refused as above, and what is no ordinary file, or a longer one than such a table can be.
 inline facts_table read_facts_table(const std::string& path, std::string_view expected_header) {
-    if (detail::is_folder(path)) throw trace_error(path + ": expected a csv file, found a folder");
-    std::ifstream file(path, std::ios::binary);
-    if (!file) throw trace_error(path + ": expected a readable file, found none");
+    const auto refuse = [&](const std::string& found) { throw trace_error(path + ": expected a csv file of at most " + std::to_string(max_facts_bytes) + " bytes, found " + found); };
+    std::istringstream file{detail::read_ordinary_file<std::string>(path, max_facts_bytes, refuse)};
     return read_facts_table(file, path, expected_header);
 }
 

@@ -4,15 +4,16 @@
 /// Where joules are read: a concept, the processor's own counter where the system lets us read it, and a model where it does not.
 #pragma once
 
+#include <splitdsl/detail/number_text.hpp>
 #include <splitdsl/energy/provenance.hpp>
 #include <splitdsl/units.hpp>
 
-#include <charconv>
 #include <concepts>
 #include <cstdint>
 #include <fstream>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace splitdsl {
@@ -65,11 +66,8 @@ private:
         file.read(digits, sizeof digits);
         const auto count = file.gcount();
         if (count <= 0 || count == static_cast<std::streamsize>(sizeof digits)) return std::nullopt;
-        std::uint64_t value{};
-        const char* const end = digits + count;
-        const auto result = std::from_chars(digits, end, value);
-        if (result.ec != std::errc{} || (result.ptr != end && *result.ptr != '\n')) return std::nullopt;
-        return value;
+        const std::string_view line{digits, static_cast<std::size_t>(count)};
+        return detail::read_number<std::uint64_t>(line.substr(0, line.find('\n')));
     }
 
     std::string folder_path;

@@ -112,6 +112,36 @@ constexpr void check_streams(const body<N, S>& g, const resolved<N, S>& r, const
                 if ((r.a[k] == static_cast<int>(i) || r.b[k] == static_cast<int>(i)) && !is_alias(ops[k].kind) && r.place[k] == trunk) fail(code::SD317, static_cast<int>(k), static_cast<int>(i), trunk);
 }
 
+/// A frame meets head(), stage() and tail() in this order, whatever their places are called (SD321). What comes back to an earlier place is SD310's.
+template <std::size_t N, std::size_t S, class Fail>
+constexpr void check_order(const body<N, S>& g, const resolved<N, S>& r, Fail fail) {
+    const op* const ops = g.ops.data();
+    int latest[N]{};                    // among the stages whose results reach an op: an op of the latest one, + 1
+    for (std::size_t i = 0; i < N; ++i) {
+        const int here = static_cast<int>(i);
+        if (r.target[i] != here || is_alias(ops[i].kind)) continue;
+        int& most = latest[i];
+        auto meet = [&](int from) {
+            if (from < 0) return;
+            const int other = latest[from];
+            if (other > 0 && (most == 0 || r.order[other - 1] > r.order[most - 1])) most = other;
+        };
+        if (ops[i].kind == op_kind::select) {
+            int end = here;
+            for (int b = ops[i].out; b > 0; --b) {
+                meet(r.target[end - 1]);
+                end = r.branch_begin[end];
+            }
+        } else {
+            meet(r.a[i]);
+        }
+        meet(r.b[i]);
+        if (r.order[i] < 0 || ops[i].kind == op_kind::input) continue;
+        if (most > 0 && r.order[most - 1] > r.order[i] && r.place[most - 1] <= r.place[i]) fail(code::SD321, here, most - 1, here);
+        if (most == 0 || r.order[i] >= r.order[most - 1]) most = here + 1;
+    }
+}
+
 template <std::size_t N, std::size_t S>
 constexpr cut_table find_cuts(const body<N, S>& g, const resolved<N, S>& r, const shaped<N>& p, const diagnosis& earlier) {
     cut_table t{};
@@ -126,6 +156,7 @@ constexpr cut_table find_cuts(const body<N, S>& g, const resolved<N, S>& r, cons
         if (c.count == max_group_tensors) fail(code::SD313, x.op, max_group_tensors, max_group_tensors + 1);
         else c.items[static_cast<std::size_t>(c.count++)] = x;
     };
+    check_order(g, r, fail);
     // A fan_in's bottlenecks are one group, cut behind the last of them.
     int fan[N]{};
     for (std::size_t s = 0; s < S; ++s)
@@ -153,6 +184,9 @@ constexpr cut_table find_cuts(const body<N, S>& g, const resolved<N, S>& r, cons
         c.place = r.place[i];
         add(c, {static_cast<int>(i), o.codec, size, false});
     }
+    for (int k = 1; k < t.count; ++k)
+        for (int before = 0; before < k; ++before)
+            if (t.groups[before].name == t.groups[k].name) fail(code::SD103, t.groups[k].boundary, t.groups[before].boundary, t.groups[k].boundary);
     for (int k = 0; k < t.count; ++k) {
         cut_group& c = t.groups[static_cast<std::size_t>(k)];
         for (std::size_t s = 0; s < S; ++s) {

@@ -7,7 +7,15 @@
 #include <splitdsl/graph/cuts.hpp>
 #include <splitdsl/graph/winograd.hpp>
 
+#include <bit>
+
 namespace splitdsl::graph {
+
+/// Nine digits behind the point; the bits of what that leaves no room for, as of a padding with minus infinity.
+constexpr std::uint64_t value_bits(float f) {
+    const double scaled = static_cast<double>(f) * 1e9;
+    return scaled > -9e18 && scaled < 9e18 ? static_cast<std::uint64_t>(static_cast<std::int64_t>(scaled)) : std::bit_cast<std::uint32_t>(f);
+}
 
 /// Depends on ops, their settings and operands, weight names, shapes and codecs; not on place names. The same on every
 /// compiler and machine.
@@ -32,7 +40,7 @@ constexpr std::uint64_t fingerprint(const body<N, S>& g, const resolved<N, S>& r
                        static_cast<std::uint64_t>(static_cast<std::uint32_t>(p.out[i].width)));
         if (o.kind == op_kind::normalise || o.kind == op_kind::batch_norm || o.kind == op_kind::leaky_relu || o.kind == op_kind::pad || o.kind == op_kind::l2_normalise ||
             has(o.flags, op_flag::by_width))
-            for (const float f : o.values) h = mix(h, static_cast<std::uint64_t>(static_cast<std::int64_t>(static_cast<double>(f) * 1e9)));
+            for (const float f : o.values) h = mix(h, value_bits(f));
         if (o.kind == op_kind::pad_channels || o.kind == op_kind::slice_channels || o.kind == op_kind::radix_softmax) h = mix(h, static_cast<std::uint64_t>(o.size.channels));
         if (r.name[i] >= 0) h = mix(h, r.hash[static_cast<std::size_t>(r.name[i])]);
         if (!o.label.empty()) h = mix(h, o.label);

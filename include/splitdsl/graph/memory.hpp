@@ -11,10 +11,10 @@ namespace splitdsl::graph {
 /// Bytes of a tensor with its halo: in blocked layout, [ceil(channels / lanes)][rows][columns][lanes] floats; or pixel by pixel. `window`: the rows that it
 /// holds at a time, 0 for all.
 constexpr std::int64_t blocked_bytes(const buffer& b, int window, int lanes) {
-    const std::int64_t pixels = std::int64_t{window > 0 ? window : b.of.height + b.top + b.bottom} * (b.of.width + b.left + b.right);
+    const std::int64_t pixels = (window > 0 ? window : std::int64_t{b.of.height} + b.top + b.bottom) * (std::int64_t{b.of.width} + b.left + b.right);
     if (b.is_u8) return pixels * byte_pitch(b.of.channels, b.range < 0);
     if (b.in_quads) return pixels * 4 * 4;
-    const std::int64_t blocks = (b.of.channels + lanes - 1) / lanes;
+    const std::int64_t blocks = (std::int64_t{b.of.channels} + lanes - 1) / lanes;
     return pixels * blocks * lanes * 4;
 }
 

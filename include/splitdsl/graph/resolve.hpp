@@ -90,6 +90,7 @@ struct resolved {
     bool used[Ops]{};           ///< contributes to an output
     int name[Ops]{};            ///< innermost name scope, or -1
     int place[Ops]{};           ///< index into `places`
+    int order[Ops]{};           ///< `stage_order` of its stage, -1 outside stages
     int parent[Scopes + 1]{};   ///< the name scope around a name scope, or -1
     std::uint64_t hash[Scopes + 1]{};   ///< of a name scope's full name
     int branch_begin[Ops + 1]{}; ///< indexed by a branch's end: where it begins, or -1
@@ -128,6 +129,7 @@ constexpr resolved<N, S> resolve(const body<N, S>& g) {
     for (std::size_t i = 0; i < N; ++i) {
         r.name[i] = -1;
         r.place[i] = -1;
+        r.order[i] = -1;
         r.reader[i] = -1;
         r.branch_begin[i] = -1;
     }
@@ -157,8 +159,14 @@ constexpr resolved<N, S> resolve(const body<N, S>& g) {
                 }
                 r.places[static_cast<std::size_t>(r.place_count++)] = c.name;
             }
-            for (int i = c.begin; i < c.end; ++i)
-                if (int& o = r.place[static_cast<std::size_t>(i)]; o < 0) o = p;
+            if (bad_label(c.name)) fail(code::SD104, c.begin, 0, 0);
+            for (int i = c.begin; i < c.end; ++i) {
+                const std::size_t k = static_cast<std::size_t>(i);
+                if (r.place[k] < 0) r.place[k] = p, r.order[k] = c.index;
+                else if (r.place[k] != p && r.order[k] >= 0) fail(code::SD322, i, p, r.place[k]);
+            }
+        } else if (c.kind == scope_kind::fan) {
+            if (bad_label(c.name)) fail(code::SD104, c.begin, 0, 0); // its payload group's name
         } else if (c.kind == scope_kind::bottleneck) {
             for (int i = c.begin; i < c.end; ++i) in_bottleneck[static_cast<std::size_t>(i)] = true;
         } else if (c.kind == scope_kind::branch) {

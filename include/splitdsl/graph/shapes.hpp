@@ -25,13 +25,28 @@ constexpr std::int64_t product(std::int64_t a, std::int64_t b) {
     return b > 0 && a > most / b ? most : a * b;
 }
 constexpr std::int64_t elements_of(shape s) { return product(std::int64_t{s.channels} * s.height, s.width); }
-/// Whether a kernel or dilation was larger than 16 bits (`detail::small`).
-constexpr bool is_cut_off(extent e) { return e.height == 32767 || e.width == 32767; }
+/// A shape before anybody knows whether it is small enough to be one.
+struct wide_shape {
+    std::int64_t channels, height, width;
+    constexpr std::int64_t size() const { return product(product(channels, height), width); }
+};
+
+/// What a window's or a border's members are at most: halos (`buffer`) and fingerprints keep 16 bits of them, and a dilated kernel fits in 31.
+inline constexpr int most_step = 32766;
+constexpr int least_of(int a, int b) { return a < b ? a : b; }
+constexpr int most_of(int a, int b) { return a > b ? a : b; }
+constexpr int least_of(extent e) { return least_of(e.height, e.width); }
+constexpr int most_of(extent e) { return most_of(e.height, e.width); }
+constexpr int least_of(const padding& p) { return least_of(least_of(p.top, p.left), least_of(p.bottom, p.right)); }
+constexpr int most_of(const padding& p) { return most_of(most_of(p.top, p.left), most_of(p.bottom, p.right)); }
+
+/// Multiply-accumulates of a layer, at most: sums and costs of whole networks then stay within 64 bits.
+inline constexpr std::int64_t most_macs = std::int64_t{1} << 48;
 
 /// Output size of a window along one axis; the caller has checked that the window fits.
-constexpr int windowed(int size, int before, int after, int kernel, int stride, int dilation, bool ceil) {
-    const int room = size + before + after - dilation * (kernel - 1) - 1;
-    int n = (ceil ? (room + stride - 1) / stride : room / stride) + 1;
+constexpr std::int64_t windowed(std::int64_t size, int before, int after, int kernel, int stride, int dilation, bool ceil) {
+    const std::int64_t room = size + before + after - dilation * (kernel - 1) - 1;
+    std::int64_t n = (ceil ? (room + stride - 1) / stride : room / stride) + 1;
     if (ceil && (n - 1) * stride >= size + before) --n;     // PyTorch: no window starts in the far padding
     return n;
 }
@@ -61,6 +76,23 @@ constexpr shaped<N> infer(const body<N, S>& g, const resolved<N, S>& r) {
     auto fail = [&](code c, std::size_t at, std::int64_t want, std::int64_t got) {
         if (p.why.what == code::fine) p.why = {c, static_cast<int>(at), want, got};
     };
+    auto check_step = [&](extent e, std::size_t at) {
+        if (least_of(e) < 1) fail(code::SD208, at, 1, least_of(e));
+        if (most_of(e) > most_step) fail(code::SD218, at, most_step, most_of(e));
+        return p.why.what == code::fine;
+    };
+    auto check_border = [&](const padding& b, std::size_t at) {
+        if (least_of(b) < 0) fail(code::SD214, at, 0, least_of(b));
+        if (most_of(b) > most_step) fail(code::SD218, at, most_step, most_of(b));
+    };
+    auto check_window = [&](const op& o, std::size_t at) {
+        for (const extent e : {o.kernel, o.dilation}) {
+            if (least_of(e) < 1) fail(code::SD208, at, 1, least_of(e));
+            if (most_of(e) > most_step) fail(code::SD201, at, most_step, most_of(e));
+        }
+        check_border(o.pad, at);
+        return check_step(o.stride, at);
+    };
     for (std::size_t i = 0; i < N; ++i) {
         const op& o = ops[i];
         if (o.kind == op_kind::input) {
@@ -77,7 +109,7 @@ constexpr shaped<N> infer(const body<N, S>& g, const resolved<N, S>& r) {
         }
         const std::size_t ia = static_cast<std::size_t>(r.a[i]);
         const shape s = p.out[ia];
-        shape t = s;
+        wide_shape t{s.channels, s.height, s.width};
         if (ops[ia].kind == op_kind::input && ops[ia].element == element_type::u8 && !is_alias(o.kind) && o.kind != op_kind::normalise &&
             o.kind != op_kind::select && o.kind != op_kind::quantise)
             fail(code::SD212, i, 0, 0);
@@ -85,18 +117,12 @@ constexpr shaped<N> infer(const body<N, S>& g, const resolved<N, S>& r) {
         case op_kind::conv:
         case op_kind::max_pool:
         case op_kind::avg_pool: {
-            if (o.kernel.height < 1 || o.kernel.width < 1 || o.stride.height < 1 || o.stride.width < 1 || o.dilation.height < 1 || o.dilation.width < 1) {
-                fail(code::SD208, i, 1, o.kernel.height < 1 || o.kernel.width < 1 ? o.kernel.height : o.stride.height);
-                return p;
-            }
-            if (is_cut_off(o.kernel) || is_cut_off(o.dilation)) {
-                fail(code::SD201, i, 32766, 32767);
-                return p;
-            }
-            if (o.pad.top < 0 || o.pad.left < 0 || o.pad.bottom < 0 || o.pad.right < 0) fail(code::SD214, i, 0, o.pad.top < 0 ? o.pad.top : o.pad.left);
+            if (!check_window(o, i)) return p;
+            const wide_shape padded{s.channels, std::int64_t{s.height} + o.pad.top + o.pad.bottom, std::int64_t{s.width} + o.pad.left + o.pad.right};
             const int eh = o.dilation.height * (o.kernel.height - 1) + 1, ew = o.dilation.width * (o.kernel.width - 1) + 1;
-            if (eh > s.height + o.pad.top + o.pad.bottom) fail(code::SD201, i, s.height + o.pad.top + o.pad.bottom, eh);
-            if (ew > s.width + o.pad.left + o.pad.right) fail(code::SD201, i, s.width + o.pad.left + o.pad.right, ew);
+            if (eh > padded.height) fail(code::SD201, i, padded.height, eh);
+            if (ew > padded.width) fail(code::SD201, i, padded.width, ew);
+            if (padded.size() > most_elements) fail(code::SD210, i, most_elements, padded.size());
             const bool ceil = has(o.flags, op_flag::ceil);
             t.height = windowed(s.height, o.pad.top, o.pad.bottom, o.kernel.height, o.stride.height, o.dilation.height, ceil);
             t.width = windowed(s.width, o.pad.left, o.pad.right, o.kernel.width, o.stride.width, o.dilation.width, ceil);
@@ -116,27 +142,25 @@ constexpr shaped<N> infer(const body<N, S>& g, const resolved<N, S>& r) {
             t.channels = o.out;
             const std::int64_t each = std::int64_t{s.channels / o.groups} * o.kernel.height * o.kernel.width; // weights of an output channel
             p.parameters[i] = product(each, o.out) + (r.has_bias[i] ? o.out : 0);
-            p.macs[i] = product(elements_of(t), each);
+            p.macs[i] = product(t.size(), each);
             break;
         }
-        case op_kind::conv_transpose:
-            if (o.kernel.height < 1 || o.kernel.width < 1 || o.stride.height < 1 || o.stride.width < 1 || o.dilation.height < 1 || o.dilation.width < 1)
-                fail(code::SD208, i, 1, o.kernel.height < 1 || o.kernel.width < 1 ? o.kernel.height : o.stride.height);
-            if (is_cut_off(o.kernel) || is_cut_off(o.dilation)) {
-                fail(code::SD201, i, 32766, 32767);
-                return p;
-            }
-            if (o.pad.top < 0 || o.pad.left < 0 || o.pad.bottom < 0 || o.pad.right < 0) fail(code::SD214, i, 0, o.pad.top < 0 ? o.pad.top : o.pad.left);
+        case op_kind::conv_transpose: {
+            const extent more{o.size.height, o.size.width};
+            if (!check_window(o, i)) return p;
+            if (least_of(more) < 0) fail(code::SD214, i, 0, least_of(more));
+            if (most_of(more) > most_step) fail(code::SD218, i, most_step, most_of(more));
             if (o.out < 1) {
                 fail(code::SD209, i, 1, o.out);
                 return p;
             }
-            t = {o.out, (s.height - 1) * o.stride.height - o.pad.top - o.pad.bottom + o.dilation.height * (o.kernel.height - 1) + o.size.height + 1,
-                 (s.width - 1) * o.stride.width - o.pad.left - o.pad.right + o.dilation.width * (o.kernel.width - 1) + o.size.width + 1};
+            t = {o.out, (s.height - std::int64_t{1}) * o.stride.height - o.pad.top - o.pad.bottom + o.dilation.height * (o.kernel.height - 1) + more.height + 1,
+                 (s.width - std::int64_t{1}) * o.stride.width - o.pad.left - o.pad.right + o.dilation.width * (o.kernel.width - 1) + more.width + 1};
             if (t.height < 1 || t.width < 1) fail(code::SD201, i, 1, t.height < 1 ? t.height : t.width);
             p.parameters[i] = product(std::int64_t{o.out} * o.kernel.height * o.kernel.width, s.channels) + (r.has_bias[i] ? o.out : 0);
             p.macs[i] = product(std::int64_t{o.out} * o.kernel.height * o.kernel.width, s.size());
             break;
+        }
         case op_kind::dense:
             if (!s.is_vector()) fail(code::SD207, i, 1, std::int64_t{s.height} * s.width);
             if (o.out < 1) fail(code::SD209, i, 1, o.out);
@@ -153,22 +177,23 @@ constexpr shaped<N> infer(const body<N, S>& g, const resolved<N, S>& r) {
         }
         case op_kind::global_pool: t = {s.channels, 1, 1}; break;
         case op_kind::upsample:
-            if (o.size.height > 0) t = {s.channels, o.size.height, o.size.width};
-            else if (o.stride.height < 1 || o.stride.width < 1) fail(code::SD208, i, 1, o.stride.height < 1 ? o.stride.height : o.stride.width);
-            else t = {s.channels, s.height * o.stride.height, s.width * o.stride.width};
+            if (o.size.height != 0 || o.size.width != 0) {
+                t = {s.channels, o.size.height, o.size.width};
+                if (const int least = least_of(o.size.height, o.size.width); least < 1) fail(code::SD208, i, 1, least);
+            } else if (check_step(o.stride, i)) t = {s.channels, std::int64_t{s.height} * o.stride.height, std::int64_t{s.width} * o.stride.width};
             break;
         case op_kind::pad:
-            if (o.pad.top < 0 || o.pad.left < 0 || o.pad.bottom < 0 || o.pad.right < 0) fail(code::SD214, i, 0, o.pad.top < 0 ? o.pad.top : o.pad.left);
-            t = {s.channels, s.height + o.pad.top + o.pad.bottom, s.width + o.pad.left + o.pad.right};
+            check_border(o.pad, i);
+            t = {s.channels, std::int64_t{s.height} + o.pad.top + o.pad.bottom, std::int64_t{s.width} + o.pad.left + o.pad.right};
             break;
         case op_kind::pad_channels:
             if (o.size.channels < 0 || o.out < 0) fail(code::SD214, i, 0, o.size.channels < 0 ? o.size.channels : o.out);
-            t.channels += o.size.channels + o.out;
+            t.channels += std::int64_t{o.size.channels} + o.out;
             break;
         case op_kind::l2_normalise: p.parameters[i] = s.channels; break;
         case op_kind::gdn:
-            p.parameters[i] = std::int64_t{s.channels} * (s.channels + 1);
-            p.macs[i] = s.size() * s.channels;
+            p.parameters[i] = std::int64_t{s.channels} * (std::int64_t{s.channels} + 1);
+            p.macs[i] = product(s.size(), s.channels);
             break;
         case op_kind::slice_channels: {
             const std::int64_t end = std::int64_t{o.size.channels} + o.out;
@@ -183,14 +208,11 @@ constexpr shaped<N> infer(const body<N, S>& g, const resolved<N, S>& r) {
             break;
         }
         case op_kind::subsample:
-            if (o.stride.height < 1 || o.stride.width < 1) {
-                fail(code::SD208, i, 1, o.stride.height < 1 ? o.stride.height : o.stride.width);
-                return p;
-            }
-            t = {s.channels, (s.height + o.stride.height - 1) / o.stride.height, (s.width + o.stride.width - 1) / o.stride.width};
+            if (!check_step(o.stride, i)) return p;
+            t = {s.channels, (std::int64_t{s.height} + o.stride.height - 1) / o.stride.height, (std::int64_t{s.width} + o.stride.width - 1) / o.stride.width};
             break;
         case op_kind::flatten:
-            t = {static_cast<int>(s.size()), 1, 1};
+            t = {s.size(), 1, 1};
             break;
         case op_kind::add: {
             const shape u = p.out[static_cast<std::size_t>(r.b[i])];
@@ -213,10 +235,11 @@ constexpr shaped<N> infer(const body<N, S>& g, const resolved<N, S>& r) {
         }
         case op_kind::select: {
             int end = static_cast<int>(i);
-            t = p.out[static_cast<std::size_t>(r.target[static_cast<std::size_t>(end - 1)])];
+            const shape last = p.out[static_cast<std::size_t>(r.target[static_cast<std::size_t>(end - 1)])];
+            t = {last.channels, last.height, last.width};
             for (int k = o.out; k > 0; --k) {
                 const shape u = p.out[static_cast<std::size_t>(r.target[static_cast<std::size_t>(end - 1)])];
-                if (!(u == t)) fail(code::SD215, i, t.size(), u.size());
+                if (!(u == last)) fail(code::SD215, i, t.size(), u.size());
                 end = r.branch_begin[static_cast<std::size_t>(end)];
             }
             break;
@@ -240,10 +263,12 @@ constexpr shaped<N> infer(const body<N, S>& g, const resolved<N, S>& r) {
             break;
         default: break;
         }
-        if (const std::int64_t n = elements_of(t); n > most_elements || t.channels < 0) fail(code::SD210, i, most_elements, n);
-        if (p.parameters[i] > most_elements) fail(code::SD210, i, most_elements, p.parameters[i]);
-        p.out[i] = t;
         if (p.why.what != code::fine) return p;
+        if (const std::int64_t n = t.size(); n > most_elements) fail(code::SD210, i, most_elements, n);
+        if (p.parameters[i] > most_elements) fail(code::SD210, i, most_elements, p.parameters[i]);
+        if (p.macs[i] > most_macs) fail(code::SD219, i, most_macs, p.macs[i]);
+        if (p.why.what != code::fine) return p;
+        p.out[i] = {static_cast<int>(t.channels), static_cast<int>(t.height), static_cast<int>(t.width)};
     }
     return p;
 }

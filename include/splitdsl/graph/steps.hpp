@@ -4,19 +4,25 @@
 /// Fourth pass: ops become the steps that run. Batch norm, bias, residual add and activation melt into the layer before them.
 #pragma once
 
+#include <splitdsl/graph/steps_cuts.hpp>
 #include <splitdsl/graph/steps_int8.hpp>
+#include <splitdsl/graph/steps_streams.hpp>
 #include <splitdsl/graph/winograd.hpp>
 
 namespace splitdsl::graph {
 
 template <std::size_t N, std::size_t S>
-class lowering : public int8_lowering<lowering<N, S>, N> {
+class lowering : public int8_lowering<lowering<N, S>, N>, public cut_lowering<lowering<N, S>, N>, public stream_lowering<lowering<N, S>, N> {
     using on_bytes = int8_lowering<lowering, N>;
+    using across = cut_lowering<lowering, N>;
+    using of_streams = stream_lowering<lowering, N>;
 
 public:
     using on_bytes::branches, on_bytes::is_u8, on_bytes::observed, on_bytes::of_picture, on_bytes::range, on_bytes::runs, on_bytes::value8;
     using on_bytes::bytes_of, on_bytes::crosses_as_u8, on_bytes::flattens_bytes, on_bytes::floats_of, on_bytes::is_on_bytes, on_bytes::load_picture, on_bytes::measure, on_bytes::sends_bytes;
     using on_bytes::melts_into_bytes, on_bytes::on_bytes_alone, on_bytes::stays_a_picture, on_bytes::stays_on_bytes, on_bytes::weighted_u8;
+    using across::decode_item, across::encode_item, across::pass_cut, across::passes_as_it_is, across::region;
+    using of_streams::exits_from_streams, of_streams::leave_stream, of_streams::read_stream, of_streams::trunk;
     const op* ops;
     const scope* scopes;
     const resolved<N, S>& r;
@@ -24,14 +30,11 @@ public:
     const cut_table& cuts;
     step_list<N, S> to{};
     int value[N]{};     // buffer of an op's tensor, or -1
-    int region[N]{};    // buffer of an encoded tensor, or -1
-    int encoded[N]{};   // and of the tensor it was made of
     bool fused[N]{};
     int part[N]{}, fan[N]{};
     int stage = 0;
-    bool may_winograd = true, may_fuse_codec = true;
+    bool may_winograd = true;
     int scratch_buffer = -1, scratch_part = -1, scratch_fan = -1;
-    int trunk = -1; // the place of dynamic_pool streams
 
     constexpr int new_buffer(shape s) {
         buffer& b = to.buffers[static_cast<std::size_t>(to.buffer_count)];
@@ -84,25 +87,6 @@ public:
         if (value[k] < 0 && value8[k] >= 0) return floats_of(i);
         return value[k];
     }
-    constexpr int stream_number(int i) const {
-        int s = 0;
-        while (to.streams[s].op != i) ++s;
-        return s;
-    }
-    /// For the exit that is being lowered: each runs alone, so each decodes what it reads.
-    constexpr void read_stream(int i) {
-        const int s = stream_number(i), out = new_buffer(out_of(i));
-        emit({.kind = step_kind::decode, .op = i, .in = to.streams[s].pooled, .out = out, .scratch = scratch_for(i, 4 * out_of(i).size()), .defines = true});
-        value[static_cast<std::size_t>(i)] = out;
-        to.exits[to.exit_count].reads |= std::uint32_t{1} << s;
-    }
-    constexpr void leave_stream(int i) {
-        const shape map = out_of(r.a[static_cast<std::size_t>(i)]);
-        const int from = tensor_of(r.a[static_cast<std::size_t>(i)]), bytes = new_bytes(4 * map.size());
-        emit({.kind = step_kind::encode, .op = i, .in = from, .out = bytes, .scratch = scratch_for(i, 4 * map.size())});
-        to.streams[to.stream_count++] = {i, stage, bytes, -1};
-        end_stage();
-    }
     constexpr void touch_slot(int input) { touch(to.slot[static_cast<std::size_t>(input)]); }
 
     /// Follows the only readers behind `i` and melts them in; returns the op whose value the step produces.
@@ -140,8 +124,8 @@ public:
         buffer& t = to.buffers[static_cast<std::size_t>(b)];
         const int bottom = (result.height - 1) * o.stride.height + o.dilation.height * (o.kernel.height - 1) + 1 - o.pad.top - in.height;
         const int right = (result.width - 1) * o.stride.width + o.dilation.width * (o.kernel.width - 1) + 1 - o.pad.left - in.width;
-        if (o.pad.top > t.top) t.top = o.pad.top;
-        if (o.pad.left > t.left) t.left = o.pad.left;
+        if (o.pad.top > t.top) t.top = static_cast<std::int16_t>(o.pad.top);
+        if (o.pad.left > t.left) t.left = static_cast<std::int16_t>(o.pad.left);
         if (bottom > t.bottom) t.bottom = static_cast<std::int16_t>(bottom);
         if (right > t.right) t.right = static_cast<std::int16_t>(right);
     }
@@ -247,69 +231,11 @@ public:
         value[i] = out;
     }
 
-    /// `passes`: into the tensor that was encoded, whose values they are.
-    constexpr void decode_item(int i, bool passes) {
-        const int out = passes ? encoded[static_cast<std::size_t>(i)] : new_buffer(out_of(i));
-        emit({.kind = step_kind::decode, .op = i, .in = region[static_cast<std::size_t>(i)], .out = out, .scratch = scratch_for(i, 4 * out_of(i).size()), .defines = true, .passes = passes});
-        value[static_cast<std::size_t>(i)] = out;
-    }
-    constexpr void encode_item(int i, int from, codec_id codec, bool passes) {
-        const bool ends_conv = may_end_conv(i, from);
-        encoded[static_cast<std::size_t>(i)] = from;
-        region[static_cast<std::size_t>(i)] = new_bytes(encoded_size(codec, out_of(i).size()));
-        if (ends_conv) to.buffers[static_cast<std::size_t>(region[static_cast<std::size_t>(i)])].first = to.count - 1;
-        emit({.kind = step_kind::encode, .op = i, .in = from, .out = region[static_cast<std::size_t>(i)], .scratch = scratch_for(i, 4 * out_of(i).size()), .passes = passes, .ends_conv = ends_conv});
-    }
-    /// Whether the step before made what codec `i` encodes, by a kernel whose epilogue can, and nobody else reads it.
-    constexpr bool may_end_conv(int i, int from) const {
-        const std::size_t made = static_cast<std::size_t>(r.a[static_cast<std::size_t>(i)]);
-        if (!may_fuse_codec || !has_range(at(i)) || at(i).codec != codec_id::affine8 || r.readers[made] != 1 || to.count == 0) return false;
-        const step& s = to.steps[static_cast<std::size_t>(to.count - 1)];
-        const bool is_able = s.kind == step_kind::conv || s.kind == step_kind::winograd_2x2 || s.kind == step_kind::winograd_4x4;
-        return is_able && s.out == from && s.stage == stage && s.part == part[static_cast<std::size_t>(i)];
-    }
-    /// Whether a cut's tensor crosses it with every bit it has.
-    constexpr bool passes_as_it_is(int i) const { return at(i).kind != op_kind::quantise || at(i).codec == codec_id::float32; }
-
     constexpr void end_stage() {
         ++stage;
         to.stage_first[static_cast<std::size_t>(stage)] = to.count;
     }
 
-    constexpr void pass_cut(int k) {
-        const cut_group& c = cuts.groups[static_cast<std::size_t>(k)];
-        for (int q = 0; q < c.count; ++q) {
-            const crossing& x = c.items[static_cast<std::size_t>(q)];
-            if (crosses_as_u8(x) && !passes_as_it_is(x.op)) {
-                region[static_cast<std::size_t>(x.op)] = new_bytes(x.bytes);
-                emit({.kind = step_kind::encode, .op = x.op, .in = value8[static_cast<std::size_t>(x.op)], .out = region[static_cast<std::size_t>(x.op)], .passes = true});
-            } else if (crosses_as_u8(x)) {
-                const int floats = new_buffer(out_of(x.op));
-                emit({.kind = step_kind::dequantise_u8, .op = x.op, .in = value8[static_cast<std::size_t>(x.op)], .out = floats, .defines = true, .passes = true});
-                encode_item(x.op, floats, codec_id::float32, true);
-            } else if (!x.is_input && at(x.op).kind != op_kind::quantise) encode_item(x.op, tensor_of(x.op), codec_id::float32, true);
-            to.item_buffer[static_cast<std::size_t>(k)][static_cast<std::size_t>(q)] =
-                x.is_input ? to.slot[static_cast<std::size_t>(x.op)] : region[static_cast<std::size_t>(x.op)];
-        }
-        to.cut_stage[static_cast<std::size_t>(k)] = stage;
-        end_stage();
-        for (int q = 0; q < c.count; ++q) {
-            const crossing& x = c.items[static_cast<std::size_t>(q)];
-            const bool as_u8 = crosses_as_u8(x);
-            if (x.is_input) value[static_cast<std::size_t>(x.op)] = -1;
-            else if (as_u8 && !passes_as_it_is(x.op))
-                emit({.kind = step_kind::decode, .op = x.op, .in = region[static_cast<std::size_t>(x.op)], .out = value8[static_cast<std::size_t>(x.op)], .defines = true, .passes = true});
-            else decode_item(x.op, passes_as_it_is(x.op));
-            if (!as_u8) value8[static_cast<std::size_t>(x.op)] = -1;
-        }
-        for (int q = 0; q < c.count; ++q) { // behind all decoding, which load_payload looks for at the stage's begin
-            const crossing& x = c.items[static_cast<std::size_t>(q)];
-            const std::size_t value_at = static_cast<std::size_t>(x.op);
-            if (!crosses_as_u8(x) || !passes_as_it_is(x.op)) continue;
-            emit({.kind = step_kind::quantise_u8, .op = x.op, .in = value[value_at], .out = value8[value_at], .defines = true, .passes = true});
-            value[value_at] = -1; // not written where both sides run as one
-        }
-    }
     constexpr void select_end(int i) {      // copies were emitted at the branches' ends
         value[static_cast<std::size_t>(i)] = select_value[static_cast<std::size_t>(i)];
     }
@@ -404,48 +330,6 @@ public:
         return to;
     }
 
-    constexpr void exits_from_streams(int trunk_place) {
-        end_stage();
-        for (int s = 0; s < to.stream_count; ++s) to.streams[s].pooled = new_bytes(4 * out_of(to.streams[s].op).size());
-        for (std::size_t k = 0; k < N; ++k)
-            if (ops[k].kind == op_kind::sizes && r.used[k]) to.slot[k] = new_bytes(1);
-        bool begins = true;
-        for (std::size_t k = 0; k < N; ++k) {
-            const int i = static_cast<int>(k);
-            if (r.place[k] == trunk_place) continue;
-            for (std::size_t j = k; begins && j < N; ++j) { // all it reads, now: a branch may not run
-                if (r.place[j] == trunk_place) continue;
-                for (const int from : {r.a[j], r.b[j]})
-                    if (from >= 0 && r.used[j] && !is_alias(ops[j].kind) && is_pooled(at(from))) tensor_of(from);
-                if (ops[j].kind == op_kind::output) {
-                    if (r.a[j] >= 0 && is_pooled(at(r.a[j]))) tensor_of(r.a[j]);
-                    break;
-                }
-            }
-            begins = false;
-            if (select_of_begin[k] != 0) begin_branch(i);
-            if (ops[k].kind == op_kind::sizes && r.used[k]) {
-                stream_exit_steps& e = to.exits[to.exit_count];
-                e.sizes = to.slot[k];
-                e.before = ops[k].groups;
-                e.here = ops[k].out;
-            }
-            if (ops[k].kind == op_kind::output) {
-                emit({.kind = step_kind::output, .op = i, .in = tensor_of(r.a[k]), .skip = -2});
-                to.exits[to.exit_count].op = i;
-                to.exits[to.exit_count++].stage = stage;
-                for (int s = 0; s < to.stream_count; ++s) value[static_cast<std::size_t>(to.streams[s].op)] = -1;
-                end_stage();
-                begins = true;
-            } else if (r.used[k] && r.target[k] == i && !fused[k] && !is_alias(ops[k].kind)) {
-                one(i);
-            }
-            if (r.branch_begin[k + 1] >= 0) end_branch(i, r.branch_begin[k + 1]);
-        }
-        for (int s = 0; s < to.exit_count; ++s)
-            if (to.exits[s].sizes >= 0) to.buffers[static_cast<std::size_t>(to.exits[s].sizes)].last = to.count;
-        for (int s = 0; s < to.stream_count; ++s) to.buffers[static_cast<std::size_t>(to.streams[s].pooled)].last = to.count;
-    }
     constexpr void end_exit(int i) {
         emit({.kind = step_kind::output, .op = i, .in = tensor_of(r.a[static_cast<std::size_t>(i)]), .skip = -2});
         if (stage + 1 < max_stages) end_stage();

@@ -32,8 +32,8 @@ struct winograd_costs {
 };
 
 namespace detail {
-constexpr std::int64_t tiles_of(shape out, int tile) { return std::int64_t{(out.height + tile - 1) / tile} * ((out.width + tile - 1) / tile); }
-constexpr std::int64_t whole_blocks(int channels, const winograd_costs& c) { return std::int64_t{(channels + c.block - 1) / c.block} * c.block; }
+constexpr std::int64_t tiles_of(shape out, int tile) { return (std::int64_t{out.height} + tile - 1) / tile * ((std::int64_t{out.width} + tile - 1) / tile); }
+constexpr std::int64_t whole_blocks(int channels, const winograd_costs& c) { return (std::int64_t{channels} + c.block - 1) / c.block * c.block; }
 constexpr std::int64_t winograd_cost(int in, shape out, int tile, const winograd_costs& c) {
     const std::int64_t ins = whole_blocks(in, c), outs = whole_blocks(out.channels, c), pairs = in * outs, positions = std::int64_t{tile + 2} * (tile + 2);
     const std::int64_t transforms = (tile == 2 ? c.in_2 : c.in_4) * ins + (tile == 2 ? c.out_2 : c.out_4) * outs;

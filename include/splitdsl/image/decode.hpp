@@ -4,6 +4,7 @@
 /// Whatever picture it is, from memory or from a file: the first bytes tell.
 #pragma once
 
+#include <splitdsl/detail/ordinary_file.hpp>
 #include <splitdsl/image/decode_options.hpp>
 #include <splitdsl/image/jpeg.hpp>
 #include <splitdsl/image/picture.hpp>
@@ -11,11 +12,11 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
 #include <span>
 #include <string>
 #include <vector>
@@ -34,6 +35,13 @@ inline file_kind kind_of(std::span<const std::byte> bytes) {
     if (begins(0x89, 'P', 'N', 'G', 0x0D, 0x0A, 0x1A, 0x0A)) return file_kind::png;
     if (begins('P', 'K', 0x03, 0x04) || begins('P', 'K', 0x05, 0x06)) return file_kind::zip;
     return file_kind::unknown;
+}
+
+/// Of a file; unknown if there is none that can be read.
+inline file_kind kind_of_file(const std::filesystem::path& file) {
+    splitdsl::detail::ordinary_file opened{file.string()};
+    std::array<std::byte, 8> begin{};
+    return opened.found().empty() ? kind_of(std::span{begin}.first(opened.read(begin.data(), begin.size()))) : file_kind::unknown;
 }
 
 /// A JPEG or PNG picture in red, green, blue; see `decode_jpeg` and `decode_png` for what each refuses.
@@ -60,20 +68,11 @@ inline picture decode(std::span<const std::byte> bytes, const decode_options& op
 
 /// A file's bytes. Throws `image_error` if it cannot be read, is no regular file, or is longer than `options.most_file_bytes`.
 inline std::vector<std::byte> read_file(const std::filesystem::path& file, const decode_options& options = {}) {
-    std::error_code trouble;
-    const auto status = std::filesystem::status(file, trouble);
-    if (!std::filesystem::exists(status)) throw image_error(file.string() + ": no such file");
-    if (!std::filesystem::is_regular_file(status)) throw image_error(file.string() + ": not a regular file");
-    const std::uintmax_t size = std::filesystem::file_size(file, trouble);
-    if (trouble) throw image_error(file.string() + ": " + trouble.message());
-    if (size > options.most_file_bytes)
-        throw image_error(file.string() + ": " + std::to_string(size) + " bytes are more than the " + std::to_string(options.most_file_bytes)
-                          + " allowed (decode_options::most_file_bytes)");
-    std::vector<std::byte> bytes(static_cast<std::size_t>(size));
-    std::ifstream stream{file, std::ios::binary};
-    if (!stream.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(bytes.size())) && size > 0)
-        throw image_error(file.string() + ": cannot be read");
-    return bytes;
+    return splitdsl::detail::read_ordinary_file<std::vector<std::byte>>(file.string(), options.most_file_bytes, [&](const std::string& found) {
+        if (found == splitdsl::detail::path_trouble(ENOENT)) throw image_error(file.string() + ": " + found);
+        const std::string most = found.ends_with(" bytes") ? " of at most " + std::to_string(options.most_file_bytes) + " bytes (decode_options::most_file_bytes)" : "";
+        throw image_error(file.string() + ": a picture" + most + " was expected, found " + found);
+    });
 }
 
 /// The picture in a file; messages open with the file's name.

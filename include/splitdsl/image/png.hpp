@@ -4,18 +4,16 @@
 /// PNG to pixels and back through libpng, where the build has it (SPLITDSL_PNG).
 #pragma once
 
+#include <splitdsl/detail/whole_file.hpp>
 #include <splitdsl/image/decode_options.hpp>
 #include <splitdsl/image/picture.hpp>
 
-#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <span>
 #include <string>
-#include <system_error>
 #include <vector>
 
 #if SPLITDSL_HAS_PNG
@@ -189,23 +187,17 @@ inline std::vector<std::byte> encode_png(picture_view from) {
 #endif
 }
 
-/// `encode_png` into a file, which is replaced. Throws `image_error`, which opens with the file's name, also for a file that cannot be written, and what is written of it is removed; for what
-/// `encode_png` refuses the file is left as it was.
+/// `encode_png` into a file, which is replaced. Throws `image_error`, which opens with the file's name, for what `encode_png` refuses and for a file that cannot be
+/// written; it is then left as it was.
 inline void write_png(const std::filesystem::path& file, picture_view from) {
     std::vector<std::byte> bytes;
     try {
         bytes = encode_png(from);
     } catch (const image_error& e) { throw image_error(file.string() + ": " + e.what()); }
-    errno = 0;
-    std::ofstream stream{file, std::ios::binary | std::ios::trunc};
-    const bool opened = stream.is_open();
-    stream.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
-    stream.close();
-    if (stream) return;
-    const int why = errno;
-    std::error_code trouble;
-    if (opened && std::filesystem::is_regular_file(file, trouble)) std::filesystem::remove(file, trouble); // half a picture is none
-    throw image_error(file.string() + ": cannot be written" + (why != 0 ? ": " + std::generic_category().message(why) : std::string{}));
+    splitdsl::detail::whole_file whole{file.string()};
+    whole.write(bytes);
+    whole.finish();
+    if (whole.failure() != 0) throw image_error(file.string() + ": cannot be written: " + splitdsl::detail::write_trouble(whole.failure()));
 }
 
 } // namespace splitdsl::imaging

@@ -24,7 +24,7 @@ struct window {
 
 /// (C, H, W) -> (channels, H', W'), H' = floor((H + top + bottom - dilation * (kernel - 1) - 1) / stride) + 1.
 /// Refused: a kernel larger than its padded input (SD201), channels not divisible by groups (SD202), sizes below one (SD208, SD209), more
-/// than 2^31 - 1 weights (SD210).
+/// than 2^31 - 1 weights (SD210), strides and padding above 32,766 (SD218), more than 2^48 multiply-accumulates (SD219).
 /// Weights: `weight` (channels, C / groups, kh, kw) and, if it has one, `bias` (channels).
 ///
 /// ```cpp
@@ -33,6 +33,10 @@ struct window {
 /// named("row", conv(192, {.kernel = {1, 7}}))                     // not square
 /// ```
 constexpr body<1> conv(int channels, window w = {}) {
+    constexpr auto same = [](int kernel, int dilation) { // of numbers that are refused (SD201) any padding will do
+        const std::int64_t around = std::int64_t{dilation} * (std::int64_t{kernel} - 1) / 2;
+        return static_cast<int>(around < INT32_MAX ? around : INT32_MAX);
+    };
     op o = detail::reading(op_kind::conv);
     o.out = channels;
     o.groups = w.groups;
@@ -40,7 +44,7 @@ constexpr body<1> conv(int channels, window w = {}) {
     o.stride = w.stride;
     o.dilation = w.dilation;
     o.with_bias = w.with_bias;
-    o.pad = w.pad == padding{-1} ? padding{w.dilation.height * (w.kernel.height - 1) / 2, w.dilation.width * (w.kernel.width - 1) / 2} : w.pad;
+    o.pad = w.pad == padding{-1} ? padding{same(w.kernel.height, w.dilation.height), same(w.kernel.width, w.dilation.width)} : w.pad;
     return detail::single(o);
 }
 

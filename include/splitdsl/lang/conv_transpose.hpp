@@ -20,6 +20,7 @@ struct transpose_window {
 
 /// (C, H, W) -> (channels, H', W'), H' = (H - 1) * stride - top - bottom + dilation * (kernel - 1) + output_pad + 1.
 /// Weights as PyTorch's ConvTranspose2d: `weight` (C, channels, kh, kw), `bias` (channels). Groups are not offered.
+/// Refused: negative padding, also at the output (SD214); strides and padding above 32,766 (SD218).
 constexpr body<1> conv_transpose(int channels, transpose_window w = {}) {
     op o = detail::reading(op_kind::conv_transpose);
     o.out = channels;

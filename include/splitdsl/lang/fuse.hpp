@@ -16,7 +16,7 @@ constexpr auto fuse(text first, text second, const Text&... more) { return conca
 /// A branch at `place` beside the trunk, for instance `beside("cloud", fuse("s1", "s2") | ... | early_exit(...))`.
 template <std::size_t N, std::size_t S>
 constexpr auto beside(text place, const body<N, S>& branch) {
-    auto r = detail::enclose(branch, scope_kind::place, place);
+    auto r = detail::enclose(branch, scope_kind::place, place, stage_order::beside);
     r.result = -1;
     return r;
 }

@@ -8,12 +8,13 @@
 
 namespace splitdsl {
 
-/// Everything inside runs at `place`. Ops outside every stage run where the next stage runs.
+/// Everything inside runs at `place`, a name of letters, digits, _ and - (SD104). Ops outside every stage run where the next stage runs.
+/// The words say in which order a frame goes through stages, head, `stage`, tail (SD321), and stages stand behind each other, not inside (SD322).
 template <std::size_t N, std::size_t S>
-constexpr auto head(text place, const body<N, S>& of) { return detail::enclose(of, scope_kind::place, place); }
+constexpr auto head(text place, const body<N, S>& of) { return detail::enclose(of, scope_kind::place, place, stage_order::head); }
 
 /// A stage between head and tail, for three tiers and more.
 template <std::size_t N, std::size_t S>
-constexpr auto stage(text place, const body<N, S>& of) { return detail::enclose(of, scope_kind::place, place); }
+constexpr auto stage(text place, const body<N, S>& of) { return detail::enclose(of, scope_kind::place, place, stage_order::between); }
 
 } // namespace splitdsl

@@ -45,28 +45,22 @@ struct shape {
     constexpr bool is_vector() const { return height == 1 && width == 1; }
 };
 
-namespace detail {
-/// Sizes are 16 bits wide; a larger number becomes the largest one, which the checks then refuse, instead of wrapping around.
-constexpr std::int16_t small(int v) { return static_cast<std::int16_t>(v > 32767 ? 32767 : v < -32768 ? -32768 : v); }
-} // namespace detail
-
 /// Height and width of something; one number means a square.
 struct extent {
-    std::int16_t height, width;
+    int height, width;
     extent() = default;
-    constexpr extent(int both) : height(detail::small(both)), width(detail::small(both)) {}
-    constexpr extent(int h, int w) : height(detail::small(h)), width(detail::small(w)) {}
+    constexpr extent(int both) : height(both), width(both) {}
+    constexpr extent(int h, int w) : height(h), width(w) {}
     constexpr bool operator==(const extent&) const = default;
 };
 
 /// Rows and columns added around an image: one number for all sides, two for (vertical, horizontal), or each side.
 struct padding {
-    std::int16_t top, left, bottom, right;
+    int top, left, bottom, right;
     padding() = default;
     constexpr padding(int all) : padding(all, all, all, all) {}
     constexpr padding(int vertical, int horizontal) : padding(vertical, horizontal, vertical, horizontal) {}
-    constexpr padding(int t, int l, int b, int r)
-        : top(detail::small(t)), left(detail::small(l)), bottom(detail::small(b)), right(detail::small(r)) {}
+    constexpr padding(int t, int l, int b, int r) : top(t), left(l), bottom(b), right(r) {}
     constexpr bool operator==(const padding&) const = default;
 };
 
@@ -148,11 +142,15 @@ enum class scope_kind : std::uint8_t {
     fan,            ///< the whole fan_in or fan_out
     carry           ///< a tap that may cross the cut at `begin`
 };
+/// Which word declared a stage: a frame goes through them in this order (SD321). What stands beside the trunk has none.
+namespace stage_order {
+inline constexpr int beside = -1, head = 0, between = 1, tail = 2;
+}
 /// A named range [begin, end) of ops. Inner ranges stand before the ranges around them.
 struct scope {
     scope_kind kind;
     text_ref name;
-    int index;                          ///< a number as a name, or -1
+    int index;                          ///< a number as a name, or -1; of a place: its `stage_order`
     int begin, end;
 };
 

@@ -17,6 +17,7 @@ struct upsampling {
 };
 
 /// (C, H, W) -> (C, H * factor, W * factor) or (C, size). Sampling positions are PyTorch's for the same size.
+/// Refused: a factor or a side of `size` below one (SD208), factors above 32,766 (SD218).
 constexpr body<1> upsample(upsampling u = {}) {
     op o = detail::reading(op_kind::upsample);
     o.stride = u.factor;

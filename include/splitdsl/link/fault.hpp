@@ -4,10 +4,11 @@
 /// What can go wrong with a link and when, as data: one script for the virtual link and the relay.
 #pragma once
 
+#include <splitdsl/detail/number_text.hpp>
+#include <splitdsl/detail/printable.hpp>
 #include <splitdsl/error.hpp>
 #include <splitdsl/units.hpp>
 
-#include <charconv>
 #include <cmath>
 #include <cstdint>
 #include <span>
@@ -100,7 +101,7 @@ inline void require_valid(std::span<const fault> script) {
 /// const auto f = splitdsl::link::parse_fault("rate_collapse:20:5:0.1:up");
 /// ```
 inline fault parse_fault(std::string_view text) {
-    const std::string shown = "fault \"" + std::string{text.substr(0, 80)} + "\"";
+    const std::string shown = "fault " + splitdsl::detail::quoted(text, 80);
     std::string_view rest = text;
     bool more = true;
     const auto next = [&](const char* what) {
@@ -111,11 +112,9 @@ inline fault parse_fault(std::string_view text) {
     };
     const auto number = [&](const char* what) {
         const std::string_view cell = next(what);
-        double value = 0;
-        const auto [end, code] = std::from_chars(cell.data(), cell.data() + cell.size(), value);
-        if (code != std::errc{} || end != cell.data() + cell.size() || !(std::abs(value) <= 1e9))
-            throw option_error(shown + ": expected a number of at most 1000000000 as " + what + ", found \"" + std::string{cell.substr(0, 40)} + "\"");
-        return value;
+        const auto value = splitdsl::detail::read_number<double>(cell);
+        if (!value || std::abs(*value) > 1e9) throw option_error(shown + ": expected a number of at most 1000000000 as " + what + ", found " + splitdsl::detail::quoted(cell, 40));
+        return *value;
     };
 
     fault f{};

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <splitdsl/detail/bounded_archive.hpp>
+#include <splitdsl/detail/number_text.hpp>
 #include <splitdsl/link/frame.hpp>
 
 #include <cstddef>
@@ -88,11 +89,7 @@ inline std::string peer_text(std::string_view text) {
     for (const char c : text.substr(0, 64)) s += c >= ' ' && c <= '~' && c != '"' ? c : '?';
     return s + (text.size() > 64 ? "...\"" : "\"");
 }
-inline std::string hex(std::uint64_t v) {
-    std::string s = "0x";
-    for (int shift = 60; shift >= 0; shift -= 4) s += "0123456789abcdef"[(v >> shift) & 15u];
-    return s;
-}
+using splitdsl::detail::hex;
 /// Whoever reads it, on whichever side it was written.
 inline void differ(std::string& list, const std::string& what, const std::string& edge, const std::string& cloud) {
     list += (list.empty() ? "" : "; ") + what + " " + edge + " on the edge, " + cloud + " in the cloud";

@@ -4,9 +4,10 @@
 /// Where the other side listens, as programs are told it: HOST:PORT, an IPv6 address in brackets.
 #pragma once
 
+#include <splitdsl/detail/number_text.hpp>
+#include <splitdsl/detail/printable.hpp>
 #include <splitdsl/error.hpp>
 
-#include <charconv>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -36,7 +37,7 @@ inline std::string to_text(const host_port& p) {
 /// ```
 inline host_port parse_host_port(std::string_view text, const std::string& who) {
     const auto refuse = [&](const std::string& expected) {
-        throw option_error(who + ": expected " + expected + ", found \"" + std::string{text.substr(0, 300)} + "\"");
+        throw option_error(who + ": expected " + expected + ", found " + splitdsl::detail::quoted(text, 300));
     };
     const std::size_t colon = text.rfind(':');
     std::string_view host = text.substr(0, colon == std::string_view::npos ? 0 : colon);
@@ -44,12 +45,10 @@ inline host_port parse_host_port(std::string_view text, const std::string& who) 
     const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
     if (bracketed) host = host.substr(1, host.size() - 2);
     if (!bracketed && host.find(':') != std::string_view::npos) refuse("an IPv6 address in brackets and a port, as in [::1]:7447");
-    unsigned port = 0;
-    const auto [last, code] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
-    if (host.empty() || host.find_first_of("[]") != std::string_view::npos || (bracketed && host.find(':') == std::string_view::npos) || code != std::errc{}
-        || last != digits.data() + digits.size() || port == 0 || port > 65535)
+    const auto port = splitdsl::detail::read_number<std::uint16_t>(digits);
+    if (host.empty() || host.find_first_of("[]") != std::string_view::npos || (bracketed && host.find(':') == std::string_view::npos) || !port || *port == 0)
         refuse("HOST:PORT with a port from 1 to 65535");
-    return {std::string{host}, static_cast<std::uint16_t>(port)};
+    return {std::string{host}, *port};
 }
 
 /// "[::1]" as "::1", anything else as it is: an address to listen on, which has no port that brackets would tell it from, may still have them.

@@ -5,16 +5,17 @@
 #pragma once
 
 #include <splitdsl/detail/csv.hpp>
+#include <splitdsl/detail/number_text.hpp>
+#include <splitdsl/detail/ordinary_file.hpp>
+#include <splitdsl/detail/printable.hpp>
 #include <splitdsl/detail/xoshiro.hpp>
 #include <splitdsl/error.hpp>
 #include <splitdsl/units.hpp>
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <fstream>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -159,13 +160,9 @@ public:
     }
 
     [[noreturn]] void refuse(const std::string& expected, const std::string& found) const {
-        throw trace_error(name + ":" + std::to_string(line_number) + ": expected " + expected + ", found " + found);
+        throw trace_error(name + (line_number > 0 ? ":" + std::to_string(line_number) : std::string{}) + ": expected " + expected + ", found " + found);
     }
-    static std::string quoted(std::string_view s) {
-        std::string shown = "\"";
-        for (const char c : s.substr(0, 40)) shown += (c >= ' ' && c < 0x7f) ? c : '?';
-        return shown + (s.size() > 40 ? "...\"" : "\"");
-    }
+    static std::string quoted(std::string_view s) { return splitdsl::detail::quoted(s, 40); }
 
     /// False at the end of the text; empty and blank lines at the end are not lines.
     bool next_line() {
@@ -192,12 +189,10 @@ public:
     }
 
     double number(std::string_view cell, const std::string& column, double highest) const {
-        double value = 0;
-        const auto [end, code] = std::from_chars(cell.data(), cell.data() + cell.size(), value);
-        if (code != std::errc{} || end != cell.data() + cell.size() || !std::isfinite(value))
-            refuse("a finite number for " + column, quoted(cell));
-        if (value < 0 || value > highest) refuse(column + " from 0 to " + std::to_string(static_cast<std::int64_t>(highest)), quoted(cell));
-        return value;
+        const auto value = splitdsl::detail::read_number<double>(cell);
+        if (!value) refuse("a finite number for " + column, quoted(cell));
+        if (*value < 0 || *value > highest) refuse(column + " from 0 to " + std::to_string(static_cast<std::int64_t>(highest)), quoted(cell));
+        return *value;
     }
 
 private:
@@ -213,7 +208,7 @@ inline link_trace link_trace::parse(std::string_view text, std::string_view name
     detail::trace_reader reader{text, name};
     if (text.size() > max_file_bytes) reader.refuse("at most 67108864 bytes", std::to_string(text.size()));
     const std::string wanted{column};
-    if (!reader.next_line()) reader.refuse("a header line with time_s and " + wanted, "an empty file");
+    if (!reader.next_line()) reader.refuse("a header line with time_s and " + wanted + ", and rows of numbers", "an empty file");
     std::vector<std::string_view> cells;
     reader.split(cells);
     const auto position_of = [&](std::string_view heading) {
@@ -250,16 +245,8 @@ inline link_trace link_trace::parse(std::string_view text, std::string_view name
 }
 
 inline link_trace link_trace::load(const std::string& path, std::string_view column) {
-    if (splitdsl::detail::is_folder(path)) throw trace_error(path + ": expected a csv file, found a folder");
-    std::ifstream file{path, std::ios::binary | std::ios::ate};
-    const std::streamoff size = file ? static_cast<std::streamoff>(file.tellg()) : -1;
-    if (size < 0) throw trace_error(path + ": expected a readable csv file, found none");
-    if (static_cast<std::uint64_t>(size) > max_file_bytes)
-        throw trace_error(path + ": expected at most " + std::to_string(max_file_bytes) + " bytes, found " + std::to_string(size));
-    std::string text(static_cast<std::size_t>(size), '\0');
-    file.seekg(0);
-    if (!file.read(text.data(), size)) throw trace_error(path + ": expected " + std::to_string(size) + " readable bytes, found fewer");
-    return parse(text, path, column);
+    const auto refuse = [&](const std::string& found) { throw trace_error(path + ": expected a csv file of at most 67108864 bytes, found " + found); };
+    return parse(splitdsl::detail::read_ordinary_file<std::string>(path, max_file_bytes, refuse), path, column);
 }
 
 /// Shape of a generated uplink: a log-normal rate whose logarithm is a first-order autoregression, cut by outages.

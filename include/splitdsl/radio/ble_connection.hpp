@@ -6,6 +6,7 @@
 
 #include <splitdsl/detail/xoshiro.hpp>
 #include <splitdsl/radio/ble.hpp>
+#include <splitdsl/radio/packet_line.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -185,9 +186,8 @@ private:
         instant ready{};
         instant sent{}, arrived{};
     };
-    struct lane {
-        std::vector<packet> packets;
-        std::size_t head{};
+    struct lane : detail::packet_line<packet> {
+        using detail::packet_line<packet>::packets;
         std::size_t waiting{};            // open
         std::int64_t data_from{};         // reliable: the first event that may carry data again
         tries tried{};
@@ -195,16 +195,6 @@ private:
         std::int64_t last_event{-1};      // of the tries of those reported
         instant last_arrival{instant::min()};
 
-        std::size_t count() const { return packets.size() - head; }
-        void compact() {
-            if (head == packets.size()) {
-                packets.clear();
-                head = 0;
-            } else if (head >= 256 && head * 2 >= packets.size()) {
-                packets.erase(packets.begin(), packets.begin() + static_cast<std::ptrdiff_t>(head));
-                head = 0;
-            }
-        }
         std::size_t first_open(std::size_t from) const {
             while (from < packets.size() && packets[from].state != fate_of::open) ++from;
             return from;

@@ -8,6 +8,7 @@
 #include <splitdsl/radio/ble_connection.hpp>
 #include <splitdsl/radio/halow.hpp>
 #include <splitdsl/radio/lora.hpp>
+#include <splitdsl/radio/packet_line.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -180,20 +181,7 @@ private:
         int tries{};
         instant ready{}, sent{};
     };
-    struct lane {
-        std::vector<packet> packets;
-        std::size_t head{};
-        std::size_t count() const { return packets.size() - head; }
-        void compact() {
-            if (head == packets.size()) {
-                packets.clear();
-                head = 0;
-            } else if (head >= 256 && head * 2 >= packets.size()) {
-                packets.erase(packets.begin(), packets.begin() + static_cast<std::ptrdiff_t>(head));
-                head = 0;
-            }
-        }
-    };
+    using lane = detail::packet_line<packet>;
     static constexpr std::size_t index(ble_way w) { return w == ble_way::up ? 0 : 1; }
     bool has_windows() const { return s.kind == packet_kind::lora && s.receive_delay.count() > 0; }
 

@@ -4,11 +4,11 @@
 /// How a radio is read from one line of text: key=value, separated by commas, each key once.
 #pragma once
 
+#include <splitdsl/detail/number_text.hpp>
+#include <splitdsl/detail/printable.hpp>
 #include <splitdsl/error.hpp>
 #include <splitdsl/units.hpp>
 
-#include <charconv>
-#include <cmath>
 #include <initializer_list>
 #include <string>
 #include <string_view>
@@ -22,16 +22,14 @@ struct term {
     std::string_view key{}, value{};
 
     [[noreturn]] void refuse(const std::string& expected) const {
-        throw option_error(std::string{radio} + ": expected " + expected + ", found \"" + std::string{value.substr(0, 40)} + "\"");
+        throw option_error(std::string{radio} + ": expected " + expected + ", found " + splitdsl::detail::quoted(value, 40));
     }
     /// A whole number or, for a double, any finite one.
     template <class Number>
     void read(Number& into) const {
-        Number v{};
-        const auto [end, code] = std::from_chars(value.data(), value.data() + value.size(), v);
-        if (code != std::errc{} || end != value.data() + value.size() || !std::isfinite(static_cast<double>(v)))
-            refuse("a number as " + std::string{key});
-        into = v;
+        const auto v = splitdsl::detail::read_number<Number>(value);
+        if (!v) refuse("a number as " + std::string{key});
+        into = *v;
     }
     void read(bool& into) const {
         if (value != "0" && value != "1") refuse("0 or 1 as " + std::string{key});

@@ -5,8 +5,10 @@
 #pragma once
 
 #include <splitdsl/check/check.hpp>
+#include <splitdsl/detail/number_text.hpp>
 #include <splitdsl/runtime/parameters.hpp>
 
+#include <cmath>
 #include <cstdio>
 #include <span>
 #include <string>
@@ -57,15 +59,12 @@ namespace writing {
 inline std::string pair_of(extent e) { return "[" + std::to_string(e.height) + "," + std::to_string(e.width) + "]"; }
 inline std::string shape_text(shape s) { return "[" + std::to_string(s.channels) + "," + std::to_string(s.height) + "," + std::to_string(s.width) + "]"; }
 inline std::string number(float f) {
+    if (!std::isfinite(f)) return "null"; // JSON knows no infinity
     char text_of[32];
     std::snprintf(text_of, sizeof text_of, "%.9g", static_cast<double>(f));
     return text_of;
 }
-inline std::string hex(std::uint64_t v) {
-    char text_of[32];
-    std::snprintf(text_of, sizeof text_of, "0x%016llx", static_cast<unsigned long long>(v));
-    return text_of;
-}
+using splitdsl::detail::hex;
 inline const char* truth(bool b) { return b ? "true" : "false"; }
 
 /// Operand positions as the JSON lists them: select names its command, then its branches.

@@ -18,7 +18,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cstring>
 #include <memory>
 #include <thread>
 #include <utility>
@@ -355,16 +354,8 @@ private:
         if constexpr (streams_v<Policy>)
             if (c.stream >= 0) return hand_over_stream(c, begun);
         const auto room = line->payload_room();
-        std::size_t size{};
-        if (c.cut >= 0)
-            size = network.store_payload(memory, c.cut, room.data());
-        else if (options.encode_input)
-            size = options.encode_input(frame_inputs{l.spans, network.inputs.size()}, room, std::max(c.codec, 0));
-        else
-            for (const auto s : frame_inputs{l.spans, network.inputs.size()}) {
-                std::memcpy(room.data() + size, s.data(), s.size());
-                size += s.size();
-            }
+        const std::size_t size = c.cut >= 0 ? network.store_payload(memory, c.cut, room.data())
+                                            : detail::write_inputs(options, {l.spans, network.inputs.size()}, room, std::max(c.codec, 0));
         const duration left = machine.due() - options.last_resort_lead - begun;
         const auto sent = line->send({.sequence = l.frame, .cut = c.cut, .codec = c.codec, .bytes = size, .left = left}, begun);
         handed = std::chrono::steady_clock::now();

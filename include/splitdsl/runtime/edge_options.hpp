@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
+#include <cstring>
 #include <functional>
 #include <span>
 #include <string>
@@ -83,5 +84,18 @@ struct edge_options {
     edge_stream_hooks* streams{}; ///< of a network with dynamic_pool streams (runtime/edge_streams.hpp); outlives the edge
     std::size_t encoded_input_max{}; ///< room for `encode_input`; 0: the inputs' size and 1 kB
 };
+
+namespace detail {
+/// What a policy sends that offloads the whole input: in an encoding of `encode_input`, or the inputs' bytes one after another. Gives the bytes written.
+inline std::size_t write_inputs(const edge_options& o, frame_inputs in, std::span<std::byte> room, int codec) {
+    if (o.encode_input) return o.encode_input(in, room, codec);
+    std::size_t size{};
+    for (const auto s : in) {
+        std::memcpy(room.data() + size, s.data(), s.size());
+        size += s.size();
+    }
+    return size;
+}
+} // namespace detail
 
 } // namespace splitdsl

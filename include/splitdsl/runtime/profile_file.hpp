@@ -7,17 +7,14 @@
 #include <splitdsl/codec/crc32c.hpp>
 #include <splitdsl/detail/bounded_archive.hpp>
 #include <splitdsl/detail/byte_order.hpp>
+#include <splitdsl/detail/ordinary_file.hpp>
+#include <splitdsl/detail/whole_file.hpp>
 #include <splitdsl/error.hpp>
 
-#include <cerrno>
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
-#include <filesystem>
-#include <fstream>
 #include <span>
 #include <string>
-#include <system_error>
 #include <vector>
 
 namespace splitdsl {
@@ -91,24 +88,10 @@ inline saved_profile decode_profile(std::span<const std::byte> content) {
 /// Writes a profile; the file appears whole or not at all. Throws `option_error` naming the path.
 inline void save_profile(const std::string& path, const saved_profile& profile) {
     const std::vector<std::byte> content = encode_profile(profile);
-    const std::string partial = path + ".partial";
-    errno = 0;
-    {
-        std::ofstream file(partial, std::ios::binary | std::ios::trunc);
-        file.write(static_cast<const char*>(static_cast<const void*>(content.data())), static_cast<std::streamsize>(content.size()));
-        file.close();
-        if (!file) {
-            const int why = errno;
-            std::remove(partial.c_str());
-            throw option_error("profile " + path + ": cannot be written" + (why != 0 ? ": " + std::generic_category().message(why) : std::string{}));
-        }
-    }
-    std::error_code failed;
-    std::filesystem::rename(partial, path, failed);
-    if (failed) {
-        std::remove(partial.c_str());
-        throw option_error("profile " + path + ": cannot be written: " + failed.message());
-    }
+    detail::whole_file file{path};
+    file.write(content);
+    file.finish();
+    if (file.failure() != 0) throw option_error("profile " + path + ": cannot be written: " + detail::write_trouble(file.failure()));
 }
 
 /// Reads a profile. Throws `option_error` if the file cannot be read, `wire_error` if it is not a profile; both name the path.
@@ -117,13 +100,9 @@ inline void save_profile(const std::string& path, const saved_profile& profile) 
 /// if (profile.fingerprint != net.fingerprint) measure_again();
 /// ```
 inline saved_profile load_profile(const std::string& path) {
-    if (std::filesystem::is_directory(path)) throw option_error("profile " + path + ": a file was expected, found a folder");
-    std::ifstream file(path, std::ios::binary);
-    if (!file) throw option_error("profile " + path + ": cannot be opened");
-    std::vector<std::byte> content(largest_profile + 1);
-    file.read(static_cast<char*>(static_cast<void*>(content.data())), static_cast<std::streamsize>(content.size()));
-    if (file.bad()) throw option_error("profile " + path + ": cannot be read");
-    content.resize(static_cast<std::size_t>(file.gcount()));
+    const auto content = detail::read_ordinary_file<std::vector<std::byte>>(path, largest_profile, [&](const std::string& found) {
+        throw option_error("profile " + path + ": a file of at most " + std::to_string(largest_profile) + " bytes was expected, found " + found);
+    });
     try {
         return decode_profile(content);
     } catch (const wire_error& e) { throw wire_error(path + ": " + e.what()); }

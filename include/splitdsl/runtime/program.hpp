@@ -92,6 +92,18 @@ constexpr int input_index(int op) {
 template <class Network>
 constexpr int input_count() { return input_index<Network>(static_cast<int>(graph_of<Network>.ops.size())); }
 
+/// Distances inside a tensor are 32-bit numbers, also where a few channels take a whole block of lanes.
+template <class Network>
+constexpr bool has_short_distances() {
+    for (int b = 0; b < steps_of<Network>.buffer_count; ++b) {
+        const graph::buffer& t = steps_of<Network>.buffers[static_cast<std::size_t>(b)];
+        const std::int64_t pixel = t.is_bytes ? 0 : t.is_u8 ? graph::byte_pitch(t.of.channels, t.range < 0) : t.in_quads ? 4 : simd::lanes;
+        const int window = chains_of<Network>.window[static_cast<std::size_t>(b)];
+        if (pixel * (std::int64_t{t.of.width} + t.left + t.right) * (window > 0 ? window : std::int64_t{t.of.height} + t.top + t.bottom) > INT32_MAX) return false;
+    }
+    return true;
+}
+
 template <class Network>
 constexpr placed place_buffer(int b) {
     if (b < 0) return {};
@@ -127,6 +139,7 @@ constexpr program<Network> write_program() {
     constexpr const auto& r = resolved_of<Network>;
     constexpr const auto& l = steps_of<Network>;
     constexpr const auto& t = parameters_of<Network>;
+    static_assert(has_short_distances<Network>(), "splitdsl: a tensor's block of channels (one a lane) has more than 2^31 - 1 floats on this instruction set. Use a smaller input or more stride.");
     program<Network> p;
     for (std::size_t i = 0; i < program<Network>::count; ++i) {
         const graph::step& s = l.steps[i];

@@ -7,20 +7,16 @@
 /// the file; every range must be as long as type and shape say; all ranges together cover the bytes exactly once.
 #pragma once
 
+#include <splitdsl/detail/ordinary_file.hpp>
 #include <splitdsl/runtime/safetensors_header.hpp>
 
-#include <sys/stat.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
 #include <memory>
 #include <span>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -127,22 +123,12 @@ inline safetensors parse_safetensors(std::span<const std::byte> content, const s
 /// ```
 inline safetensors read_safetensors(const std::string& path) {
     const auto unreadable = [&](const std::string& why) { return safetensors_error(safetensors_fault::unreadable, path + ": " + why); };
-    struct ::stat status {};
-    if (::stat(path.c_str(), &status) != 0)
-        throw unreadable(errno == ENOENT || errno == ENOTDIR ? "the file does not exist" : std::generic_category().message(errno));
-    // A pipe or device has no size to bound anything by.
-    if (!S_ISREG(status.st_mode)) throw unreadable("an ordinary file was expected");
-    const auto whole = static_cast<std::uint64_t>(status.st_size);
+    detail::ordinary_file file{path};
+    if (!file.found().empty()) throw unreadable("an ordinary file was expected, found " + file.found());
+    const std::uint64_t whole = file.size();
     if (whole < 8) throw detail::too_short(whole, path);
-    const struct closing {
-        std::FILE* get;
-        ~closing() {
-            if (get != nullptr) std::fclose(get);
-        }
-    } file{std::fopen(path.c_str(), "rb")};
-    if (file.get == nullptr) throw unreadable("the file cannot be opened");
     const auto fill = [&](std::byte* to, std::uint64_t count) {
-        if (std::fread(to, 1, static_cast<std::size_t>(count), file.get) != count) throw unreadable("the file ended while it was read");
+        if (file.read(to, static_cast<std::size_t>(count)) != count) throw unreadable("the file ended while it was read");
     };
     std::byte prefix[8];
     fill(prefix, 8);

@@ -4,19 +4,15 @@
 /// Writes weights files in the safetensors format: the same tensors always give the same bytes, whatever their order.
 #pragma once
 
+#include <splitdsl/detail/whole_file.hpp>
 #include <splitdsl/runtime/safetensors_header.hpp>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
-#include <filesystem>
-#include <fstream>
 #include <span>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -125,27 +121,11 @@ inline void write_safetensors(const std::string& path, std::span<const tensor_vi
                               const std::vector<std::pair<std::string, std::string>>& metadata = {}) {
     const auto order = detail::file_order(tensors);
     const std::string prefix = detail::safetensors_prefix(order, metadata);
-    std::error_code failed;
-    const auto there = std::filesystem::symlink_status(path, failed).type();
-    const bool beside = there == std::filesystem::file_type::not_found || there == std::filesystem::file_type::regular;
-    const std::string partial = beside ? path + ".partial" : path;
-    failed.clear();
-    errno = 0;
-    {
-        std::ofstream file(partial, std::ios::binary | std::ios::trunc);
-        file.write(prefix.data(), static_cast<std::streamsize>(prefix.size()));
-        for (const tensor_view* t : order)
-            file.write(static_cast<const char*>(static_cast<const void*>(t->bytes.data())), static_cast<std::streamsize>(t->bytes.size()));
-        file.close();
-        if (file && beside)
-            std::filesystem::rename(partial, path, failed);
-        else if (!file)
-            failed = errno != 0 ? std::error_code{errno, std::generic_category()} : std::make_error_code(std::errc::io_error);
-    }
-    if (failed) {
-        if (beside) std::remove(partial.c_str());
-        throw weights_error(path + ": cannot be written: " + failed.message());
-    }
+    detail::whole_file file{path};
+    file.write(prefix);
+    for (const tensor_view* t : order) file.write(t->bytes);
+    file.finish();
+    if (file.failure() != 0) throw weights_error(path + ": cannot be written: " + detail::write_trouble(file.failure()));
 }
 
 } // namespace splitdsl

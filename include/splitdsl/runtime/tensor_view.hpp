@@ -6,6 +6,7 @@
 
 #include <splitdsl/codec/half.hpp>
 #include <splitdsl/detail/byte_order.hpp>
+#include <splitdsl/detail/printable.hpp>
 #include <splitdsl/error.hpp>
 
 #include <bit>
@@ -76,11 +77,7 @@ constexpr std::optional<std::uint64_t> elements_of(std::span<const std::uint64_t
 
 namespace detail {
 /// A name from a file, fit for a message: printable ASCII, at most 128 bytes.
-inline std::string shown(std::string_view name) {
-    std::string s = "\"";
-    for (const char c : name.substr(0, 128)) s += c >= ' ' && c <= '~' ? c : '?';
-    return s + (name.size() > 128 ? "...\"" : "\"");
-}
+inline std::string shown(std::string_view name) { return quoted(name); }
 inline std::string shown(std::span<const std::uint64_t> shape) {
     std::string s = "(";
     for (std::size_t i = 0; i < shape.size(); ++i) s += (i ? ", " : "") + std::to_string(shape[i]);

@@ -22,12 +22,6 @@ namespace splitdsl {
 
 namespace detail {
 
-inline std::string shape_words(const std::vector<std::uint64_t>& dims) {
-    std::string s = "(";
-    for (std::size_t i = 0; i < dims.size(); ++i) s += (i ? ", " : "") + std::to_string(dims[i]);
-    return s + ")";
-}
-
 /// Names a network leaves alone: its own list (`static constexpr auto ignored() { return std::array{...}; }`, suffixes), the counters
 /// PyTorch keeps beside batch norms, the self-test tensors and ranges of files our tools write, also those of its codecs that find theirs per frame.
 template <class Network>
@@ -50,10 +44,14 @@ inline bool all_finite(const std::vector<float>& values) {
     return std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v); });
 }
 
-/// What is wrong with a calibrated codec's range, or nothing.
-inline std::string range_fault(const parameter& p, const std::vector<float>& values) {
-    if (!p.is_codec_range || (std::isfinite(values[0]) && std::isfinite(values[1]) && values[0] < values[1] && values[0] <= 0 && values[1] >= 0)) return {};
-    return p.name + " should hold a least value and a larger one, both finite and 0 between them; found " + std::to_string(values[0]) + " and " + std::to_string(values[1]);
+/// What is wrong with a parameter's values, or nothing. Of a codec's range, of a batch norm's variance (its root divides), and of any other.
+inline std::string value_fault(const parameter& p, const std::vector<float>& values) {
+    if (p.is_codec_range && !(std::isfinite(values[0]) && std::isfinite(values[1]) && values[0] < values[1] && values[0] <= 0 && values[1] >= 0))
+        return p.name + " should hold a least value and a larger one, both finite and 0 between them; found " + std::to_string(values[0]) + " and " + std::to_string(values[1]);
+    if (!all_finite(values)) return p.name + " holds a value that is not finite";
+    if (const auto least = p.name.ends_with(".running_var") ? std::min_element(values.begin(), values.end()) : values.end(); least != values.end() && *least < 0)
+        return p.name + " should hold variances of at least 0, found " + std::to_string(*least);
+    return {};
 }
 
 /// One number for a set of parameters, equal on both sides of a link or the handshake refuses: that of a file which holds them as F32.
@@ -71,7 +69,7 @@ template <class Network>
 class network_weights {
 public:
     /// `values`: one vector a parameter, in `parameters<Network>()` order. Refused (weights_error): another number or size of them, values that are not
-    /// finite, a codec's range without 0 in it.
+    /// finite, variances below 0, a codec's range without 0 in it.
     explicit network_weights(const std::vector<std::vector<float>>& values, const pipeline& net = pipeline_of<Network>())
         : runs{&net} {
         const std::vector<parameter> names = parameters<Network>();
@@ -81,8 +79,7 @@ public:
         for (std::size_t i = 0; i < names.size(); ++i) {
             if (values[i].size() != static_cast<std::size_t>(names[i].size()))
                 throw weights_error("weights of " + std::string(net.network) + ": " + names[i].name + " needs " + std::to_string(names[i].size()) + " values, found " + std::to_string(values[i].size()));
-            if (const std::string fault = detail::range_fault(names[i], values[i]); !fault.empty()) throw weights_error("weights of " + std::string(net.network) + ": " + fault);
-            if (!detail::all_finite(values[i])) throw weights_error("weights of " + std::string(net.network) + ": " + names[i].name + " holds a value that is not finite");
+            if (const std::string fault = detail::value_fault(names[i], values[i]); !fault.empty()) throw weights_error("weights of " + std::string(net.network) + ": " + fault);
             pointers[i] = values[i].data();
         }
         content = detail::digest_of(names, values);
@@ -118,20 +115,19 @@ std::vector<std::vector<float>> match_weights(const safetensors& file, const std
         const auto* t = file.find(p.name);
         if (!t) {
             const char* const who = p.is_codec_range ? "; calibrate_codecs (runtime/codec_calibration.hpp) finds it" : p.name.starts_with("int8.") ? "; splitdsl-calibrate adds it" : "";
-            note(p.name + " " + detail::shape_words(p.dims) + " is missing" + who);
+            note(p.name + " " + detail::shown(p.dims) + " is missing" + who);
             continue;
         }
         if (t->shape != p.dims && !detail::is_dense_form(t->shape, p.dims)) {
-            note(p.name + " should have shape " + detail::shape_words(p.dims) + ", found " + detail::shape_words(t->shape));
+            note(p.name + " should have shape " + detail::shown(p.dims) + ", found " + detail::shown(t->shape));
             continue;
         }
         try {
             values.back() = to_floats(*t);
-            if (const std::string fault = detail::range_fault(p, values.back()); !fault.empty()) {
+            if (const std::string fault = detail::value_fault(p, values.back()); !fault.empty()) {
                 note(fault);
                 continue;
             }
-            if (!detail::all_finite(values.back())) note(p.name + " holds a value that is not finite");
             if (p.name == "int8.ranges")
                 for (std::size_t i = 0; i + 1 < values.back().size(); i += 2)
                     if (values.back()[i] > values.back()[i + 1]) {
@@ -148,7 +144,7 @@ std::vector<std::vector<float>> match_weights(const safetensors& file, const std
         wrapped = wrapped && name.starts_with("module.");
         for (const parameter& p : names)
             if (p.name == name) return;
-        if (!detail::is_ignored<Network>(name)) note(name + " is not part of the network");
+        if (!detail::is_ignored<Network>(name)) note(detail::printable(name) + " is not part of the network");
     });
     if (differences > 20) wrong += "\n  ...";
     if (wrapped) wrong += "\n  every name in the file begins with \"module.\": it was saved from a DataParallel. Save model.module.state_dict(), or strip the prefix";

@@ -97,6 +97,8 @@ public:
 private:
     using transfer = detail::transfer;
     using cloud_question = detail::cloud_question;
+    using offload_state = detail::offload_state;
+    using answered_question = detail::answered_question;
     enum class kind : std::uint8_t { stage_ends, burst_is_in, cloud_done, reply_is_in, again, acknowledged, give_up, handed_over, stop_is_in };
     struct event {
         kind what{};
@@ -104,16 +106,6 @@ private:
         std::uint32_t frame{};
     };
     static constexpr std::uint32_t not_data = 0xffff'ffff; ///< in a packet's tag: a stop or its acknowledgement
-    struct offload_state {
-        int cut{-2}, first_choice{-1}, sizes{};
-        bool progressive{};
-        instant since{};
-    };
-    struct answered_question {
-        policy::prediction what{};
-        int exit{-1};
-        int size{};
-    };
     static constexpr std::size_t at(int i) { return static_cast<std::size_t>(i); }
 
     instant next_start() {

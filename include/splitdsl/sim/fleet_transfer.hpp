@@ -4,6 +4,9 @@
 /// What is on its way in a simulation of exits: runs of packets, and what the cloud has of them.
 #pragma once
 
+#include <splitdsl/policy/confidence.hpp>
+#include <splitdsl/units.hpp>
+
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -75,6 +78,20 @@ struct cloud_question {
     int width{-1};
     bool any() const { return stream >= 0 || width >= 0; }
     friend bool operator==(const cloud_question&, const cloud_question&) = default;
+};
+
+/// What the cloud said to one, on its way back.
+struct answered_question {
+    policy::prediction what{};
+    int exit{-1};
+    int size{};
+};
+
+/// What the device handed over of its frame instead of going on.
+struct offload_state {
+    int cut{-2}, first_choice{-1}, sizes{};
+    bool progressive{};
+    instant since{};
 };
 
 } // namespace splitdsl::sim::detail

@@ -1,0 +1,17 @@
+// expect: splitdsl SD321: stages stand in the wrong order, since a frame goes through head() first, then stage(), then tail()
+// SPDX-FileCopyrightText: The splitdsl authors
+// SPDX-License-Identifier: BSD-3-Clause
+#include <splitdsl/language.hpp>
+
+using namespace splitdsl;
+
+struct network {
+    static constexpr auto graph() {
+#ifndef REPAIRED
+        return input("x", f32, {.channels = 8, .height = 16, .width = 16}) | head("car", named("a", conv(2, {.kernel = 3}))) | cut("up") | tail("cloud", named("b", conv(2, {.kernel = 3}))) | cut("on") | stage("hub", global_pool());
+#else
+        return input("x", f32, {.channels = 8, .height = 16, .width = 16}) | head("car", named("a", conv(2, {.kernel = 3}))) | cut("up") | stage("hub", named("b", conv(2, {.kernel = 3}))) | cut("on") | tail("cloud", global_pool());
+#endif
+    }
+};
+static_assert(check<network>);
