@@ -36,7 +36,7 @@ spread time_decisions(Policy policy, int batches, long& offloads) {
         const auto begin = std::chrono::steady_clock::now();
         for (const link_view& link : links) {
             const budget left{.now = instant{4ms}, .deadline = instant{100ms}, .reserve = 45ms};
-            offloads += policy.on(stage_done{.stage = 0}, link, left).what == action::kind::offload ? 1 : 0;
+            offloads += policy.on(stage_done{.cut = 0}, link, left).what == action::kind::offload ? 1 : 0;
         }
         times.push_back(std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now() - begin).count() / decisions);
     }

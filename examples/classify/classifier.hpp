@@ -82,7 +82,7 @@ public:
     /// `link_error` if the other side is not there, or refuses, within `patience`.
     void offload(int cut, std::unique_ptr<splitdsl::link::connector> where, splitdsl::duration deadline, splitdsl::duration patience) {
         using namespace splitdsl;
-        const offload_at policy{cut, cut < 0 ? -1 : net.cuts[static_cast<std::size_t>(cut)].stage};
+        const offload_at policy{cut};
         edge_options options{.deadline = deadline, .calibration_runs = 3, .workers = default_runner(), .weights_digest = weights.digest};
         edge = std::make_unique<edge_core<offload_at>>(net, weights.packed, policy, options, std::move(where));
         if (const edge_report r = edge->report(); !r.fits) {

@@ -97,7 +97,8 @@ inline void run_live(const subject& weights, const live_terms& terms, std::span<
     using namespace splitdsl;
     const auto exits = exits_of(*c.what, all_exits_there);
     const auto times = times_of(*c.what, exits, stages);
-    edge_options options{.deadline = terms.deadline, .stage_times = times, .exits = exits, .calibration_runs = 20, .weights_digest = weights.digest};
+    edge_options options{.deadline = terms.deadline, .stage_times = times, .exits = exits, .use_exits = !exits.empty(), .calibration_runs = 20,
+                         .weights_digest = weights.digest};
     if (!c.what->sends()) {
         edge_core<any_policy> edge{*weights.net, weights.packed, *c.policy, options, nullptr};
         return show(edge, terms, r.shown, std::chrono::milliseconds{1}, r.seed, nullptr, nullptr, c);

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The splitdsl authors
 // SPDX-License-Identifier: BSD-3-Clause
 /// @file unsplit.hpp
-/// The network in one piece, without a link: what every answer is compared with, and where its exits stand.
+/// The network in one piece, without a link: what every answer is compared with.
 #pragma once
 
 #include "album.hpp"
@@ -13,37 +13,11 @@
 #include <splitdsl/runtime/edge_options.hpp>
 #include <splitdsl/runtime/stream_terms.hpp>
 
-#include <cmath>
 #include <cstring>
-#include <limits>
 #include <span>
-#include <string_view>
 #include <vector>
 
 namespace visual_wake {
-
-/// The device's exits in their order. A pipeline does not tell which stage computes one; a run does: it is the stage that fills its values.
-inline std::vector<splitdsl::exit_place> device_exits(const splitdsl::pipeline& net, std::span<const std::byte> packed) {
-    const splitdsl::aligned_buffer arena{net.arena_bytes};
-    const std::vector<std::byte> blank(picture_bytes);
-    const void* const input = blank.data();
-    std::vector<float> values(net.output_floats, std::numeric_limits<float>::quiet_NaN());
-    std::vector<int> filled_by(net.output_floats, -1);
-    for (int stage = 0; stage < net.stages; ++stage) {
-        net.run({arena.data(), packed.data(), &input, values.data()}, stage, stage + 1, nullptr);
-        for (std::size_t i = 0; i < values.size(); ++i)
-            if (filled_by[i] < 0 && !std::isnan(values[i])) filled_by[i] = stage;
-    }
-    std::vector<splitdsl::exit_place> exits;
-    std::size_t first = 0;
-    for (const splitdsl::tensor_info& t : net.outputs) {
-        const std::size_t floats = t.bytes / sizeof(float);
-        if (std::string_view{t.name}.starts_with("local"))
-            exits.push_back({.stage = filled_by[first], .first_float = first, .floats = floats});
-        first += floats;
-    }
-    return exits;
-}
 
 inline int best_of(std::span<const float> values) {
     return static_cast<int>(std::max_element(values.begin(), values.end()) - values.begin());
@@ -61,7 +35,7 @@ public:
     unsplit(const splitdsl::pipeline& net_, std::span<const std::byte> packed_)
         : net{net_},
           packed{packed_},
-          exits{device_exits(net, packed)},
+          exits{splitdsl::exits_of(net, {})},
           terms{net},
           arena{net.arena_bytes},
           outputs(net.output_floats),

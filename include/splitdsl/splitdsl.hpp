@@ -12,6 +12,13 @@
 #include <splitdsl/link/tcp_listener.hpp>
 #include <splitdsl/policy/all_cloud.hpp>
 #include <splitdsl/policy/all_edge.hpp>
+#include <splitdsl/policy/cascade.hpp>
+#include <splitdsl/policy/fleet.hpp>
+#include <splitdsl/policy/fleet_by_benefit.hpp>
+#include <splitdsl/policy/layer_scan.hpp>
+#include <splitdsl/policy/local_early_exit.hpp>
+#include <splitdsl/policy/one_of.hpp>
+#include <splitdsl/policy/partition.hpp>
 #include <splitdsl/policy/sage.hpp>
 #include <splitdsl/policy/weighted.hpp>
 #include <splitdsl/radio/cellular.hpp>

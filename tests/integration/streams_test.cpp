@@ -57,6 +57,7 @@ TEST_CASE("the trunk's stages come first, each exit's stage runs alone and in an
     CHECK(p.stages == 4);
     REQUIRE(p.stream_count == 3);
     REQUIRE(p.stream_exit_count == 3);
+    CHECK(p.exits.empty()); // none of the trunk
     CHECK(std::string{p.streams[1].name} == "s1");
     CHECK((p.streams[1].stage == 1 && p.streams[1].height == 16 && p.streams[1].rows == 8));
     CHECK((p.stream_exits[0].reads == 1 && p.stream_exits[1].reads == 3 && p.stream_exits[2].reads == 6));

@@ -53,9 +53,7 @@ struct restless_policy {
     }
     action on(stage_done s, const link_view&, const budget&) noexcept {
         if (s.exit >= 0 && s.confidence > 0.95F) return action::answer_with(s.exit);
-        if (s.stage == 0 && wish == 0) return action::offload_at(0);
-        if (s.stage == 2 && wish == 1) return action::offload_at(1);
-        return action::go_on();
+        return s.cut >= 0 && s.cut == wish ? action::offload_at(wish) : action::go_on();
     }
     verdict on(reply_arrived, const link_view&, const budget&) noexcept {
         return random.chance(0.03) ? verdict::keep_going : verdict::accept;

@@ -258,10 +258,10 @@ TEST_CASE("NeuroSurgeon takes the fastest cut in the largest size that keeps its
     // It acts at its cut, in the size that suits the link by then.
     policy::neurosurgeon p{d, o};
     CHECK(p.on(frame_start{1}, up, plenty).what == action::kind::proceed);
-    const action a = p.on(stage_done{.frame = 1, .stage = 0}, up, plenty);
+    const action a = p.on(stage_done{.frame = 1, .stage = 2, .cut = 0}, up, plenty);
     CHECK((a.what == action::kind::offload && a.cut == 0 && a.codec == 0));
     p.on(frame_start{2}, slow, plenty);
-    CHECK(p.on(stage_done{.frame = 2, .stage = 0}, up, plenty).what == action::kind::proceed);
+    CHECK(p.on(stage_done{.frame = 2, .stage = 2, .cut = 0}, up, plenty).what == action::kind::proceed);
     // With bursts of 4 packets of 251 every 10 ms: 1250 bytes are 5 packets: 10 + (5 + 10 + 1 packet) + 10 ms.
     o.radio = {.interval = 10ms, .packet_bytes = 251, .packets = 4, .packet_time = 1ms};
     CHECK(policy::neurosurgeon{d, o}.choose(up).expected == 36ms);
@@ -286,10 +286,11 @@ TEST_CASE("one of several policies does what that one does") {
 
 TEST_CASE("CLIO offers all widths and takes the first sure answer, the widest, or any when its patience ends") {
     policy::clio p{{.cut = 1, .widths = 3, .threshold = 0.8F, .patience = 50ms}};
-    CHECK(p.on(stage_done{.stage = 0}, up, plenty).what == action::kind::proceed);
-    const action a = p.on(stage_done{.stage = 1}, up, plenty);
+    CHECK(p.on(stage_done{.stage = 0, .cut = 0}, up, plenty).what == action::kind::proceed);
+    CHECK(p.on(stage_done{.stage = 1}, up, plenty).what == action::kind::proceed); // an exit's, no cut
+    const action a = p.on(stage_done{.stage = 2, .cut = 1}, up, plenty);
     CHECK((a.what == action::kind::offload && a.cut == 1 && a.level == 2));
-    CHECK(p.on(stage_done{.stage = 1}, down, plenty).what == action::kind::proceed);
+    CHECK(p.on(stage_done{.stage = 2, .cut = 1}, down, plenty).what == action::kind::proceed);
     CHECK(p.on(reply_arrived{.exit = 0, .confidence = 0.5F, .since_offload = 10ms}, up, plenty) == verdict::keep_going);
     CHECK(p.on(reply_arrived{.exit = 1, .confidence = 0.8F, .since_offload = 10ms}, up, plenty) == verdict::accept);
     CHECK(p.on(reply_arrived{.exit = 2, .confidence = 0.1F, .since_offload = 10ms}, up, plenty) == verdict::accept);

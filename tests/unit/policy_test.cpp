@@ -36,7 +36,7 @@ link_view good_link(double mbps, duration rtt = 10ms) {
 }
 budget after(duration elapsed, duration reserve = 50ms) { return {.now = instant{elapsed}, .deadline = instant{100ms}, .reserve = reserve}; }
 bool offloads(policy::sage p, const link_view& link, const budget& b) {
-    const action a = p.on(stage_done{.stage = 0}, link, b);
+    const action a = p.on(stage_done{.cut = 0}, link, b);
     if (a.what == action::kind::offload) CHECK(a.cut == 0);
     return a.what == action::kind::offload;
 }
@@ -109,9 +109,11 @@ TEST_CASE("sage offloads when the rate beats the deadline's threshold and energy
     small_tail.cut[0].tail_energy = watts{4.3} * 1ms;
     CHECK_FALSE(offloads(policy::sage{small_tail}, good_link(0.9), after(3500us)));
     CHECK(policy::sage{small_tail}.threshold(good_link(0.9)).feasible);
-    // Only at its own stage.
+    // Only at its own cut, whichever stage that ends.
     policy::sage q{demo()};
-    CHECK(q.on(stage_done{.stage = 1}, good_link(0.9), after(3500us)).what == action::kind::proceed);
+    CHECK(q.on(stage_done{.stage = 0}, good_link(0.9), after(3500us)).what == action::kind::proceed);
+    CHECK(q.on(stage_done{.stage = 1, .cut = 1}, good_link(0.9), after(3500us)).what == action::kind::proceed);
+    CHECK(q.on(stage_done{.stage = 3, .cut = 0}, good_link(0.9), after(3500us)).cut == 0);
     CHECK(q.on(frame_start{}, good_link(0.9), after(0ms)).what == action::kind::proceed);
     CHECK(q.on(reply_arrived{}, good_link(0.9), after(40ms)) == verdict::accept);
     CHECK(q.on(link_event{}, good_link(0.9), after(40ms)).what == action::kind::none);
@@ -159,7 +161,7 @@ TEST_CASE("sage's hysteresis asks for more only to begin offloading again") {
     deployment d = demo();
     d.radio = radio::wifi;
     p = policy::sage{d, {.hysteresis = 0.5}};
-    const auto decide = [&](double factor) { return p.on(stage_done{}, good_link(threshold * factor), after(3500us)).what == action::kind::offload; };
+    const auto decide = [&](double factor) { return p.on(stage_done{.cut = 0}, good_link(threshold * factor), after(3500us)).what == action::kind::offload; };
     CHECK_FALSE(decide(1.2));
     CHECK(decide(1.6));
     CHECK(decide(1.2));
@@ -295,7 +297,7 @@ TEST_CASE("weighted, walked stage by stage on plan, sends exactly where the whol
         int sent = policy::split_choice::stay_local;
         if (p.on(frame_start{}, link, at(0ms)).what == action::kind::offload) sent = -1;
         for (int k = 0; k < d.cuts && sent == policy::split_choice::stay_local; ++k) {
-            const action a = p.on(stage_done{.stage = k}, link, at(d.cut[k].edge_head));
+            const action a = p.on(stage_done{.stage = 2 * k + 1, .cut = k}, link, at(d.cut[k].edge_head));
             if (a.what == action::kind::offload) sent = a.cut;
         }
         const auto best = p.best(link);

@@ -197,6 +197,7 @@ TEST_CASE("an offload at a cut the frame is not at is not carried out") {
     c = m.stage_done(at(15ms), good);
     c = m.stage_done(at(20ms), good);
     CHECK(c.source == answer_source::edge);
+    CHECK((m.counters().invalid_actions == 1 && m.counters().blocked == 0)); // and it is told
 }
 
 TEST_CASE("the whole input can be offloaded before the head, and the whole network is its local tail") {

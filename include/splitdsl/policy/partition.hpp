@@ -84,7 +84,7 @@ public:
         return chosen.cut == -1 ? action::offload_at(-1, 0) : action::go_on();
     }
     constexpr action on(stage_done s, const link_view& link, const budget&) noexcept {
-        if (chosen.cut < 0 || s.stage != stage_of(chosen.cut) || !usable(link, options.staleness)) return action::go_on();
+        if (chosen.cut < 0 || s.cut != chosen.cut || !usable(link, options.staleness)) return action::go_on();
         const partition_choice now = at_cut(chosen.cut, link);
         return action::offload_at(now.cut, now.size);
     }
@@ -106,8 +106,6 @@ public:
 
 private:
     static constexpr std::size_t index(int i) { return static_cast<std::size_t>(i); }
-    /// Cut k ends stage k (scheduler_policy.hpp).
-    static constexpr int stage_of(int cut) { return cut; }
 
     constexpr partition_choice at_cut(int k, const link_view& link) const noexcept {
         const cut_cost& c = plan.cut[k];
@@ -164,7 +162,7 @@ public:
     }
     constexpr action on(frame_start, const link_view&, const budget&) noexcept { return action::go_on(); }
     constexpr action on(stage_done s, const link_view& link, const budget&) noexcept {
-        if (s.stage != options.cut || !link.up) return action::go_on();
+        if (s.cut != options.cut || !link.up) return action::go_on();
         return {.what = action::kind::offload, .cut = options.cut, .level = options.widths - 1};
     }
     constexpr verdict on(reply_arrived r, const link_view&, const budget&) noexcept {

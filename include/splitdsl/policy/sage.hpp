@@ -59,7 +59,7 @@ public:
 
     constexpr action on(frame_start, const link_view&, const budget&) noexcept { return action::go_on(); }
     constexpr action on(stage_done s, const link_view& link, const budget& b) noexcept {
-        if (s.stage != options.cut) return action::go_on();
+        if (s.cut != options.cut) return action::go_on();
         sending = decide(link, b);
         return sending ? action::offload_at(options.cut) : action::go_on();
     }

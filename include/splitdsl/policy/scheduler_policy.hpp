@@ -16,7 +16,7 @@ namespace splitdsl {
 
 inline constexpr int max_cuts = 16;   ///< candidate cuts (payload groups) of one network
 
-/// What one candidate cut costs. Cut k ends stage k; stage k + 1 starts behind it.
+/// What one candidate cut costs. Cuts and stages are numbered apart: an early exit ends a stage as a cut does.
 struct cut_cost {
     bytes payload{};            ///< on the wire, header included (a maximum for variable codecs)
     duration edge_head{};       ///< frame start to the cut, on the edge
@@ -60,8 +60,10 @@ struct budget {
 };
 
 struct frame_start { std::uint32_t frame{}; };
-/// A stage ended. `exit` is the index of an early exit answered in this stage, or -1; confidence in [0, 1].
-struct stage_done { std::uint32_t frame{}; int stage{}; int exit{-1}; float confidence{}; };
+/// A stage ended: at candidate cut `cut`, where `offload_at(cut)` is possible now, or at none (-1). Of a network with streams and no cuts, a
+/// stage with a stream behind it is such a cut, by the stage's number. `exit` is the index of an early exit answered in this stage, or -1;
+/// confidence in [0, 1].
+struct stage_done { std::uint32_t frame{}; int stage{}; int cut{-1}; int exit{-1}; float confidence{}; };
 /// A valid reply arrived for the running frame.
 struct reply_arrived { std::uint32_t frame{}; int exit{-1}; float confidence{1}; duration since_offload{}; };
 struct link_event {

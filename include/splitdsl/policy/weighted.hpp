@@ -50,9 +50,9 @@ public:
         return usable(link, options.staleness) && best(link, -1, available(b)).cut == -1 ? action::offload_at(-1) : action::go_on();
     }
     constexpr action on(stage_done s, const link_view& link, const budget& b) noexcept {
-        if (s.stage < 0 || s.stage >= plan.cuts || !usable(link, options.staleness)) return action::go_on();
-        const duration planned = plan.cut[s.stage].edge_head;
-        return best(link, s.stage, planned + available(b)).cut == s.stage ? action::offload_at(s.stage) : action::go_on();
+        if (s.cut < 0 || s.cut >= plan.cuts || !usable(link, options.staleness)) return action::go_on();
+        const duration planned = plan.cut[s.cut].edge_head;
+        return best(link, s.cut, planned + available(b)).cut == s.cut ? action::offload_at(s.cut) : action::go_on();
     }
     constexpr verdict on(reply_arrived, const link_view&, const budget&) noexcept { return verdict::accept; }
     constexpr action on(link_event, const link_view&, const budget&) noexcept { return action::nothing(); }

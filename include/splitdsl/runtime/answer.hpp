@@ -14,7 +14,7 @@ namespace splitdsl {
 
 /// Who answered. The order of the last three is the order of the last resort.
 enum class answer_source : std::uint8_t {
-    none,
+    none,     ///< there was no frame: `infer` was refused, `answer_counters::refused` counts it
     cloud,    ///< offloaded: the tail ran remotely
     edge,     ///< local: the policy chose it
     fallback, ///< offloaded, no valid reply in time, the local tail ran
@@ -53,7 +53,8 @@ struct frame_timings {
 
 /// One frame's answer.
 ///
-/// `values` is the caller's memory: `poll` and `infer` copy into it, at most its size.
+/// `values` is the caller's memory: `poll` and `infer` copy into it, at most its size. `infer`'s spans what was written (all outputs and exits
+/// of the network one after another, the main ones first, or the exit's own; none if there was no frame), `poll` leaves it as it is.
 struct answer {
     std::span<float> values{};
     std::uint32_t frame{};

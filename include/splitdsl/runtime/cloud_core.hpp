@@ -333,6 +333,8 @@ private:
         for (std::size_t i = 0; i < count; ++i) {
             seat& s = *b.seats[i];
             const cloud_request& r = b.taken[i];
+            for (const exit_info& e : network.exits) // computed on the edge: what is there is another frame's
+                if (e.stage < first_stage(cut)) std::fill_n(s.outputs.begin() + static_cast<std::ptrdiff_t>(e.first_float), e.floats, 0.0F);
             if (!s.outputs.empty()) std::memcpy(s.reply.data() + link::header_bytes, s.outputs.data(), s.outputs.size() * sizeof(float));
             r.from->send(s.reply.bytes(), {.kind = link::message_kind::reply,
                                            .cut = r.head.cut,

@@ -21,6 +21,7 @@ struct frame_counters {
     std::uint64_t offload_tries{};   ///< payloads the link accepted
     std::uint64_t offload_refused{}; ///< the link took no byte: answered locally at once
     std::uint64_t blocked{};         ///< the policy wanted to offload; link down, busy or breaker open
+    std::uint64_t invalid_actions{}; ///< the policy asked for what cannot be done there, such as a cut the stage does not end: as `proceed`
     std::uint64_t rolled_back{};     ///< local tail begun after an offload
     std::uint64_t accepted{};        ///< replies accepted
     std::uint64_t kept_going{};      ///< valid replies the policy declined

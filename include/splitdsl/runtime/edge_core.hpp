@@ -45,11 +45,12 @@ public:
           packed{packed_weights.data()},
           options{detail::checked(o, net, streams_v<Policy> && where != nullptr)},
           stage_times{o.stage_times.data(), o.stage_times.size()},
-          exits{o.exits.data(), o.exits.size()},
+          exits{exits_of(net, o.exits, o.use_exits)},
           arena{net},
           outputs(net.output_floats),
           cloud_values(net.output_floats),
           held_values(net.output_floats),
+          held_floats{net.output_floats},
           offered{net.inputs.size()},
           mailbox{net.inputs},
           times{
@@ -74,7 +75,7 @@ public:
     }
 
     /// Starts a frame and returns its number, or 0 if the one before is not polled yet, an input's size is wrong, or a command has no
-    /// branch. Copies the inputs. The deadline runs from this call.
+    /// branch (`answer_counters::refused`). Copies the inputs. The deadline runs from this call.
     std::uint32_t submit(frame_inputs inputs) noexcept {
         const instant start = std::chrono::steady_clock::now();
         if (open_frame != 0 || !usable(inputs)) {
@@ -104,14 +105,16 @@ public:
         return true;
     }
 
-    /// `submit`, then waits for the answer: at most until the deadline. `values` receives it.
+    /// `submit`, then waits for the answer: at most until the deadline. `values` receives it; the answer's span ends where it does.
+    /// Refused as by `submit`: `answer_source::none`, no values, and what `values` held stays.
     answer infer(frame_inputs inputs, std::span<float> values) noexcept {
-        answer a{.values = values};
         const std::uint32_t frame = submit(inputs);
-        if (frame == 0) return a;
+        if (frame == 0) return {};
+        answer a{.values = values};
         for (auto heard = answered.now(); slot.is_open(frame) && std::chrono::steady_clock::now() < due() - lead();)
             heard = answered.wait(heard, due() - lead());
         poll(a);
+        a.values = values.first(copied);
         return a;
     }
 
@@ -131,7 +134,7 @@ public:
     const stage_profile& profile() const { return times; }
     /// The link as the next decision would see it.
     link_view link_now() const { return view(std::chrono::steady_clock::now()); }
-    /// Why there is no connection, for people; empty without a link.
+    /// Why the link is not up, for people; empty while it is up, and without a link.
     std::string link_failure() const { return line ? line->last_failure() : std::string{}; }
     const frame_rules& rules() const { return machine.rulebook(); }
 
@@ -180,14 +183,16 @@ private:
             from = from.subspan(exits[taken.detail].first_float, exits[taken.detail].floats);
         if (taken.source == answer_source::held) {
             if (!ever_answered) a.source = answer_source::preset;
-            from = held_values;
+            from = std::span{held_values}.first(held_floats);
         } else {
             std::copy(from.begin(), from.end(), held_values.begin());
+            held_floats = from.size();
             ever_answered = true;
             value_from = started;
         }
         if (!ever_answered) value_from = started;
-        std::copy_n(from.begin(), std::min(from.size(), a.values.size()), a.values.begin());
+        copied = std::min(from.size(), a.values.size());
+        std::copy_n(from.begin(), copied, a.values.begin());
     }
 
     instant claimed_at() const noexcept {
@@ -305,7 +310,7 @@ private:
         if (reply.what != command::kind::nothing) return reply;
         if (given_up()) return {};
         if (tail && (reply = take_replies()).what != command::kind::nothing) return reply;
-        const auto [exit, confidence] = exit_behind(stage, {exits.data(), exits.size()}, outputs);
+        const auto [exit, confidence] = exit_behind(stage, exits, outputs);
         if (exit >= 0) exit_mark.store((note.frame << 32) | static_cast<std::uint64_t>(exit + 1), std::memory_order_release);
         return machine.stage_done(ended, view(ended), exit, confidence);
     }
@@ -458,10 +463,11 @@ private:
     const std::byte* packed;
     const edge_options options;
     const fixed_array<duration> stage_times;
-    const fixed_array<exit_place> exits;
+    const std::vector<exit_place> exits;
     const frame_arena arena;
     std::vector<float> outputs, cloud_values; // compute thread's; read by the caller once claimed
     std::vector<float> held_values;           // caller's
+    std::size_t held_floats, copied{};        // caller's: of the answer that is held, of the one that was delivered
     fixed_array<const void*> offered;         // caller's
     input_mailbox mailbox;
     const stage_profile times;

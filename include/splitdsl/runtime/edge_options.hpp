@@ -18,13 +18,14 @@
 #include <span>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace splitdsl {
 
 /// One frame's inputs: one span a network input, in the network's order, each exactly `tensor_info::bytes` long.
 using frame_inputs = std::span<const std::span<const std::byte>>;
 
-/// Where an early exit stands. `confidence` maps its values to [0, 1]; null: the largest of them.
+/// Where an early exit stands. `confidence` maps its values to [0, 1]; null: the largest of them, as of an exit that ends in `softmax()`.
 struct exit_place {
     int stage{};               ///< the stage that computes it
     std::size_t first_float{}; ///< where its values begin among `pipeline::output_floats`
@@ -40,6 +41,16 @@ inline std::pair<int, float> exit_behind(int stage, std::span<const exit_place> 
         return {static_cast<int>(i), sure};
     }
     return {-1, 0.0F};
+}
+
+/// The exits that an edge uses: those of the options, else those that the network declares.
+inline std::vector<exit_place> exits_of(const pipeline& p, std::span<const exit_place> chosen, bool use = true) {
+    std::vector<exit_place> exits;
+    if (!use) return exits;
+    exits.assign(chosen.begin(), chosen.end());
+    if (chosen.empty())
+        for (const exit_info& e : p.exits) exits.push_back({.stage = e.stage, .first_float = e.first_float, .floats = e.floats});
+    return exits;
 }
 
 /// How the link thread keeps the connection and its picture of it.
@@ -70,7 +81,8 @@ struct edge_options {
     /// that what this machine takes between them does not add up. Empty: as it is.
     std::span<const duration> stage_times{};
     std::span<const float> preset{};         ///< the answer before there is any; empty: zeros
-    std::span<const exit_place> exits{};
+    std::span<const exit_place> exits{};     ///< in place of the network's own (`pipeline::exits`), if it is not empty
+    bool use_exits{true};                    ///< false: no early exit answers, neither for the policy nor as a last resort
     int calibration_runs{100}; ///< of the whole network at construction, to measure it; 0: `reserve` is taken at its word
     duration calibration_time{std::chrono::seconds{1}}; ///< no further run is begun after this, once there were 20
     breaker_options breaker{};

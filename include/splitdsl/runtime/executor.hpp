@@ -30,6 +30,7 @@ struct engine {
         tensor_info inputs[64]{};
         char output_names[64][64]{};
         tensor_info outputs[64]{};
+        exit_info exits[64]{};
         char network[96]{};
         pipeline all{};
         tables() noexcept;
@@ -427,14 +428,17 @@ engine<Network>::tables::tables() noexcept {
         copy_text(input_names[k], sizeof input_names[k], t.name.data(), t.name.size());
         inputs[k] = {input_names[k], t.of.channels, t.of.height, t.of.width, static_cast<std::size_t>(t.bytes)};
     }
+    std::size_t exit_count = 0;
     for (int k = 0; k < described.output_count; ++k) {
         const auto& t = described.outputs[k];
         copy_text(output_names[k], sizeof output_names[k], t.name.data(), t.name.size());
         outputs[k] = {output_names[k], t.of.channels, t.of.height, t.of.width, static_cast<std::size_t>(t.bytes)};
+        if (t.first_float >= 0) exits[exit_count++] = {output_names[k], t.stage, static_cast<std::size_t>(t.first_float), static_cast<std::size_t>(t.bytes) / sizeof(float)};
     }
     all.cuts = {cuts, static_cast<std::size_t>(cuts_of_network)};
     all.inputs = {inputs, static_cast<std::size_t>(described.input_count)};
     all.outputs = {outputs, static_cast<std::size_t>(described.output_count)};
+    all.exits = {exits, exit_count};
     all.functions.pack = &engine::pack;
     all.functions.run = &engine::run;
     all.batch_limit = simd::most_frames;

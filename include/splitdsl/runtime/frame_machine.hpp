@@ -60,7 +60,7 @@ public:
         if (exit >= 0) newest_exit = exit;
         if (next_stage == rules.first_tail_stage() && is == state::running) reserve_begins(now);
         if (is == state::falling_back) return go_on(now);
-        return follow(policy.on(splitdsl::stage_done{sequence, stage, exit, confidence}, seen(link, now), left(now)), now, link);
+        return follow(policy.on(splitdsl::stage_done{sequence, stage, rules.cut_behind(stage), exit, confidence}, seen(link, now), left(now)), now, link);
     }
 
     /// The payload was handed to the link of `epoch`, or the link took none of it (`taken` false).
@@ -174,7 +174,11 @@ private:
     budget left(instant now) const { return {now, deadline, rules.remaining[std::min(next_stage, rules.stages)] + rules.last_resort_lead}; }
 
     command follow(const action& a, instant now, const link_view& link) {
-        if (a.what == action::kind::answer && newest_exit >= 0 && a.exit == newest_exit) return publish(answer_source::exit, a.exit);
+        if (!possible(a)) {
+            ++counts.invalid_actions;
+            return go_on(now);
+        }
+        if (a.what == action::kind::answer) return publish(answer_source::exit, a.exit);
         if (a.what == action::kind::offload && legal(a.cut)) {
             const link_view l = seen(link, now);
             if (l.up && !l.busy) {
@@ -200,7 +204,7 @@ private:
                 ++counts.blocked;
             }
         if constexpr (streams_v<Policy>)
-            if (a.what == action::kind::stream && a.stream >= 0 && seen(link, now).up)
+            if (a.what == action::kind::stream && seen(link, now).up)
                 if (command c = go_on(now); c.what == command::kind::run) {
                     c.stream = a.stream;
                     c.last = std::max(a.level, 0);
@@ -208,8 +212,21 @@ private:
                 }
         return go_on(now);
     }
+    /// Whether this can be done now, were the link there. Sizes are the stream's own matter.
+    bool possible(const action& a) const {
+        switch (a.what) {
+        case action::kind::proceed:
+        case action::kind::none: return true;
+        case action::kind::answer: return newest_exit >= 0 && a.exit == newest_exit;
+        case action::kind::offload: return legal(a.cut) || (streams_v<Policy> && stream_in_place_of(a) >= 0);
+        case action::kind::stream: return streams_v<Policy> && a.stream >= 0;
+        case action::kind::send_next:
+        case action::kind::stop: break; // in answer to an acknowledgement only
+        }
+        return false;
+    }
     bool legal(int cut) const { return cut == -1 || (cut >= 0 && cut < rules.cuts && rules.stage_behind(cut) == next_stage); }
-    /// Where the network has no payload at this cut but a stream behind the stage that ended (cut k ends stage k): that one, in the sizes
+    /// Where the network has no cuts but a stream behind the stage that ended, of whose number the action's cut is: that one, in the sizes
     /// that the action names. Else -1.
     int stream_in_place_of(const action& a) const {
         if (a.what != action::kind::offload || a.cut < 0 || a.cut >= max_stages || a.cut != next_stage - 1) return -1;

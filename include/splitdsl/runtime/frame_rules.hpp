@@ -28,6 +28,12 @@ struct frame_rules {
     constexpr int first_tail_stage() const { return cuts > 0 ? stage_of_cut[0] + 1 : 0; }
     /// The first stage behind a cut; -1 is the input.
     constexpr int stage_behind(int cut) const { return cut < 0 ? 0 : stage_of_cut[cut] + 1; }
+    /// The cut that this stage ends, or -1; without cuts, the stage itself where a stream begins behind it.
+    constexpr int cut_behind(int stage) const {
+        for (int k = 0; k < cuts; ++k)
+            if (stage_of_cut[k] == stage) return k;
+        return cuts == 0 && streams_behind[stage] != 0 ? stage : -1;
+    }
 };
 
 /// What is known of a reply before anyone trusts it.

@@ -62,6 +62,13 @@ struct stream_exit_info {
     int before_sizes{}, here_sizes{};           ///< 0: the exit has no `by_sizes`
 };
 
+/// An early exit of the trunk, which every run of its stage computes. Exits that read streams are `stream_exit_info`s.
+struct exit_info {
+    const char* name{};
+    int stage{};
+    std::size_t first_float{}, floats{};        ///< among `pipeline::output_floats`
+};
+
 /// Threads that stay with one frame from step to step (runtime/step_crew.hpp). For the thread that it was given to, one step at a time.
 struct frame_crew {
     void (*run)(frame_crew& crew, int tasks, void (*body)(void* context, int first, int last), void* context){}; ///< as `task_runner::run`
@@ -113,6 +120,7 @@ struct pipeline {
     std::span<const cut_info> cuts{};
     std::span<const tensor_info> inputs{};
     std::span<const tensor_info> outputs{}; ///< main outputs first, then early exits
+    std::span<const exit_info> exits{};     ///< of the trunk, in the order in which they stand; `answer::exit` counts them so
 
     const stream_info* streams{};           ///< plain pointers: networks without streams pay nothing for them
     int stream_count{};

@@ -247,6 +247,7 @@ struct described_tensor {
     std::int64_t bytes{};
     int stage{};
     const char* codec{""};
+    int first_float{-1};                ///< of an exit of the trunk: where its values begin
 };
 struct described_interface {
     described_tensor cuts[max_network_cuts]{};
@@ -260,6 +261,7 @@ constexpr described_interface describe_interface() {
     constexpr const auto& g = graph_of<Network>;
     constexpr const auto& r = resolved_of<Network>;
     constexpr const auto& shapes = shaped_of<Network>;
+    constexpr const auto& l = steps_of<Network>;
     for (int k = 0; k < cuts_of<Network>.count; ++k)
         d.cuts[k] = {refer(cuts_of<Network>.groups[k].name), {}, cuts_of<Network>.groups[k].payload, steps_of<Network>.cut_stage[k], graph::codec_word(g.ops[static_cast<std::size_t>(cuts_of<Network>.groups[k].items[0].op)])};
     for (std::size_t i = 0; i < g.ops.size(); ++i)
@@ -271,7 +273,13 @@ constexpr described_interface describe_interface() {
     if (r.tasks == 0) output(refer("output"), r.result);
     for (const bool exits : {false, true})
         for (std::size_t i = 0; i < g.ops.size(); ++i)
-            if (g.ops[i].kind == op_kind::output && has(g.ops[i].flags, op_flag::is_exit) == exits) output(g.ops[i].label, r.a[i]);
+            if (g.ops[i].kind == op_kind::output && has(g.ops[i].flags, op_flag::is_exit) == exits) {
+                const int k = d.output_count;
+                output(g.ops[i].label, r.a[i]);
+                for (int s = 0; exits && d.output_count > k && s < l.count; ++s)
+                    if (const graph::step& from = l.steps[static_cast<std::size_t>(s)]; from.kind == graph::step_kind::output && from.op == static_cast<int>(i) && from.stage < l.trunk_stages)
+                        d.outputs[k].stage = from.stage, d.outputs[k].first_float = from.offset;
+            }
     return d;
 }
 

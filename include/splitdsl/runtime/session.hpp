@@ -184,8 +184,9 @@ public:
     /// How often `listen` waited.
     std::uint64_t times_listened() const noexcept { return listened.load(std::memory_order_relaxed); }
     link_counters counters() const noexcept { return shared_counts.load(); }
-    /// Why the last attempt to connect failed; for people. Not for the frame path: locks.
+    /// Why the link is not up; for people. Empty while it is. Not for the frame path: locks.
     std::string last_failure() const {
+        if (status().up) return {};
         const std::lock_guard hold{failure_mutex};
         return failure;
     }
@@ -240,6 +241,7 @@ private:
             ping_open = false;
             ++counts.connects;
             box.open(stream.get());
+            failed("the connection was lost, or the other side is silent"); // what it is, should it not be up from here on
             epoch.store(e, std::memory_order_release);
             set_up(true);
             return true;

@@ -16,7 +16,7 @@ namespace splitdsl {
 
 /// One stage's part of the whole.
 struct stage_share {
-    std::string ends_at{};          ///< the cut that ends it, or "output"
+    std::string ends_at{};          ///< the cut, early exit or stream that ends it, or "output"
     std::uint64_t macs{};
     duration time{};
     double of_macs{}, of_time{};    ///< in [0, 1]
@@ -30,6 +30,10 @@ inline std::vector<stage_share> stage_shares(const pipeline& net, std::span<cons
     duration total{};
     for (int k = 0; k < net.stages; ++k) {
         stage_share s{.ends_at = "output", .macs = net.stage_macs[k], .time = times[static_cast<std::size_t>(k)]};
+        for (const exit_info& e : net.exits)
+            if (e.stage == k && k + 1 < net.stages) s.ends_at = e.name;
+        for (int i = 0; i < net.stream_count; ++i)
+            if (net.streams[i].stage == k) s.ends_at = net.streams[i].name;
         for (const cut_info& c : net.cuts)
             if (c.stage == k) s.ends_at = c.name;
         macs += s.macs;

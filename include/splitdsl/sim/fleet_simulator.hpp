@@ -139,8 +139,8 @@ private:
         f.computing += now - computing_from;
         computing = false;
         if (falling_back) return run_next_stage();
-        stage_done s{.frame = count, .stage = stage};
         const exit_stage& here = world->network.stages[at(stage)];
+        stage_done s{.frame = count, .stage = stage, .cut = here.payload.empty() ? -1 : stage};
         if (world->local_exits && here.exit >= 0) {
             s.exit = newest_exit = here.exit;
             const policy::prediction p = answers->local(f.picture, here.exit);
