@@ -46,6 +46,8 @@ constexpr layer layers[]{
     {"RPN 3x3 at 14", 1024, 14, 14, 512, 3},
     {"ResNet 1x1 at 56", 64, 56, 56, 256, 1},
     {"ResNet 1x1 at 14", 1024, 14, 14, 256, 1},
+    {"MobileNet 1x1 to 24", 144, 56, 56, 24, 1},
+    {"MobileNet 1x1 to 40", 120, 28, 28, 40, 1},
     {"DenseNet 3x3 at 14", 128, 14, 14, 32, 3},
     {"bottleneck 64 to 3", 64, 56, 56, 3, 3},
     {"bottleneck 512 to 9", 512, 29, 29, 9, 2, 2},
@@ -86,7 +88,7 @@ struct way {
 };
 struct subject {
     layer of{};
-    splitdsl::aligned_buffer in{}, quads{}, out{}, packed[3]{}, scratch{};
+    splitdsl::aligned_buffer in{}, quads{}, out{}, packed[4]{}, scratch{}; // packed: direct, F(2x2), F(4x4), over a picture
     std::vector<float> weight{}, picture{};
     std::vector<way> ways{};
     std::unique_ptr<timed::onednn_layer> peer{}; // the last way, if it is there
@@ -153,14 +155,16 @@ int main(int argc, char** argv) {
             s.out = splitdsl::aligned_buffer{code.out_floats(l) * sizeof(float)};
             code.fill(l, s.picture.data(), floats(s.in));
             const winograd_plan chosen = plan_of(l);
-            s.ways.push_back({l.groups > 1 ? "depthwise" : "direct", {}, chosen.tile == 0});
+            const bool is_picture = l.in == 3 && chosen.tile == 0; // of bytes, in a network
+            s.ways.push_back({l.groups > 1 ? "depthwise" : "direct", {}, chosen.tile == 0 && !is_picture});
             if (l.kernel == 3 && l.stride == 1 && l.groups == 1) {
                 s.ways.push_back({"F(2x2)", plan_with(l, 2), chosen.tile == 2});
                 s.ways.push_back({"F(4x4)", plan_with(l, 4), chosen.tile == 4});
             }
-            if (chosen.strided) {
-                s.ways.push_back({chosen.tile == 3 ? "F(3x3)" : "F(4x4)", chosen, true});
-                s.quads = splitdsl::aligned_buffer{static_cast<std::size_t>(4 * l.height * l.width) * sizeof(float)};
+            if (chosen.strided || is_picture) {
+                if (is_picture) s.ways.push_back({"picture", {.strided = true}, true});
+                else s.ways.push_back({chosen.tile == 3 ? "F(3x3)" : "F(4x4)", chosen, true});
+                s.quads = splitdsl::aligned_buffer{code.quads_floats(l) * sizeof(float)};
                 code.fill_quads(l, s.picture.data(), floats(s.quads));
             }
             std::size_t scratch = 0;

@@ -20,7 +20,7 @@ struct layer {
     constexpr double macs() const { return double(out) * out_height() * out_width() * (in / groups) * kernel * kernel; }
 };
 
-/// How a layer runs. Tile 0: direct or depthwise.
+/// How a layer runs. Tile 0: direct or depthwise; and `strided`: direct over a picture of four floats a pixel.
 using splitdsl::graph::winograd_plan;
 
 /// One instruction set's kernels. Buffers are 64-byte aligned floats; `in` is blocked with its halo, `out` blocked without one.
@@ -32,7 +32,8 @@ struct layer_code {
     std::size_t (*scratch_floats)(const layer&, const winograd_plan&){};
     void (*pack)(const layer&, const winograd_plan&, const float* weight, float* packed){};   ///< weight (out, in / groups, kernel, kernel)
     void (*fill)(const layer&, const float* planar, float* in){};                 ///< planar (in, height, width)
-    void (*fill_quads)(const layer&, const float* planar, float* in){};           ///< as a network's picture lies for a `strided` plan: four floats a pixel, no halo
+    std::size_t (*quads_floats)(const layer&){};
+    void (*fill_quads)(const layer&, const float* planar, float* in){};           ///< as a network's picture lies for a `strided` plan: four floats a pixel, with its halo
     /// A strided plan's `in` is what fill_quads wrote.
     void (*run)(const layer&, const winograd_plan&, const float* in, const float* packed, float* scratch, float* out){};
     float (*at)(const layer&, const float* out, int channel, int y, int x){};

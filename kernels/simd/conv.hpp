@@ -181,7 +181,7 @@ template <int Outs>
 /// Goes over the pixels of rows [y0, y1). Kernel rows outside the input are left out: on 14 rows of pixels that is a twentieth of the products, on 7 a tenth.
 template <int Outs>
 SPLITDSL_INLINE void conv_pixels(const conv_shape& s, tile_work& t, const const_view& in, const view& out, const const_view& addend, int y0, int y1, coming next = {}) {
-    if (s.kernel_h == 1 && s.pad_top == 0) return conv_rows<Outs>(s, t, in, out, addend, y0, y1, next, next.lines);
+    if (s.kernel_h == 1 && s.pad_top == 0) return conv_rows<Outs>(s, t, in, out, addend, y0, y1, next, next.all());
     const float* const in_begin = t.in;
     const taps all = t.over;
     for (int y = y0; y < y1;) {
@@ -190,7 +190,7 @@ SPLITDSL_INLINE void conv_pixels(const conv_shape& s, tile_work& t, const const_
         while (end < y1 && rows_inside(s, end) == inside) ++end;
         t.over.rows = inside.end - inside.begin, t.over.first = inside.begin * s.kernel_w;
         t.in = in_begin + inside.begin * all.row_step;
-        conv_rows<Outs>(s, t, in, out, addend, y, end, next, next.lines * (end - y) / (y1 - y));
+        conv_rows<Outs>(s, t, in, out, addend, y, end, next, next.all() * (end - y) / (y1 - y));
         y = end;
     }
     t.in = in_begin, t.over = all;
@@ -208,6 +208,12 @@ SPLITDSL_INLINE coming weights_after(const conv_shape& s, const conv_cut& cut, c
     if (c >= s.in_channels) return {};
     const std::ptrdiff_t floats = std::ptrdiff_t{smaller(cut.channels, s.in_channels - c)} * s.kernel_h * s.kernel_w * group_blocks(cut, group) * lanes;
     return {weights_of(s, cut, packed, group, c), floats / 16};
+}
+
+/// Part `part` of `parts` of what tasks [first, last) of `tasks` bring.
+SPLITDSL_INLINE weights_ahead part_of(const weights_ahead& all, int first, int last, int tasks, int part, int parts) {
+    const std::ptrdiff_t from = all.lines * first / tasks, lines = all.lines * last / tasks - from, begin = from + lines * part / parts;
+    return {all.at + begin * 16, from + lines * (part + 1) / parts - begin};
 }
 
 /// Tasks that follow each other and are run as one.
@@ -241,6 +247,8 @@ inline void tiled_conv(const conv_shape& s, const const_view& in, const view& ou
     for (int task = first; task < last;) {
         const conv_run run = run_of(cut, task, last);
         const int y0 = run.chunk * cut.rows, y1 = smaller(s.out_height, y0 + run.chunks * cut.rows);
+        [[maybe_unused]] const int parts = (run.groups_end - run.group) * divide_up(s.in_channels, cut.channels);
+        [[maybe_unused]] int part = 0;
         // passes outside groups: the input of a pass is read by all groups while it is in the cache
         for (int c = 0; c < s.in_channels; c += cut.channels) {
             t.begin = c, t.end = smaller(s.in_channels, c + cut.channels);
@@ -254,7 +262,8 @@ inline void tiled_conv(const conv_shape& s, const const_view& in, const view& ou
                 t.weights = weights_of(s, cut, packed, group, c);
                 t.bias = c == 0 ? packed + block * lanes : nullptr;
                 t.addend = done && then.addend.at ? then.addend.at + block * then.addend.block : nullptr;
-                const coming next = weights_after(s, cut, packed, group, c);
+                coming next = weights_after(s, cut, packed, group, c);
+                if constexpr (brings_by_tap) next.then = part_of(then.ahead, task, task + run.tasks, cut.groups * cut.chunks, part++, parts);
                 if constexpr (widest_tile == 4) {
                     if (outs == 4) conv_pixels<4>(s, t, in, out, then.addend, y0, y1, next);
                 }

@@ -8,7 +8,7 @@
 /// only their number decides; bias, addend and activation follow.
 #pragma once
 
-#include "conv.hpp"
+#include "conv_half_block.hpp"
 #include "transpose.hpp"
 
 #include <splitdsl/detail/few_outputs.hpp>
@@ -266,16 +266,20 @@ inline void few_outputs_conv(const conv_shape& s, const const_view& in, const vi
     }
 }
 
-inline std::size_t direct_conv_packed_floats(const conv_shape& s) { return has_few_outputs(s) ? few_outputs_conv_packed_floats(s) : tiled_conv_packed_floats(s); }
-inline int direct_conv_tasks(const conv_shape& s) { return has_few_outputs(s) ? few_outputs_conv_tasks(s) : tiled_conv_tasks(s); }
+inline std::size_t direct_conv_packed_floats(const conv_shape& s) {
+    return has_few_outputs(s) ? few_outputs_conv_packed_floats(s) : has_half_block(s) ? half_block_conv_packed_floats(s) : tiled_conv_packed_floats(s);
+}
+inline int direct_conv_tasks(const conv_shape& s) { return has_few_outputs(s) ? few_outputs_conv_tasks(s) : has_half_block(s) ? half_block_conv_tasks(s) : tiled_conv_tasks(s); }
 /// weight: (out, in, kernel_h, kernel_w); scale, shift: (out) or null.
 inline void pack_direct_conv(const conv_shape& s, const float* weight, const float* scale, const float* shift, float* packed) {
     if (has_few_outputs(s)) pack_few_outputs_conv(s, weight, scale, shift, packed);
+    else if (has_half_block(s)) pack_half_block_conv(s, weight, scale, shift, packed);
     else pack_tiled_conv(s, weight, scale, shift, packed);
 }
 /// in (in_channels, in_height, in_width) with its halo → out (out_channels, out_height, out_width). `out` overlaps nothing else.
 inline void direct_conv(const conv_shape& s, const const_view& in, const view& out, const float* packed, const epilogue& then, int first, int last) {
     if (has_few_outputs(s)) few_outputs_conv(s, in, out, packed, then, first, last);
+    else if (has_half_block(s)) half_block_conv(s, in, out, packed, then, first, last);
     else tiled_conv(s, in, out, packed, then, first, last);
 }
 

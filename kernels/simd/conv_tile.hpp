@@ -162,7 +162,12 @@ struct coming {
     const float* at = nullptr;
     std::ptrdiff_t lines = 0; ///< of 64 bytes
     std::ptrdiff_t lines_per_tile = 0, lines_per_tap = 0; ///< a tap of one channel block
+    weights_ahead then{};     ///< behind them, where these are brought by tap
+    SPLITDSL_INLINE std::ptrdiff_t all() const { return lines + then.lines; }
     SPLITDSL_INLINE void bring(std::ptrdiff_t most) {
+        if constexpr (brings_by_tap) {
+            if (lines == 0) at = then.at, lines = then.lines, then.lines = 0;
+        }
         for (std::ptrdiff_t i = smaller_distance(most, lines); i > 0; --i, --lines, at += 16) __builtin_prefetch(at, 0, 2);
     }
 };

@@ -28,6 +28,21 @@ inline void zero_halo(const view& v, const extent& e, const halo& h) {
     }
 }
 
+/// The same around a picture with four floats a pixel.
+inline void zero_halo_of_quads(const view& v, const extent& e, const halo& h) {
+    const auto zeros = [](float* at, int pixels) {
+        using four [[gnu::vector_size(16)]] = float;
+        constexpr four none{};
+        for (int x = 0; x < pixels; ++x, at += 4) __builtin_memcpy(at, &none, sizeof none);
+    };
+    for (int y = -h.top; y < e.height + h.bottom; ++y) {
+        float* const row = v.at + y * v.row;
+        const bool is_outside = y < 0 || y >= e.height;
+        zeros(row - std::ptrdiff_t{h.left} * 4, is_outside ? h.left + e.width + h.right : h.left);
+        if (!is_outside) zeros(row + std::ptrdiff_t{e.width} * 4, h.right);
+    }
+}
+
 /// planar (channels, height, width) → blocked; lanes beyond the last channel become 0. Tasks: row_tasks(e).
 inline void planar_to_blocked(const extent& e, const float* planar, const view& out, int first, int last) {
     const std::ptrdiff_t plane = std::ptrdiff_t{e.height} * e.width;

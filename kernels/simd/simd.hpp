@@ -11,6 +11,7 @@
 #include "conv_depthwise.hpp"
 #include "conv_few_outputs.hpp"
 #include "conv_grouped.hpp"
+#include "conv_picture.hpp"
 #include "conv_transpose.hpp"
 #include "conv_u8.hpp"
 #include "conv_winograd.hpp"

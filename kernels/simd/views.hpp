@@ -59,6 +59,12 @@ struct level_planes {
     float zero_point = 0;
 };
 
+/// Lines of 64 bytes that the next layers read and this one's kernel may bring into the caches.
+struct weights_ahead {
+    const float* at = nullptr;
+    std::ptrdiff_t lines = 0;
+};
+
 /// What happens to a result before it is stored: result + addend, then the activation. Direct convolutions and Winograd's of stride 1 also quantise what they
 /// stored while it is in the cache.
 struct epilogue {
@@ -66,6 +72,7 @@ struct epilogue {
     float slope = 0;     ///< of leaky_relu, for negative values
     const_view addend{}; ///< `at == nullptr`: none
     level_planes<std::uint8_t> levels{};
+    weights_ahead ahead{}; ///< by all tasks together
 };
 
 /// Where one of several frames' tensors lie. A kernel that runs frames together reads their weights from memory once, and sums every value as if its frame

@@ -33,6 +33,15 @@ struct interleaved_picture {
              | max_pool({.kernel = 2, .stride = 3}) | avg_pool({.kernel = 3, .stride = 1, .pad = 1});
     }
 };
+/// A picture's direct first layer, whose zeros stand around it on all sides, then a depthwise convolution.
+template <std::int64_t Bytes>
+struct direct_first_layer {
+    static constexpr graph::chain_costs chains = bands_of(Bytes);
+    static constexpr auto graph() {
+        return input("picture", u8, {.channels = 3, .height = 45, .width = 38}) | normalise(imagenet) | named("stem", conv(24, {.kernel = 3, .stride = 2, .pad = 1})) | hard_swish()
+             | named("deep", conv(24, {.kernel = 3, .pad = 1, .groups = 24})) | relu() | named("next", conv(17, {}));
+    }
+};
 /// Expand, depthwise, project: 3 x 3 and 5 x 5, strides 1 and 2, with what is added at the end; with an activation that is no bound.
 template <std::int64_t Bytes>
 struct inverted_residuals {
@@ -77,6 +86,7 @@ constexpr int steps_in_chains() {
 static_assert(steps_in_chains<first_layers<-1>>() == 0 && chains_of<first_layers<4000>>.length[0] == 4, "picture, stem, pool, next");
 static_assert(steps_of<first_layers<0>>.steps[1].kind == graph::step_kind::winograd_3x3_strided);
 static_assert(steps_in_chains<interleaved_picture<1>>() == 4);
+static_assert(steps_in_chains<direct_first_layer<1>>() == 4 && steps_of<direct_first_layer<1>>.buffers[static_cast<std::size_t>(steps_of<direct_first_layer<1>>.steps[0].out)].in_quads);
 static_assert(steps_in_chains<inverted_residuals<1>>() == 12, "what a residual adds is read twice, so it is no map of a chain");
 static_assert(steps_in_chains<padded<1>>() == 4);
 static_assert(steps_of<tiles<1>>.steps[1].kind == graph::step_kind::winograd_4x4 && steps_in_chains<tiles<1>>() == 4);
@@ -100,7 +110,7 @@ constexpr bool lie_apart() {
                 if (b >= 0 && (c.lives[b].first > i || c.lives[b].last < i + c.length[i] - 1)) return false;
     return true;
 }
-static_assert(lie_apart<first_layers<4000>>() && lie_apart<interleaved_picture<1>>() && lie_apart<inverted_residuals<1>>() && lie_apart<tiles<20000>>());
+static_assert(lie_apart<first_layers<4000>>() && lie_apart<interleaved_picture<1>>() && lie_apart<direct_first_layer<1>>() && lie_apart<inverted_residuals<1>>() && lie_apart<tiles<20000>>());
 
 static_assert(chains_of<first_layers<1>>.window[static_cast<std::size_t>(steps_of<first_layers<1>>.steps[0].out)] == 27, "next's tile of 4 rows reads 5 of the pool, these 9 of the stem, 27 of 53");
 static_assert(memory_of<inverted_residuals<1>, 16>.arena < memory_of<inverted_residuals<-1>, 16>.arena);
@@ -143,6 +153,7 @@ void same_bits_in_bands() {
 TEST_CASE("a first layer and its pool give the same bits in bands of any height") { same_bits_in_bands<first_layers, 1, 30'000, 100'000, 1'000'000>(); }
 TEST_CASE("bands of a picture whose pixels lie together, of a dilated layer and of a pool that leaves rows out give the same bits") {
     same_bits_in_bands<interleaved_picture, 1, 10'000, 1'000'000>();
+    same_bits_in_bands<direct_first_layer, 1, 10'000, 1'000'000>();
 }
 TEST_CASE("expand, depthwise and project give the same bits in bands") { same_bits_in_bands<inverted_residuals, 1, 20'000, 60'000, 1'000'000>(); }
 TEST_CASE("Winograd's tiles give the same bits in bands") { same_bits_in_bands<tiles, 1, 60'000, 1'000'000>(); }

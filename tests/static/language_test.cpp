@@ -126,13 +126,16 @@ static_assert(steps_of<wide_conv_direct>.steps[1].kind == graph::step_kind::conv
 static_assert(fingerprint<wide_conv> != fingerprint<wide_conv_direct>, "they compute other bits");
 static_assert(memory_of<wide_conv, 8>.arena > memory_of<wide_conv_direct, 8>.arena);
 
-// A picture of bytes that only a Winograd convolution of its phases reads takes four floats a pixel.
+// A picture of bytes that one convolution reads, of stride 1 or 2 and without dilation or as Winograd's of its phases, takes four floats a pixel.
 template <element_type Element>
 struct picture_stem {
     static constexpr auto graph() { return input("x", Element, {.channels = 3, .height = 64, .width = 64}) | normalise(imagenet) | named("w", conv(64, {.kernel = 7, .stride = 2})); }
 };
 struct picture_stem_direct : picture_stem<u8> {
     static constexpr bool winograd = false;
+};
+struct picture_of_dilated {
+    static constexpr auto graph() { return input("x", u8, {.channels = 3, .height = 64, .width = 64}) | normalise(imagenet) | named("w", conv(64, {.kernel = 3, .dilation = 2})); }
 };
 struct picture_read_twice {
     static constexpr auto graph() {
@@ -147,5 +150,6 @@ constexpr bool has_picture_in_quads() {
     return false;
 }
 static_assert(has_picture_in_quads<picture_stem<u8>>() && steps_of<picture_stem<u8>>.steps[1].kind == graph::step_kind::winograd_3x3_strided);
-static_assert(!has_picture_in_quads<picture_stem<f32>>() && !has_picture_in_quads<picture_stem_direct>() && !has_picture_in_quads<picture_read_twice>());
+static_assert(has_picture_in_quads<picture_stem_direct>() && steps_of<picture_stem_direct>.steps[1].kind == graph::step_kind::conv);
+static_assert(!has_picture_in_quads<picture_stem<f32>>() && !has_picture_in_quads<picture_of_dilated>() && !has_picture_in_quads<picture_read_twice>());
 static_assert(memory_of<picture_stem<u8>, 16>.arena < memory_of<picture_stem<f32>, 16>.arena && memory_of<picture_stem<u8>, 4>.arena == memory_of<picture_stem<f32>, 4>.arena);

@@ -37,7 +37,7 @@ auto with_form(const winograd_plan& p, F f) {
 }
 std::size_t packed_floats(const layer& l, const winograd_plan& p) {
     if (l.groups > 1) return simd::depthwise_conv_packed_floats(shape_of(l));
-    if (p.tile == 0) return simd::direct_conv_packed_floats(shape_of(l));
+    if (p.tile == 0) return p.strided ? simd::picture_conv_packed_floats(shape_of(l)) : simd::direct_conv_packed_floats(shape_of(l));
     return with_form(p, [&]<class Form>(Form) { return simd::winograd_conv_packed_floats<Form>(shape_of(l)); });
 }
 std::size_t scratch_floats(const layer& l, const winograd_plan& p) {
@@ -48,7 +48,7 @@ std::size_t scratch_floats(const layer& l, const winograd_plan& p) {
 void pack(const layer& l, const winograd_plan& p, const float* weight, float* packed) {
     const auto s = shape_of(l);
     if (l.groups > 1) simd::pack_depthwise_conv(s, weight, nullptr, nullptr, packed);
-    else if (p.tile == 0) simd::pack_direct_conv(s, weight, nullptr, nullptr, packed);
+    else if (p.tile == 0) (p.strided ? simd::pack_picture_conv : simd::pack_direct_conv)(s, weight, nullptr, nullptr, packed);
     else with_form(p, [&]<class Form>(Form) { simd::pack_winograd_conv<Form>(s, weight, nullptr, nullptr, packed); });
 }
 void fill(const layer& l, const float* planar, float* in) {
@@ -58,17 +58,23 @@ void fill(const layer& l, const float* planar, float* in) {
             for (int x = 0; x < l.width; ++x)
                 in[c / simd::lanes * in_block(l) + origin(l) + y * in_row(l) + std::ptrdiff_t{x} * simd::lanes + c % simd::lanes] = *planar++;
 }
+std::ptrdiff_t quads_row(const layer& l) { return in_row(l) / simd::lanes * 4; }
+std::ptrdiff_t quads_origin(const layer& l) { return l.kernel / 2 * (quads_row(l) + 4); }
+std::size_t quads_floats(const layer& l) { return static_cast<std::size_t>(in_block(l) / simd::lanes * 4); }
 void fill_quads(const layer& l, const float* planar, float* in) {
-    const int pixels = l.height * l.width;
-    for (int i = 0; i < 4 * pixels; ++i) in[i] = i % 4 < l.in ? planar[i % 4 * pixels + i / 4] : 0;
+    for (std::size_t i = 0; i < quads_floats(l); ++i) in[i] = 0;
+    for (int c = 0; c < l.in; ++c)
+        for (int y = 0; y < l.height; ++y)
+            for (int x = 0; x < l.width; ++x) in[quads_origin(l) + y * quads_row(l) + std::ptrdiff_t{4} * x + c] = *planar++;
 }
 void run(const layer& l, const winograd_plan& p, const float* in, const float* packed, float* scratch, float* out) {
     const auto s = shape_of(l);
-    const simd::const_view from = p.strided ? simd::const_view{in, std::ptrdiff_t{4} * l.width, 0} : simd::const_view{in + origin(l), in_row(l), in_block(l)};
+    const simd::const_view from = p.strided ? simd::const_view{in + quads_origin(l), quads_row(l), 0} : simd::const_view{in + origin(l), in_row(l), in_block(l)};
     const simd::view to{out, out_row(l), out_block(l)};
     const simd::epilogue then{simd::activation::relu, 0, {}};
     const simd::winograd_cut cut{p.chunk, p.tasks, p.strided ? 4 : simd::lanes};
     if (l.groups > 1) simd::depthwise_conv(s, from, to, packed, then, 0, simd::depthwise_conv_tasks(s));
+    else if (p.tile == 0 && p.strided) simd::picture_conv(s, from, to, packed, then, 0, simd::picture_conv_tasks(s));
     else if (p.tile == 0) simd::direct_conv(s, from, to, packed, then, 0, simd::direct_conv_tasks(s));
     else with_form(p, [&]<class Form>(Form) { simd::winograd_conv<Form>(s, cut, from, to, packed, scratch, then, 0, p.tasks); });
 }
@@ -90,7 +96,7 @@ double multiply_adds(long times) {
     asm volatile("" : : "r"(store) : "memory");
     return 12.0 * simd::lanes * static_cast<double>(times);
 }
-constexpr layer_code code{simd::arch_name, in_floats, out_floats, packed_floats, scratch_floats, pack, fill, fill_quads, run, at, multiply_adds};
+constexpr layer_code code{simd::arch_name, in_floats, out_floats, packed_floats, scratch_floats, pack, fill, quads_floats, fill_quads, run, at, multiply_adds};
 } // namespace
 } // namespace SPLITDSL_ARCH
 

@@ -42,7 +42,8 @@ constexpr auto plan_memory(const step_list<N, S>& l, const chain_table<step_list
         const auto life = chains.lives[static_cast<std::size_t>(i)];
         const std::int64_t bytes = room_of(b, chains.window[static_cast<std::size_t>(i)], lanes);
         int kept = 0;
-        std::int64_t at = 0;
+        // A loaded picture lies behind room for its reader's map, and so in the place of what that one's reader makes: a smaller arena, more of it in the caches.
+        std::int64_t at = b.in_quads && i + 1 < l.buffer_count ? room_of(l.buffers[static_cast<std::size_t>(i + 1)], chains.window[static_cast<std::size_t>(i + 1)], lanes) : 0;
         int where = -1;
         for (int k = 0; k < count; ++k) {
             const live_buffer x = live[static_cast<std::size_t>(k)];

@@ -55,6 +55,11 @@ struct step {
     bool ends_conv{};       ///< encodes what the convolution before it made and nobody else reads, with a calibrated range: that one's epilogue may do it
 };
 
+/// Whether a direct convolution runs over a picture with four floats a pixel (kernels/simd/conv_picture.hpp).
+constexpr bool sums_quads(const op& o, shape in) {
+    return in.channels == 3 && o.groups == 1 && o.stride.height == o.stride.width && o.stride.width <= 2 && o.dilation.height == 1 && o.dilation.width == 1 && o.pad.top >= 0 && o.pad.left >= 0;
+}
+
 /// A tensor, or a run of bytes (an encoded payload tensor, an input's slot), in a place's working memory.
 struct buffer {
     shape of{};

@@ -173,6 +173,7 @@ public:
             s.scratch = scratch_for(i, plan.scratch * 4);
             if (plan.strided && reads_loaded_picture(i, s.in)) to.buffers[static_cast<std::size_t>(s.in)].in_quads = true;
         }
+        if (s.kind == step_kind::conv && sums_quads(o, in) && reads_loaded_picture(i, s.in)) to.buffers[static_cast<std::size_t>(s.in)].in_quads = true;
         const int last = absorb(i, s, true, is_conv);
         s.out = new_buffer(out_of(i));
         s.defines = true;

@@ -51,6 +51,7 @@ private:
         const simd::extent inside{of.of.channels, rows, of.of.width};
         std::byte* const from = at + begin * row_bytes(of);
         if (of.is_u8) simd::byte_halo({reinterpret_cast<std::uint8_t*>(from) + std::ptrdiff_t{of.left} * of.block, of.row, of.block}, inside, h, around);
+        else if (of.in_quads) simd::zero_halo_of_quads({reinterpret_cast<float*>(from) + std::ptrdiff_t{of.left} * 4, of.row, of.block}, inside, h);
         else simd::zero_halo({reinterpret_cast<float*>(from) + std::ptrdiff_t{of.left} * simd::lanes, of.row, of.block}, inside, h);
     }
 };

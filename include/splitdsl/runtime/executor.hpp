@@ -52,10 +52,17 @@ struct engine {
             if (c.chain > 0) return true;
         return false;
     }();
+    static constexpr bool has_picture_conv = [] {
+        for (const instruction& c : program_of<Network>.code)
+            if (c.kind == step_kind::conv && c.in.in_quads) return true;
+        return false;
+    }();
     template <step_kind Kind>
     static constexpr step_kernel kernel_if_used() {
         if constexpr (!has_step(Kind)) return {};
-        else {
+        else if constexpr (Kind == step_kind::conv && has_picture_conv) {
+            return {&kernel_of_pictures::packed_floats, &kernel_of_pictures::tasks, &kernel_of_pictures::run, &kernel_of_pictures::pack};
+        } else {
             step_kernel k{&kernel_of<Kind>::packed_floats, &kernel_of<Kind>::tasks, &kernel_of<Kind>::run, &kernel_of<Kind>::pack};
             if constexpr (requires { &kernel_of<Kind>::run_frames; }) k.run_frames = &kernel_of<Kind>::run_frames, k.least_shared = kernel_of<Kind>::least_shared;
             if constexpr (requires { &kernel_of<Kind>::packed_floats_of; }) k.packed_floats_of = &kernel_of<Kind>::packed_floats_of;
@@ -70,12 +77,29 @@ struct engine {
     static constexpr std::array<step_kernel, step_kinds> kernels = list_kernels(std::make_integer_sequence<int, step_kinds>{});
     static const step_kernel& kernel_for(const instruction& c) { return kernels[static_cast<std::size_t>(c.kind)]; }
 
-    /// Packed weights begin with where each step's lie, in lines of a cache: layers of one shape may take different room.
+    /// Packed weights begin with where each step's lie, in lines of a cache: layers of one shape may take different room; then how many lines behind its own a step brings.
     using line_number = std::uint32_t;
-    static constexpr std::size_t line = 64, lines_of_table = (static_cast<std::size_t>(count) * sizeof(line_number) + line - 1) / line;
+    static constexpr std::size_t line = 64, lines_of_table = (2 * static_cast<std::size_t>(count) * sizeof(line_number) + line - 1) / line;
     static std::size_t lines_for(std::size_t floats) { return (floats + 31) / 16; }    // every step's parameters start on a line
     static const float* packed_of(const frame_memory& m, int i) {
         return reinterpret_cast<const float*>(m.packed_weights + line * reinterpret_cast<const line_number*>(m.packed_weights)[i]);
+    }
+    /// What a convolution brings towards a second-level cache of a megabyte, if its maps leave room there: the weights behind its own, up to the next convolution's. Where a network's
+    /// weights leave the third level between frames, the next layers would wait for their first ones.
+    static constexpr std::size_t most_lines_ahead = simd::brings_by_tap ? 256 * 1024 / line : 0;
+    static constexpr std::int64_t most_map_floats = 160 * 1024;
+    static simd::weights_ahead ahead_of(const frame_memory& m, int i) {
+        if (i + 1 == count) return {};
+        return {packed_of(m, i + 1), static_cast<std::ptrdiff_t>(reinterpret_cast<const line_number*>(m.packed_weights)[count + i])};
+    }
+    static void plan_ahead(line_number* table, std::size_t end) {
+        for (int i = 0; i + 1 < count; ++i) {
+            int behind = i + 1;
+            while (behind < count && at(behind).kind != step_kind::conv) ++behind;
+            const std::size_t lines = (behind + 1 < count ? table[behind + 1] : end) - table[i + 1];
+            const bool brings = at(i).kind == step_kind::conv && at(i).in.of.size() + at(i).out.of.size() <= most_map_floats;
+            table[count + i] = static_cast<line_number>(!brings ? 0 : lines < most_lines_ahead ? lines : most_lines_ahead);
+        }
     }
     static std::size_t floats_of(const instruction& c, const float* const* parameters) {
         const step_kernel& kernel = kernel_for(c);
@@ -105,6 +129,7 @@ struct engine {
             pack_step(kernel_for(at(i)), at(i), parameters, reinterpret_cast<float*>(packed + line * next), {room, room + widest});
             next += lines_for(floats_of(at(i), parameters));
         }
+        plan_ahead(reinterpret_cast<line_number*>(packed), next);
         ::operator delete(room);
     }
 
@@ -126,7 +151,7 @@ struct engine {
     }
 
     static bool needs_halo(const instruction& c) { return c.defines && c.out.has_halo(); }
-    /// Tasks [first, last) zero their share of it: of the channel blocks, or of a tensor of bytes with task 0 all.
+    /// Tasks [first, last) zero their share of it: of the channel blocks, or of a tensor of bytes or of quads with task 0 all.
     static void zero_halo(const step_run& s, int first = 0, int last = 1, int tasks = 1) {
         const placed& b = s.c.out;
         const simd::halo around{b.top, b.left, b.bottom, b.right};
@@ -135,6 +160,10 @@ struct engine {
                 if (first == 0) simd::byte_halo(s.out_u8(), s.of(), around, zero_of_bytes(s));
                 return;
             }
+        }
+        if (b.in_quads) {
+            if (first == 0) simd::zero_halo_of_quads(s.out(), s.of(), around);
+            return;
         }
         const int blocks = simd::blocks_of(b.of.channels), begin = first * blocks / tasks, end = last * blocks / tasks;
         simd::view part = s.out();
@@ -162,7 +191,7 @@ struct engine {
                     continue;
                 }
             }
-            if (!needless(c, with)) run_step({c, m, packed_of(m, i), reinterpret_cast<float*>(m.arena + c.scratch)});
+            if (!needless(c, with)) run_step({c, m, packed_of(m, i), reinterpret_cast<float*>(m.arena + c.scratch), ahead_of(m, i)});
             ++i;
         }
     }

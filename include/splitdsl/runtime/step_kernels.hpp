@@ -36,6 +36,20 @@ struct direct_kernel {
 };
 template <>
 struct kernel_of<step_kind::conv> : may_end_in_payload<direct_kernel> {};
+/// The same in networks with a direct convolution over a picture.
+struct direct_or_picture_kernel {
+    static std::size_t packed_floats(const instruction& c) { return c.in.in_quads ? simd::picture_conv_packed_floats(c.conv) : direct_kernel::packed_floats(c); }
+    static int tasks(const instruction& c) { return c.in.in_quads ? simd::picture_conv_tasks(c.conv) : direct_kernel::tasks(c); }
+    static void run(const step_run& s, const simd::epilogue& then, int first, int last) {
+        if (s.c.in.in_quads) simd::picture_conv(s.c.conv, s.in(), s.out(), s.packed, then, first, last);
+        else direct_kernel::run(s, then, first, last);
+    }
+    static void pack(const instruction& c, const parameters_of_step& p, float* packed) {
+        if (c.in.in_quads) simd::pack_picture_conv(c.conv, p.weight, p.scale, p.bias, packed);
+        else direct_kernel::pack(c, p, packed);
+    }
+};
+struct kernel_of_pictures : may_end_in_payload<direct_or_picture_kernel> {};
 template <>
 struct kernel_of<step_kind::depthwise> {
     static std::size_t packed_floats(const instruction& c) { return simd::depthwise_conv_packed_floats(c.conv); }

@@ -34,16 +34,21 @@ struct step_run {
     const frame_memory& m;
     const float* packed;        ///< its packed parameters
     float* scratch;             ///< what it works in
+    simd::weights_ahead ahead{}; ///< what its kernel may bring into the caches
 
     simd::view out() const { return written(m, c.out); }
     simd::const_view in() const { return read(m, c.in); }
     simd::const_view in2() const { return read(m, c.in2); }
     simd::extent of() const { return extent_of(c.out.of); }
     simd::extent from() const { return extent_of(c.in.of); }
-    simd::epilogue end() const { return ending(m, c); }
+    simd::epilogue end() const {
+        simd::epilogue then = ending(m, c);
+        then.ahead = ahead;
+        return then;
+    }
     /// The same, and a payload's levels if the step ends in one; `numbers`: as pack_levels has left them.
     simd::epilogue end(const float* numbers) const {
-        simd::epilogue then = ending(m, c);
+        simd::epilogue then = end();
         if (c.payload < 0) return then;
         const std::ptrdiff_t plane = (static_cast<std::ptrdiff_t>(c.encoded) - 8) / c.out.of.channels, row = c.out.of.width;
         then.levels = {reinterpret_cast<std::uint8_t*>(m.arena + c.payload + 8) + c.payload_row * row, row, plane, numbers[0], numbers[1]};
