@@ -101,8 +101,8 @@ if [ -x "$build/tests/gpu_tests" ]; then
     grep -a "SKIPPED" "$out/log" && failed=1
     sanitizer=$(command -v compute-sanitizer || ls /usr/local/cuda/bin/compute-sanitizer 2> /dev/null)
     if [ -n "$sanitizer" ]; then
-        step memcheck 35 "$sanitizer" --tool memcheck --error-exitcode 9 "$build/tests/gpu_tests" "GPU: a small network*" || failed=1
-        step racecheck 35 "$sanitizer" --tool racecheck --error-exitcode 9 "$build/tests/gpu_tests" "GPU: a small network*" || failed=1
+        step memcheck 45 "$sanitizer" --tool memcheck --error-exitcode 9 "$build/tests/gpu_tests" "GPU: a small network*,GPU: on this machine's own device tiles*" || failed=1
+        step racecheck 45 "$sanitizer" --tool racecheck --error-exitcode 9 "$build/tests/gpu_tests" "GPU: a small network*,GPU: on this machine's own device tiles*" || failed=1
     else
         echo "=== memcheck and racecheck left out: compute-sanitizer was not found" | tee -a "$out/log"
     fi
@@ -116,7 +116,11 @@ if [ -x "$build/benchmarks/bench_gpu" ]; then
         echo "=== nvcc was not found; NVRTC alone compiled the kernels" | tee -a "$out/log"
     fi
     step "benchmark: codecs" 20 "$build/benchmarks/bench_gpu" --codecs --json "$out/bench_codecs.json" || failed=1
-    step "benchmark: ours, f32" 40 "$build/benchmarks/bench_gpu" --precision f32 --runs 50 --json "$out/bench_f32.json" || failed=1
+    step "benchmark: bytes, layers" 20 "$build/benchmarks/bench_gpu" --bytes --json "$out/bench_bytes.json" || failed=1
+    for batch in 1 8 32; do
+        step "benchmark: bytes, $batch together" 25 "$build/benchmarks/bench_gpu" mobilenet_v2_int8 resnet50_int8 --batch "$batch" --runs 100 --json "$out/bench_int8_$batch.json" || failed=1
+    done
+    step "benchmark: ours, f32" 60 "$build/benchmarks/bench_gpu" --precision f32 --runs 50 --json "$out/bench_f32.json" || failed=1
     left=$((end - SECONDS - 40))          # a row that was begun is finished
     [ "$left" -lt 10 ] && left=10
     step "benchmark: peers" 300 python3 "$root/benchmarks/bench_gpu.py" --program "$build/benchmarks/bench_gpu" --seconds "$left" --json "$out/bench.json" || failed=1

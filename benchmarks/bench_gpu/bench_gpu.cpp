@@ -3,6 +3,7 @@
 /// @file bench_gpu.cpp
 /// How long networks take on a GPU, one frame at a time or several together, from the caller's bytes to the caller's floats; as a table, or asked
 /// by bench_gpu.py.
+#include "byte_layers.hpp"
 #include "networks.hpp"
 
 #include <examples/options/exit_status.hpp>
@@ -34,7 +35,7 @@ struct arguments {
     std::vector<std::string> names{};
     std::string precision{"f16"}, json{}, libraries{};
     int runs{200}, gpu{}, batch{1};
-    bool serve{}, list{}, without_cudnn{}, codecs{}, source{};
+    bool serve{}, list{}, without_cudnn{}, codecs{}, bytes{}, source{};
 };
 
 std::vector<on_gpu::network> listed() {
@@ -203,8 +204,9 @@ int run(const arguments& a) {
     if (a.serve && chosen.size() != 1) throw option_error("--serve is for one network");
     const kernels::cudnn::device on{{.ordinal = a.gpu, .library_folders = kernels::cudnn::detail::split_folders(a.libraries.c_str()), .needs_cudnn = !a.without_cudnn}};
     nlohmann::json report{{"device", on.description()}, {"unit", "milliseconds"}, {"label", "measured"}, {"rows", nlohmann::json::array()}};
-    if (a.codecs) {
-        report["codecs"] = time_codecs(on);
+    if (a.codecs || a.bytes) {
+        if (a.codecs) report["codecs"] = time_codecs(on);
+        if (a.bytes) report["byte_layers"] = on_gpu::time_byte_layers(on);
         if (!a.json.empty()) options::write("--json", a.json, report.dump(2) + "\n");
         return 0;
     }
@@ -252,6 +254,7 @@ int main(int argc, char** argv) {
     app.add_option("--json", a.json, "Also write the results to FILE")->option_text("FILE");
     app.add_flag("--without-cudnn", a.without_cudnn, "Run where cuDNN is missing, with our own convolutions");
     app.add_flag("--codecs", a.codecs, "Instead of networks: the codec's kernels on 64 MB, beside a copy");
+    app.add_flag("--bytes", a.bytes, "Instead of networks: convolutions of bytes without tensor cores and in every tile, layer by layer");
     app.add_flag("--serve", a.serve, "Read numbers of runs from standard input, answer each with a line of times");
     app.add_flag("--source", a.source, "Print the device code, as nvcc or NVRTC take it, and exit");
     app.add_flag("--list", a.list, "Print the networks and exit");

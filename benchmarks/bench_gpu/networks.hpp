@@ -8,7 +8,7 @@
 #include <splitdsl/runtime/parameters.hpp>
 #include <splitdsl/runtime/pipeline.hpp>
 
-// X(name, header, network...); the build reads this list and writes a source for each line.
+// X(name, header, network...), networks of the zoo or int8 of one; the build reads this list and writes a source for each line.
 #define SPLITDSL_ON_GPU_FEW(X)                                                                                           \
     X(resnet50, splitdsl/zoo/resnet.hpp, resnet50<224, 224, 1000, splitdsl::zoo::no_cuts>)                               \
     X(densenet169, splitdsl/zoo/densenet.hpp, densenet169<224, 224, 1000, splitdsl::zoo::no_cuts>)                       \
@@ -18,7 +18,9 @@
 
 // Compiled only with -DSPLITDSL_ZOO_ALL=ON, as tools/gpu_check.sh does.
 #define SPLITDSL_ON_GPU_MORE(X) \
-    X(sage_resnet34, benchmarks/bench_gpu/sage.hpp, imitation<splitdsl::zoo::bottlefit_resnet34<splitdsl::zoo::bottleneck_choice{3, 1, splitdsl::codec_id::affine8}, 88, 200, 512>>)
+    X(sage_resnet34, benchmarks/bench_gpu/sage.hpp, imitation<splitdsl::zoo::bottlefit_resnet34<splitdsl::zoo::bottleneck_choice{3, 1, splitdsl::codec_id::affine8}, 88, 200, 512>>) \
+    X(mobilenet_v2_int8, splitdsl/zoo/mobilenet_v2.hpp, mobilenet_v2_int8<100, 224, 224, 1000, splitdsl::zoo::no_cuts>)                                                             \
+    X(resnet50_int8, splitdsl/zoo/resnet.hpp, int8<splitdsl::zoo::resnet50<224, 224, 1000, splitdsl::zoo::no_cuts>>)
 
 #if defined(SPLITDSL_ZOO_ALL)
 #define SPLITDSL_ON_GPU(X) SPLITDSL_ON_GPU_FEW(X) SPLITDSL_ON_GPU_MORE(X)

@@ -25,7 +25,7 @@ enum class stream_order { issued, others_first, others_last };
 /// What the fake counts, and what it is told to refuse.
 struct state {
     int devices{1};
-    int major{9}, minor{0};
+    int major{9}, minor{0}, multiprocessors{4};
     std::map<cudnn::device_address, std::size_t> memory;
     std::map<cudnn::device_address, int> owners;        // the device each piece of it is on
     char device_names[8]{};             // their addresses stand for contexts
@@ -37,6 +37,8 @@ struct state {
     stream_order order{};
     int overlaps{};                     // copies of captured graphs beside which kernels may run
     long copies_beside_graphs{};        // on another stream than graphs run on
+    bool last_warp_first{}, copies_are_late{};      // orders in which a block's warps, and copies into shared memory, may run
+    std::map<std::string, long> started;            // kernels by name, also those that a capture took
     long launches{}, graph_launches{}, convolutions{}, copies_out{};
     std::size_t room{std::size_t{1} << 30};
     long fail_graph_after{-1};          // a launch of a graph fails once so many have run
@@ -62,6 +64,13 @@ cudnn::network_api network();
 
 /// Runs a kernel by its name on a job of its kind; `blocks` matter only to those with barriers.
 void run_kernel(const char* name, const void* job, int blocks = 2);
+/// Matrices of one tensor core's product, c += a * b; elements go to the lanes' registers as the PTX manual numbers them ("Matrix Fragments for mma.m16n8k32", .u8 and .s8).
+struct warp_product {
+    unsigned char a[16][32];
+    signed char b[32][8];
+    int c[16][8];
+};
+void multiply_in_warp(warp_product& p);
 /// A tensor without gaps, of one image.
 inline cudnn::device_tensor packed(const void* at, int channels) { return {const_cast<void*>(at), 0, channels}; }
 

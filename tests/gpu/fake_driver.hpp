@@ -36,7 +36,7 @@ cudnn::driver_api driver() {
     d.device_get = [](int* device, int ordinal) { return *device = ordinal, 0; };
     d.device_name = [](char* name, int room, int) { return std::snprintf(name, static_cast<std::size_t>(room), "fake"), 0; };
     d.device_number = [](int* value, int attribute, int) {
-        *value = attribute == cudnn::attribute_major ? now.major : attribute == cudnn::attribute_minor ? now.minor : 4;
+        *value = attribute == cudnn::attribute_major ? now.major : attribute == cudnn::attribute_minor ? now.minor : now.multiprocessors;
         return 0;
     };
     d.retain_context = [](handle* c, int device) { return *c = &now.device_names[device], ++now.contexts, 0; };
@@ -145,11 +145,13 @@ cudnn::driver_api driver() {
             complain("a launch of " + k->name + " with a wrong grid");
         if (threads % 32 != 0 || (threads & (threads - 1)) != 0) complain("a launch of " + k->name + " with blocks that do not halve");
         if (!now.capturing && now.fail_launch_after >= 0 && now.launches >= now.fail_launch_after) return now.failure;
+        ++now.started[k->name];
         std::vector<std::byte> job(k->job_bytes);
         std::memcpy(job.data(), parameters[0], job.size());
         return enqueue(stream, false, [k, x, y, threads, job] {
             ++now.launches;
-            cudnn::emulate(k->body, job.data(), k->has_barriers, static_cast<int>(x), static_cast<int>(threads), static_cast<int>(y));
+            cudnn::here.last_warp_first = now.last_warp_first, cudnn::here.copies_are_late = now.copies_are_late;
+            cudnn::emulate(k->body, job.data(), k->how, static_cast<int>(x), static_cast<int>(threads), static_cast<int>(y));
             return 0;
         });
     };

@@ -238,9 +238,38 @@ void compare_branches(const kernels::cudnn::device& on) {
     CHECK(same_bits(one.outputs, alone));
     CHECK(same_bits(two.outputs, also));
 }
+/// Eight frames: the dense layer is a product of matrices, and has the bits of a frame alone.
+void compare_batches_of_eight(const kernels::cudnn::device& on) {
+    const gpu::gpu_engine engine(on, gpu::program_of<picture_bytes>(), pipeline_of<picture_bytes>(), {.precision = precision::f32, .batch = 8});
+    const auto values = values_of<picture_bytes>(13);
+    runner alone(engine.net_here(), values);
+    std::vector<picture_frame> frames;
+    std::vector<std::unique_ptr<runner>> sides;
+    std::vector<frame_memory> together;
+    for (unsigned i = 0; i < 8; ++i) {
+        frames.emplace_back(alone.p, 30 + i);
+        sides.push_back(std::make_unique<runner>(engine.net_here(), values));
+    }
+    for (unsigned i = 0; i < 8; ++i) {
+        together.push_back(sides[i]->memory(&frames[i]));
+        together.back().packed_weights = sides[0]->packed.data();
+    }
+    REQUIRE(engine.net_here().run_batch(together, 0, alone.p.stages, nullptr));
+    for (std::size_t i = 0; i < 8; ++i) CHECK(same_bits(alone.whole(frames[i]), sides[i]->outputs));
+    CHECK(engine.counters().batches == 1);
+    CHECK(engine.counters().on_cpu == 0);
+}
+/// Kernels whose name begins so, started by the made-up device.
+long started(std::string_view with) {
+    long n = 0;
+    for (const auto& [name, count] : fake::now.started)
+        if (name.starts_with(with)) n += count;
+    return n;
+}
 template <class Compare>
-void on_made_up_device(bool has_cudnn, Compare compare) {
+void on_made_up_device(bool has_cudnn, Compare compare, int capability = 90) {
     fake::now = {};
+    fake::now.major = capability / 10, fake::now.minor = capability % 10;
     compare(kernels::cudnn::device(made_up(has_cudnn), options()));
     check_clean();
 }
@@ -248,11 +277,28 @@ void on_made_up_device(bool has_cudnn, Compare compare) {
 
 TEST_CASE("GPU: a network on bytes has the processor's bytes in every tensor, and its payloads, whole, split and in batches") {
     on_made_up_device(false, compare_every_byte<picture_bytes>);
+    CHECK(started("convolve_tiles_of_picture") > 0);
+    CHECK(started("convolve_tiles_") > started("convolve_tiles_of_picture"));
+    CHECK(started("convolve_bytes") > started("convolve_bytes_depthwise"));        // of a few outputs
     on_made_up_device(false, compare_every_byte<between_bytes>);
     const gpu::program p = gpu::program_of<between_bytes>();
     using enum graph::step_kind;
     for (const graph::step_kind k : {load_u8, conv_u8, depthwise_u8, dense_u8, max_pool_u8, avg_pool_u8, global_pool_u8, pointwise_u8, multiply_u8})
         CHECK(std::any_of(p.steps.begin(), p.steps.end(), [&](const gpu::step& s) { return s.plan.kind == k; }));
+}
+
+TEST_CASE("GPU: without tensor cores for bytes a network on bytes has the processor's bytes as well") {
+    on_made_up_device(false, compare_every_byte<picture_bytes>, 72);
+    CHECK(started("convolve_tiles_") == 0);
+    CHECK(started("multiply_row_tiles") == 0);
+}
+
+TEST_CASE("GPU: a network on bytes answers in a batch of eight, its dense layer in tiles, as alone") {
+    on_made_up_device(false, compare_batches_of_eight);
+    CHECK(started("multiply_row_tiles") > 0);
+    CHECK(started("multiply_rows_of_bytes") > 0);
+    on_made_up_device(false, compare_batches_of_eight, 72);
+    CHECK(started("multiply_row_tiles") == 0);
 }
 
 TEST_CASE("GPU: in 16 bits a network on bytes sends the same payload and answers within 1e-2") {
@@ -277,6 +323,7 @@ TEST_CASE("GPU: a small network on bytes on this machine's own device") {
     compare_in_16_bits(*on);
     compare_with_floats_between(*on);
     compare_branches(*on);
+    compare_batches_of_eight(*on);
 }
 
 TEST_CASE("GPU: an int8 network on a device that fails is answered by the CPU, byte for byte") {

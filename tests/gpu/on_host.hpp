@@ -3,34 +3,71 @@
 /// @file on_host.hpp
 /// Device code as plain C++: each kernel runs here, thread by thread, on host memory.
 ///
-/// The threads of a block are contexts of their own that take turns at every `wait_for_block`, so a missing barrier shows as a wrong
-/// result. A kernel without barriers runs as one thread that takes all items.
+/// The threads of a block are contexts of their own that take turns where they wait, so a missing barrier shows as a wrong result. A warp goes as far
+/// as it can before the next one moves, the first one first or the last one; copies into shared memory happen where they are begun, or as late as where they
+/// are waited for. A kernel without barriers runs as one thread that takes all items.
 #pragma once
 
 #include <splitdsl/codec/half.hpp>
 
 #include <ucontext.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <csetjmp>
 #include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <deque>
 #include <string>
 #include <vector>
 
 namespace splitdsl::kernels::cudnn {
 
-/// The block that runs now.
+/// What a lane of a warp gives to the others.
+struct emulated_lane {
+    unsigned a[4], b[2];
+    const void* row;
+};
+struct emulated_warp {
+    emulated_lane left[2][32]{};    // of two meetings: who goes on to the next one does not write where others still read
+    int arrived{};
+    long meetings{};
+};
+struct emulated_copy {
+    void* to;
+    const void* from;
+    std::size_t bytes;
+    int group;
+};
+struct emulated_thread {
+    bool has_ended{};
+    const long* waits_for{};        // a number that changes
+    long seen{};
+    std::vector<emulated_copy> copies{};
+    int groups{};                   // of copies: ended
+};
+/// The block that runs now, and in which of the allowed orders.
 struct emulated_block {
-    static constexpr int most_threads = 32;     // fewer than on a device
+    static constexpr int few_threads = 32;      // fewer than on a device, for kernels that do not mind
     int thread{}, threads{1}, block{}, blocks{1}, image{};
     bool in_turns{};
-    std::vector<bool> ended{};
+    int alive{}, arrived{};
+    long barriers{};
+    std::vector<emulated_thread> each{};
+    std::vector<emulated_warp> warps{};
     void (*body)(const void*){};
     const void* job{};
+    bool last_warp_first{}, copies_are_late{};
 };
 inline emulated_block here;
+[[noreturn]] inline void refuse_block(const char* what) {
+    std::fprintf(stderr, "emulated device: %s\n", what);
+    std::abort();
+}
 
 struct half_bits { unsigned short bits; };
 inline float float_of(half_bits h) { return float_from_half(h.bits); }
@@ -83,15 +120,75 @@ inline void switch_stacks(emulated_stack& from, emulated_stack& to) {
 /// The threads' stacks and the caller's.
 struct emulated_stacks {
     emulated_stack back{};
-    std::vector<emulated_stack> threads{};
+    std::deque<emulated_stack> threads{};      // which stay where they are: a context holds pointers into itself
 };
 inline emulated_stacks stacks;
 
-inline void wait_for_block() {
-    if (!here.in_turns) return;
+/// Others go on until `number` changes.
+inline void wait_for_change(const long& number, long seen) {
     const int me = here.thread;
+    emulated_thread& mine = here.each[static_cast<std::size_t>(me)];
+    mine.waits_for = &number, mine.seen = seen;
     switch_stacks(stacks.threads[static_cast<std::size_t>(me)], stacks.back);
     here.thread = me;
+}
+inline void pass_barrier_if_all_arrived() {
+    if (here.arrived == here.alive) here.arrived = 0, ++here.barriers;
+}
+inline void wait_for_block() {
+    if (!here.in_turns) return;
+    const long seen = here.barriers;
+    ++here.arrived;
+    pass_barrier_if_all_arrived();
+    wait_for_change(here.barriers, seen);
+}
+/// What all lanes of this thread's warp give; each gives its own.
+inline const emulated_lane* meet_warp(const emulated_lane& mine) {
+    const auto lane = static_cast<std::size_t>(here.thread % 32);
+    emulated_warp& warp = here.warps[static_cast<std::size_t>(here.thread / 32)];
+    const long seen = warp.meetings;
+    emulated_lane* const left = warp.left[seen % 2];
+    left[lane] = mine;
+    if (++warp.arrived == 32) warp.arrived = 0, ++warp.meetings;
+    else wait_for_change(warp.meetings, seen);
+    return left;
+}
+
+/// As the PTX manual has ldmatrix.m8n8.x4.b16: lanes 8k to 8k + 7 name the rows of matrix k; lane l gets of each matrix the l % 4th four bytes of row l / 4.
+inline void load_matrices(unsigned* to, const void* row) {
+    if (reinterpret_cast<std::uintptr_t>(row) % 16 != 0) refuse_block("a matrix's row that is not aligned");
+    const int lane = here.thread % 32;
+    const emulated_lane* const all = meet_warp({{}, {}, row});
+    for (int k = 0; k < 4; ++k) std::memcpy(to + k, static_cast<const char*>(all[8 * k + lane / 4].row) + 4 * (lane % 4), 4);
+}
+/// As the PTX manual has mma.m16n8k32 of bytes: register r of a has row l / 4 + 8 * (r % 2) from depth 4 * (l % 4) + 16 * (r / 2) on, register r of b has
+/// column l / 4 from depth 4 * (l % 4) + 16 * r on; sum r is of row l / 4 + 8 * (r / 2) and column 2 * (l % 4) + r % 2.
+inline void multiply_fragments(int* sum, const unsigned* a, const unsigned* b) {
+    const int lane = here.thread % 32;
+    const emulated_lane* const all = meet_warp({{a[0], a[1], a[2], a[3]}, {b[0], b[1]}, nullptr});
+    for (int r = 0; r < 4; ++r) {
+        const int row = lane / 4 + 8 * (r / 2), column = 2 * (lane % 4) + r % 2;
+        for (int depth = 0; depth < 32; depth += 4)
+            sum[r] = dot_bytes(all[row % 8 * 4 + depth % 16 / 4].a[row / 8 + 2 * (depth / 16)], all[column * 4 + depth % 16 / 4].b[depth / 16], sum[r]);
+    }
+}
+inline void begin_copy(void* to, const void* from, std::size_t bytes) {
+    if (reinterpret_cast<std::uintptr_t>(to) % bytes != 0 || reinterpret_cast<std::uintptr_t>(from) % bytes != 0) refuse_block("a copy that is not aligned");
+    emulated_thread& mine = here.each[static_cast<std::size_t>(here.thread)];
+    if (here.copies_are_late) mine.copies.push_back({to, from, bytes, mine.groups});
+    else std::memcpy(to, from, bytes);
+}
+inline void begin_copy_of_16(void* to, const void* from) { begin_copy(to, from, 16); }
+inline void begin_copy_of_4(void* to, const void* from) { begin_copy(to, from, 4); }
+inline void end_copy_group() { ++here.each[static_cast<std::size_t>(here.thread)].groups; }
+template <int Left>
+void wait_for_copies() {
+    emulated_thread& mine = here.each[static_cast<std::size_t>(here.thread)];
+    std::erase_if(mine.copies, [&](const emulated_copy& c) {
+        if (c.group >= mine.groups - Left) return false;
+        std::memcpy(c.to, c.from, c.bytes);
+        return true;
+    });
 }
 
 /// One thread of every block there is, one after another.
@@ -99,7 +196,9 @@ inline void run_emulated_threads() {
     const int me = here.thread;
     for (;;) {
         here.body(here.job);
-        here.ended[static_cast<std::size_t>(me)] = true;
+        here.each[static_cast<std::size_t>(me)].has_ended = true;
+        if (here.arrived > 0) refuse_block("a thread that ends while others wait for it");
+        --here.alive;
         switch_stacks(stacks.threads[static_cast<std::size_t>(me)], stacks.back);
         here.thread = me;
     }
@@ -107,10 +206,8 @@ inline void run_emulated_threads() {
 inline void run_emulated_block() {
     const std::size_t n = static_cast<std::size_t>(here.threads);
     stacks.back.has_run = true;
-    if (stacks.threads.empty()) stacks.threads.resize(emulated_block::most_threads);
-    for (std::size_t t = 0; t < n; ++t) {
-        emulated_stack& s = stacks.threads[t];
-        if (!s.room.empty()) continue;
+    while (stacks.threads.size() < n) {
+        emulated_stack& s = stacks.threads.emplace_back();
         s.room.resize(64 * 1024);
         getcontext(&s.context);
         s.context.uc_stack.ss_sp = s.room.data();
@@ -118,24 +215,43 @@ inline void run_emulated_block() {
         s.context.uc_link = nullptr;
         makecontext(&s.context, run_emulated_threads, 0);
     }
-    here.ended.assign(n, false);
+    here.alive = here.threads, here.arrived = 0;
+    here.each.assign(n, {});
+    here.warps.assign((n + 31) / 32, {});
     for (bool any = true; any;) {
         any = false;
-        for (std::size_t t = 0; t < n; ++t) {
-            if (here.ended[t]) continue;
-            here.thread = static_cast<int>(t);
-            switch_stacks(stacks.back, stacks.threads[t]);
-            any = true;
+        for (std::size_t w = 0; w < here.warps.size(); ++w) {
+            const std::size_t first = 32 * (here.last_warp_first ? here.warps.size() - 1 - w : w);
+            for (bool moved = true; moved;) {
+                moved = false;
+                // Every other block's lanes go the other way: what one reads before the barrier that another writes for it is wrong in one of them.
+                const std::size_t end = std::min(first + 32, n);
+                for (std::size_t k = first; k < end; ++k) {
+                    const std::size_t t = here.block % 2 == 0 ? k : first + end - 1 - k;
+                    const emulated_thread& x = here.each[t];
+                    if (x.has_ended || (x.waits_for && *x.waits_for == x.seen)) continue;
+                    here.thread = static_cast<int>(t);
+                    switch_stacks(stacks.back, stacks.threads[t]);
+                    any = moved = true;
+                }
+            }
         }
     }
+    if (here.alive > 0) refuse_block("threads that wait for ever");
+    for (const emulated_thread& t : here.each)
+        if (!t.copies.empty()) refuse_block("a copy that nobody waited for");
 }
 
-/// Runs a kernel as a device would. `has_barriers`: its blocks matter.
-inline void emulate(void (*body)(const void*), const void* job, bool has_barriers, int blocks, int threads, int images = 1) {
+/// How a kernel wants to be run: with barriers its blocks matter; where warps work together, its threads as well.
+enum class emulation { alone, in_blocks, in_warps };
+
+/// Runs a kernel as a device would.
+inline void emulate(void (*body)(const void*), const void* job, emulation how, int blocks, int threads, int images = 1) {
+    const bool has_barriers = how != emulation::alone;
     here.body = body, here.job = job;
     here.in_turns = has_barriers;
     here.blocks = has_barriers ? blocks : 1;
-    here.threads = has_barriers ? (threads < emulated_block::most_threads ? threads : emulated_block::most_threads) : 1;
+    here.threads = how == emulation::in_warps ? threads : has_barriers ? std::min(threads, emulated_block::few_threads) : 1;
     for (here.image = 0; here.image < images; ++here.image)
         for (here.block = 0; here.block < here.blocks; ++here.block) {
             here.thread = 0;
@@ -149,6 +265,8 @@ inline void emulate(void (*body)(const void*), const void* job, bool has_barrier
 
 #define SPLITDSL_KERNEL inline void
 #define SPLITDSL_WIDE_KERNEL inline void
+#define SPLITDSL_TILE_KERNEL inline void
+#define SPLITDSL_UNROLL
 #define SPLITDSL_KERNELS(name, job)                        \
     inline void name##_f32(job j) { name<float>(j); }      \
     inline void name##_f16(job j) { name<half_bits>(j); }  \
@@ -169,13 +287,13 @@ struct emulated_kernel {
     std::string name;
     void (*body)(const void*);
     std::size_t job_bytes;
-    bool has_barriers;
+    emulation how{};
 };
 
 inline const std::vector<emulated_kernel>& emulated_kernels() {
     static const std::vector<emulated_kernel> all = [] {
         std::vector<emulated_kernel> list{
-#define SPLITDSL_EMULATED(name, job) {#name, [](const void* j) { name(*static_cast<const job*>(j)); }, sizeof(job), false},
+#define SPLITDSL_EMULATED(name, job) {#name, [](const void* j) { name(*static_cast<const job*>(j)); }, sizeof(job)},
 #define SPLITDSL_EMULATED_TYPES(name, job) SPLITDSL_EMULATED(name##_f32, job) SPLITDSL_EMULATED(name##_f16, job) SPLITDSL_EMULATED(name##_bf16, job)
             SPLITDSL_TYPED_KERNELS(SPLITDSL_EMULATED_TYPES) SPLITDSL_PLAIN_KERNELS(SPLITDSL_EMULATED)
 #undef SPLITDSL_EMULATED_TYPES
@@ -183,7 +301,9 @@ inline const std::vector<emulated_kernel>& emulated_kernels() {
         };
         for (emulated_kernel& k : list)
             for (const char* with : {"multiply_rows", "pool_image", "softmax_f", "to_unit_length", "find_range", "quantise_u", "level_patches", "choose_candidates", "decode_candidates"})
-                if (k.name.starts_with(with)) k.has_barriers = true;
+                if (k.name.starts_with(with)) k.how = emulation::in_blocks;
+        for (emulated_kernel& k : list)
+            if (k.name.find("_tiles_") != std::string::npos) k.how = emulation::in_warps;
         return list;
     }();
     return all;

@@ -6,6 +6,7 @@
 
 #include <kernels/cudnn/source/all.hpp>
 #include <kernels/simd/depthwise_u8.hpp>
+#include <splitdsl/gpu/byte_tiles.hpp>
 #include <splitdsl/gpu/program.hpp>
 
 #include <cmath>
@@ -15,7 +16,6 @@
 
 namespace splitdsl::gpu {
 
-namespace cudnn = kernels::cudnn;
 using graph::step_kind;
 
 /// Steps that multiply bytes; and those that read or write them and have a `byte_terms`.
@@ -48,12 +48,14 @@ inline bool is_on_device(const program& p, const step& s) {
 }
 constexpr std::size_t fours(int channels) { return (static_cast<std::size_t>(channels) + 3) / 4 * 4; }
 
-/// Bytes of a layer's weights.
-inline std::size_t byte_weight_size(const step& s, const shape& in, const shape& out) {
+/// Bytes of a layer's weights. `in_tiles`: a convolution's, laid out for tensor cores; a dense layer's are the same for both.
+inline std::size_t byte_weight_size(const program& p, const step& s, bool in_tiles) {
+    const shape &in = p.buffers[static_cast<std::size_t>(s.plan.in)].of, &out = p.buffers[static_cast<std::size_t>(s.plan.out)].of;
     const std::size_t window = static_cast<std::size_t>(s.from.kernel.height) * static_cast<std::size_t>(s.from.kernel.width);
     if (s.plan.kind == step_kind::depthwise_u8) return window * fours(out.channels);
-    if (s.plan.kind == step_kind::dense_u8) return static_cast<std::size_t>(out.channels) * fours(in.channels);
+    if (s.plan.kind == step_kind::dense_u8) return static_cast<std::size_t>(out.channels) * sixty_fours(static_cast<std::size_t>(in.channels));
     if (s.plan.kind == step_kind::pointwise_u8) return 4 * fours(in.channels);
+    if (in_tiles) return static_cast<std::size_t>(out.channels) * tile_depth(p, s);
     return window * fours(in.channels) * fours(out.channels);
 }
 
@@ -122,7 +124,7 @@ inline unsigned bytes_around(const simd::byte_layer& l) {
     return four;
 }
 
-inline void lay_out_layer(const program& p, const step& s, const float* const* parameters, const byte_places& to) {
+inline void lay_out_layer(const program& p, const step& s, bool in_tiles, const float* const* parameters, const byte_places& to) {
     const graph::buffer &from = p.buffers[static_cast<std::size_t>(s.plan.in)], &result = p.buffers[static_cast<std::size_t>(s.plan.out)];
     const bool is_alone = s.plan.kind == step_kind::pointwise_u8;
     const int outputs = is_alone ? from.of.channels : result.of.channels;
@@ -169,7 +171,8 @@ inline void lay_out_layer(const program& p, const step& s, const float* const* p
     const auto place_of = [&](int o, int c, int tap) -> std::size_t {
         const auto output = static_cast<std::size_t>(o), input = static_cast<std::size_t>(c), at = static_cast<std::size_t>(tap);
         if (is_deep) return at * fours(outputs) + output;
-        if (s.plan.kind == step_kind::dense_u8) return output * fours(inputs) + input;
+        if (s.plan.kind == step_kind::dense_u8) return output * sixty_fours(static_cast<std::size_t>(inputs)) + input;
+        if (in_tiles) return output * tile_depth(p, s) + at * static_cast<std::size_t>(tap_bytes(p, s)) + input;
         return ((at * fours(inputs) / 4 + input / 4) * fours(outputs) + output) * 4 + input % 4;
     };
     for (int o = 0; o < outputs; ++o) {
@@ -189,9 +192,9 @@ inline void lay_out_layer(const program& p, const step& s, const float* const* p
 
 } // namespace detail
 
-/// `to`: zeroed. `parameters`: as `pipeline::pack` gets them.
-inline void lay_out_bytes(const program& p, const step& s, const float* const* parameters, const byte_places& to) {
-    if (multiplies_bytes(s.plan.kind)) detail::lay_out_layer(p, s, parameters, to);
+/// `to`: zeroed. `parameters`: as `pipeline::pack` gets them. `in_tiles`: as `runs_in_tiles` says.
+inline void lay_out_bytes(const program& p, const step& s, bool in_tiles, const float* const* parameters, const byte_places& to) {
+    if (multiplies_bytes(s.plan.kind)) detail::lay_out_layer(p, s, in_tiles, parameters, to);
     else detail::lay_out_conversion(p, s, parameters, to);
 }
 

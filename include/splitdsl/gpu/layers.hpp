@@ -51,6 +51,7 @@ struct layer {
     std::size_t terms{};                        ///< of steps on bytes: a `byte_terms`; of a calibrated encoder: two keys, as find_range leaves them
     std::shared_ptr<const cudnn::convolution_plan> plan{};     ///< null: our own kernels
     bool plan_ends{}, plan_shifts{};            ///< it also activates; it also adds bias and addend
+    const byte_tile* tile{};                    ///< of a layer on bytes: null: not on tensor cores
 };
 
 /// A program laid out for a device, for `images` frames at once. The parameters' layout does not depend on their number.
@@ -79,7 +80,8 @@ public:
             if (multiplies_bytes(k)) {
                 l.channels = fours(k == step_kind::pointwise_u8 ? in_of(s).channels : out_of(s).channels);
                 l.shift = take(4 * l.channels), l.scale = take(4 * l.channels);
-                l.weight = take(byte_weight_size(s, in_of(s), out_of(s)));
+                l.tile = tile_of(p, s, count, gpu.compute_capability(), gpu.multiprocessors());
+                l.weight = take(byte_weight_size(p, s, l.tile));
             }
             if (has_byte_terms(k)) l.terms = take(sizeof(cudnn::byte_terms));
             if (has_codec_range(s)) l.terms = take(2 * sizeof(std::int32_t));
@@ -123,7 +125,7 @@ public:
                     const std::int32_t key = bits ^ ((bits >> 31) & 0x7fffffff);
                     std::memcpy(to.data() + l.terms + 4 * end, &key, 4);
                 }
-            } else if (has_byte_terms(p.steps[i].plan.kind)) lay_out_bytes(p, p.steps[i], parameters, {to.data() + l.weight, to.data() + l.shift, to.data() + l.scale, to.data() + l.terms});
+            } else if (has_byte_terms(p.steps[i].plan.kind)) lay_out_bytes(p, p.steps[i], l.tile, parameters, {to.data() + l.weight, to.data() + l.shift, to.data() + l.scale, to.data() + l.terms});
             else lay_out(p.steps[i], l, parameters, to.data());
         }
         return to;

@@ -68,7 +68,7 @@ public:
         case step_kind::copy_input:
         case step_kind::branch: return;
         case step_kind::load_u8: return load_bytes(s);
-        case step_kind::conv_u8: return byte_window(cudnn::kernel::convolve_bytes, s, l);
+        case step_kind::conv_u8: return l.tile ? in_tiles(s, l) : byte_window(cudnn::kernel::convolve_bytes, s, l);
         case step_kind::depthwise_u8: return byte_window(cudnn::kernel::convolve_bytes_depthwise, s, l);
         case step_kind::dense_u8: return byte_dense(s, l);
         case step_kind::global_pool_u8: return launch(cudnn::kernel::pool_image_of_bytes, byte_move(s, tensor(s.plan.in), tensor(s.plan.out), l), (net.in_of(s).channels + 31) / 32);
@@ -97,11 +97,13 @@ private:
     }
     const float* floats(std::size_t from) const { return static_cast<const float*>(address(m.parameters + from)); }
 
-    /// `blocks` for each frame.
+    /// `blocks` for each of the frames.
     template <class Job>
-    void launch(cudnn::kernel k, Job job, long long blocks) const {
+    void launch(cudnn::kernel k, Job job, long long blocks) const { launch_for(images(), k, job, blocks); }
+    template <class Job>
+    void launch_for(unsigned frames, cudnn::kernel k, Job job, long long blocks) const {
         void* parameters[]{&job};
-        gpu.expect(gpu.driver().launch(gpu.function(k, net.element()), static_cast<unsigned>(std::clamp<long long>(blocks, 1, 65535)), images(), 1, threads, 1, 1, 0, stream.get(), parameters, nullptr),
+        gpu.expect(gpu.driver().launch(gpu.function(k, net.element()), static_cast<unsigned>(std::clamp<long long>(blocks, 1, 65535)), frames, 1, threads, 1, 1, 0, stream.get(), parameters, nullptr),
                    (std::string("starting ") + cudnn::kernel_names[static_cast<int>(k)]).c_str());
     }
     /// A thread an item, as many blocks as keep the device busy.
@@ -222,14 +224,20 @@ private:
         launch_over(cudnn::kernel::load_bytes,
                     cudnn::image_job{address(m.inputs[input]), static_cast<long long>(frame_step(net.of().inputs[input])), tensor(s.plan.out), of.channels, of.height, of.width, 1, s.interleaved, 0, {}, {}}, of.size());
     }
-    void byte_window(cudnn::kernel k, const step& s, const layer& l) const {
+    cudnn::byte_window_job byte_window_of(const step& s, const layer& l) const {
         const cudnn::convolution_shape c = net.convolution_of(s);
+        return {tensor(s.plan.in), tensor(s.plan.out), tensor(s.plan.addend), address(m.parameters + l.weight), whole_numbers(l.shift), floats(l.scale), terms(l), c.in_channels, c.in_height,
+                c.in_width, c.out_channels, c.out_height, c.out_width, c.kernel_h, c.kernel_w, c.stride_h, c.stride_w, c.pad_top, c.pad_left, c.dilation_h, c.dilation_w};
+    }
+    void byte_window(cudnn::kernel k, const step& s, const layer& l) const {
         // A thread's share: four outputs of one pixel, or of four.
         const long long share = (pixels(net.out_of(s)) + (k == cudnn::kernel::convolve_bytes ? 3 : 0)) / (k == cudnn::kernel::convolve_bytes ? 4 : 1);
-        launch_over(k,
-                    cudnn::byte_window_job{tensor(s.plan.in), tensor(s.plan.out), tensor(s.plan.addend), address(m.parameters + l.weight), whole_numbers(l.shift), floats(l.scale), terms(l), c.in_channels, c.in_height,
-                                           c.in_width, c.out_channels, c.out_height, c.out_width, c.kernel_h, c.kernel_w, c.stride_h, c.stride_w, c.pad_top, c.pad_left, c.dilation_h, c.dilation_w},
-                    share * ((c.out_channels + 3) / 4));
+        launch_over(k, byte_window_of(s, l), share * ((net.out_of(s).channels + 3) / 4));
+    }
+    /// The rows of all frames are one product's.
+    void in_tiles(const step& s, const layer& l) const {
+        const cudnn::byte_tile_job j = byte_tile_job_of(byte_window_of(s, l), net.images());
+        launch_for(1, l.tile->is, j, tiles_of(*l.tile, j.rows, j.window.out_channels));
     }
     /// Each byte alone, to the result's channels from `channel` on.
     void byte_alone(cudnn::kernel k, const step& s, const layer& l, const cudnn::device_tensor& second, int channel) const {
@@ -250,11 +258,12 @@ private:
                     net.out_of(s).size());
     }
     void byte_dense(const step& s, const layer& l) const {
-        const int units = net.out_of(s).channels;
-        launch(cudnn::kernel::multiply_rows_of_bytes,
-               cudnn::byte_dense_job{tensor(s.plan.in), tensor(s.plan.out), address(m.parameters + l.weight), whole_numbers(l.shift), floats(l.scale), net.in_of(s).channels, units,
-                                     static_cast<int>(s.plan.activation), s.plan.slope},
-               units);
+        const int inputs = net.in_of(s).channels, units = net.out_of(s).channels;
+        const cudnn::byte_dense_job d{tensor(s.plan.in), tensor(s.plan.out), address(m.parameters + l.weight), whole_numbers(l.shift), floats(l.scale), inputs, units, static_cast<int>(s.plan.activation), s.plan.slope};
+        if (!l.tile) return launch(cudnn::kernel::multiply_rows_of_bytes, d, units);
+        cudnn::byte_tile_job j = byte_tile_job_of({d.in, d.out, {}, d.weight, d.bias, d.factor, nullptr, inputs, 1, 1, units, 1, 1, 1, 1, 1, 1, 0, 0, 1, 1}, net.images());
+        j.activation = d.activation, j.slope = d.slope;
+        launch_for(1, l.tile->is, j, tiles_of(*l.tile, j.rows, units));
     }
     cudnn::byte_move_job byte_move(const step& s, const cudnn::device_tensor& from, const cudnn::device_tensor& to, const layer& l) const {
         const shape of = net.in_of(s);

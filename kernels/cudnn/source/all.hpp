@@ -4,6 +4,7 @@
 /// All device code, in the order in which it is compiled, and the names of its kernels.
 #pragma once
 
+#include "byte_tiles.hpp"
 #include "bytes.hpp"
 #include "candidates.hpp"
 #include "codec.hpp"
@@ -19,7 +20,7 @@
 
 namespace splitdsl::kernels::cudnn {
 
-inline constexpr const char* device_texts[]{jobs_text, elements_text, windows_text, codec_text, pooling_text, regions_text, bytes_text, candidates_text};
+inline constexpr const char* device_texts[]{jobs_text, elements_text, windows_text, codec_text, pooling_text, regions_text, bytes_text, byte_tiles_text, candidates_text};
 
 /// Calls `X(name, job)` for every kernel that reads or writes tensors; each exists as name_f32, name_f16 and name_bf16.
 #define SPLITDSL_TYPED_KERNELS(X)                                                                                                  \
@@ -29,13 +30,17 @@ inline constexpr const char* device_texts[]{jobs_text, elements_text, windows_te
     X(place_pixels, resample_job) X(softmax, pixel_job) X(softmax_of_splits, pixel_job) X(to_unit_length, pixel_job)               \
     X(find_range, affine_job) X(quantise_u8, affine_job) X(quantise_u16, affine_job) X(dequantise_u8, affine_job)                  \
     X(dequantise_u16, affine_job) X(encode_half, order_job) X(decode_half, order_job) X(pool_patches, patch_job)                   \
-    X(multiply_rows_of_bytes, byte_dense_job) X(bytes_of_values, byte_move_job) X(values_of_bytes, byte_move_job)
+    X(multiply_rows_of_bytes, byte_dense_job) X(multiply_row_tiles, byte_tile_job) X(bytes_of_values, byte_move_job)               \
+    X(values_of_bytes, byte_move_job)
 /// And for those that exist once.
 #define SPLITDSL_PLAIN_KERNELS(X)                                                                                                  \
     X(level_patches, patch_levels_job) X(lift_cells, octave_job) X(average_cells, octave_job) X(load_bytes, image_job)             \
     X(convolve_bytes, byte_window_job) X(convolve_bytes_depthwise, byte_window_job) X(pool_image_of_bytes, byte_move_job)          \
     X(planar_of_bytes, byte_move_job) X(bytes_of_planar, byte_move_job) X(align_regions, region_job)                               \
     X(scale_bytes, byte_window_job) X(multiply_bytes, byte_window_job) X(pool_bytes, byte_pool_job)                             \
+    X(convolve_tiles_128x64, byte_tile_job) X(convolve_tiles_64x64, byte_tile_job) X(convolve_tiles_64x32, byte_tile_job)          \
+    X(convolve_tiles_32x32, byte_tile_job) X(convolve_tiles_16x32, byte_tile_job) X(convolve_tiles_16x16, byte_tile_job)           \
+    X(convolve_tiles_of_picture, byte_tile_job)                                                                                    \
     X(score_classes, class_score_job) X(choose_candidates, choice_job) X(decode_candidates, decode_job)
 
 enum class kernel : int {

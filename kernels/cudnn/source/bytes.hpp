@@ -19,15 +19,16 @@ struct alignas(16) weight_quad {            // of four output channels, four inp
 };
 SPLITDSL_DEVICE unsigned int byte_of(float value, const byte_terms& t) { return (unsigned int)smaller(larger(nearest_int(value) + t.zero, t.low), t.high); }
 SPLITDSL_DEVICE float within(float x, float low, float high) { return x > low ? (x < high ? x : high) : low; }
-SPLITDSL_DEVICE unsigned int byte_of_sum(int sum, float factor, const unsigned char* addend, const byte_terms& t) {
+SPLITDSL_DEVICE unsigned int byte_of_sum(int sum, float factor, bool adds, unsigned int addend, const byte_terms& t) {
     float value = exact_multiply((float)sum, factor);
-    if (addend) value = exact_add(value, exact_multiply((float)((int)*addend - t.addend_zero), t.addend_factor));
+    if (adds) value = exact_add(value, exact_multiply((float)((int)addend - t.addend_zero), t.addend_factor));
     if (t.curve) {
         const float step = within(exact_add(value, 3.0f), 0.0f, 6.0f);
         value = exact_multiply(t.curve == 4 ? exact_multiply(value, step) : step, t.curve_factor);
     }
     return byte_of(value, t);
 }
+SPLITDSL_DEVICE unsigned int byte_of_sum(int sum, float factor, const unsigned char* addend, const byte_terms& t) { return byte_of_sum(sum, factor, addend != 0, addend ? *addend : 0u, t); }
 SPLITDSL_DEVICE unsigned char byte_within(float value, const byte_terms& t) { return (unsigned char)(nearest_int(within(value, (float)-t.zero, (float)(255 - t.zero))) + t.zero); }
 
 // Every value of a tensor; and the same with eight channels of a pixel as one thread's, where a tensor changes its order.
@@ -98,6 +99,26 @@ SPLITDSL_KERNEL convolve_bytes(byte_window_job j) {
     }
 }
 
+// Four channels of a pixel; 3x3 or 5x5, as graph/steps_int8.hpp has it. A window of a known side is read at once: a loop of unknown length may wait for
+// one tap after another.
+template <int Side>
+SPLITDSL_DEVICE void add_window(const byte_window_job& j, const unsigned char* in, int pixel, int o, unsigned int around, int* sum) {
+    const int top = pixel / j.out_width * j.stride_h - j.pad_top;
+    const int left = pixel % j.out_width * j.stride_w - j.pad_left;
+    const int fours = (j.out_channels + 3) / 4;
+    const unsigned int* const weight = (const unsigned int*)j.weight + o / 4;
+    SPLITDSL_UNROLL
+    for (int r = 0; r < Side; ++r)
+        SPLITDSL_UNROLL
+        for (int s = 0; s < Side; ++s) {
+            const int y = top + r * j.dilation_h;
+            const int x = left + s * j.dilation_w;
+            const bool inside = y >= 0 && x >= 0 && y < j.in_height && x < j.in_width;
+            const unsigned int four = inside ? *(const unsigned int*)(in + ((long long)y * j.in_width + x) * j.in.pixel + o) : around;
+            const unsigned int w = weight[(r * Side + s) * fours];
+            for (int k = 0; k < 4; ++k) sum[k] += (int)(four >> (8 * k) & 255u) * (int)(signed char)(w >> (8 * k) & 255u);
+        }
+}
 SPLITDSL_KERNEL convolve_bytes_depthwise(byte_window_job j) {
     const byte_terms t = *j.terms;
     const unsigned char* in = image_of<unsigned char>(j.in);
@@ -105,19 +126,10 @@ SPLITDSL_KERNEL convolve_bytes_depthwise(byte_window_job j) {
     for (long long i = first_item(); i < (long long)j.out_height * j.out_width * fours; i += item_step()) {
         const int o = 4 * remainder_of(i, fours);
         const int pixel = (int)quotient_of(i, fours);
-        const int top = pixel / j.out_width * j.stride_h - j.pad_top;
-        const int left = pixel % j.out_width * j.stride_w - j.pad_left;
         int sum[4];
         for (int k = 0; k < 4; ++k) sum[k] = j.bias[o + k];
-        const unsigned int* w = (const unsigned int*)j.weight + o / 4;
-        for (int r = 0; r < j.kernel_h; ++r)
-            for (int s = 0; s < j.kernel_w; ++s, w += fours) {
-                const int y = top + r * j.dilation_h;
-                const int x = left + s * j.dilation_w;
-                const bool inside = y >= 0 && x >= 0 && y < j.in_height && x < j.in_width;
-                const unsigned int four = inside ? *(const unsigned int*)(in + ((long long)y * j.in_width + x) * j.in.pixel + o) : t.around;
-                for (int k = 0; k < 4; ++k) sum[k] += (int)(four >> (8 * k) & 255u) * (int)(signed char)(*w >> (8 * k) & 255u);
-            }
+        if (j.kernel_h == 3) add_window<3>(j, in, pixel, o, t.around, sum);
+        else add_window<5>(j, in, pixel, o, t.around, sum);
         unsigned int bytes = 0;
         for (int k = 0; k < 4; ++k) bytes |= byte_of_sum(sum[k], j.factor[o + k], (const unsigned char*)0, t) << (8 * k);
         *(unsigned int*)(image_of<unsigned char>(j.out) + (long long)pixel * j.out.pixel + o) = bytes;
@@ -173,7 +185,7 @@ SPLITDSL_DEVICE void multiply_rows_of_bytes(const byte_dense_job& j) {
     const unsigned int* in = (const unsigned int*)image_of<unsigned char>(j.in);
     const int me = thread_here();
     for (int unit = block_here(); unit < j.units; unit += blocks_here()) {
-        const unsigned int* w = (const unsigned int*)j.weight + (long long)unit * quads;
+        const unsigned int* w = (const unsigned int*)j.weight + (long long)unit * ((j.inputs + 63) / 64 * 16);
         int sum = 0;
         for (int q = me; q < quads; q += threads_here()) sum = dot_bytes(in[q], w[q], sum);
         room[me] = sum;

@@ -174,6 +174,18 @@ struct byte_window_job {        // convolutions of bytes, and what happens to ea
     int kernel_h, kernel_w, stride_h, stride_w, pad_top, pad_left, dilation_h, dilation_w;
 };
 
+struct byte_tile_job {          // the same as products of matrices: row (image, pixel), column (output), depth (tap, input)
+    byte_window_job window;     // weight: (output, depth); a dense layer is a convolution of one pixel
+    int rows;                   // of all images
+    int depth;                  // bytes of an output's weights, to 64
+    int pieces;                 // of 16 bytes: of all taps, of one
+    int tap_pieces;
+    unsigned int by_tap;        // reciprocals of tap_pieces and of the window's width: 2^31 over each, rounded up
+    unsigned int by_width;
+    int activation;             // of a dense layer
+    float slope;
+};
+
 struct byte_pool_job {
     device_tensor in;
     device_tensor out;
@@ -186,7 +198,7 @@ struct byte_pool_job {
 struct byte_dense_job {         // bytes in, values out
     device_tensor in;
     device_tensor out;
-    const void* weight;         // (units, inputs to fours)
+    const void* weight;         // (units, inputs to 64)
     const int* bias;
     const float* factor;
     int inputs, units, activation;

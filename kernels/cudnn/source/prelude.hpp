@@ -5,6 +5,10 @@
 ///
 /// `exact_*` are single IEEE operations that no compiler contracts; `nearest_int` rounds ties to even; `dot_bytes` adds four products of unsigned by
 /// signed bytes. `half_bits` and `bfloat_bits` are 16-bit values in memory.
+///
+/// For tiles, by the PTX manual's layouts: `begin_copy_of_*` copies into shared memory; who calls it may wait until no more than some of its groups of
+/// copies are under way. `load_matrices` (a warp's, each lane naming a row of 16 bytes) and `multiply_fragments` (unsigned times signed bytes, 16 x 8 sums over 32)
+/// need compute capability 7.5, which has both in halves and no copies beside the program: there they are over at once.
 #pragma once
 
 namespace splitdsl::kernels::cudnn {
@@ -12,6 +16,8 @@ namespace splitdsl::kernels::cudnn {
 inline constexpr char device_prelude[] = R"cuda(
 #define SPLITDSL_KERNEL extern "C" __global__ void
 #define SPLITDSL_WIDE_KERNEL extern "C" __global__ void __launch_bounds__(1024)
+#define SPLITDSL_TILE_KERNEL extern "C" __global__ void __launch_bounds__(256, 2)
+#define SPLITDSL_UNROLL _Pragma("unroll")
 #define SPLITDSL_DEVICE static __device__ __forceinline__
 #define SPLITDSL_SHARED __shared__
 #define SPLITDSL_KERNELS(name, job) \
@@ -50,6 +56,45 @@ SPLITDSL_DEVICE int dot_bytes(unsigned int x, unsigned int w, int sum) {
     for (int k = 0; k < 32; k += 8) sum += (int)(x >> k & 255u) * (int)(signed char)(w >> k & 255u);
     return sum;
 }
+#endif
+#if __CUDA_ARCH__ >= 800
+SPLITDSL_DEVICE void begin_copy_of_16(void* to, const void* from) {
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" : : "r"((unsigned int)__cvta_generic_to_shared(to)), "l"(__cvta_generic_to_global(from)) : "memory");
+}
+SPLITDSL_DEVICE void begin_copy_of_4(void* to, const void* from) {
+    asm volatile("cp.async.ca.shared.global [%0], [%1], 4;" : : "r"((unsigned int)__cvta_generic_to_shared(to)), "l"(__cvta_generic_to_global(from)) : "memory");
+}
+SPLITDSL_DEVICE void end_copy_group() { asm volatile("cp.async.commit_group;" : : : "memory"); }
+template <int Left>
+SPLITDSL_DEVICE void wait_for_copies() { asm volatile("cp.async.wait_group %0;" : : "n"(Left) : "memory"); }
+SPLITDSL_DEVICE void multiply_fragments(int* sum, const unsigned int* a, const unsigned int* b) {
+    asm volatile("mma.sync.aligned.m16n8k32.row.col.s32.u8.s8.s32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+                 : "+r"(sum[0]), "+r"(sum[1]), "+r"(sum[2]), "+r"(sum[3]) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+#else
+SPLITDSL_DEVICE void begin_copy_of_16(void* to, const void* from) { *(uint4*)to = *(const uint4*)from; }
+SPLITDSL_DEVICE void begin_copy_of_4(void* to, const void* from) { *(unsigned int*)to = *(const unsigned int*)from; }
+SPLITDSL_DEVICE void end_copy_group() {}
+template <int Left>
+SPLITDSL_DEVICE void wait_for_copies() {}
+#if __CUDA_ARCH__ >= 750
+SPLITDSL_DEVICE void multiply_quarter(int* sum, unsigned int a, unsigned int b) {
+    asm volatile("mma.sync.aligned.m8n8k16.row.col.s32.u8.s8.s32 {%0, %1}, {%2}, {%3}, {%0, %1};" : "+r"(sum[0]), "+r"(sum[1]) : "r"(a), "r"(b));
+}
+SPLITDSL_DEVICE void multiply_fragments(int* sum, const unsigned int* a, const unsigned int* b) {
+    for (int k = 0; k < 4; ++k) multiply_quarter(sum + 2 * (k % 2), a[k], b[k / 2]);
+}
+#else
+SPLITDSL_DEVICE void multiply_fragments(int*, const unsigned int*, const unsigned int*) { asm volatile("trap;"); }
+#endif
+#endif
+#if __CUDA_ARCH__ >= 750
+SPLITDSL_DEVICE void load_matrices(unsigned int* to, const void* row) {
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3]) : "r"((unsigned int)__cvta_generic_to_shared(row)) : "memory");
+}
+#else
+SPLITDSL_DEVICE void load_matrices(unsigned int*, const void*) { asm volatile("trap;"); }
 #endif
 SPLITDSL_DEVICE int thread_here() { return (int)threadIdx.x; }
 SPLITDSL_DEVICE int threads_here() { return (int)blockDim.x; }
