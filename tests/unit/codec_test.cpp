@@ -352,7 +352,7 @@ TEST_CASE("decoding refuses every wrong size") {
     }
 }
 
-TEST_CASE("decoding refuses scales, zero points and values that no encoder makes") {
+TEST_CASE("decoding refuses scales and zero points that no encoder makes") {
     std::vector<float> back(2);
     const blob good = encoded(codec_id::affine8, {-1, 1});
     const auto with_scale = [&](float s) {
@@ -374,10 +374,28 @@ TEST_CASE("decoding refuses scales, zero points and values that no encoder makes
     blob wide = encoded(codec_id::affine16, {-1, 1});
     detail::store_u32(wide.data() + 4, 65536);
     CHECK_FALSE(decoded(codec_id::affine16, wide, back));
-    for (const float v : {nan_value, infinity, -infinity}) {
-        CHECK_FALSE(decoded(codec_id::float32, encoded(codec_id::float32, {1, v}), back));
-        blob halves = encoded(codec_id::float16, {1, 2});
-        detail::store_u16(halves.data() + 2, half_from_float(v));
-        CHECK_FALSE(decoded(codec_id::float16, halves, back));
+}
+
+TEST_CASE("f32 carries every value, NaN and infinities among them, with its own bits") {
+    numbers n{11};
+    std::vector<float> x{nan_value, -nan_value, infinity, -infinity, largest, from_bits(0x7f800001), from_bits(0xffffffff), -0.0f};
+    for (int i = 0; i < 1000; ++i) x.push_back(from_bits(static_cast<std::uint32_t>(n.next())));
+    std::vector<float> back(x.size());
+    REQUIRE(decoded(codec_id::float32, encoded(codec_id::float32, x), back));
+    CHECK(std::memcmp(x.data(), back.data(), x.size() * sizeof(float)) == 0);
+}
+
+TEST_CASE("f16 carries NaN and infinities, and what is too large for it becomes an infinity") {
+    const std::vector<float> x{nan_value, infinity, -infinity, 65519, 65520, -65520, 3e7f, -largest, 1};
+    std::vector<float> back(x.size());
+    REQUIRE(decoded(codec_id::float16, encoded(codec_id::float16, x), back));
+    CHECK(std::isnan(back[0]));
+    CHECK(std::vector<float>(back.begin() + 1, back.end()) == std::vector<float>{infinity, -infinity, 65504, infinity, -infinity, infinity, -infinity, 1});
+    for (std::uint32_t h = 0; h <= 0xffff; ++h) { // every bit pattern is a payload
+        blob b(2);
+        detail::store_u16(b.data(), static_cast<std::uint16_t>(h));
+        std::vector<float> one(1);
+        REQUIRE(decoded(codec_id::float16, b, one));
+        REQUIRE(to_bits(one[0]) == to_bits(float_from_half(static_cast<std::uint16_t>(h))));
     }
 }

@@ -133,6 +133,26 @@ TEST_CASE("a reply to a frame that was never offloaded is dropped") {
     CHECK(local.counters().unasked == 1);
 }
 
+TEST_CASE("what was computed here and is not finite is no answer, and none was promised") {
+    frame_machine m{stay_local{}, rules()};
+    command c = m.begin(1, t0, t0, good);
+    for (int s = 0; s < 3; ++s) {
+        REQUIRE(c.what == kind::run);
+        c = m.stage_done(at(10ms * (s + 1)), good);
+    }
+    REQUIRE(c.what == kind::publish);
+    CHECK(m.not_finite().what == kind::last_resort);
+    m.published(false, at(30ms));
+    CHECK(m.counters().not_finite == 1);
+    CHECK(m.counters().uncovered == 1);
+    CHECK(m.counters().covered_misses == 0);
+    c = m.begin(2, at(100ms), at(100ms), good); // the next frame is as any
+    for (int s = 0; s < 3; ++s) c = m.stage_done(at(110ms + 10ms * s), good);
+    CHECK(c.what == kind::publish);
+    m.published(true, at(130ms));
+    CHECK(m.counters().uncovered == 1);
+}
+
 TEST_CASE("a useless reply of the waiting frame makes it fall back at once") {
     frame_machine m{always_offload{}, rules()};
     offload(m, 1, t0);

@@ -33,7 +33,7 @@ constexpr auto with_carried(const body<N, S>& x, const carried<Count>& taps) {
 }
 } // namespace detail
 
-/// Encodes with `encoder` (run where the stage before runs), then applies the codec: what follows reads the decoded tensor on
+/// Encodes with `encoder` (run where the stage before runs), then applies the [codec](codecs.md): what follows reads the decoded tensor on
 /// every path, so a local answer equals a remote one. It is a candidate cut and a fusion barrier.
 /// The payload group is its tensor, the carried taps, and every input that is read behind it.
 ///

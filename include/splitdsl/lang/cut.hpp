@@ -8,7 +8,7 @@
 
 namespace splitdsl {
 
-/// An identity bottleneck: a candidate cut and a fusion barrier, lossless unless a codec is given.
+/// An identity bottleneck: a candidate cut and a fusion barrier, lossless unless a [codec](codecs.md) is given.
 template <std::size_t Count = 0>
 constexpr auto cut(text name, codec_choice codec = lossless_f32(), const carried<Count>& taps = {}) {
     return bottleneck(name, body<0>{{}, {}, -1}, codec, taps);

@@ -47,6 +47,38 @@ private:
     int number;
 };
 
+/// What accept's failure means where it is this machine's and not the newcomer's: nothing is left for another connection.
+inline bool is_shortage(int number) noexcept { return number == EMFILE || number == ENFILE || number == ENOBUFS || number == ENOMEM; }
+
+/// A descriptor kept for the day that none is left: who cannot be accepted then is turned away with it, instead of standing in the queue, where he
+/// keeps every poll from waiting.
+class spare_descriptor {
+public:
+    spare_descriptor() noexcept { fill(); }
+    spare_descriptor(const spare_descriptor&) = delete;
+    spare_descriptor& operator=(const spare_descriptor&) = delete;
+    ~spare_descriptor() { give(); }
+
+    /// Closes the connection that has waited longest at a listening, non-blocking socket. False: it waits on.
+    bool turn_away(int listening) noexcept {
+        give();
+        const int newcomer = ::accept4(listening, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (newcomer >= 0) ::close(newcomer);
+        fill();
+        return newcomer >= 0;
+    }
+    /// Takes it back, if a descriptor is left.
+    void fill() noexcept {
+        if (kept < 0) kept = ::eventfd(0, EFD_CLOEXEC);
+    }
+
+private:
+    void give() noexcept {
+        if (kept >= 0) ::close(std::exchange(kept, -1));
+    }
+    int kept{-1};
+};
+
 /// A file descriptor that makes a poll return.
 class wake_event {
 public:

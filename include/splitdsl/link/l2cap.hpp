@@ -173,12 +173,16 @@ public:
 
     std::unique_ptr<stream> accept(duration timeout) override {
         const instant deadline = detail::after(timeout);
+        spare.fill();
         while (!closed.load()) {
             pollfd descriptors[2]{{socket.get(), POLLIN, 0}, {event.descriptor(), POLLIN, 0}};
             if (!detail::poll_until(descriptors, 2, deadline) || closed.load()) return nullptr;
             detail::owned_descriptor taken{::accept4(socket.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)};
             if (taken.get() >= 0) return detail::as_stream(std::move(taken));
-            if (errno == EMFILE || errno == ENFILE) throw link_error(who(psm) + ": expected a free file descriptor, found none");
+            if (const int failure = errno; detail::is_shortage(failure)) {
+                spare.turn_away(socket.get());
+                throw link_error(who(psm) + ": expected a descriptor and memory for another connection, found: " + detail::error_text(failure));
+            }
             if (detail::steady_now() >= deadline) return nullptr;
         }
         return nullptr;
@@ -202,6 +206,7 @@ private:
     std::uint16_t psm;
     detail::owned_descriptor socket;
     detail::wake_event event;
+    detail::spare_descriptor spare;
     std::atomic<bool> closed{};
 };
 

@@ -17,6 +17,7 @@
 #include <limits>
 #include <list>
 #include <mutex>
+#include <new>
 #include <thread>
 
 namespace splitdsl::link {
@@ -172,7 +173,11 @@ private:
             if (reset_wanted.exchange(false)) reset_all();
             commands_seen.store(seen);
             commands_seen.notify_all();
-            accept_new(now);
+            try {
+                accept_new(now);
+            } catch (const std::bad_alloc&) { // for one connection more; it is closed by now
+                ++count_refused;
+            }
             if (air) hold_events(now);
             for (pacer& p : pacers) p.took = false;
             for (connection& c : connections) serve(c, now);
@@ -212,10 +217,15 @@ private:
     }
 
     void accept_new(instant now) {
+        spare.fill();
         while (connections.size() < options.max_connections) {
             socket client{context};
             std::error_code code;
             acceptor.accept(client, code);
+            if (code && detail::is_shortage(code.value())) {
+                count_refused += spare.turn_away(acceptor.native_handle());
+                accepts_again = now + std::chrono::milliseconds{10}; // who could not be turned away keeps a poll from waiting
+            }
             if (code) return;
             if (refusing) {
                 ++count_refused;
@@ -431,8 +441,9 @@ private:
         instant until = next_edge;
         polled.clear();
         polled.push_back({event.descriptor(), POLLIN, 0});
-        if (connections.size() < options.max_connections) polled.push_back({acceptor.native_handle(), POLLIN, 0});
         const instant now = detail::steady_now();
+        if (now < accepts_again) until = std::min(until, accepts_again);
+        else if (connections.size() < options.max_connections) polled.push_back({acceptor.native_handle(), POLLIN, 0});
         if (air && !connections.empty()) until = std::min(until, air->next_anchor());
         for (connection& c : connections) {
             if (c.connecting) {
@@ -467,6 +478,8 @@ private:
     splitdsl::detail::xoshiro256 random;
     asio::io_context context{1};
     detail::tcp_acceptor acceptor;
+    detail::spare_descriptor spare;
+    instant accepts_again{};
     endpoint target;
     std::uint16_t bound{};
     detail::wake_event event;

@@ -89,7 +89,8 @@ public:
     listener& operator=(const listener&) = delete;
     virtual ~listener() = default;
 
-    /// Waits at most `timeout` for a connection. Null if the time passed or the listener was closed.
+    /// Waits at most `timeout` for a connection. Null if the time passed or the listener was closed. Throws (link_error, std::bad_alloc) if this machine
+    /// has nothing left for another connection; who waited is turned away then, if possible, and the next call may succeed.
     virtual std::unique_ptr<stream> accept(duration timeout) = 0;
 
     /// The port it listens on (as chosen by the system if 0 was asked); 0 for links without ports.

@@ -59,14 +59,17 @@ public:
 
     std::unique_ptr<stream> accept(duration timeout) override {
         const instant deadline = detail::after(timeout);
+        spare.fill();
         while (!closed.load()) {
             pollfd descriptors[2]{{acceptor.native_handle(), POLLIN, 0}, {event.descriptor(), POLLIN, 0}};
             if (!detail::poll_until(descriptors, 2, deadline) || closed.load()) return nullptr;
             detail::tcp_socket socket{context};
             std::error_code code;
             acceptor.accept(socket, code);
-            if (code == asio::error::no_descriptors)
-                throw link_error("tcp listener on port " + std::to_string(bound) + ": expected a free file descriptor, found none");
+            if (detail::is_shortage(code.value())) {
+                spare.turn_away(acceptor.native_handle());
+                throw link_error("tcp listener on port " + std::to_string(bound) + ": expected a descriptor and memory for another connection, found: " + code.message());
+            }
             if (!code) {
                 detail::owned_descriptor taken{socket.release(code)};
                 if (!code && ::fcntl(taken.get(), F_SETFD, FD_CLOEXEC) == 0 && detail::finish(taken.get(), options) == 0)
@@ -91,6 +94,7 @@ private:
     asio::io_context context{1};
     detail::tcp_acceptor acceptor;
     detail::wake_event event;
+    detail::spare_descriptor spare;
     std::uint16_t bound{};
     std::atomic<bool> closed{};
 };

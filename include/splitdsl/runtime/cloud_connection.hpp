@@ -18,6 +18,7 @@
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <string>
 #include <thread>
 #include <utility>
@@ -242,7 +243,7 @@ private:
         return true;
     }
 
-    bool welcome(const link::frame_header& h) {
+    bool welcome(const link::frame_header& h) try {
         const std::string why = refusal(end_of_link::cloud, me, reader.payload());
         auto out = why.empty() ? introduction_of(me) : sentence_message(why);
         send(out,
@@ -253,6 +254,8 @@ private:
         }
         stream->wait(true, false, std::chrono::milliseconds{100}); // let the sentence arrive before the end
         return end(ending::refused), false;
+    } catch (const std::bad_alloc&) { // a handshake is read and written in new memory; all later messages have theirs
+        return end(ending::no_resources), false;
     }
     bool answer_at_once(const link::frame_header& h, link::message_kind kind) {
         ++pings;

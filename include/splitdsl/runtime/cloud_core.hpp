@@ -189,24 +189,26 @@ private:
 
     void accept_all() {
         while (!stopping.load(std::memory_order_acquire)) {
-            auto s = listener->accept(std::chrono::milliseconds{200});
-            guests.remove_if([](const auto& c) { return c->over(); });
-            if (!s) continue;
-            {
-                const std::lock_guard hold{mutex};
-                ++counts.connections;
+            try {
+                accept_one();
+            } catch (const std::exception&) { // no descriptor, memory or thread for a newcomer is no reason to leave those who are here
+                note(counts.endings[static_cast<std::size_t>(ending::no_resources)]);
+                std::this_thread::sleep_for(std::chrono::milliseconds{10}); // what is short is not there again at once, and the newcomer may still wait
             }
-            if (guests.size() >= static_cast<std::size_t>(options.connections_max) && !make_room()) {
-                const std::lock_guard hold{mutex};
-                ++counts.endings[static_cast<std::size_t>(ending::full)];
-                continue;
-            }
-            link::handshake me = introduction_for(network, options.weights_digest);
-            if (options.streams != nullptr) options.streams->introduce(me);
-            guests.push_back(
-                std::make_shared<cloud_connection>(std::move(s), me, limits, options.handshake_timeout, static_cast<request_sink&>(*this), options.streams));
-            guests.back()->start(guests.back());
         }
+    }
+    void accept_one() {
+        guests.remove_if([](const auto& c) { return c->over(); }); // before and behind the wait: what they held may be what a newcomer needs
+        auto s = listener->accept(std::chrono::milliseconds{200});
+        guests.remove_if([](const auto& c) { return c->over(); });
+        if (!s) return;
+        note(counts.connections);
+        if (guests.size() >= static_cast<std::size_t>(options.connections_max) && !make_room()) return note(counts.endings[static_cast<std::size_t>(ending::full)]);
+        link::handshake me = introduction_for(network, options.weights_digest);
+        if (options.streams != nullptr) options.streams->introduce(me);
+        auto guest = std::make_shared<cloud_connection>(std::move(s), me, limits, options.handshake_timeout, static_cast<request_sink&>(*this), options.streams);
+        guest->start(guest);
+        guests.push_back(std::move(guest)); // behind its start: a guest without a thread would never be over
     }
 
     /// Ends the oldest connection that has not introduced itself, so that who says nothing does not keep out who would. False: all have.

@@ -54,13 +54,14 @@ enum class ending : std::uint8_t {
     bad_payload,
     too_slow,
     full,
+    no_resources,
     shutdown
 };
 /// For people, by `ending`.
-inline constexpr std::array<const char*, 11> ending_names{
+inline constexpr std::array<const char*, 12> ending_names{
     "peer left",          "handshake refused",    "no handshake in time",         "malformed header",      "wrong size",
     "unexpected message", "unknown cut or codec", "payload does not fit the cut", "peer reads too slowly", "too many connections",
-    "shut down"};
+    "no descriptor, memory or thread left", "shut down"};
 static_assert(ending_names.size() == static_cast<std::size_t>(ending::shutdown) + 1);
 
 /// What a cloud saw since it was made.

@@ -31,10 +31,10 @@ struct frame_counters {
     std::uint64_t unasked{};         ///< replies to a frame never offloaded: dropped
     std::uint64_t wrong_size{};
     std::uint64_t corrupt{};        ///< checksum
-    std::uint64_t not_finite{};     ///< a NaN or an infinity among the values
+    std::uint64_t not_finite{};     ///< a NaN or an infinity among the values of a reply, or of the answer that was computed here: no answer
     std::uint64_t shed{};           ///< the cloud said it cannot be in time
     std::uint64_t abandoned{};      ///< the sentinel answered: the compute thread gave the frame up
-    std::uint64_t uncovered{};      ///< head + tail with reserve did not fit, or a stage overran its reserve
+    std::uint64_t uncovered{};      ///< head + tail with reserve did not fit, a stage overran its reserve, or the answer computed here was not finite
     std::uint64_t covered_misses{}; ///< no answer of its own by the deadline although the frame was covered
     std::uint64_t breaker_openings{};
     std::uint64_t streams{};        ///< begun beside the trunk

@@ -7,6 +7,7 @@
 #include <splitdsl/runtime/answer_slot.hpp>
 #include <splitdsl/runtime/calibration.hpp>
 #include <splitdsl/runtime/canary.hpp>
+#include <splitdsl/runtime/finite.hpp>
 #include <splitdsl/runtime/fixed_array.hpp>
 #include <splitdsl/runtime/frame_arena.hpp>
 #include <splitdsl/runtime/frame_machine.hpp>
@@ -447,6 +448,7 @@ private:
         if constexpr (streams_v<Policy>)
             if (streams.any()) note.bytes_up = streams.bytes_sent();
         notes.store(note);
+        if ((source == answer_source::edge || source == answer_source::fallback) && !all_finite(outputs)) machine.not_finite(), source = answer_source::held;
         const instant now = std::chrono::steady_clock::now();
         const bool own =
             source == answer_source::held ? take_last_resort(now, compute_at, l.frame) : take(l.frame, source, exit, now, compute_at);

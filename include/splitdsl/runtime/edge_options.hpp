@@ -6,6 +6,7 @@
 
 #include <splitdsl/error.hpp>
 #include <splitdsl/runtime/breaker.hpp>
+#include <splitdsl/runtime/finite.hpp>
 #include <splitdsl/runtime/pipeline.hpp>
 #include <splitdsl/runtime/threads.hpp>
 #include <splitdsl/units.hpp>
@@ -32,11 +33,12 @@ struct exit_place {
     std::size_t floats{};
     float (*confidence)(std::span<const float>){};
 };
-/// The exit that `stage` computes, and how sure it is of its values among all `outputs`; -1 and 0 if the stage has none.
+/// The exit that `stage` computes, and how sure it is of its values among all `outputs`; -1 and 0 if the stage has none, or one that is not finite.
 inline std::pair<int, float> exit_behind(int stage, std::span<const exit_place> exits, std::span<const float> outputs) {
     for (std::size_t i = 0; i < exits.size(); ++i) {
         if (exits[i].stage != stage) continue;
         const auto values = outputs.subspan(exits[i].first_float, exits[i].floats);
+        if (!all_finite(values)) break;
         const float sure = exits[i].confidence ? exits[i].confidence(values) : values.empty() ? 0.0F : *std::max_element(values.begin(), values.end());
         return {static_cast<int>(i), sure};
     }

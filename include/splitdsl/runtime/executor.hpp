@@ -391,7 +391,6 @@ struct engine {
             const stored_item& item = p.items[static_cast<std::size_t>(cut)][static_cast<std::size_t>(q)];
             const std::byte* from = payload.data() + n;
             if (item.command_limit >= 0 && static_cast<int>(from[0]) >= item.command_limit) return false;
-            if (item.is_floats && !decodes(codec_id::float32, from, static_cast<std::size_t>(item.bytes))) return false;
             __builtin_memcpy(m.arena + item.at, from, static_cast<std::size_t>(item.bytes));
             n += static_cast<std::size_t>(item.bytes);
         }

@@ -129,6 +129,14 @@ public:
         return !up && is == state::waiting ? fall_back(now) : command{};
     }
 
+    /// Instead of the last `publish`: what was computed here holds a NaN or an infinity, which is no answer, as it is none in a reply. The driver takes
+    /// the last resort; that the frame would have one of its own was not promised.
+    command not_finite() {
+        ++counts.not_finite;
+        fits = false;
+        return last_resort();
+    }
+
     /// The frame is over: answered by this machine's last `publish` or `last_resort` (`own` true if the claim was won with
     /// a value of this frame), or by the sentinel (`own` false). `host_stalled`: the host, not this program, lost the time.
     void published(bool own, instant at, bool host_stalled = false) {

@@ -65,7 +65,6 @@ struct stored_item {
     std::ptrdiff_t at{};
     std::int64_t bytes{};
     int command_limit{-1};              ///< of a u8 input a select reads: its number of branches
-    bool is_floats{};                   ///< an f32 input as it is: every value must be finite
 };
 
 template <class Network>
@@ -229,7 +228,6 @@ constexpr program<Network> write_program() {
             stored_item& item = p.items[static_cast<std::size_t>(k)][static_cast<std::size_t>(q)];
             item.at = memory_of<Network, simd::lanes>.offset[static_cast<std::size_t>(l.item_buffer[static_cast<std::size_t>(k)][static_cast<std::size_t>(q)])];
             item.bytes = x.bytes;
-            item.is_floats = x.is_input && g.ops[static_cast<std::size_t>(x.op)].element == element_type::f32;
             if (x.is_input)
                 for (std::size_t i = 0; i < g.ops.size(); ++i)
                     if (g.ops[i].kind == op_kind::select && r.used[i] && r.b[i] == x.op) item.command_limit = g.ops[i].out;

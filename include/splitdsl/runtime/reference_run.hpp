@@ -147,7 +147,7 @@ private:
                 const float* const range = weights.at(std::string(o.label) + ".range").data();
                 encode_calibrated(o.codec, {range[0], range[1], true}, in.data.data(), in.data.size(), coded.data());
             } else encode(o.codec, in.data.data(), in.data.size(), coded.data());
-            (void)decode(o.codec, coded.data(), coded.size(), out.data.data(), out.data.size());
+            decode_sound(o.codec, coded.data(), out.data.data(), out.data.size());
             return out;
         }
         default: return in;

@@ -4,11 +4,11 @@
 /// Replies on their way from whoever reads the connection to the compute thread.
 #pragma once
 
+#include <splitdsl/runtime/finite.hpp>
 #include <splitdsl/runtime/frame_rules.hpp>
 
 #include <array>
 #include <atomic>
-#include <cmath>
 #include <cstddef>
 #include <cstring>
 #include <span>
@@ -35,7 +35,7 @@ public:
         const std::size_t whole = r.values.size() * sizeof(float), size = values.size();
         if (size == whole || (f.exit >= 0 && size < whole)) { // an exit's values are fewer; who handed them on knows how many
             if (!values.empty()) std::memcpy(r.values.data(), values.data(), size);
-            for (std::size_t i = 0; i < size / sizeof(float); ++i) f.finite = f.finite && std::isfinite(r.values[i]);
+            f.finite = f.finite && all_finite(std::span{r.values}.first(size / sizeof(float)));
         } else if (f.crc_ok && !f.shed)
             f.size_ok = false;
         r.facts = f;

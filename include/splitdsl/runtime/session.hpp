@@ -245,7 +245,7 @@ private:
             epoch.store(e, std::memory_order_release);
             set_up(true);
             return true;
-        } catch (const error& e) {
+        } catch (const std::exception& e) { // memory too may be short: the frames are answered here meanwhile
             stream.reset();
             return failed(e.what());
         }

@@ -6,12 +6,13 @@
 
 #include <splitdsl/runtime/aligned_buffer.hpp>
 #include <splitdsl/runtime/dispatch.hpp>
+#include <splitdsl/runtime/finite.hpp>
 #include <splitdsl/runtime/fixed_array.hpp>
 #include <splitdsl/runtime/parameters.hpp>
 #include <splitdsl/runtime/safetensors.hpp>
 
 #include <algorithm>
-#include <cmath>
+#include <charconv>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -40,17 +41,28 @@ inline bool is_dense_form(const std::vector<std::uint64_t>& found, const std::ve
     return found.size() == 2 && wanted.size() == 4 && wanted[2] == 1 && wanted[3] == 1 && found[0] == wanted[0] && found[1] == wanted[1];
 }
 
-inline bool all_finite(const std::vector<float>& values) {
-    return std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v); });
-}
-
-/// What is wrong with a parameter's values, or nothing. Of a codec's range, of a batch norm's variance (its root divides), and of any other.
-inline std::string value_fault(const parameter& p, const std::vector<float>& values) {
-    if (p.is_codec_range && !(std::isfinite(values[0]) && std::isfinite(values[1]) && values[0] < values[1] && values[0] <= 0 && values[1] >= 0))
+/// What is wrong with a parameter's values, or nothing: of a codec's range, of bytes' ranges, of a batch norm, of a gdn, and of any. A batch norm takes the
+/// root of variance and epsilon, of which a variance may be a little below 0 where an epsilon was taken out of it; a gdn divides a pixel of zeros by beta alone.
+inline std::string value_fault(const parameter& p, const std::vector<float>& values, const op* ops) {
+    if (p.is_codec_range && !(all_finite(values) && values[0] < values[1] && values[0] <= 0 && values[1] >= 0))
         return p.name + " should hold a least value and a larger one, both finite and 0 between them; found " + std::to_string(values[0]) + " and " + std::to_string(values[1]);
     if (!all_finite(values)) return p.name + " holds a value that is not finite";
-    if (const auto least = p.name.ends_with(".running_var") ? std::min_element(values.begin(), values.end()) : values.end(); least != values.end() && *least < 0)
-        return p.name + " should hold variances of at least 0, found " + std::to_string(*least);
+    if (p.name == "int8.ranges")
+        for (std::size_t i = 0; i + 1 < values.size(); i += 2)
+            if (values[i] > values[i + 1]) return p.name + " holds a range whose least value is above its largest";
+    if (p.op < 0 || p.is_codec_range) return {};
+    const op& o = ops[p.op];
+    const bool is_variance = o.kind == op_kind::batch_norm && p.name.ends_with("running_var"), is_divisor = o.kind == op_kind::gdn && p.name.ends_with("beta");
+    if (!is_variance && !is_divisor) return {};
+    const auto text = [](float v) {
+        char digits[32];
+        return std::string(digits, std::to_chars(digits, digits + sizeof digits, v).ptr);
+    };
+    const double epsilon = is_variance ? static_cast<double>(o.values[0]) : 0;
+    for (std::size_t i = 0; i < values.size(); ++i)
+        if (!(static_cast<double>(values[i]) + epsilon > 0))
+            return p.name + (is_variance ? " should hold variances, at least 0 and with the epsilon of " + text(o.values[0]) + " above it" : std::string{" should hold values above 0"}) + "; found " +
+                   text(values[i]) + " at index " + std::to_string(i);
     return {};
 }
 
@@ -69,7 +81,7 @@ template <class Network>
 class network_weights {
 public:
     /// `values`: one vector a parameter, in `parameters<Network>()` order. Refused (weights_error): another number or size of them, values that are not
-    /// finite, variances below 0, a codec's range without 0 in it.
+    /// finite, a codec's range without 0 in it, a range of bytes that is upside down, a variance or a gdn's beta that is not above 0.
     explicit network_weights(const std::vector<std::vector<float>>& values, const pipeline& net = pipeline_of<Network>())
         : runs{&net} {
         const std::vector<parameter> names = parameters<Network>();
@@ -79,7 +91,7 @@ public:
         for (std::size_t i = 0; i < names.size(); ++i) {
             if (values[i].size() != static_cast<std::size_t>(names[i].size()))
                 throw weights_error("weights of " + std::string(net.network) + ": " + names[i].name + " needs " + std::to_string(names[i].size()) + " values, found " + std::to_string(values[i].size()));
-            if (const std::string fault = detail::value_fault(names[i], values[i]); !fault.empty()) throw weights_error("weights of " + std::string(net.network) + ": " + fault);
+            if (const std::string fault = detail::value_fault(names[i], values[i], &graph_of<Network>.ops[0]); !fault.empty()) throw weights_error("weights of " + std::string(net.network) + ": " + fault);
             pointers[i] = values[i].data();
         }
         content = detail::digest_of(names, values);
@@ -124,16 +136,7 @@ std::vector<std::vector<float>> match_weights(const safetensors& file, const std
         }
         try {
             values.back() = to_floats(*t);
-            if (const std::string fault = detail::value_fault(p, values.back()); !fault.empty()) {
-                note(fault);
-                continue;
-            }
-            if (p.name == "int8.ranges")
-                for (std::size_t i = 0; i + 1 < values.back().size(); i += 2)
-                    if (values.back()[i] > values.back()[i + 1]) {
-                        note(p.name + " holds a range whose least value is above its largest");
-                        break;
-                    }
+            if (const std::string fault = detail::value_fault(p, values.back(), &graph_of<Network>.ops[0]); !fault.empty()) note(fault);
         } catch (const weights_error& e) {
             note(e.what());
         }
