@@ -70,6 +70,10 @@ int main(int argc, char** argv) {
                         static_cast<double>(control[0]), static_cast<double>(control[1]), static_cast<double>(control[2]));
             std::this_thread::sleep_for(50ms);
         }
+        if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+            std::fprintf(stderr, "quick_start: standard output cannot be written\n");
+            return 1;
+        }
         if (!edge.link_now().up) std::fprintf(stderr, "quick_start: no connection: %s\n", edge.link_failure().c_str());
     } catch (const error& e) {
         std::fprintf(stderr, "quick_start: %s\n", e.what());

@@ -21,10 +21,11 @@ import os
 import pathlib
 import sys
 
-try:
-    import numpy
-except ImportError as problem:
-    sys.exit(f"export_weights.py needs numpy (Debian: python3-numpy): {problem}")
+import packages
+
+packages.require("numpy")
+
+import numpy
 
 import safetensors_io
 import torch_file

@@ -17,10 +17,11 @@ import os
 import pathlib
 import sys
 
-try:
-    import numpy
-except ImportError as problem:
-    sys.exit(f"import_onnx.py needs numpy (Debian: python3-numpy): {problem}")
+import packages
+
+packages.require("numpy")
+
+import numpy
 
 import onnx_file
 import onnx_lowering

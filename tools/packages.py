@@ -14,7 +14,10 @@ def program():
 
 
 def require(*modules):
-    """Ends the program with a sentence that names every module that is not installed, and the packages that have them."""
+    """Ends the program with a sentence that names every module that is not installed, and the packages that have them.
+
+    Asked for help, it prints the description that the calling script begins with: that needs none of them.
+    """
     missing, problem = [], None
     for module in modules:
         try:
@@ -22,6 +25,9 @@ def require(*modules):
         except ImportError as e:
             missing.append(module)
             problem = problem or e
+    if missing and {"-h", "--help"} & set(sys.argv[1:]):
+        print(f"{sys._getframe(1).f_globals['__doc__']}\n(the options too once Python has {', '.join(missing)})")
+        raise SystemExit(0)
     if missing:
         raise SystemExit(f"{program()}: expected {', '.join(modules)} for {sys.executable}, found no {', '.join(missing)} ({problem}): "
                          f"on Debian install {' '.join(DEBIAN[m] for m in missing)} and run /usr/bin/python3")

@@ -11,7 +11,6 @@
 #include <splitdsl/image/decode.hpp>
 #include <splitdsl/image/preprocess.hpp>
 #include <splitdsl/runtime/parallel.hpp>
-#include <splitdsl/runtime/safetensors_writer.hpp>
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
@@ -109,12 +108,7 @@ int run(const arguments& a) {
         if (e.error > a.budget && !e.name.empty()) beyond += (beyond.empty() ? "\"" : ", \"") + e.name + "\"";
     }
     if (!beyond.empty()) std::printf("beyond the budget of %g; these may stay f32: keep_f32{%s}\n", a.budget, beyond.c_str());
-    std::vector<tensor_view> all;
-    for (const tensor_view& t : file.tensors())
-        if (!std::string(t.name).starts_with("int8.")) all.push_back(t);
-    all.push_back({"int8.ranges", tensor_type::float32, {found.ranges.size() / 2, 2}, bytes_of_floats(found.ranges)});
-    all.push_back({"int8.shifts", tensor_type::float32, {found.shifts.size()}, bytes_of_floats(found.shifts)});
-    write_safetensors(a.out, all);
+    write_with_ranges(a.out, file, found);
     if (!a.json.empty()) options::write("--json", a.json, nlohmann::ordered_json{{"model", a.model}, {"pictures", pictures.size()}, {"tensors", std::move(tensors)}}.dump(1) + "\n");
     return 0;
 }

@@ -233,6 +233,11 @@ int main_of(const arguments& o, const std::string& command) {
         return 0;
     }
     if (o.seeds.empty()) {
+        if (!o.simulate) {
+            const double each = frame_seconds * o.frames;
+            std::printf("policies to drive: %zu, in real time, %.0f s each (%d frames): %.0f s in all\n", o.wanted.size(), each, o.frames, each * static_cast<double>(o.wanted.size()));
+            std::fflush(stdout);
+        }
         const drive_record d = run(o, terms, weights, o.seed, command);
         std::cout << summary_table(d);
         if (d.find("all_edge") && d.find("sage"))

@@ -137,6 +137,54 @@ TEST_CASE("a paced edge keeps to its profile") {
     CHECK(edge.profile().median[0] == 5ms);
 }
 
+TEST_CASE("an edge that was built on a busy machine gets its reserve back while it runs, and a larger one when its tail grows slow") {
+    reset_behaviour();
+    fake::edge_behaviour.calm(4ms);
+    auto o = impatient();
+    o.deadline = 15ms;
+    o.reserve = 1ms;
+    o.calibration_runs = 20;
+    edge_core<never_offload> edge{fake::network<fake::edge_behaviour>(), {}, never_offload{}, o, nullptr};
+    CHECK(edge.report().reserve >= 16ms); // twice a tail of 4 ms and 4 ms
+    CHECK_FALSE(edge.report().fits);
+    const auto drive_until = [&](bool fits) {
+        for (int i = 0; i < 100 && edge.report().fits != fits; ++i) drive(edge, 20);
+        return edge.report().fits == fits;
+    };
+    fake::edge_behaviour.calm(0ms);
+    CHECK(drive_until(true));
+    CHECK(edge.report().reserve < 15ms);
+    CHECK(edge.rules().remaining[1] >= 1ms);
+    fake::edge_behaviour.calm(4ms);
+    CHECK(drive_until(false));
+    CHECK(edge.report().reserve >= 15ms);
+}
+
+TEST_CASE("an edge is destroyed while the resolver still looks for its cloud") {
+    static std::atomic<bool> hangs{true};
+    static std::atomic<int> asked{}, answered{};
+    reset_behaviour();
+    const link::name_resolver never_ready = [](const char*, const char*, const addrinfo*, addrinfo**) {
+        ++asked;
+        while (hangs) std::this_thread::sleep_for(1ms);
+        ++answered;
+        return EAI_AGAIN;
+    };
+    {
+        edge_core<offload_when_up> edge{fake::network<fake::edge_behaviour>(), {}, offload_when_up{}, impatient(),
+                                        std::make_unique<link::tcp>("tail.local", std::uint16_t{7447}, link::tcp_options{.resolve = never_ready})};
+        CHECK(drive(edge, 20).wrong == 0);
+        CHECK(edge.counters().answer.answered == 20);
+        for (int i = 0; i < 5000 && edge.link_failure().find("within 300 ms") == std::string::npos; ++i) std::this_thread::sleep_for(1ms);
+        CHECK(edge.link_failure().find("tail.local:7447: expected a name that resolves within 300 ms") != std::string::npos);
+    }
+    CHECK(asked == 1);
+    CHECK(answered == 0);
+    hangs = false;
+    for (int i = 0; i < 5000 && answered == 0; ++i) std::this_thread::sleep_for(1ms);
+    CHECK(answered == 1);
+}
+
 TEST_CASE("a cloud of another graph or other weights is refused with a sentence") {
     reset_behaviour();
     cloud_core cloud{fake::network<fake::cloud_behaviour>(43), {}, {}, std::make_unique<link::tcp_listener>(std::uint16_t{0})};

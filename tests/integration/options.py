@@ -238,8 +238,12 @@ def addresses(programs):
 def main():
     programs = dict(word.split("=", 1) for word in sys.argv[1:])
     if "quick_start" in programs:       # on its own: it shows the library and nothing else
-        code, _, said = run(programs.pop("quick_start"), "--frames", "0")
+        quick_start = programs.pop("quick_start")
+        code, _, said = run(quick_start, "--frames", "0")
         check(code == 2 and "--frames" in said, f"quick_start --frames 0: status {code}: {said.strip()}")
+        with open("/dev/full", "w", encoding="utf-8") as full:
+            done = subprocess.run([quick_start, "--frames", "2"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=120, check=False)
+        check(done.returncode == 1 and "standard output cannot be written" in done.stderr, f"quick_start > /dev/full: status {done.returncode}: {done.stderr.strip()}")
     with tempfile.TemporaryDirectory() as scratch:
         folder = pathlib.Path(scratch)
         files(programs, folder)

@@ -61,16 +61,21 @@ struct restless_policy {
     action on(link_event, const link_view&, const budget&) noexcept { return action::nothing(); }
 };
 
-/// Stage 0 head, cut 0, stages 1 and 2 (with an exit after 1), cut 1, stage 3.
-inline frame_rules rules_of(splitdsl::detail::xoshiro256& random) {
-    frame_rules r{.stages = 4, .cuts = 2, .deadline = from_milliseconds(random.uniform(20, 200)), .last_resort_lead = 500us};
-    r.stage_of_cut[0] = 0;
-    r.stage_of_cut[1] = 2;
+/// A tail of 10 to 50 % of the deadline, a head of 5 to 30 %.
+inline void draw_reserves(frame_rules& r, splitdsl::detail::xoshiro256& random) {
     const double tail = to_milliseconds(r.deadline) * random.uniform(0.1, 0.5);
     r.remaining[3] = from_milliseconds(tail * random.uniform(0.1, 0.5));
     r.remaining[2] = r.remaining[3] + (from_milliseconds(tail) - r.remaining[3]) / 2;
     r.remaining[1] = from_milliseconds(tail);
     r.remaining[0] = r.remaining[1] + from_milliseconds(to_milliseconds(r.deadline) * random.uniform(0.05, 0.3));
+}
+
+/// Stage 0 head, cut 0, stages 1 and 2 (with an exit after 1), cut 1, stage 3.
+inline frame_rules rules_of(splitdsl::detail::xoshiro256& random) {
+    frame_rules r{.stages = 4, .cuts = 2, .deadline = from_milliseconds(random.uniform(20, 200)), .last_resort_lead = 500us};
+    r.stage_of_cut[0] = 0;
+    r.stage_of_cut[1] = 2;
+    draw_reserves(r, random);
     r.breaker = {.failures_to_open = 3, .first_pause = 150ms, .longest_pause = 600ms};
     return r;
 }
@@ -224,11 +229,12 @@ struct verdicts {
     }
 };
 
-/// `frames` frames of one fault kind, in episodes of 500 with their own rules, link and script.
+/// `frames` frames of one fault kind, in episodes of 500 with their own rules, link and script. Every 25 frames the reserves are other ones, as an edge
+/// learns them, and the stages take as long as those allow.
 template <class Conduct = as_promised>
 verdicts run(int kind, std::uint64_t frames, std::uint64_t seed) {
     verdicts v{};
-    splitdsl::detail::xoshiro256 random{seed * 1000003 + static_cast<std::uint64_t>(kind)};
+    splitdsl::detail::xoshiro256 random{seed * 1000003 + static_cast<std::uint64_t>(kind)}, heat{seed * 998244353 + static_cast<std::uint64_t>(kind)};
     const auto traces = [&] {
         std::array<std::shared_ptr<const link::link_trace>, 4> t{};
         constexpr std::uint64_t rates[]{200'000, 1'000'000, 20'000'000, 1'000'000'000};
@@ -254,6 +260,10 @@ verdicts run(int kind, std::uint64_t frames, std::uint64_t seed) {
         instant start = origin + 1ms;
         for (std::uint32_t n = 1; n <= episode && done < frames; ++n, ++done) {
             edge.idle_until(start);
+            if (n % 25 == 0) {
+                draw_reserves(edge.surroundings().rules, heat);
+                edge.keep_reserves(edge.surroundings().rules);
+            }
             edge.surroundings().prepare(start);
             v.add(edge.run_frame(n, start));
             start += period;

@@ -7,7 +7,9 @@
 #include <splitdsl/link/estimator.hpp>
 #include <splitdsl/link/host_port.hpp>
 
+#include <atomic>
 #include <cmath>
+#include <functional>
 #include <numeric>
 
 TEST_CASE("a TCP link behaves as a stream over IPv4") {
@@ -89,6 +91,57 @@ TEST_CASE("a TCP link says what is wrong") {
     CHECK_THROWS_AS((tcp{"", 1}), link_error);
     CHECK_THROWS_AS((tcp_listener{0, "not an address"}), link_error);
     CHECK_THROWS_AS((tcp_listener{0, "127.1"}), link_error); // the system would take it for 127.0.0.1
+}
+
+namespace {
+std::atomic<bool> resolver_hangs{true};
+std::atomic<int> resolver_calls{}, resolver_returns{};
+int slow_resolver(const char*, const char* service, const addrinfo* wanted, addrinfo** found) {
+    ++resolver_calls;
+    while (resolver_hangs) std::this_thread::sleep_for(1ms);
+    const int failure = ::getaddrinfo("127.0.0.1", service, wanted, found);
+    ++resolver_returns;
+    return failure;
+}
+bool comes_true(const std::function<bool()>& what) {
+    for (int i = 0; i < 5000 && !what(); ++i) std::this_thread::sleep_for(1ms);
+    return what();
+}
+} // namespace
+
+TEST_CASE("a TCP link waits for a resolver as long as it may and no longer, and asks it once at a time") {
+    resolver_hangs = true;
+    resolver_calls = resolver_returns = 0;
+    tcp_listener at{0, "127.0.0.1"};
+    {
+        tcp from{"tail.local", at.port(), {.resolve = &slow_resolver}};
+        for (int i = 0; i < 3; ++i) CHECK(refusal<error>([&] { from.connect(5ms); }).find("expected a name that resolves within 5 ms") != std::string::npos);
+        CHECK(comes_true([] { return resolver_calls == 1; }));
+        resolver_hangs = false;
+        CHECK(from.connect(patience));
+        CHECK(resolver_calls == 1);
+        CHECK(from.connect(patience)); // a new connection asks anew
+        CHECK(resolver_calls == 2);
+    }
+    resolver_hangs = true;
+    {
+        tcp given_up{"tail.local", at.port(), {.resolve = &slow_resolver}};
+        CHECK_THROWS_AS(given_up.connect(1ms), link_error);
+        CHECK(comes_true([] { return resolver_calls == 3; }));
+    } // gone while the resolver still works
+    CHECK(resolver_returns == 2);
+    resolver_hangs = false;
+    CHECK(comes_true([] { return resolver_returns == 3; }));
+}
+
+TEST_CASE("an address in numbers asks no resolver, with or without brackets") {
+    resolver_calls = 0;
+    tcp_listener at{0, "127.0.0.1"};
+    tcp from{"127.0.0.1", at.port(), {.resolve = &slow_resolver}};
+    CHECK(from.connect(patience));
+    CHECK(resolver_calls == 0);
+    CHECK(tcp{"[::1]", 7447}.describe() == "tcp [::1]:7447");
+    CHECK(tcp{"::1", 7447}.describe() == "tcp [::1]:7447");
 }
 
 TEST_CASE("a TCP listener that is closed ends its accept and refuses newcomers") {

@@ -12,7 +12,7 @@ namespace splitdsl {
 /// instruction set. Ops without an 8-bit kernel run in f32 between conversions; so do layers that `keep_f32` names, as their weights are named.
 ///
 /// Weights are those of `Network` (f32, quantised when they are loaded) and two tensors more, "int8.ranges" and "int8.shifts", which
-/// splitdsl-calibrate adds to the file. `Network` itself leaves them alone, so one file serves both.
+/// `calibrate_int8` finds. `Network` itself leaves them alone, so one file serves both.
 ///
 /// ```cpp
 /// struct lane_keeper_int8 : splitdsl::int8<lane_keeper> {

@@ -6,6 +6,8 @@
 
 #include <splitdsl/lang/op.hpp>
 
+#include <concepts>
+
 namespace splitdsl {
 
 /// Where a convolution looks. `pad` defaults to "same at stride 1", which `.pad = -1` spells out: dilation * (kernel - 1) / 2 on every
@@ -47,5 +49,9 @@ constexpr body<1> conv(int channels, window w = {}) {
     o.pad = w.pad == padding{-1} ? padding{same(w.kernel.height, w.dilation.height), same(w.kernel.width, w.dilation.width)} : w.pad;
     return detail::single(o);
 }
+
+// Of 16.5 channels g++ would make 16 without a word.
+template <std::floating_point Channels>
+constexpr body<1> conv(Channels, window = {}) = delete;
 
 } // namespace splitdsl

@@ -6,6 +6,8 @@
 
 #include <splitdsl/lang/op.hpp>
 
+#include <concepts>
+
 namespace splitdsl {
 
 /// Stride up-samples; output_pad adds rows and columns at the bottom right.
@@ -32,5 +34,9 @@ constexpr body<1> conv_transpose(int channels, transpose_window w = {}) {
     o.with_bias = w.with_bias;
     return detail::single(o);
 }
+
+// As `conv` of a fraction.
+template <std::floating_point Channels>
+constexpr body<1> conv_transpose(Channels, transpose_window = {}) = delete;
 
 } // namespace splitdsl

@@ -6,6 +6,8 @@
 
 #include <splitdsl/lang/op.hpp>
 
+#include <concepts>
+
 namespace splitdsl {
 
 /// (C, 1, 1) -> (units, 1, 1). An image must be flattened or pooled first (SD207).
@@ -16,5 +18,9 @@ constexpr body<1> dense(int units, bias with_bias = bias::automatic) {
     o.with_bias = with_bias;
     return detail::single(o);
 }
+
+// As `conv` of a fraction.
+template <std::floating_point Units>
+constexpr body<1> dense(Units, bias = bias::automatic) = delete;
 
 } // namespace splitdsl

@@ -5,9 +5,15 @@
 #pragma once
 
 #include <splitdsl/link/descriptor.hpp>
+#include <splitdsl/link/host_port.hpp>
+#include <splitdsl/link/resolver.hpp>
 
-#include <netdb.h>
 #include <netinet/tcp.h>
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <utility>
 
 namespace splitdsl::link {
 
@@ -18,6 +24,7 @@ struct tcp_options {
     int send_buffer{};    ///< SO_SNDBUF in bytes; the kernel books about twice as much
     int receive_buffer{}; ///< SO_RCVBUF in bytes; set before the connection exists, so the window never grows past it
     int segment_size{};   ///< TCP_MAXSEG in bytes; small receive buffers on a loopback need one below half the buffer
+    name_resolver resolve{&::getaddrinfo}; ///< asked for names that are no addresses, on a thread of its own, which may outlive the link
 };
 
 namespace detail {
@@ -43,35 +50,13 @@ inline int finish(int socket, const tcp_options& options) noexcept {
     return 0;
 }
 
-/// The addresses of a host and port, as the system lists them: at least one.
-class address_list {
-public:
-    /// `link_error` for a host that does not resolve. Numeric addresses take no time, names the system's.
-    address_list(const std::string& host, std::uint16_t port, const std::string& who) {
-        addrinfo wanted{};
-        wanted.ai_socktype = SOCK_STREAM;
-        const int failure = ::getaddrinfo(host.c_str(), std::to_string(port).c_str(), &wanted, &list);
-        if (failure != 0 || list == nullptr)
-            throw link_error(who + ": expected a host name or address that resolves, found \"" + host + "\" ("
-                             + (failure == EAI_SYSTEM ? error_text(errno) : failure != 0 ? std::string{::gai_strerror(failure)} : std::string{"no address"}) + ")");
-    }
-    address_list(const address_list&) = delete;
-    address_list& operator=(const address_list&) = delete;
-    ~address_list() {
-        if (list != nullptr) ::freeaddrinfo(list);
-    }
-    const addrinfo* first() const noexcept { return list; }   ///< then `ai_next`, to null
-
-private:
-    addrinfo* list{};
-};
-
 } // namespace detail
 
 /// Connects to a host and port.
 ///
 /// `link_error` for a name that does not resolve, a port of 0, a refused or unreachable address (all addresses of the name
-/// are tried within the time). Resolving a name takes the system's time on top of the time-out; a numeric address takes none.
+/// are tried within the time). A name that takes longer to resolve than the time-out is a `link_error` too: the next attempt goes on waiting for
+/// the same answer. An address in numbers, "[::1]" or "::1", takes no time.
 ///
 /// ```cpp
 /// splitdsl::link::tcp to{"tail.local", 7447};
@@ -79,14 +64,31 @@ private:
 /// ```
 class tcp final : public connector {
 public:
-    tcp(std::string host_name, std::uint16_t port_number, tcp_options tuning = {}) : host{std::move(host_name)}, port{port_number}, options{tuning} {
+    tcp(std::string host_name, std::uint16_t port_number, tcp_options tuning = {}) : host{without_brackets(std::move(host_name))}, port{port_number}, options{tuning} {
         if (host.empty()) throw link_error("tcp: expected a host name or address, found an empty one");
         if (port == 0) throw link_error(describe() + ": expected a port from 1 to 65535, found 0");
     }
 
     std::unique_ptr<stream> connect(duration timeout) override {
-        const detail::address_list addresses{host, port, describe()};
         const instant deadline = detail::after(timeout);
+        const detail::address_list numeric{host, port, &::getaddrinfo, AI_NUMERICHOST};
+        if (numeric.found()) return connect_to(numeric, deadline);
+        if (!lookup) lookup = detail::name_lookup::begin(host, port, options.resolve);
+        const auto asked = lookup;
+        const detail::address_list* const named = asked->wait_until(deadline);
+        if (named == nullptr)
+            throw link_error(describe() + ": expected a name that resolves within " + std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(timeout).count()) + " ms, found no answer of the resolver yet");
+        lookup.reset(); // the next attempt asks anew
+        named->require(host, describe());
+        return connect_to(*named, deadline);
+    }
+
+    std::string describe() const override {
+        return "tcp " + (host.find(':') == std::string::npos ? host : "[" + host + "]") + ":" + std::to_string(port);
+    }
+
+private:
+    std::unique_ptr<stream> connect_to(const detail::address_list& addresses, instant deadline) const {
         int failure = 0;
         for (const addrinfo* at = addresses.first(); at != nullptr; at = at->ai_next) {
             detail::owned_descriptor socket{::socket(at->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP)};
@@ -105,14 +107,10 @@ public:
         throw link_error(describe() + ": expected a listening peer, found: " + detail::error_text(failure));
     }
 
-    std::string describe() const override {
-        return "tcp " + (host.find(':') == std::string::npos ? host : "[" + host + "]") + ":" + std::to_string(port);
-    }
-
-private:
     std::string host;
     std::uint16_t port;
     tcp_options options;
+    std::shared_ptr<detail::name_lookup> lookup; // still under way
 };
 
 } // namespace splitdsl::link

@@ -9,6 +9,7 @@
 #include <splitdsl/runtime/edge_options.hpp>
 #include <splitdsl/runtime/fixed_array.hpp>
 #include <splitdsl/runtime/frame_rules.hpp>
+#include <splitdsl/runtime/recent_times.hpp>
 #include <splitdsl/runtime/session.hpp>
 
 #include <algorithm>
@@ -19,7 +20,7 @@
 
 namespace splitdsl {
 
-/// Stage times on this machine (paced ones as paced): measured at construction.
+/// Stage times on this machine (paced ones as paced): measured at construction; `p99` follows the frames that run.
 struct stage_profile {
     int stages{};
     std::array<duration, max_stages> median{};
@@ -94,6 +95,19 @@ inline const edge_options& checked(const edge_options& o, const pipeline& p, boo
     return o;
 }
 
+/// One stage's times at construction. Runs that lost their processor are kept apart: they count only where too few others were seen.
+struct first_times {
+    static constexpr std::uint64_t enough = 20;
+    distribution all{}, undisturbed{};
+
+    void add(duration took, bool preempted) {
+        all.add(took);
+        if (!preempted) undisturbed.add(took);
+    }
+    duration quantile(double q) const { return (undisturbed.count() >= std::min(enough, all.count()) ? undisturbed : all).quantile(q); }
+};
+
+/// Up to twice `runs`, so that each stage is seen `runs` times undisturbed even at a busy start.
 inline stage_profile calibrate(const pipeline& p, const std::byte* packed, std::byte* arena, float* outputs, const task_runner* workers,
                                std::span<const duration> paced, int runs, duration time) {
     stage_profile profile{.stages = p.stages};
@@ -104,16 +118,24 @@ inline stage_profile calibrate(const pipeline& p, const std::byte* packed, std::
     for (std::size_t i = 0; i < inputs.size(); ++i) inputs[i] = nothing.data();
     const frame_memory memory{arena, packed, inputs.data(), outputs, workers};
     const std::atomic<bool> never{};
-    const auto seen = std::make_unique<distribution[]>(static_cast<std::size_t>(p.stages));
+    const auto stages = static_cast<std::size_t>(p.stages);
+    const auto seen = std::make_unique<first_times[]>(stages);
     const auto start = std::chrono::steady_clock::now();
-    for (int run = 0; run <= runs && (run <= 20 || std::chrono::steady_clock::now() - start < time); ++run)
+    const auto wanted = static_cast<std::uint64_t>(runs);
+    const auto done = [&](std::uint64_t run) { // how many were measured
+        if (run >= 20 && std::chrono::steady_clock::now() - start >= time) return true;
+        return run >= 2 * wanted || std::all_of(&seen[0], &seen[0] + stages, [=](const first_times& s) { return s.undisturbed.count() >= wanted; });
+    };
+    p.run(memory, 0, p.stages, &never); // only warms up
+    for (std::uint64_t run = 0; !done(run); ++run)
         for (int k = 0; k < p.stages; ++k) {
+            const std::int64_t before = preemptions(workers != nullptr);
             const auto begun = std::chrono::steady_clock::now();
             p.run(memory, k, k + 1, &never);
             const duration took = std::chrono::steady_clock::now() - begun;
-            if (run > 0) seen[static_cast<std::size_t>(k)].add(took); // the first only warms up
+            seen[static_cast<std::size_t>(k)].add(took, preemptions(workers != nullptr) != before);
         }
-    for (std::size_t k = 0; k < static_cast<std::size_t>(p.stages); ++k) {
+    for (std::size_t k = 0; k < stages; ++k) {
         const duration least = paced.empty() ? duration{} : paced[k];
         profile.median[k] = std::max(least, seen[k].quantile(0.5));
         profile.p99[k] = std::max(least, seen[k].quantile(0.99));
@@ -122,6 +144,25 @@ inline stage_profile calibrate(const pipeline& p, const std::byte* packed, std::
 }
 
 /// Twice each stage's p99; behind the first cut at least the reserve asked for, spread over its stages in proportion.
+inline void set_reserves(frame_rules& r, duration asked, const stage_profile& times) {
+    const int first = r.first_tail_stage();
+    duration tail{};
+    for (int k = first; k < r.stages; ++k) tail += 2 * times.p99[static_cast<std::size_t>(k)];
+    const double stretch = asked > tail && tail.count() > 0 ? to_seconds(asked) / to_seconds(tail) : 1.0;
+    for (int k = r.stages - 1; k >= 0; --k) {
+        const duration twice = 2 * times.p99[static_cast<std::size_t>(k)];
+        const bool behind = k >= first;
+        const duration own = behind && tail.count() == 0 ? asked / (r.stages - first)
+                             : behind                    ? from_seconds(to_seconds(twice) * stretch)
+                                                         : twice;
+        r.remaining[k] = r.remaining[k + 1] + own;
+    }
+    if (first < r.stages) {
+        const duration lost = std::max(asked - r.remaining[first], duration{}); // to rounding
+        for (int k = 0; k <= first; ++k) r.remaining[k] += lost;
+    }
+}
+
 inline frame_rules rules_for(const pipeline& p, const edge_options& o, const stage_profile& times) {
     frame_rules r{.stages = p.stages,
                   .cuts = static_cast<int>(p.cuts.size()),
@@ -130,22 +171,7 @@ inline frame_rules rules_for(const pipeline& p, const edge_options& o, const sta
                   .breaker = o.breaker};
     for (std::size_t k = 0; k < p.cuts.size(); ++k) r.stage_of_cut[k] = p.cuts[k].stage;
     for (int s = 0; p.cuts.size() == 0 && s < p.stream_count; ++s) r.streams_behind[p.streams[s].stage] = static_cast<std::uint32_t>(s) + 1;
-    const int first = r.first_tail_stage();
-    duration tail{};
-    for (int k = first; k < p.stages; ++k) tail += 2 * times.p99[static_cast<std::size_t>(k)];
-    const double stretch = o.reserve > tail && tail.count() > 0 ? to_seconds(o.reserve) / to_seconds(tail) : 1.0;
-    for (int k = p.stages - 1; k >= 0; --k) {
-        const duration twice = 2 * times.p99[static_cast<std::size_t>(k)];
-        const bool behind = k >= first;
-        const duration own = behind && tail.count() == 0 ? o.reserve / (p.stages - first)
-                             : behind                    ? from_seconds(to_seconds(twice) * stretch)
-                                                         : twice;
-        r.remaining[k] = r.remaining[k + 1] + own;
-    }
-    if (first < p.stages) {
-        const duration lost = std::max(o.reserve - r.remaining[first], duration{}); // to rounding
-        for (int k = 0; k <= first; ++k) r.remaining[k] += lost;
-    }
+    set_reserves(r, o.reserve, times);
     return r;
 }
 

@@ -23,8 +23,8 @@ namespace splitdsl {
 /// stall only if `stalled` says that the canary overslept, within that frame, for longer than half the frame's reserve.
 class canary {
 public:
-    canary(duration wake_period, const thread_options& o) : period{wake_period}, threads{o} {
-        due_ns.store((std::chrono::steady_clock::now() + period).time_since_epoch().count(), std::memory_order_relaxed);
+    canary(duration wake_period, const thread_options& o) : period_ns{wake_period.count()}, threads{o} {
+        due_ns.store((std::chrono::steady_clock::now() + wake_period).time_since_epoch().count(), std::memory_order_relaxed);
         runner = detail::start_thread<&canary::run>(this);
     }
     canary(const canary&) = delete;
@@ -47,6 +47,8 @@ public:
         return longest;
     }
     bool stalled(instant from, instant to, duration reserve) const noexcept { return longest_stall(from, to) > reserve / 2; }
+    /// Another period, from the wake-up after the next on.
+    void wake_every(duration wake_period) noexcept { period_ns.store(wake_period.count(), std::memory_order_relaxed); }
     std::uint64_t stalls_seen() const noexcept { return seen.load(std::memory_order_relaxed); }
     duration longest_ever() const noexcept { return duration{worst.load(std::memory_order_relaxed)}; }
 
@@ -59,8 +61,8 @@ private:
     void run() {
         detail::enter_thread("sd-canary", threads);
         std::size_t next{};
-        instant due = std::chrono::steady_clock::now() + period;
-        for (instant woke = due; stop.load(std::memory_order_acquire) == 0; due = woke + period) {
+        instant due = std::chrono::steady_clock::now() + period();
+        for (instant woke = due; stop.load(std::memory_order_acquire) == 0; due = woke + period()) {
             due_ns.store(due.time_since_epoch().count(), std::memory_order_release);
             futex::wait_until(stop, 0, due);
             woke = std::chrono::steady_clock::now();
@@ -75,7 +77,9 @@ private:
         }
     }
 
-    duration period;
+    duration period() const noexcept { return duration{period_ns.load(std::memory_order_relaxed)}; }
+
+    std::atomic<std::int64_t> period_ns;
     thread_options threads;
     futex::word stop{};
     std::atomic<std::int64_t> due_ns{}, worst{};

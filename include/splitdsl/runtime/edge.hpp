@@ -100,7 +100,7 @@ public:
     /// Why the link is not up, for people: nobody listens, what the handshake found to differ, the connection was lost. Empty while it is up,
     /// and without a link.
     std::string link_failure() const { return core.link_failure(); }
-    const stage_profile& profile() const { return core.profile(); }
+    stage_profile profile() const { return core.profile(); }
 
 private:
     template <class Frame>

@@ -5,7 +5,6 @@
 #pragma once
 
 #include <splitdsl/runtime/answer_slot.hpp>
-#include <splitdsl/runtime/calibration.hpp>
 #include <splitdsl/runtime/canary.hpp>
 #include <splitdsl/runtime/finite.hpp>
 #include <splitdsl/runtime/fixed_array.hpp>
@@ -14,6 +13,7 @@
 #include <splitdsl/runtime/frame_streams.hpp>
 #include <splitdsl/runtime/input_mailbox.hpp>
 #include <splitdsl/runtime/report.hpp>
+#include <splitdsl/runtime/reserve_keeper.hpp>
 #include <splitdsl/runtime/session.hpp>
 #include <splitdsl/runtime/threads.hpp>
 
@@ -54,10 +54,10 @@ public:
           held_floats{net.output_floats},
           offered{net.inputs.size()},
           mailbox{net.inputs},
-          times{
-              detail::calibrate(net, packed, arena.data(), outputs.data(), o.workers, o.stage_times, o.calibration_runs, o.calibration_time)},
-          machine{std::move(policy), detail::rules_for(net, options, times)},
-          watcher{std::clamp<duration>(host_reserve() / 16, std::chrono::microseconds{500}, std::chrono::milliseconds{5}), o.threads} {
+          reserves{net, options, {stage_times.data(), stage_times.size()},
+                   detail::calibrate(net, packed, arena.data(), outputs.data(), o.workers, o.stage_times, o.calibration_runs, o.calibration_time)},
+          machine{std::move(policy), reserves.rules()},
+          watcher{canary_period(), o.threads} {
         std::copy_n(o.preset.begin(), std::min(o.preset.size(), held_values.size()), held_values.begin());
         if (where) line = std::make_unique<session>(std::move(where), detail::setup_for(net, options), work);
         streams = {options.streams, line.get(), arena.data()};
@@ -125,25 +125,26 @@ public:
         return {.counters = counters(),
                 .reserve = host_reserve(),
                 .deadline = options.deadline,
-                .fits = times.fits(machine.rulebook()),
+                .fits = profile().fits(rules()),
                 .prepared = prepared.load(std::memory_order_relaxed) != 0,
                 .canary_stalls = watcher.stalls_seen(),
                 .longest_canary_stall = watcher.longest_ever(),
                 .compute_waits = work.times_waited() + (line ? line->times_listened() : 0),
                 .link_waits = line ? line->times_listened() : 0};
     }
-    const stage_profile& profile() const { return times; }
+    stage_profile profile() const { return reserves.profile(); }
     /// The link as the next decision would see it.
     link_view link_now() const { return view(std::chrono::steady_clock::now()); }
     /// Why the link is not up, for people; empty while it is up, and without a link.
     std::string link_failure() const { return line ? line->last_failure() : std::string{}; }
-    const frame_rules& rules() const { return machine.rulebook(); }
+    frame_rules rules() const { return reserves.rules(); }
 
 private:
     // ---- caller's thread --------------------------------------------------------------------------------------------------
     instant due() const noexcept { return started + options.deadline; }
     duration lead() const noexcept { return options.last_resort_lead / 4; } // behind compute's and the sentinel's moment
-    duration host_reserve() const { return machine.rulebook().remaining[machine.rulebook().first_tail_stage()]; }
+    duration host_reserve() const noexcept { return reserves.reserve(); }
+    duration canary_period() const noexcept { return std::clamp<duration>(host_reserve() / 16, std::chrono::microseconds{500}, std::chrono::milliseconds{5}); }
 
     bool usable(frame_inputs in) noexcept {
         if (in.size() != network.inputs.size()) return false;
@@ -292,7 +293,7 @@ private:
 
     command run_stage(int stage) {
         const instant begun = std::chrono::steady_clock::now();
-        network.run(memory, stage, stage + 1, &never);
+        reserves.time(stage, [&] { network.run(memory, stage, stage + 1, &never); });
         bool tail = machine.now_is() == decltype(machine)::state::falling_back;
         if constexpr (streams_v<Policy>) tail = tail || streams.any(); // an answer may come at any time
         command reply{};
@@ -458,6 +459,7 @@ private:
     void finish(bool own, instant at, const input_mailbox::letter& l) {
         if constexpr (streams_v<Policy>) end_streams();
         machine.published(own, at, watcher.stalled(l.start, at, host_reserve()));
+        if (frame_rules r = machine.rulebook(); reserves.adopt(r)) machine.keep_reserves(r), watcher.wake_every(canary_period());
         machine_counts.store(machine.counters());
     }
 
@@ -472,8 +474,8 @@ private:
     std::size_t held_floats, copied{};        // caller's: of the answer that is held, of the one that was delivered
     fixed_array<const void*> offered;         // caller's
     input_mailbox mailbox;
-    const stage_profile times;
-    frame_machine<Policy> machine; // compute thread's
+    detail::reserve_keeper reserves; // compute thread's, but for what it tells
+    frame_machine<Policy> machine;   // compute thread's
     canary watcher;
     bell work, answered, alarm;
     std::unique_ptr<session> line;

@@ -75,7 +75,7 @@ struct edge_stream_hooks;
 /// the network; negative times of the link or of the calibration; a real-time priority outside 0 to 99.
 struct edge_options {
     duration deadline{std::chrono::milliseconds{100}}; ///< from `submit` on
-    /// Time kept for the local tail behind the first cut. Never less than twice the p99 measured at construction, if it is measured.
+    /// Time kept for the local tail behind the first cut. Never less than twice the tail's p99, measured at construction and in the frames since, if it is measured.
     duration reserve{};
     /// The sentinel answers half of this before the deadline; part of what has to fit.
     duration last_resort_lead{std::chrono::microseconds{500}};

@@ -161,8 +161,10 @@ public:
     int last_stage() const { return next_stage - 1; }
     int exit_in_hand() const { return newest_exit; }
     circuit_breaker::state breaker_is() const { return breaker.now_is(); }
-    /// Wider reserves, learnt while running; takes effect with the next frame's decisions.
-    void keep_reserve(int stage, duration d) { rules.remaining[stage] = std::max(rules.remaining[stage], d); }
+    /// Other reserves, wider or narrower, learnt while running. Between frames only: a frame is judged by the reserve it began with.
+    void keep_reserves(const frame_rules& learnt) {
+        if (is == state::idle) std::copy(std::begin(learnt.remaining), std::end(learnt.remaining), std::begin(rules.remaining));
+    }
     const frame_rules& rulebook() const { return rules; }
     const Policy& strategy() const { return policy; }
 

@@ -6,6 +6,7 @@
 
 #include <splitdsl/graph/int8.hpp>
 #include <splitdsl/runtime/aligned_buffer.hpp>
+#include <splitdsl/runtime/safetensors_writer.hpp>
 #include <splitdsl/runtime/weights.hpp>
 
 #include <algorithm>
@@ -13,6 +14,7 @@
 #include <cstddef>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace splitdsl {
@@ -155,6 +157,13 @@ inline int8_calibration calibrate_int8(const calibrated_network& net, const std:
 /// `parameters<Network::calibrated>()`. `inputs`: raw, as the network takes them. A hundred that resemble what the network will see are plenty.
 ///
 /// Cost: every input runs in f32 twice, and `shift_inputs` of them in bytes once a layer, with all tensors turned into floats.
+///
+/// ```cpp
+/// struct wake_int8 : int8<wake> {};
+/// const safetensors file = read_safetensors("wake.safetensors");
+/// const auto found = calibrate_int8<wake_int8>(match_weights<wake>(file, "wake.safetensors"), inputs);
+/// write_with_ranges("wake_int8.safetensors", file, found);
+/// ```
 template <class Network>
 int8_calibration calibrate_int8(const std::vector<std::vector<float>>& values, std::span<const std::vector<const void*>> inputs, const int8_options& options = {}) {
     using floats = observed<Network, true>;
@@ -179,6 +188,17 @@ int8_calibration calibrate_int8(const std::vector<std::vector<float>>& values, s
         net.shifts.push_back(is_layer);
     }
     return detail::calibrate_int8(net, values, inputs, options);
+}
+
+/// `file`'s tensors and what was found, in place of what an earlier calibration left: a file for the network on bytes and in f32. Whole or not at all, as
+/// `write_safetensors` has it.
+inline void write_with_ranges(const std::string& path, const safetensors& file, const int8_calibration& found) {
+    std::vector<tensor_view> all;
+    for (const tensor_view& t : file.tensors())
+        if (!std::string_view{t.name}.starts_with("int8.")) all.push_back(t);
+    all.push_back({"int8.ranges", tensor_type::float32, {found.ranges.size() / 2, 2}, bytes_of_floats(found.ranges)});
+    all.push_back({"int8.shifts", tensor_type::float32, {found.shifts.size()}, bytes_of_floats(found.shifts)});
+    write_safetensors(path, all);
 }
 
 } // namespace splitdsl

@@ -34,9 +34,9 @@ struct edge_distributions {
 
 struct edge_report {
     edge_counters counters{};
-    duration reserve{}; ///< kept for the tail behind the first cut
+    duration reserve{}; ///< kept for the tail behind the first cut, as of now
     duration deadline{};
-    bool fits{};                   ///< the head's measured p99, the reserve and the lead fit into the deadline: the promise can hold
+    bool fits{};                   ///< the head's p99 as of now, the reserve and the lead fit into the deadline: the promise can hold
     bool prepared{};               ///< every thread got the priority and processors asked for
     std::uint64_t canary_stalls{}; ///< oversleeps above 0.5 ms, in frames or not
     duration longest_canary_stall{};

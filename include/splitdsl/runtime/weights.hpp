@@ -126,7 +126,7 @@ std::vector<std::vector<float>> match_weights(const safetensors& file, const std
         values.emplace_back();
         const auto* t = file.find(p.name);
         if (!t) {
-            const char* const who = p.is_codec_range ? "; calibrate_codecs (runtime/codec_calibration.hpp) finds it" : p.name.starts_with("int8.") ? "; splitdsl-calibrate adds it" : "";
+            const char* const who = p.is_codec_range ? "; calibrate_codecs (runtime/codec_calibration.hpp) finds it" : p.name.starts_with("int8.") ? "; calibrate_int8 (runtime/int8_calibration.hpp) finds it" : "";
             note(p.name + " " + detail::shown(p.dims) + " is missing" + who);
             continue;
         }

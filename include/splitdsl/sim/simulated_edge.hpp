@@ -103,6 +103,11 @@ public:
         pass_time(t);
         drain();
     }
+    /// Other reserves from the next frame on, as an edge learns them.
+    void keep_reserves(const frame_rules& learnt) {
+        machine.keep_reserves(learnt);
+        settings.rules = machine.rulebook();
+    }
     const frame_counters& counters() const { return machine.counters(); }
     const link_picture& picture() const { return seen; }
     std::uint64_t bytes_sent() const { return bytes_up; }
