@@ -10,6 +10,7 @@
 #include <cmath>
 #include <cstdint>
 #include <span>
+#include <utility>
 #include <vector>
 
 namespace splitdsl {
@@ -38,6 +39,9 @@ inline std::vector<std::vector<float>> random_weights(std::span<const parameter>
         else if (p.dims.size() > 1) high = std::sqrt(3 / fan), low = -high;
         else if (!p.name.ends_with(".bias") && !p.name.ends_with("running_mean")) low = high = 1; // a norm's weight
         for (float& v : values) v = static_cast<float>(random.uniform(low, high));
+        if (p.name == "int8.ranges") // (tensors, 2): the least value first
+            for (std::size_t i = 0; i + 1 < values.size(); i += 2)
+                if (values[i] > values[i + 1]) std::swap(values[i], values[i + 1]);
     }
     return all;
 }
