@@ -146,7 +146,7 @@ def error_of(file, expected):
     return worst / (max(expected) - min(expected))
 
 
-def machine(limit):
+def machine(limit=None):
     facts = {"system": f"{platform.system()} {platform.release()}", "architecture": platform.machine(), "processors": os.cpu_count()}
     with contextlib.suppress(OSError):
         text = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8")
