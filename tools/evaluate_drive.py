@@ -24,6 +24,7 @@ import numpy
 import torch
 
 import safetensors_io
+from command_line import run, whole_number
 from drive_world import FRAME_SHAPE, World
 from splitdsl_torch import GraphModule, load_graph
 from train_drive import SPEED_UNIT
@@ -82,12 +83,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--graphs", required=True)
     parser.add_argument("--weights", default="examples/drive/weights")
-    parser.add_argument("--drivers", nargs="+", default=["expert", "driver_teacher", "driver"])
-    parser.add_argument("--first-seed", type=int, default=1)
-    parser.add_argument("--seeds", type=int, default=12)
-    parser.add_argument("--frames", type=int, default=600)
-    parser.add_argument("--delay", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--drivers", nargs="+", choices=["expert", "driver_teacher", "driver"], default=["expert", "driver_teacher", "driver"])
+    parser.add_argument("--first-seed", type=whole_number(0), default=1)
+    parser.add_argument("--seeds", type=whole_number(1), default=12)
+    parser.add_argument("--frames", type=whole_number(1), default=600)
+    parser.add_argument("--delay", type=whole_number(0), default=0)
+    parser.add_argument("--threads", type=whole_number(1), default=2)
     parser.add_argument("--json")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -103,4 +104,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

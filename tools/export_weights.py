@@ -59,6 +59,8 @@ def torchvision_state(name, seed, raw):
     if name not in makers:
         near = sorted(n for n in makers if n[:4] == name[:4])
         raise ExportError(f"torchvision has no network {torch_file.printable(name)}" + (f"; near it: {', '.join(near)}" if near else ""))
+    if not 0 <= seed < 2 ** 64:
+        raise ExportError(f"--seed {seed}: expected 0 to 2^64 - 1")
     torch.manual_seed(seed)
     options = {"weights": None}
     if name in vars(torchvision.models.segmentation) or name in vars(torchvision.models.detection):
@@ -231,7 +233,7 @@ def main(arguments=None):
     try:
         convert(options)
     except (ExportError, torch_file.TorchFileError, OSError, MemoryError) as problem:
-        print(f"export_weights.py: {torch_file.printable(options.state or options.torchvision or '')}: {problem or 'out of memory'}", file=sys.stderr)
+        print(f"export_weights.py: {torch_file.printable(options.state or options.torchvision or '')}: {str(problem) or 'out of memory'}", file=sys.stderr)
         return 1
     return 0
 

@@ -9,6 +9,9 @@ import sys
 
 
 def main():
+    if sys.argv[1:] in (["-h"], ["--help"]):
+        print(__doc__)
+        return
     if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
         sys.exit(__doc__)
     try:
@@ -17,8 +20,11 @@ def main():
         sys.exit(f"imagenet_labels: torchvision 0.13 or newer was expected: {trouble}")
     if len(names) != 1000:
         sys.exit(f"imagenet_labels: 1000 names were expected, found {len(names)}")
-    with open(sys.argv[1], "w", encoding="utf-8") as out:
-        out.write("\n".join(names) + "\n")
+    try:
+        with open(sys.argv[1], "w", encoding="utf-8") as out:
+            out.write("\n".join(names) + "\n")
+    except OSError as trouble:
+        sys.exit(f"imagenet_labels: {sys.argv[1]}: {trouble.strerror}")
 
 
 if __name__ == "__main__":

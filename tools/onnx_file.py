@@ -12,6 +12,8 @@ import struct
 
 import numpy
 
+from bounded_file import read_bounded
+
 MOST_FILE_BYTES = 2 ** 31  # protobuf's own limit for one message
 MOST_EXTERNAL_BYTES = 2 ** 33
 MOST_NODES = 20_000
@@ -371,8 +373,4 @@ def parse_model(data, folder="."):
 
 def read_model(path):
     """Reads a file. Raises `OnnxError` for everything that is wrong with its content, OSError if it cannot be opened."""
-    size = os.path.getsize(path)
-    if size > MOST_FILE_BYTES:
-        raise OnnxError(f"the file has {size} bytes; ONNX files have at most {MOST_FILE_BYTES}")
-    with open(path, "rb") as file:
-        return parse_model(file.read(), os.path.dirname(os.path.abspath(path)))
+    return parse_model(read_bounded(path, MOST_FILE_BYTES), os.path.dirname(os.path.abspath(path)))

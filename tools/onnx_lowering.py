@@ -115,12 +115,20 @@ class Lowering:
             op = Op("input", [], shape, {"name": value.name, "image": len(dims) == 4}, tensors=[value.name])
             self.values[value.name] = Tensor(op, dims)
             ops.append(op)
+        names = [op.settings["name"] for op in ops]
+        for name in self.given:
+            if name not in names:
+                raise OnnxError(f"--shape {shown(name)}: the file has no such input; its inputs are {', '.join(map(shown, names))}")
         return ops
 
     def input_dims(self, value):
         given = self.given.get(value.name)
         if given is not None:
             dims = [1, *given]
+            known = value.shape and list(value.shape[1:])
+            if known and (len(known) != len(given) or any(k is not None and k >= 0 and k != g for k, g in zip(known, given))):
+                sizes = ", ".join("open" if k is None or k < 0 else str(k) for k in known)
+                raise OnnxError(f"--shape {shown(value.name)}={','.join(map(str, given))}: the file says ({sizes}) behind the batch")
         elif value.shape is None:
             raise OnnxError(f"input {shown(value.name)} has no shape; give it with --shape \"{shown(value.name)}=3,224,224\"")
         else:

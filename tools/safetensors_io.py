@@ -41,7 +41,12 @@ def load(path):
     length = struct.unpack("<Q", content[:8])[0]
     if length > len(content) - 8:
         raise ValueError(f"{path}: the header claims {length} bytes, the file has {len(content) - 8} behind its length")
-    header = json.loads(content[8:8 + length])
+    try:
+        header = json.loads(content[8:8 + length])
+    except (ValueError, RecursionError) as problem:
+        raise ValueError(f"{path}: the header is no JSON: {problem}") from None
+    if not isinstance(header, dict):
+        raise ValueError(f"{path}: expected a JSON object as header, found {type(header).__name__}")
     body = content[8 + length:]
     metadata = header.pop("__metadata__", {})
     tensors = {}

@@ -22,7 +22,11 @@ from torch.nn import functional
 def load_graph(path):
     """Reads a graph and checks what the rest of this file relies on: operands stand before their readers."""
     with open(path, encoding="utf-8") as file:
-        graph = json.load(file)
+        try:
+            graph = json.load(file)
+            graph["ops"], graph["parameters"]
+        except (ValueError, RecursionError, KeyError, TypeError) as problem:
+            raise ValueError(f"{path}: expected what describe<Net>(format::json) prints, found something else ({type(problem).__name__}: {problem})") from None
     for position, op in enumerate(graph["ops"]):
         if op["index"] != position:
             raise ValueError(f"{path}: op {position} says its index is {op['index']}")

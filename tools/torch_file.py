@@ -14,6 +14,8 @@ import zipfile
 
 import numpy
 
+from bounded_file import open_bounded
+
 MOST_FILE_BYTES = 2 ** 34
 MOST_PICKLE_BYTES = 2 ** 27
 MOST_VALUES = 2 ** 31
@@ -212,13 +214,10 @@ def read_legacy(data):
 
 def read(path):
     """The saved object, with `Pending` for tensors. Raises `TorchFileError`, or OSError if the file cannot be opened."""
-    size = os.path.getsize(path)
-    if size > MOST_FILE_BYTES:
-        raise TorchFileError(f"it has {size} bytes, at most {MOST_FILE_BYTES} are read")
-    with open(path, "rb") as file:
+    with open_bounded(path, MOST_FILE_BYTES) as file:
         is_zip = file.read(4) == b"PK\x03\x04"
         file.seek(0)
-        return read_zip(file) if is_zip else read_legacy(file.read())
+        return read_zip(file) if is_zip else read_legacy(file.read(os.fstat(file.fileno()).st_size))
 
 
 def read_state(path, key=None):

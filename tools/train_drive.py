@@ -34,6 +34,7 @@ import torch
 from torch.nn import functional
 
 import safetensors_io
+from command_line import run, whole_number
 from splitdsl_torch import GraphModule, last_op_before, load_graph
 from training_steps import descend, halved, load_checkpoint, save_checkpoint
 
@@ -48,8 +49,13 @@ class Frames:
 
     def __init__(self, path):
         with open(str(path) + ".json", encoding="utf-8") as file:
-            self.count = n = json.load(file)["count"]
-        pixels = n * 3 * 88 * 200
+            try:
+                self.count = n = int(json.load(file)["count"])
+            except (ValueError, KeyError, TypeError) as problem:
+                raise ValueError(f"{path}.json: expected what drive_dataset writes, a count of frames ({type(problem).__name__}: {problem})") from None
+        pixels, size = n * 3 * 88 * 200, os.path.getsize(path)
+        if n < 1 or size != pixels + 17 * n:
+            raise ValueError(f"{path}: expected {pixels + 17 * n} bytes for {n} frames, found {size}")
         self.frames = numpy.memmap(path, numpy.uint8, "r", 0, (n, 3, 88, 200))
         self.speed = numpy.fromfile(path, numpy.float32, n, offset=pixels)
         self.controls = numpy.fromfile(path, numpy.float32, 3 * n, offset=pixels + 4 * n).reshape(n, 3)
@@ -153,7 +159,10 @@ def validate(model, data, batch=50):
 
 def open_data(options):
     folder = pathlib.Path(options.data)
-    return Joined([Frames(f) for f in sorted(folder.glob("train*.bin"))]), Frames(folder / "val.bin")
+    parts = [Frames(f) for f in sorted(folder.glob("train*.bin"))]
+    if not parts:
+        raise ValueError(f"--data {folder}: expected train*.bin of drive_dataset, found none")
+    return Joined(parts), Frames(folder / "val.bin")
 
 
 def graphs(options):
@@ -265,15 +274,15 @@ def main():
     parser.add_argument("--graphs", required=True)
     parser.add_argument("--work", required=True)
     parser.add_argument("--weights", default="examples/drive/weights")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--threads", type=whole_number(1), default=2)
+    parser.add_argument("--seed", type=whole_number(0), default=1)
+    parser.add_argument("--batch", type=whole_number(1), default=64)
     parser.add_argument("--rate", type=float, default=2e-3)
-    parser.add_argument("--shallow-steps", type=int, default=600)
-    parser.add_argument("--deep-steps", type=int, default=200)
-    parser.add_argument("--distil-steps", type=int, default=500)
-    parser.add_argument("--calibration", type=int, default=24, help="batches for the batch-norm statistics")
-    parser.add_argument("--selftest-frames", type=int, default=1)
+    parser.add_argument("--shallow-steps", type=whole_number(1), default=600)
+    parser.add_argument("--deep-steps", type=whole_number(1), default=200)
+    parser.add_argument("--distil-steps", type=whole_number(2), default=500)
+    parser.add_argument("--calibration", type=whole_number(1), default=24, help="batches for the batch-norm statistics")
+    parser.add_argument("--selftest-frames", type=whole_number(1), default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     pathlib.Path(options.work).mkdir(parents=True, exist_ok=True)
@@ -281,4 +290,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

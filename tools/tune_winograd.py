@@ -34,8 +34,11 @@ def fail(why):
 
 
 def constants():
-    with open(HEADER, encoding="utf-8") as file:
-        text = file.read()
+    try:
+        with open(HEADER, encoding="utf-8") as file:
+            text = file.read()
+    except OSError as trouble:
+        fail(f"{HEADER}: {trouble.strerror} (run it in the project's root)")
     found = {name: re.search(rf"\b{name} = (\d+)", text) for name in NAMES + ("block",)}
     for name, value in found.items():
         if not value:

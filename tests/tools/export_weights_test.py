@@ -255,6 +255,15 @@ def hostile_files(folder):
         refused([""], bad, out=out)
 
 
+def no_ordinary_files(folder):
+    os.mkfifo(folder / "pipe.pt")
+    for path in (folder / "pipe.pt", "/dev/zero"):
+        refused(["expected an ordinary file, found a device, FIFO or socket"], path, out=folder / "none.safetensors")
+    refused(["expected an ordinary file, found a folder"], folder, out=folder / "none.safetensors")
+    for seed in (-1, 2 ** 64):
+        refused([f"--seed {seed}: expected 0 to 2^64 - 1"], "--torchvision", "squeezenet1_1", "--seed", seed, out=folder / "none.safetensors")
+
+
 def damaged_files(folder):
     state = {"a.weight": torch.randn(4, 3), "a.bias": torch.randn(4)}
     out, bad = folder / "damaged.safetensors", folder / "bad.pt"
@@ -284,7 +293,7 @@ def main():
     torch.set_num_threads(2)
     with tempfile.TemporaryDirectory() as temporary:
         folder = pathlib.Path(temporary)
-        for part in (values_arrive, functools.partial(against_a_network, compiler=options.compiler), hostile_files, damaged_files):
+        for part in (values_arrive, functools.partial(against_a_network, compiler=options.compiler), no_ordinary_files, hostile_files, damaged_files):
             if part in (hostile_files, damaged_files):
                 resource.setrlimit(resource.RLIMIT_AS, (2 ** 33, resource.getrlimit(resource.RLIMIT_AS)[1]))
             begin, known = time.monotonic(), len(FAULTS)

@@ -269,12 +269,35 @@ def external_data():
         refused(external(location="data.bin", offset="many"), "must be numbers", folder=folder)
 
 
+def wrong_shapes():
+    """--shape is for what the file leaves open: nothing that it names is ignored."""
+    def sized(*dims):
+        return model([node("Relu", ["x"], ["y"], "r")], [value("x", dims)], [value("y", dims)])
+    refused(sized(1, 3, 8, 8), "no such input", "its inputs are x", arguments=("--shape", "picture=3,8,8"))
+    refused(sized(1, 3, 8, 8), "--shape x=3,16,16: the file says (3, 8, 8)", arguments=("--shape", "x=3,16,16"))
+    refused(sized(1, 3, 8, 8), "the file says (3, 8, 8)", arguments=("--shape", "x=192"))
+    refused(sized("n", 3, "h", 8), "the file says (3, open, 8)", arguments=("--shape", "x=3,9,9"))
+    status, said, header, _ = run(sized("n", 3, "h", "w"), "--shape", "x=3,9,7")
+    check(status == 0 and "(3, 9, 7)" in said, f"an open shape is filled in: {said}")
+
+
+def no_ordinary_files():
+    with tempfile.TemporaryDirectory() as temporary:
+        os.mkfifo(pathlib.Path(temporary) / "pipe.onnx")
+        for path, found in ((f"{temporary}/pipe.onnx", "found a device, FIFO or socket"), ("/dev/zero", "found a device, FIFO or socket"), (temporary, "found a folder")):
+            said = io.StringIO()
+            with contextlib.redirect_stderr(said):
+                status = import_onnx.main([path, "--name", "net", "--out", temporary])
+            check(status == 1 and found in said.getvalue(), f"{path}: status {status}, {said.getvalue()[:300]}")
+        check(os.listdir(temporary) == ["pipe.onnx"], f"nothing is written: {os.listdir(temporary)}")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--compiler", default="g++")
     parser.parse_args(namespace=OPTIONS)
     resource.setrlimit(resource.RLIMIT_AS, (2 ** 31, resource.getrlimit(resource.RLIMIT_AS)[1]))
-    for part in (damaged_files, hostile_sizes, hostile_graphs, unsupported_operators, hostile_names, names_and_weights, external_data):
+    for part in (damaged_files, hostile_sizes, hostile_graphs, unsupported_operators, hostile_names, names_and_weights, external_data, wrong_shapes, no_ordinary_files):
         begin, known = time.monotonic(), len(FAULTS)
         part()
         print(f"{part.__name__}: {len(FAULTS) - known} wrong, {time.monotonic() - begin:.1f} s", flush=True)
