@@ -18,6 +18,7 @@
 #include <nlohmann/json.hpp>
 
 #include <cstdio>
+#include <new>
 #include <string>
 #include <vector>
 
@@ -103,7 +104,11 @@ private:
             }
             results.push_back({{"file", name}, {"top", std::move(top)}});
             ++seen;
-        } catch (const error& e) { failed(name, e.what()); }
+        } catch (const error& e) {
+            failed(name, e.what());
+        } catch (const std::bad_alloc&) { // the next picture may be smaller
+            failed(name, "this machine has not the memory for it");
+        }
     }
     void failed(const std::string& name, const std::string& why) {
         ++errors;
@@ -150,13 +155,15 @@ int run(const arguments& a) {
     for (const std::string& file : a.pictures) all.see_file(file);
 
     const nlohmann::ordered_json answered{{"cloud", network.answered(answer_source::cloud)}, {"edge", network.answered(answer_source::edge)}, {"fallback", network.answered(answer_source::fallback)}};
+    if (split && network.late() > 0)
+        std::fprintf(stderr, "%d pictures had no answer within the deadline, for this machine stood still: they were finished here\n", network.late());
     if (split)
         std::fprintf(stderr, "%d pictures split at %s: %d answered by %s, %d here after it failed to, %d here without asking; %zu bytes sent\n", all.pictures(), a.split.c_str(),
                      network.answered(answer_source::cloud), a.connect.c_str(), network.answered(answer_source::fallback), network.answered(answer_source::edge), network.bytes_sent());
     code.report();
     if (!a.json.empty()) {
         nlohmann::ordered_json document{{"model", a.model}, {"code", code.net().instruction_set}, {"weight_bytes", network.weight_bytes()}, {"results", std::move(all.results)}};
-        if (split) document["split"] = {{"cut", a.split}, {"codec", a.codec}, {"answered_by", answered}, {"bytes_sent", network.bytes_sent()}};
+        if (split) document["split"] = {{"cut", a.split}, {"codec", a.codec}, {"answered_by", answered}, {"late", network.late()}, {"bytes_sent", network.bytes_sent()}};
         pictures::write_json(a.json, document);
     }
     return all.failures() > 0 ? 1 : 0;

@@ -15,6 +15,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <map>
+#include <new>
 #include <set>
 #include <string>
 #include <system_error>
@@ -71,6 +72,11 @@ private:
 template <class See>
 int see_all(const char* program, const std::vector<std::string>& files, std::size_t most_pixels, nlohmann::ordered_json& results, See see) {
     int failures = 0;
+    const auto failed = [&](const std::string& file, const std::string& why) {
+        std::fprintf(stderr, "%s: %s\n", program, why.find(file) != std::string::npos ? why.c_str() : (file + ": " + why).c_str());
+        results.push_back({{"file", file}, {"error", why}});
+        ++failures;
+    };
     for (std::size_t i = 0; i < files.size(); ++i) {
         try {
             splitdsl::imaging::picture picture = splitdsl::imaging::decode_file(files[i], {.most_pixels = most_pixels, .most_pixels_name = "--most-pixels"});
@@ -78,10 +84,9 @@ int see_all(const char* program, const std::vector<std::string>& files, std::siz
             see(i, picture, entry);
             results.push_back(std::move(entry));
         } catch (const splitdsl::error& e) {
-            const std::string why = e.what();
-            std::fprintf(stderr, "%s: %s\n", program, why.find(files[i]) != std::string::npos ? why.c_str() : (files[i] + ": " + why).c_str());
-            results.push_back({{"file", files[i]}, {"error", why}});
-            ++failures;
+            failed(files[i], e.what());
+        } catch (const std::bad_alloc&) { // the next picture may be smaller
+            failed(files[i], "this machine has not the memory for it");
         }
     }
     return failures;

@@ -20,6 +20,8 @@ import json
 import os
 import pathlib
 import re
+import resource
+import signal
 import socket
 import subprocess
 import sys
@@ -51,8 +53,9 @@ class Classify:
     def __init__(self, program):
         self.program = program
 
-    def run(self, *words, timeout=600, full=False):
-        done = subprocess.run([self.program, *map(str, words)], capture_output=True, text=True, timeout=timeout, check=False, **(FULL_DISK if full else {}))
+    def run(self, *words, timeout=600, full=False, memory=None):
+        limits = FULL_DISK if full else {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_AS, (memory, memory))} if memory else {}
+        done = subprocess.run([self.program, *map(str, words)], capture_output=True, text=True, timeout=timeout, check=False, **limits)
         return done.returncode, done.stdout, done.stderr
 
     def results(self, model, *words):
@@ -249,6 +252,25 @@ def split(classify, options):
         check(edge.returncode == 0 and by["cloud"] >= 1 and by["edge"] + by["fallback"] >= 1 and sum(by.values()) == 200,
               f"the other side dies: everything is answered all the same, {by} {said.strip()[:200]}")
 
+        # This machine stands still beyond the deadline, again and again: late pictures are finished all the same.
+        with Server(options.program, MODELS[1]) as server:
+            target.unlink()
+            edge = subprocess.Popen([options.program, "--model", MODELS[1], "--weights", str(weights_of(MODELS[1])), "--split", "block5", "--connect", f"127.0.0.1:{server.port}",
+                                     "--deadline", "0.6", "--json", str(target), str(some)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            edge.stdout.readline()
+            for _ in range(4):
+                edge.send_signal(signal.SIGSTOP)
+                time.sleep(0.8)
+                edge.send_signal(signal.SIGCONT)
+                time.sleep(0.05)
+            _, said = edge.communicate(timeout=600)
+            document = json.loads(target.read_text(encoding="utf-8")) if target.exists() else {}
+            facts = document.get("split", {"answered_by": {}, "late": -1})
+            check(edge.returncode == 0 and sum(facts["answered_by"].values()) + facts["late"] == 200 and all("top" in r for r in document.get("results", [{}])),
+                  f"an edge that stands still: every picture is answered, {facts['late']} of them late {said.strip()[:300]}")
+            classify.refuses("a peer with another codec, at once and in one clause", ["--model", MODELS[1], "--weights", weights_of(MODELS[1]), "--split", "block5", "--codec", "affine_u8",
+                             "--connect", f"127.0.0.1:{server.port}", "--patience", "300", pictures], 'cuts: codec "affine_u8" on the edge, "f32" in the cloud')
+
 
 def payloads_of(classify, model, codec):
     _, out, _ = classify.run("--model", model, "--cuts", "--codec", codec)
@@ -331,6 +353,15 @@ def pictures(classify, _):
         code, said, document = classify.results(model, "--most-pixels", 100_000_000, huge, put("small.png", flat_png(256, 256)))
         tops = [r.get("top") for r in document.get("results", [])]
         check(code == 0 and tops[0] == tops[1] is not None, f"a 100-megapixel picture that is allowed answers as a small one of the same colour {said}")
+        wide = put("wide.png", flat_png(700, 65_000))    # 137 MB of red, green and blue, and 60 more on its way to 256 pixels' height
+        refused = set()
+        for room in range(140, 260, 20):    # megabytes: too few for the picture, for what is made of it, or enough
+            code, out, said = classify.run(*common, "--top", "1", wide, folder / "small.png", memory=room << 20)
+            reason = re.search("wide.png: .*(there is no memory for them|this machine has not the memory for it)", said)
+            refused |= {reason.group(1)} if reason else set()
+            check("small.png" in out and (code == 0 or (code == 1 and reason)),
+                  f"{room} MB for a wide picture: it is answered or refused by name, and the next one answered: status {code}: {said.strip()[:300]}")
+        check(refused, f"some of them were too few: {refused}")
         whole = files["jpeg_420"]
         classify.refuses("a truncated JPEG", [*common, put("cut.jpg", whole[:-40])], "cut.jpg: damaged JPEG file", code=1)
         classify.refuses("a text file", [*common, put("text.jpg", b"hello, world")], "text.jpg: neither JPEG nor PNG", code=1)

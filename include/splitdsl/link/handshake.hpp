@@ -8,6 +8,7 @@
 #include <splitdsl/detail/number_text.hpp>
 #include <splitdsl/link/frame.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -95,7 +96,32 @@ inline void differ(std::string& list, const std::string& what, const std::string
     list += (list.empty() ? "" : "; ") + what + " " + edge + " on the edge, " + cloud + " in the cloud";
 }
 
+/// Cuts with the same names: what they send. A codec that differs in the same way everywhere is said once, and then sizes follow from it; of many differences the first ones are.
+inline void cuts_differ(std::string& list, const std::vector<cut_terms>& edge, const std::vector<cut_terms>& cloud) {
+    constexpr int most_told = 4;
+    const auto same_everywhere = [](const std::vector<cut_terms>& side) {
+        for (const cut_terms& c : side)
+            if (c.codec != side.front().codec) return false;
+        return true;
+    };
+    if (edge.size() > 1 && edge.front().codec != cloud.front().codec && same_everywhere(edge) && same_everywhere(cloud))
+        return differ(list, "all " + std::to_string(edge.size()) + " cuts: codec", peer_text(edge.front().codec), peer_text(cloud.front().codec));
+    int differences = 0;
+    for (std::size_t i = 0; i < edge.size(); ++i) {
+        const cut_terms& a = edge[i];
+        const cut_terms& b = cloud[i];
+        const std::string place = "cut " + std::to_string(i) + " (" + peer_text(a.name) + "): ";
+        if (a.codec != b.codec && ++differences <= most_told) differ(list, place + "codec", peer_text(a.codec), peer_text(b.codec));
+        if (a.payload_bytes != b.payload_bytes && ++differences <= most_told)
+            differ(list, place + "payload bytes", std::to_string(a.payload_bytes), std::to_string(b.payload_bytes));
+    }
+    if (differences > most_told) list += "; and " + std::to_string(differences - most_told) + " more";
+}
+
 } // namespace handshake_words
+
+/// What `compare`'s refusals begin with: trying again does not help.
+inline constexpr std::string_view do_not_fit = "the two sides do not fit: ";
 
 /// The payload of `hello` and `hello_ack`. Throws `wire_error` if a name is longer than 256 bytes or there are more than 64 cuts.
 inline std::vector<std::byte> encode_handshake(const handshake& h) {
@@ -118,7 +144,7 @@ inline handshake decode_handshake(std::span<const std::byte> bytes) {
     return h;
 }
 
-/// Names every difference in one sentence. A differing instruction set is only noted: answers then agree within the kernels' tolerance,
+/// Names the differences in one sentence, the telling ones first. A differing instruction set is only noted: answers then agree within the kernels' tolerance,
 /// not bit for bit.
 /// ```cpp
 /// const auto verdict = compare(mine, decode_handshake(payload));     // called on the edge
@@ -132,18 +158,17 @@ inline comparison compare(const handshake& edge, const handshake& cloud) {
     if (edge.network != cloud.network) differ(no, "network", peer_text(edge.network), peer_text(cloud.network));
     if (edge.fingerprint != cloud.fingerprint) differ(no, "graph fingerprint", hex(edge.fingerprint), hex(cloud.fingerprint));
     if (edge.weights_digest != cloud.weights_digest) differ(no, "weights digest", hex(edge.weights_digest), hex(cloud.weights_digest));
-    if (edge.cuts.size() != cloud.cuts.size())
-        differ(no, "number of cuts", std::to_string(edge.cuts.size()), std::to_string(cloud.cuts.size()));
-    for (std::size_t i = 0; i < edge.cuts.size() && i < cloud.cuts.size(); ++i) {
-        const cut_terms& a = edge.cuts[i];
-        const cut_terms& b = cloud.cuts[i];
-        const std::string place = "cut " + std::to_string(i) + " (" + peer_text(a.name) + "): ";
-        if (a.name != b.name) differ(no, place + "name", peer_text(a.name), peer_text(b.name));
-        if (a.codec != b.codec) differ(no, place + "codec", peer_text(a.codec), peer_text(b.codec));
-        if (a.payload_bytes != b.payload_bytes)
-            differ(no, place + "payload bytes", std::to_string(a.payload_bytes), std::to_string(b.payload_bytes));
+    if (edge.network == cloud.network) { // of two networks nothing else is to be compared
+        const std::size_t common = std::min(edge.cuts.size(), cloud.cuts.size());
+        std::size_t i = 0;
+        while (i < common && edge.cuts[i].name == cloud.cuts[i].name) ++i;
+        if (edge.cuts.size() != cloud.cuts.size()) differ(no, "number of cuts", std::to_string(edge.cuts.size()), std::to_string(cloud.cuts.size()));
+        if (i < common) // and of two lists of cuts nothing behind the first other name
+            differ(no, "cut " + std::to_string(i) + " (" + peer_text(edge.cuts[i].name) + "): name", peer_text(edge.cuts[i].name), peer_text(cloud.cuts[i].name));
+        else if (edge.cuts.size() == cloud.cuts.size() && common > 0)
+            cuts_differ(no, edge.cuts, cloud.cuts);
     }
-    if (!no.empty()) no = "the two sides do not fit: " + no;
+    if (!no.empty()) no.insert(0, do_not_fit);
     if (edge.instruction_set != cloud.instruction_set)
         differ(found.note, "instruction set", peer_text(edge.instruction_set), peer_text(cloud.instruction_set));
     return found;
