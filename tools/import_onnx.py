@@ -128,7 +128,11 @@ def half(name, array):
 
 def write_both(folder, name, text, weights, metadata):
     """Both files or none: they are written under other names first."""
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        why = "a folder was expected" if isinstance(problem, (FileExistsError, NotADirectoryError)) else problem.strerror
+        raise OnnxError(f"--out {shown(str(folder))}: {why}") from None
     header, tensors = folder / f"{name}.hpp", folder / f"{name}.safetensors"
     parts = [folder / f".{name}.{os.getpid()}.{kind}" for kind in ("hpp", "safetensors")]
     try:
@@ -145,6 +149,8 @@ def write_both(folder, name, text, weights, metadata):
 def convert(options):
     source = pathlib.Path(options.model)
     name = options.name or words_names.identifier(source.stem, "network").lower()
+    if not options.name and not words_names.is_identifier(name):  # model files are often called after a word: conv.onnx
+        name += "_net"
     if not words_names.is_identifier(name):
         raise OnnxError(f"the network cannot be called {shown(name)}; give --name a C++ name that is no word of the language")
     network = onnx_lowering.lower(onnx_file.read_model(source), parse_shapes(options.shape))

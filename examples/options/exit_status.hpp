@@ -11,6 +11,7 @@
 #include <CLI/CLI.hpp>
 
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <exception>
 #include <new>
@@ -43,6 +44,7 @@ int exit_status(const char* program, CLI::App& app, int argc, char** argv, Run r
         return status;
     };
     const std::string more = " (--help tells the options)";
+    std::signal(SIGXFSZ, SIG_IGN); // a file that may not grow is a failed write, in words
     app.set_version_flag("--version", std::string{program} + " of splitdsl " SPLITDSL_VERSION, "print the version and stop");
     try {
         app.parse(argc, argv);

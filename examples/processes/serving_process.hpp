@@ -69,13 +69,14 @@ private:
     std::uint16_t bound{};
 };
 
-/// SIGINT and SIGTERM, to be waited for. Made before there are threads: all inherit that the signals are blocked.
+/// SIGINT, SIGTERM and SIGHUP, to be waited for. Made before there are threads: all inherit that the signals are blocked.
 class interruption {
 public:
     interruption() {
         sigemptyset(&signals);
         sigaddset(&signals, SIGINT);
         sigaddset(&signals, SIGTERM);
+        sigaddset(&signals, SIGHUP);
         pthread_sigmask(SIG_BLOCK, &signals, nullptr);
     }
     void wait() const {

@@ -11,6 +11,7 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <csignal>
 #include <iostream>
 
@@ -37,6 +38,7 @@ struct settings {
     std::string start{"first-connection"};
     std::int64_t buffer{16 * 1024}; // signed, so that a negative one is seen
     std::uint64_t seed{1};
+    std::size_t connections{splitdsl::link::relay_options{}.max_connections};
     double seconds{};
     std::string json, port_file;
     bool quiet{};
@@ -50,6 +52,7 @@ splitdsl::link::fault fault_of(const std::string& text) {
 }
 splitdsl::link::fault blackout_of(const std::string& text) {
     try {
+        if (std::count(text.begin(), text.end(), ':') != 1) throw splitdsl::option_error("");
         return splitdsl::link::parse_fault("stall:" + text);
     } catch (const splitdsl::option_error&) {
         throw splitdsl::option_error("--blackout: expected START:LENGTH in seconds, a start of at least 0 and a length above 0, found " + text.substr(0, 80));
@@ -101,6 +104,7 @@ splitdsl::link::relay_options to_options(const settings& s) {
     o.start_on_first_connection = s.start == "first-connection";
     o.buffer_bytes = static_cast<std::size_t>(s.buffer);
     o.seed = s.seed;
+    o.max_connections = s.connections;
     return o;
 }
 
@@ -137,6 +141,7 @@ int run(const settings& s) {
     std::signal(SIGINT, on_stop);
     std::signal(SIGTERM, on_stop);
     std::signal(SIGUSR1, on_start);
+    std::signal(SIGPIPE, SIG_IGN); // who read the first line may have gone
     const auto begin = std::chrono::steady_clock::now();
     while (stop_wanted == 0 && (s.seconds <= 0 || std::chrono::steady_clock::now() - begin < splitdsl::from_seconds(s.seconds))) {
         if (start_wanted != 0) r.start_clock();
@@ -189,6 +194,7 @@ int main(int argc, char** argv) {
         ->check(CLI::IsMember({"now", "first-connection", "sigusr1"}))
         ->capture_default_str();
     app.add_option("--buffer", s.buffer, "Socket buffers in bytes")->check(options::between(std::int64_t{1024}, std::int64_t{1} << 30))->capture_default_str();
+    app.add_option("--connections", s.connections, "At most so many at once; further ones wait until one ends")->check(options::between(1, 1024))->capture_default_str();
     app.add_option("--seed", s.seed, "Seed of jitter and corruption")->check(options::at_least(std::uint64_t{0}))->capture_default_str();
     app.add_option("--seconds", s.seconds, "End after so long; 0 runs until SIGINT or SIGTERM")->check(options::between(0.0, 1e9))->capture_default_str();
     app.add_option("--json", s.json, "Write the report to this file at the end");

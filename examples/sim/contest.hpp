@@ -14,6 +14,7 @@
 #include <splitdsl/sim/fleet_summary.hpp>
 #include <splitdsl/sim/link_thresholds.hpp>
 
+#include <cstdio>
 #include <deque>
 #include <string>
 #include <utility>
@@ -71,12 +72,17 @@ public:
         const bool wanted =
             std::any_of(terms_of.contenders.begin(), terms_of.contenders.end(), [](const contender& c) { return c.calibrated; });
         if (wanted && held_back == 0)
-            throw option_error("scenario " + terms_of.file + ": expected a validation share above 0 for calibrated thresholds, found none");
+            throw option_error("scenario " + terms_of.file + ": expected validation pictures for calibrated thresholds, found none" + why_none());
     }
 
     point own_point() const { return {terms_of.air, terms_of.device}; }
     std::size_t pictures() const { return groups.front().answers.pictures(); }
     std::size_t validation_pictures() const { return held_back; }
+    std::string why_none() const {
+        char text[80];
+        std::snprintf(text, sizeof text, ": a validation share of %.10g of %zu pictures", terms_of.validation, pictures());
+        return text;
+    }
 
     /// Writes the invented logits as the file that recorded ones would be: a model for whoever records some. Refused (option_error):
     /// answers from a file, a group that two networks share.
@@ -260,7 +266,7 @@ private:
     splitdsl::policy::benefit_options benefit_plan(const contender& c, const splitdsl::sim::fleet_world& w, double threshold) const {
         using namespace splitdsl;
         if (held_back == 0)
-            throw option_error("scenario " + terms_of.file + ": expected a validation share above 0 for fleet_by_benefit, found none");
+            throw option_error("scenario " + terms_of.file + ": expected validation pictures for fleet_by_benefit, found none" + why_none());
         auto b = sim::benefit_of(fleet_plan(c, w, threshold), w.network, w.times, answers_of(c), 0, held_back);
         b.least_gain_per_byte = c.least_gain;
         return b;

@@ -202,15 +202,15 @@ inline contender read_contender(terms t, const std::vector<splitdsl::sim::exit_n
     if (c.network == networks.size()) t.refuse("network", "a network of this scenario");
     const auto& n = networks[c.network];
     c.group = t.text("group", network);
-    if (c.has_threshold()) {
-        if (t.is_text("threshold"))
-            c.calibrated = !t.choice("threshold", {"calibrated"}).empty();
-        else
-            c.threshold = t.number("threshold", 0, 100, 0.7);
-    }
     c.confidence = t.choice("confidence", {"top1", "entropy"}, c.kind == policy_kind::branchynet ? "entropy" : "top1") == "entropy"
                        ? splitdsl::policy::confidence_kind::entropy
                        : splitdsl::policy::confidence_kind::top1;
+    if (c.has_threshold()) {
+        if (t.is_text("threshold"))
+            c.calibrated = !t.choice("threshold", {"calibrated"}).empty();
+        else // largest softmax value, or nats
+            c.threshold = t.number("threshold", 0, c.confidence == splitdsl::policy::confidence_kind::top1 ? 1 : 100, 0.7);
+    }
     if (c.streams()) {
         c.local_threshold = t.number("local_threshold", 0, 2, 2);
         c.rule = t.choice("rule", {"none", "printed", "worked_example"}, "none");

@@ -167,7 +167,8 @@ def numbers(programs):
         for option in ("--shift-pictures", "--budget"):
             refuses("splitdsl-calibrate", programs["splitdsl-calibrate"], ["--model", "mobilenet_v2_tf_split", "--weights", "none", "--out", "none", option, 1, "none"], f"{option}: expected a --model without calibrated codecs")
     for option, script, said in (("--fault", "delay_step:1:1e300:1", "fault"), ("--fault", "delay_step:1:2:1e300", "fault"), ("--fault", "delay_step:1:2", "expected a parameter"),
-                                 ("--blackout", "nan:3", "expected START:LENGTH in seconds, a start of at least 0 and a length above 0, found nan:3"), ("--blackout", "3:0", "found 3:0")):
+                                 ("--blackout", "nan:3", "expected START:LENGTH in seconds, a start of at least 0 and a length above 0, found nan:3"), ("--blackout", "3:0", "found 3:0"), ("--blackout", "3:1:1", "found 3:1:1"),
+                                 ("--connections", "0", "expected 1 to 1024, found 0")):
         if "splitdsl-relay" in programs:
             refuses("splitdsl-relay", programs["splitdsl-relay"], [*needed["splitdsl-relay"], option, script], f"{option}: ", said, "expected")
     check(found >= 8 or "splitdsl-relay" not in programs, f"{found} options with floating-point numbers")

@@ -281,6 +281,19 @@ def wrong_shapes():
     check(status == 0 and "(3, 9, 7)" in said, f"an open shape is filled in: {said}")
 
 
+def names_of_files():
+    """A file called after a word or keyword makes a network all the same; a place that takes no files is named by its option."""
+    with tempfile.TemporaryDirectory() as temporary:
+        for stem in ("conv", "class", "Softmax"):
+            path, said = pathlib.Path(temporary) / f"{stem}.onnx", io.StringIO()
+            path.write_bytes(small())
+            with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+                status = import_onnx.main([str(path)])
+            check(status == 0 and (pathlib.Path(temporary) / f"{stem.lower()}_net.hpp").exists(), f"{stem}.onnx: status {status}, {said.getvalue()[:300]}")
+    for place, why in (("/dev/full", "a folder was expected"), ("/dev/null/x", "a folder was expected")):
+        refused(small(), f"--out {place}: {why}", arguments=("--out", place))
+
+
 def no_ordinary_files():
     with tempfile.TemporaryDirectory() as temporary:
         os.mkfifo(pathlib.Path(temporary) / "pipe.onnx")
@@ -297,7 +310,7 @@ def main():
     parser.add_argument("--compiler", default="g++")
     parser.parse_args(namespace=OPTIONS)
     resource.setrlimit(resource.RLIMIT_AS, (2 ** 31, resource.getrlimit(resource.RLIMIT_AS)[1]))
-    for part in (damaged_files, hostile_sizes, hostile_graphs, unsupported_operators, hostile_names, names_and_weights, external_data, wrong_shapes, no_ordinary_files):
+    for part in (damaged_files, hostile_sizes, hostile_graphs, unsupported_operators, hostile_names, names_and_weights, external_data, wrong_shapes, names_of_files, no_ordinary_files):
         begin, known = time.monotonic(), len(FAULTS)
         part()
         print(f"{part.__name__}: {len(FAULTS) - known} wrong, {time.monotonic() - begin:.1f} s", flush=True)
