@@ -31,10 +31,10 @@ packages.require("numpy", "torch")
 
 import numpy
 import torch
-from torch.nn import functional
 
 import safetensors_io
 from command_line import run, whole_number
+from distillation import feature_distance
 from splitdsl_torch import GraphModule, last_op_before, load_graph
 from training_steps import descend, halved, load_checkpoint, save_checkpoint
 
@@ -218,7 +218,7 @@ def distil(options):
         with torch.no_grad():
             target = teacher.run(inputs, [taught])[0]
         answer = model.run(inputs, [handed_over])[0]
-        return functional.mse_loss(answer, target, reduction="sum") / answer.shape[0] / 1000
+        return feature_distance([answer], [target]) / 1000
 
     def before_step(step):
         model.quantise = step >= options.distil_steps // 2

@@ -47,9 +47,9 @@ def invented(count, seed):
     return ((patterns[labels] + noise) // 2).astype(numpy.uint8), labels.astype(numpy.int64)
 
 
-def prepare(options):
+def prepare(options, qualities=QUALITIES, subfolder="pictures"):
     """The folder of pictures, made on first use; refused if it holds others than those asked for. The test set is put into an order drawn once, so that its first half holds every class."""
-    folder = pathlib.Path(options.work) / "pictures"
+    folder = pathlib.Path(options.work) / subfolder
     if (folder / "about.json").exists():
         there = json.loads((folder / "about.json").read_text()).get("invented", 0)
         if there != options.synthetic:
@@ -75,7 +75,7 @@ def prepare(options):
         for name, (pictures, labels) in sets.items():
             numpy.save(folder / f"{name}.npy", pictures)
             numpy.save(folder / f"{name}_labels.npy", labels)
-            for quality in QUALITIES:
+            for quality in qualities:
                 again, size = as_jpeg(pictures, quality)
                 numpy.save(folder / f"{name}_jpeg{quality}.npy", again)
                 about[f"{name}_jpeg{quality}_mean_bytes"] = size

@@ -1,0 +1,197 @@
+#!/usr/bin/env python3
+# SPDX-FileCopyrightText: The splitdsl authors
+# SPDX-License-Identifier: BSD-3-Clause
+"""The papers' losses against values by hand, what is frozen stays bit for bit, and both stages of BottleFit's training on invented pictures.
+
+    train_bottleneck_test.py --compiler g++     needs numpy and PyTorch
+"""
+import argparse
+import json
+import math
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tools"))
+try:
+    import numpy
+    import torch
+except ImportError as problem:
+    print(f"SKIPPED: training needs python3-numpy and python3-torch ({problem})")
+    sys.exit(0)
+import safetensors_io  # noqa: E402
+from distillation import feature_distance, freeze, mixed_loss, soft_distance  # noqa: E402
+from splitdsl_torch import GraphModule, load_graph  # noqa: E402
+
+NETWORKS = """
+#include <splitdsl/runtime/describe.hpp>
+#include <splitdsl/zoo/bottlefit_cifar_resnet.hpp>
+#include <cstdio>
+#include <string_view>
+using namespace splitdsl;
+struct branches {
+    static constexpr auto graph() {
+        return input("image", f32, {.channels = 2, .height = 4, .width = 4}) | named("trunk", conv(3, {.kernel = 3})) | relu() | global_pool()
+             | select("command", named("left", dense(2)), named("right", dense(2)), named("straight", dense(2)));
+    }
+};
+int main(int, char** argv) {
+    const std::string_view which = argv[1];
+    if (which == "teacher") std::puts(describe<zoo::cifar_resnet20<32, 32, 10, zoo::no_cuts>>(format::json).c_str());
+    if (which == "student") std::puts(describe<zoo::bottlefit_cifar_resnet20<>>(format::json).c_str());
+    if (which == "branches") std::puts(describe<branches>(format::json).c_str());
+}
+"""
+FAULTS = []
+
+
+def check(truth, text):
+    if not truth:
+        FAULTS.append(text)
+    print(("ok      " if truth else "WRONG   ") + text, flush=True)
+
+
+def near(a, b, bound=1e-6):
+    return abs(float(a) - b) <= bound * max(1, abs(b))
+
+
+def losses():
+    s, t = torch.tensor([[[[1.0, 2.0]]], [[[0.0, -1.0]]]]), torch.tensor([[[[1.5, 0.0]]], [[[0.0, 1.0]]]])
+    check(near(feature_distance([s], [t]), (0.25 + 4 + 0 + 4) / 2), "features: the sum of squares of a picture")
+    check(near(feature_distance([s, s[:, :, :, :1]], [t, t[:, :, :, 1:]], [1.0, 0.5]), (8.25 + 0.5 * (1 + 1)) / 2), "features: layers add up, each with its factor")
+    for other in (lambda: feature_distance([s], []), lambda: feature_distance([], []), lambda: feature_distance([s], [t[:, :, :, :1]])):
+        try:
+            other()
+            check(False, "features: layers that do not fit are refused")
+        except ValueError:
+            pass
+    taught = t.clone().requires_grad_(True)
+    learnt = s.clone().requires_grad_(True)
+    feature_distance([learnt], [taught]).backward()
+    check(taught.grad is None and torch.equal(learnt.grad, s - t), "features: the gradient is 2 (s - t) / batch, and none for the teacher")
+
+    logits, wanted, labels = torch.tensor([[0.0, math.log(3)]]), torch.tensor([[math.log(2), 0.0]]), torch.tensor([0])    # q = 1/4, 3/4; p = 2/3, 1/3
+    kl = 2 / 3 * math.log((2 / 3) / (1 / 4)) + 1 / 3 * math.log((1 / 3) / (3 / 4))
+    check(near(soft_distance(logits, wanted), kl), f"soft targets: KL(teacher || student) = {kl:.6f}")
+    check(near(mixed_loss(logits, wanted, labels), 0.5 * math.log(4) + 0.5 * kl), "mixed: half the cross entropy, half the divergence")
+    check(near(mixed_loss(logits, wanted, labels, alpha=0.9), 0.9 * math.log(4) + 0.1 * kl), "mixed: alpha is the labels' share")
+    check(near(soft_distance(logits, wanted, kind="logits"), 0.5 * (math.log(2) ** 2 + math.log(3) ** 2)), "soft targets: half the squared distance of logits")
+    check(near(soft_distance(logits, wanted, kind="probabilities"), 0.5 * 2 * (2 / 3 - 1 / 4) ** 2), "soft targets: of probabilities")
+    generator = torch.Generator().manual_seed(1)
+    student, teacher = (torch.randn(3, 5, generator=generator) for _ in range(2))
+    for temperature in (1.0, 4.0):
+        own = student.clone().requires_grad_(True)
+        soft_distance(own, teacher, temperature).backward()
+        expected = temperature * (torch.softmax(student / temperature, 1) - torch.softmax(teacher / temperature, 1)) / 3
+        check(torch.allclose(own.grad, expected, atol=1e-6), f"soft targets: temperature {temperature:g} scales the gradient as T (q - p)")
+
+
+def state_of(model):
+    return {n: t.clone() for n, t in model.state_dict().items()}
+
+
+def frozen(folder):
+    model = GraphModule(load_graph(folder / "student.json"))
+    before = state_of(model)
+    model.train()
+    learning = freeze(model, ["bottleneck.encoder", "linear"])
+    optimiser = torch.optim.SGD(learning, lr=0.1, momentum=0.9, weight_decay=5e-4)
+    picture = torch.randint(0, 256, (4, 3, 32, 32), generator=torch.Generator().manual_seed(2), dtype=torch.uint8)
+    for _ in range(2):
+        optimiser.zero_grad()
+        model({"image": picture})["output"].square().sum().backward()
+        optimiser.step()
+    after, still = state_of(model), ("bottleneck.encoder.", "linear.")
+    check(all(torch.equal(before[n], after[n]) for n in before if n.startswith(still)), "frozen layers, their statistics too, are the same bit for bit")
+    check(all(not torch.equal(before[n], after[n]) for n in before if n.startswith(("bottleneck.decoder", "layer3")) and n.endswith(("weight", "running_mean"))), "the others have moved")
+
+    model = GraphModule(load_graph(folder / "branches.json"))
+    output = model({"image": torch.randn(2, 2, 4, 4), "command": torch.tensor([[1], [1]], dtype=torch.uint8)})["output"]
+    output.square().sum().backward()
+    moved = {n: p.grad is not None and bool(p.grad.abs().sum() > 0) for n, p in model.named_parameters()}
+    check(all(moved[n] == (not n.startswith(("left", "straight"))) for n in moved), f"only the branch of the command learns: {sorted(n for n in moved if moved[n])}")
+
+
+def stages(folder):
+    rng = numpy.random.default_rng(3)
+    teacher = GraphModule(load_graph(folder / "teacher.json"))
+    for parameter in teacher.parameters():
+        parameter.data += 0.01 * torch.from_numpy(rng.standard_normal(tuple(parameter.shape)).astype("float32"))
+    weights = {n: t.numpy() for n, t in teacher.state_dict().items() if not n.endswith("num_batches_tracked")}
+    safetensors_io.save(folder / "teacher.safetensors", weights)
+    work = folder / "work"
+
+    def run(verb, *more, status=0):
+        words = ["--student", folder / "student.json", "--work", work, "--synthetic", 256, "--threads", 1, "--teacher", folder / "teacher.json",
+                 "--teacher-weights", folder / "teacher.safetensors", "--epochs", 2, "--batch", 32, *more]
+        ran = subprocess.run([sys.executable, ROOT / "tools" / "train_bottleneck.py", verb, *map(str, words)], capture_output=True, text=True, check=False)
+        if ran.returncode != status or "Traceback" in ran.stderr:
+            check(False, f"{verb} {more}: status {ran.returncode}: {ran.stderr[-500:]}")
+        return ran.stdout + ran.stderr
+
+    def result(name):
+        return json.loads((work / f"{name}.json").read_text()), torch.load(work / f"{name}.pt")
+
+    def figures(name):
+        found = json.loads((work / f"{name}.json").read_text())
+        return found["accuracy"], found["accuracy_with_codec"]
+
+    match = ["--match", "layer2=bottleneck.decoder", "layer3"]
+    run("head", *match)
+    about, first = result("head")
+    shared = [n for n in first if n.startswith(("layer3", "linear")) and not n.endswith("num_batches_tracked")]
+    check(len(shared) > 20 and all(numpy.array_equal(first[n].numpy(), weights[n]) for n in shared), f"stage 1: {len(shared)} tensors of the tail are the teacher's, bit for bit")
+    check(about["mean_loss"][1] < about["mean_loss"][0] and 0 <= about["accuracy"] <= 1, f"stage 1: the distance falls, {about['mean_loss']}")
+    run("head", *match, "--name", "again")
+    again = result("again")[1]
+    check(all(torch.equal(first[n], again[n]) for n in first), "stage 1: the same seed gives the same weights")
+    run("head", "--match", "layer2=bottleneck.decoder", "--name", "one_layer")
+    one = result("one_layer")[0]
+    check(one["mean_loss"][0] < about["mean_loss"][0], "one layer's distance is a part of the generalised one")
+
+    run("tune", "--from", "head", "--loss", "kd", "--frozen", "bottleneck.encoder")
+    second = result("tune")[1]
+    check(all(torch.equal(first[n], second[n]) for n in first if n.startswith("bottleneck.encoder")), "stage 2: a frozen encoder is stage 1's, bit for bit")
+    check(not torch.equal(first["linear.weight"], second["linear.weight"]) and not torch.equal(first["bottleneck.decoder.2.weight"], second["bottleneck.decoder.2.weight"]), "stage 2: decoder and tail learn")
+    run("tune", "--from", "head", "--name", "fine")
+    check(not torch.equal(first["bottleneck.encoder.0.weight"], result("fine")[1]["bottleneck.encoder.0.weight"]), "stage 2 without --frozen: the encoder learns too")
+    run("test", "--from", "tune")
+    check(figures("test") == figures("tune"), f"test: a stage's own figures, {figures('test')}")
+
+    broken = dict(weights)
+    del broken["conv1.weight"]
+    safetensors_io.save(folder / "broken.safetensors", broken)
+    for words, part in ((["head", "--match", "layer9"], "--match layer9: the teacher has no layer of that name"), (["head", "--match", "layer1=layer3", "--name", "x"], "expected layers of one shape"),
+                        (["head"], "head: expected --match TEACHER[=STUDENT], found none"), (["tune", "--frozen", "nothing"], "--frozen nothing: the student has no layer of that name"),
+                        (["tune", "--alpha", 2], "--alpha: expected 0 to 1, found 2"), (["tune", "--from", "never"], "never.pt: No such file"),
+                        (["head", *match, "--teacher-weights", folder / "broken.safetensors"], "found no conv1.weight of the right shape"),
+                        (["tune", "--seed", 7], "which differs in loss, from, frozen, seed: give another --name"), (["test"], "test: expected --from NAME, found none")):
+        by_options = "--alpha" in part or part.startswith(words[0] + ":")
+        said = run(*words, status=2 if by_options else 1)
+        check(part in said, f"{' '.join(map(str, words))[:60]}: {said.strip().splitlines()[-1][:160]}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--compiler", default="g++")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    os.environ["OMP_NUM_THREADS"] = "1"
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = pathlib.Path(temporary)
+        (folder / "networks.cpp").write_text(NETWORKS)
+        subprocess.run([options.compiler, "-std=c++20", "-O0", f"-I{ROOT / 'include'}", f"-I{ROOT}", folder / "networks.cpp", "-o", folder / "networks"], check=True)
+        for name in ("teacher", "student", "branches"):
+            (folder / f"{name}.json").write_text(subprocess.run([folder / "networks", name], capture_output=True, text=True, check=True).stdout)
+        losses()
+        frozen(folder)
+        stages(folder)
+    print(f"{len(FAULTS)} wrong")
+    return 1 if FAULTS else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
