@@ -58,6 +58,16 @@
 /// Every kernel body is inlined into its caller: a call between files compiled with different flags must not exist.
 #define SPLITDSL_INLINE [[gnu::always_inline]] inline
 
+// g++ 12 takes an array's bound that is a template's int for a change of sign, whatever its value. Headers with such arrays stand between these two, so that
+// programs compiled with -Wsign-conversion hear nothing of it; clang, which looks at the value, checks the same lines.
+#if defined(__GNUC__) && !defined(__clang__)
+#define SPLITDSL_INT_BOUNDS _Pragma("GCC diagnostic push") _Pragma("GCC diagnostic ignored \"-Wsign-conversion\"")
+#define SPLITDSL_INT_BOUNDS_END _Pragma("GCC diagnostic pop")
+#else
+#define SPLITDSL_INT_BOUNDS
+#define SPLITDSL_INT_BOUNDS_END
+#endif
+
 namespace splitdsl::kernels::inline SPLITDSL_ARCH {
 namespace simd {
 

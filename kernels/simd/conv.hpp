@@ -86,6 +86,29 @@ SPLITDSL_INLINE constexpr kernel_rows rows_inside(const conv_shape& s, int y) {
     return {begin, larger(begin, smaller(s.kernel_h, end))};
 }
 
+/// Where a tile's sums begin and what becomes of them, for forms of convolution that write each value once.
+struct tile_results {
+    const float* bias;
+    float* out;
+    std::ptrdiff_t out_block;
+    const float* addend;         ///< or null
+    std::ptrdiff_t addend_block;
+    float low, high;
+    bool swishes;                ///< hard_swish instead of the bounds
+
+    /// What is the same for all tiles. False: the tiles leave the activation undone.
+    SPLITDSL_INLINE bool begin(const view& to, const epilogue& then) {
+        out_block = to.block, addend_block = then.addend.block;
+        swishes = then.act == activation::hard_swish;
+        return clamps(then.act, low, high) || swishes;
+    }
+    /// Row y from a block of channels on.
+    SPLITDSL_INLINE void place(const view& to, const epilogue& then, int block, int y) {
+        out = to.at + block * to.block + y * to.row;
+        addend = then.addend.at ? then.addend.at + block * then.addend.block + y * then.addend.row : nullptr;
+    }
+};
+
 /// Floats that pack_tiled_conv writes: the biases, then per group [channel block][tap][channel of block][blocks of group][lanes].
 inline std::size_t tiled_conv_packed_floats(const conv_shape& s) {
     const auto outs = static_cast<std::size_t>(blocks_of(s.out_channels)) * lanes;

@@ -6,6 +6,7 @@
 
 #include "conv.hpp"
 
+SPLITDSL_INT_BOUNDS
 namespace splitdsl::kernels::inline SPLITDSL_ARCH {
 namespace simd {
 
@@ -159,3 +160,4 @@ inline void depthwise_conv(const conv_shape& s, const const_view& in, const view
 
 } // namespace simd
 } // namespace splitdsl::kernels::inline SPLITDSL_ARCH
+SPLITDSL_INT_BOUNDS_END

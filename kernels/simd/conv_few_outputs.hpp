@@ -13,6 +13,7 @@
 
 #include <splitdsl/detail/few_outputs.hpp>
 
+SPLITDSL_INT_BOUNDS
 namespace splitdsl::kernels::inline SPLITDSL_ARCH {
 namespace simd {
 
@@ -285,3 +286,4 @@ inline void direct_conv(const conv_shape& s, const const_view& in, const view& o
 
 } // namespace simd
 } // namespace splitdsl::kernels::inline SPLITDSL_ARCH
+SPLITDSL_INT_BOUNDS_END

@@ -9,6 +9,7 @@
 
 #include "conv.hpp"
 
+SPLITDSL_INT_BOUNDS
 namespace splitdsl::kernels::inline SPLITDSL_ARCH {
 namespace simd {
 
@@ -52,18 +53,11 @@ SPLITDSL_INLINE constexpr int half_block_rows(const conv_shape& s) { return larg
 inline int half_block_conv_tasks(const conv_shape& s) { return divide_up(s.out_height, half_block_rows(s)); }
 
 /// Pixels that lie one behind the other.
-struct half_block_work {
+struct half_block_work : tile_results {
     const float* in;
     std::ptrdiff_t in_block;
     int channels;
     const float* weights;
-    const float* bias;
-    float* out;
-    std::ptrdiff_t out_block;
-    const float* addend;         ///< or null
-    std::ptrdiff_t addend_block;
-    float low, high;
-    bool swishes;                ///< hard_swish instead of the bounds
 };
 
 /// The first half of a and the second of b.
@@ -162,19 +156,17 @@ inline void half_block_conv(const conv_shape& s, const const_view& in, const vie
     const std::ptrdiff_t row = std::ptrdiff_t{s.out_width} * lanes;
     const bool gapless = in.row == row && out.row == row && (!then.addend.at || then.addend.row == row);
     half_block_work t;
-    t.in_block = in.block, t.out_block = out.block, t.addend_block = then.addend.block;
+    t.in_block = in.block;
     t.channels = s.in_channels;
     t.bias = packed, t.weights = packed + blocks * lanes;
-    t.swishes = then.act == activation::hard_swish;
-    const bool bounds_do = clamps(then.act, t.low, t.high) || t.swishes;
+    const bool act_done = t.begin(out, then);
     for (int y = begin; y < end;) {
         const int rows = gapless ? end - y : 1;
         t.in = in.at + (y - s.pad_top) * in.row;
-        t.out = out.at + y * out.row;
-        t.addend = then.addend.at ? then.addend.at + y * then.addend.row : nullptr;
+        t.place(out, then, 0, y);
         if (blocks == 2) half_block_run<1>(t, rows * s.out_width);
         else half_block_run<2>(t, rows * s.out_width);
-        if (!bounds_do)
+        if (!act_done)
             for (int b = 0; b < blocks; ++b) activate_span(t.out + b * out.block, rows * s.out_width, then.act, then.slope);
         y += rows;
     }
@@ -192,3 +184,4 @@ inline void half_block_conv(const conv_shape&, const const_view&, const view&, c
 
 } // namespace simd
 } // namespace splitdsl::kernels::inline SPLITDSL_ARCH
+SPLITDSL_INT_BOUNDS_END

@@ -9,6 +9,7 @@
 
 #include "conv.hpp"
 
+SPLITDSL_INT_BOUNDS
 namespace splitdsl::kernels::inline SPLITDSL_ARCH {
 namespace simd {
 
@@ -54,18 +55,11 @@ SPLITDSL_INLINE constexpr int picture_rows(const conv_shape& s) {
 inline int picture_conv_tasks(const conv_shape& s) { return divide_up(s.out_height, picture_rows(s)); }
 
 /// Part of an output row.
-struct picture_work {
+struct picture_work : tile_results {
     const float* in;             ///< first tap of the first pixel
     std::ptrdiff_t in_row;
     int rows, columns;           ///< of the kernel; rows that lie inside the input
     const float* weights;        ///< of the first of them
-    const float* bias;
-    float* out;
-    std::ptrdiff_t out_block;
-    const float* addend;         ///< or null
-    std::ptrdiff_t addend_block;
-    float low, high;
-    bool swishes;                ///< hard_swish instead of the bounds
 };
 
 /// Adds one tap's products to a tile's sums.
@@ -162,10 +156,7 @@ inline void picture_conv(const conv_shape& s, const const_view& in, const view& 
     picture_work t;
     t.in_row = in.row;
     t.columns = s.kernel_w;
-    t.out_block = out.block;
-    t.addend_block = then.addend.block;
-    t.swishes = then.act == activation::hard_swish;
-    const bool bounds_do = clamps(then.act, t.low, t.high) || t.swishes;
+    const bool act_done = t.begin(out, then);
     for (int y = first * rows; y < smaller(s.out_height, last * rows); ++y) {
         const kernel_rows inside = rows_inside(s, y);
         t.rows = inside.end - inside.begin;
@@ -176,13 +167,12 @@ inline void picture_conv(const conv_shape& s, const const_view& in, const view& 
             const std::ptrdiff_t row_floats = std::ptrdiff_t{s.kernel_w} * picture_channels * outs * lanes;
             t.weights = weights + inside.begin * row_floats;
             t.bias = packed + block * lanes;
-            t.out = out.at + block * out.block + y * out.row;
-            t.addend = then.addend.at ? then.addend.at + block * then.addend.block + y * then.addend.row : nullptr;
+            t.place(out, then, block, y);
             if constexpr (picture_outs == 2) {
                 if (outs == 2) picture_row<2>(t, s.stride_w, s.out_width);
             }
             if (outs == 1) picture_row<1>(t, s.stride_w, s.out_width);
-            if (!bounds_do)
+            if (!act_done)
                 for (int o = 0; o < outs; ++o) activate_span(t.out + o * out.block, s.out_width, then.act, then.slope);
             weights += row_floats * s.kernel_h;
         }
@@ -192,3 +182,4 @@ inline void picture_conv(const conv_shape& s, const const_view& in, const view& 
 
 } // namespace simd
 } // namespace splitdsl::kernels::inline SPLITDSL_ARCH
+SPLITDSL_INT_BOUNDS_END

@@ -13,6 +13,7 @@
 #include "vec.hpp"
 #include "views.hpp"
 
+SPLITDSL_INT_BOUNDS
 namespace splitdsl::kernels::inline SPLITDSL_ARCH {
 namespace simd {
 
@@ -385,3 +386,4 @@ SPLITDSL_INLINE void run_row(int pixels, std::ptrdiff_t step, tile_work& t, int 
 
 } // namespace simd
 } // namespace splitdsl::kernels::inline SPLITDSL_ARCH
+SPLITDSL_INT_BOUNDS_END

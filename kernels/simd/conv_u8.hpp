@@ -9,6 +9,7 @@
 #include "requantise_u8.hpp"
 #include "conv.hpp"
 
+SPLITDSL_INT_BOUNDS
 namespace splitdsl::kernels::inline SPLITDSL_ARCH {
 namespace simd {
 
@@ -323,3 +324,4 @@ inline void conv_u8(const conv_shape& s, const const_byte_view& in, const byte_v
 
 } // namespace simd
 } // namespace splitdsl::kernels::inline SPLITDSL_ARCH
+SPLITDSL_INT_BOUNDS_END

@@ -21,6 +21,7 @@
 
 #include <type_traits>
 
+SPLITDSL_INT_BOUNDS
 namespace splitdsl::kernels::inline SPLITDSL_ARCH {
 namespace simd {
 
@@ -488,3 +489,4 @@ inline void winograd_conv(const conv_shape& s, const winograd_cut& how, const co
 
 } // namespace simd
 } // namespace splitdsl::kernels::inline SPLITDSL_ARCH
+SPLITDSL_INT_BOUNDS_END

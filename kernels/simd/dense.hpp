@@ -7,6 +7,7 @@
 #include "conv.hpp"
 #include "weight_storage.hpp"
 
+SPLITDSL_INT_BOUNDS
 namespace splitdsl::kernels::inline SPLITDSL_ARCH {
 namespace simd {
 
@@ -171,3 +172,4 @@ inline void dense(const dense_shape& s, const const_view& in, const view& out, c
 
 } // namespace simd
 } // namespace splitdsl::kernels::inline SPLITDSL_ARCH
+SPLITDSL_INT_BOUNDS_END

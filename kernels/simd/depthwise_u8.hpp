@@ -6,6 +6,7 @@
 
 #include "conv_u8.hpp"
 
+SPLITDSL_INT_BOUNDS
 namespace splitdsl::kernels::inline SPLITDSL_ARCH {
 namespace simd {
 
@@ -352,3 +353,4 @@ inline void depthwise_u8(const conv_shape& s, const const_byte_view& in, const b
 
 } // namespace simd
 } // namespace splitdsl::kernels::inline SPLITDSL_ARCH
+SPLITDSL_INT_BOUNDS_END

@@ -8,6 +8,7 @@
 
 #include "requantise_u8.hpp"
 
+SPLITDSL_INT_BOUNDS
 namespace splitdsl::kernels::inline SPLITDSL_ARCH {
 namespace simd {
 
@@ -162,3 +163,4 @@ inline void multiply_u8(const extent& e, const const_byte_view& in, const std::u
 
 } // namespace simd
 } // namespace splitdsl::kernels::inline SPLITDSL_ARCH
+SPLITDSL_INT_BOUNDS_END

@@ -8,6 +8,7 @@
 
 #include "bytes.hpp"
 
+SPLITDSL_INT_BOUNDS
 namespace splitdsl::kernels::inline SPLITDSL_ARCH {
 namespace simd {
 
@@ -244,3 +245,4 @@ SPLITDSL_INLINE byte_sums byte_sums_of(const byte_layer& l, int channel, double 
 
 } // namespace simd
 } // namespace splitdsl::kernels::inline SPLITDSL_ARCH
+SPLITDSL_INT_BOUNDS_END

@@ -7,15 +7,24 @@
     run.py --compiler g++ --language   language.hpp with -fno-exceptions -fno-rtti, the list of files it opens, and what C++17 is told
     run.py --compiler g++ codec link   only headers whose path contains one of the words
     run.py --compiler g++ --documented only headers that README, docs and example programs include: what users start from; the opening lines of all
+    run.py --compiler g++ --together   all headers in one translation unit, for each instruction set; and one that runs networks (embedded.cpp)
 """
 import argparse
 import concurrent.futures
 import pathlib
+import platform
 import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-WARNINGS = ["-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror"]
+# What the code bases that compile these headers with their own sources ask for, also where this project's own programs are compiled with less.
+WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wsign-conversion", "-Wshadow", "-Wold-style-cast", "-Wnon-virtual-dtor", "-Werror"]
+SETS = {"as it comes": ["-O0"]}
+if platform.machine() in ("x86_64", "AMD64"):
+    SETS = SETS | {"AVX2": ["-O2", "-mavx2", "-mfma"], "AVX-512": ["-O2", "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx2", "-mfma"]}
+PLANTED = {"-Wsign-conversion": "unsigned planted(int i) { return i; }", "-Wold-style-cast": "int planted(double d) { return (int)d; }",
+           "-Wnon-virtual-dtor": "struct planted { virtual void f(); ~planted(); };", "-Wpedantic": "int planted(int n) { int a[n]; a[0] = 1; return a[0]; }",
+           "-Wshadow": "int planted(int n) { for (int n = 0; n < 2;) return n; return n; }", "-Wconversion": "char planted(long l) { return l; }"}
 
 
 def compile_text(compiler, text, extra, standard="c++20"):
@@ -34,8 +43,12 @@ def named_in_documentation():
     return "\n".join(page.read_text(encoding="utf-8") for page in pages)
 
 
+def all_headers():
+    return sorted([*ROOT.glob("include/splitdsl/**/*.hpp"), *ROOT.glob("kernels/**/*.hpp")])
+
+
 def check_headers(compiler, words, jobs, documented):
-    headers = sorted([*ROOT.glob("include/splitdsl/**/*.hpp"), *ROOT.glob("kernels/**/*.hpp")])
+    headers = all_headers()
     failed = 0
     for path in headers:
         opening = path.read_text(encoding="utf-8").splitlines()[:3]
@@ -58,6 +71,26 @@ def check_headers(compiler, words, jobs, documented):
                 print(f"{path.relative_to(ROOT)}: does not compile alone")
                 print("\n".join("    " + line for line in output.splitlines()[:10]))
     print(f"{compiler}: {len(headers)} headers compiled alone, {failed} problems")
+    return 1 if failed else 0
+
+
+def check_together(compiler, jobs):
+    """One translation unit costs as much as a few headers alone; what they have in common is then read once."""
+    failed = 0
+    for warning, text in PLANTED.items():
+        if compile_text(compiler, text + "\n", [])[0] == 0:
+            failed += 1
+            print(f"{compiler}: {warning} finds nothing in `{text}`")
+    every = "".join(include_line(path) for path in all_headers())
+    work = [(f"all headers, {instructions}", every, flags) for instructions, flags in SETS.items()]
+    work.append((f"embedded.cpp, {[*SETS][-1]}", (ROOT / "tests/headers/embedded.cpp").read_text(encoding="utf-8"), [*SETS.values()][-1]))
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        for (what, _, _), (status, output) in zip(work, pool.map(lambda w: compile_text(compiler, w[1], w[2]), work)):
+            if status != 0:
+                failed += 1
+                print(f"{what}: does not compile without warnings")
+                print("\n".join("    " + line for line in output.splitlines()[:10]))
+    print(f"{compiler}: {len(all_headers())} headers together, {len(work)} translation units, {failed} problems")
     return 1 if failed else 0
 
 
@@ -103,9 +136,12 @@ def main():
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--language", action="store_true")
     parser.add_argument("--documented", action="store_true")
+    parser.add_argument("--together", action="store_true")
     arguments = parser.parse_args()
     if arguments.language:
         return check_language(arguments.compiler)
+    if arguments.together:
+        return check_together(arguments.compiler, arguments.jobs)
     return check_headers(arguments.compiler, arguments.words, arguments.jobs, arguments.documented)
 
 

@@ -3,21 +3,16 @@
 /// @file calibrated_test.cpp
 /// A calibrated codec live: found from inputs, offloaded over an in-process link, the cloud's answer the local one; other codecs refused by name.
 #include "../catch.hpp"
-#include "fake_network.hpp"
+#include "in_process_rig.hpp"
 
 #include <splitdsl/language.hpp>
-#include <splitdsl/link/in_process.hpp>
-#include <splitdsl/runtime/cloud_core.hpp>
 #include <splitdsl/runtime/codec_calibration.hpp>
-#include <splitdsl/runtime/edge_core.hpp>
 #include <splitdsl/runtime/executor.hpp>
 #include <splitdsl/runtime/random_weights.hpp>
 
 #include <array>
 #include <cstring>
-#include <memory>
 #include <string>
-#include <thread>
 #include <vector>
 
 namespace {
@@ -59,30 +54,16 @@ controls alone(const network_weights<keeper>& w, const std::vector<std::byte>& p
     w.net().run({arena.data(), w.bytes().data(), in, out.data(), nullptr}, 0, w.net().stages, nullptr);
     return out;
 }
-struct offload_when_up : fake::quiet {
-    action on(stage_done s, const link_view& l, const budget&) noexcept { return s.stage == 0 && l.up ? action::offload_at(0) : action::go_on(); }
-    using fake::quiet::on;
-};
-edge_options terms(std::uint64_t digest) {
-    edge_options o{.deadline = 200ms, .reserve = 40ms, .calibration_runs = 0};
-    o.weights_digest = digest;
-    return o;
-}
 } // namespace
 
 TEST_CASE("a head that ends in its payload is answered by the cloud as by its own tail, bit for bit") {
     const auto weights = calibrated_weights();
-    auto listener = std::make_unique<link::in_process_listener>();
-    auto wire = std::make_unique<link::in_process>(*listener);
-    const cloud_core cloud{weights.net(), weights.bytes(), cloud_options{.weights_digest = weights.digest()}, std::move(listener)};
-    edge_core<offload_when_up> edge{weights.net(), weights.bytes(), offload_when_up{}, terms(weights.digest()), std::move(wire)};
-    for (int i = 0; i < 5000 && !edge.link_now().up; ++i) std::this_thread::sleep_for(1ms);
-    REQUIRE(edge.link_now().up);
+    connected live{weights, offload_when_up{}, 200ms};
     int own = 0, by_cloud = 0;
     for (unsigned seed = 0; seed < 30; ++seed) { // most of them calibration has not seen
         const auto frame = picture(seed);
         controls out{};
-        const answer a = edge.infer(std::array{std::span<const std::byte>{frame}}, out);
+        const answer a = live.edge.infer(std::array{std::span<const std::byte>{frame}}, out);
         const controls want = alone(weights, frame);
         if (is_own(a.source)) CHECK(std::memcmp(out.data(), want.data(), sizeof out) == 0);
         own += is_own(a.source), by_cloud += a.source == answer_source::cloud;

@@ -122,7 +122,10 @@ struct failing_listener final : link::listener {
 struct failing_connector final : link::connector {
     explicit failing_connector(const link::in_process_listener& to) : inner{to} {}
     std::unique_ptr<link::stream> connect(duration timeout) override {
-        if (fails-- > 0) throw std::bad_alloc{};
+        if (fails-- > 0) {
+            if (fails == 1) throw 7;
+            throw std::bad_alloc{};
+        }
         return inner.connect(timeout);
     }
     std::string describe() const override { return inner.describe(); }
@@ -171,6 +174,7 @@ TEST_CASE("whatever a listener throws for a newcomer, a cloud goes on") {
     auto door = std::make_unique<failing_listener>();
     failing_listener& listener = *door;
     listener.how = GENERATE(std::function<void()>{[] { throw std::bad_alloc{}; }}, std::function<void()>{[] { throw link_error("none left"); }},
+                            std::function<void()>{[] { throw 7; }},
                             std::function<void()>{[] { throw std::system_error{std::make_error_code(std::errc::resource_unavailable_try_again)}; }});
     link::in_process way{listener.inner};
     const cloud_core cloud{fake::network<fake::cloud_behaviour>(), {}, {}, std::move(door)};
@@ -201,7 +205,7 @@ TEST_CASE("a relay without a descriptor turns newcomers away and serves the othe
     CHECK(first.is_served());
 }
 
-TEST_CASE("an edge that finds no memory to connect with answers here, and connects when there is some") {
+TEST_CASE("an edge whose connector throws, for want of memory or whatever it likes, answers here, and connects when it can") {
     fake::cloud_behaviour.calm({});
     fake::edge_behaviour.calm({});
     auto door = std::make_unique<link::in_process_listener>();

@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <new>
 #include <span>
 
 namespace splitdsl::fake {
@@ -29,12 +30,13 @@ struct behaviour {
     std::atomic<std::int64_t> hang_ns{};
     std::atomic<int> shut_stage{-1}; ///< this stage does not end until another value is here
     std::atomic<int> hang_stage{-1}; ///< the stage whose next run takes `hang_ns` longer
+    std::atomic<int> throw_stage{-1}; ///< this stage throws, as for want of memory in a `task_runner`
 
     /// Back to normal: every stage takes `each`.
     void calm(duration each) {
         for (auto& t : stage_ns) t = each.count();
         answers_nan = has_exit = false;
-        hang_stage = shut_stage = -1;
+        hang_stage = shut_stage = throw_stage = -1;
     }
     /// The next run of `stage` takes so much longer.
     void hang(int stage, duration longer) {
@@ -63,6 +65,7 @@ inline void pass(behaviour& b, int stage) {
         until += std::chrono::nanoseconds{b.hang_ns.load()};
     }
     while (clock::now() < until || b.shut_stage.load() == stage) {}
+    if (b.throw_stage.load() == stage) throw std::bad_alloc{};
 }
 
 template <behaviour& B>

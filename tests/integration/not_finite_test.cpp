@@ -3,12 +3,9 @@
 /// @file not_finite_test.cpp
 /// NaN, infinities and values too large for a codec at a cut: carried as they are, the same here and over a link, and never an answer.
 #include "../catch.hpp"
-#include "fake_network.hpp"
+#include "in_process_rig.hpp"
 
 #include <splitdsl/language.hpp>
-#include <splitdsl/link/in_process.hpp>
-#include <splitdsl/runtime/cloud_core.hpp>
-#include <splitdsl/runtime/edge_core.hpp>
 #include <splitdsl/runtime/executor.hpp>
 #include <splitdsl/runtime/random_weights.hpp>
 
@@ -17,8 +14,6 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
-#include <memory>
-#include <thread>
 #include <vector>
 
 namespace {
@@ -69,23 +64,11 @@ struct side {
 };
 std::array<std::uint32_t, 2> bits(const answers& a) { return std::bit_cast<std::array<std::uint32_t, 2>>(a); }
 
-struct offload_when_up : fake::quiet {
-    action on(stage_done s, const link_view& l, const budget&) noexcept { return s.stage == 0 && l.up ? action::offload_at(0) : action::go_on(); }
-    using fake::quiet::on;
-};
-edge_options terms(std::uint64_t digest) {
-    edge_options o{.deadline = 500ms, .reserve = 40ms, .calibration_runs = 0};
-    o.weights_digest = digest;
-    return o;
-}
 template <class Edge>
 answer infer(Edge& edge, const readings& x, answers& out) { return edge.infer(std::array{std::as_bytes(std::span<const float>{x})}, out); }
 /// The compute thread's counters follow its answer.
 template <class Edge>
-bool counted(const Edge& edge, std::uint64_t not_finite) {
-    for (int i = 0; i < 2000 && edge.counters().frame.not_finite != not_finite; ++i) std::this_thread::sleep_for(1ms);
-    return edge.counters().frame.not_finite == not_finite;
-}
+bool counted(const Edge& edge, std::uint64_t not_finite) { return comes_true([&] { return edge.counters().frame.not_finite == not_finite; }); }
 } // namespace
 
 TEMPLATE_TEST_CASE("a frame that is not finite at a cut is the same whole and split, and nothing of the frame before it", "", in_f32, in_f16, in_u8, in_u16) {
@@ -117,7 +100,7 @@ TEST_CASE("what a float cut does with NaN, infinities and overflow is what the a
 
 TEMPLATE_TEST_CASE("an edge without a link holds the answer of a frame that comes out not finite, and counts it", "", in_f32, in_f16) {
     const auto w = seeded_weights<TestType>(1);
-    edge_core<fake::quiet> edge{w.net(), w.bytes(), fake::quiet{}, terms(w.digest()), nullptr};
+    edge_core<fake::quiet> edge{w.net(), w.bytes(), fake::quiet{}, unmeasured(500ms, w.digest()), nullptr};
     answers out{77, 77}, before{};
     REQUIRE(infer(edge, {1, no_number, 3, 4}, out).source == answer_source::preset);
     CHECK(out == answers{});
@@ -138,23 +121,23 @@ TEMPLATE_TEST_CASE("an edge without a link holds the answer of a frame that come
 
 TEMPLATE_TEST_CASE("a frame that is not finite at a cut does not end the connection, and its answer is held as without one", "", in_f32, in_f16) {
     const auto w = seeded_weights<TestType>(1);
-    auto listener = std::make_unique<link::in_process_listener>();
-    auto wire = std::make_unique<link::in_process>(*listener);
-    const cloud_core cloud{w.net(), w.bytes(), cloud_options{.weights_digest = w.digest()}, std::move(listener)};
-    edge_core<offload_when_up> edge{w.net(), w.bytes(), offload_when_up{}, terms(w.digest()), std::move(wire)};
-    for (int i = 0; i < 5000 && !edge.link_now().up; ++i) std::this_thread::sleep_for(1ms);
-    REQUIRE(edge.link_now().up);
+    connected live{w, offload_when_up{}, 500ms};
+    auto& edge = live.edge;
     const answers wanted = side<TestType>{w}.whole(good);
     answers out{};
     REQUIRE(infer(edge, good, out).source == answer_source::cloud);
     CHECK(bits(out) == bits(wanted));
     CHECK(infer(edge, {1, no_number, 3, 4}, out).source == answer_source::held);
     CHECK(bits(out) == bits(wanted));
-    CHECK(counted(edge, 2)); // the cloud's reply, and the local tail that it fell back to
+    CHECK(counted(edge, 1)); // of the cloud's reply and the local tail that it fell back to, the first
     CHECK(infer(edge, other, out).source == answer_source::cloud);
+    CHECK(edge.counters().frame.not_finite == 1);
+    CHECK(infer(edge, {infinite, no_number, 3, 4}, out).source == answer_source::held);
+    CHECK(counted(edge, 2)); // another frame
+    CHECK(infer(edge, good, out).source == answer_source::cloud);
     CHECK(edge.counters().link.disconnects == 0);
-    CHECK(cloud.counters().answered == 3);
-    CHECK(cloud.counters().endings[static_cast<std::size_t>(ending::bad_payload)] == 0);
+    CHECK(live.cloud.counters().answered == 5);
+    CHECK(live.cloud.counters().endings[static_cast<std::size_t>(ending::bad_payload)] == 0);
 }
 
 TEST_CASE("an early exit that is not finite is none") {

@@ -16,15 +16,17 @@ namespace {
 
 std::atomic<bool> shut{};
 std::atomic<int> computing{}; // calls that wait behind the gate
+std::atomic<bool> throws{}; // behind the gate, as for want of memory in a task_runner
 void pass_gate() {
     ++computing;
     while (shut) std::this_thread::yield();
     --computing;
+    if (throws) throw std::bad_alloc{};
 }
 
 /// The streamed network behind a gate.
 pipeline gated() {
-    shut = false;
+    shut = throws = false;
     pipeline p = *streamed::network().net;
     p.functions.run = [](const void* self, const frame_memory& m, int first, int last, const std::atomic<bool>* stop) {
         pass_gate();
@@ -191,6 +193,20 @@ struct counting_exits {
     std::array<stream_exit_info, 2> exits{};
     pipeline net{};
 };
+/// A client's thread with its question.
+struct asker {
+    asker(exit_benches& b, const pipeline& p, int exit, duration budget, float map) : q{p} {
+        q.exit = exit;
+        q.deadline = std::chrono::steady_clock::now() + budget;
+        q.values = &value;
+        std::memcpy(q.maps[0].data(), &map, sizeof map);
+        thread = std::thread{[this, &b] { got = b.answer(q); }};
+    }
+    exit_question q;
+    float value{};
+    exit_benches::outcome got{};
+    std::thread thread;
+};
 
 } // namespace
 
@@ -201,19 +217,6 @@ TEST_CASE("a free place goes to the most urgent question, with others at its exi
     std::set<std::pair<int, int>> warm{counting_exits::ran.begin(), counting_exits::ran.end()};
     CHECK(warm == std::set<std::pair<int, int>>{{1, 1}, {1, 2}, {1, 3}, {2, 1}, {2, 2}, {2, 3}});
     counting_exits::ran.clear();
-    struct asker {
-        asker(exit_benches& b, const pipeline& p, int exit, duration budget, float map) : q{p} {
-            q.exit = exit;
-            q.deadline = std::chrono::steady_clock::now() + budget;
-            q.values = &value;
-            std::memcpy(q.maps[0].data(), &map, sizeof map);
-            thread = std::thread{[this, &b] { answered = b.answer(q); }};
-        }
-        exit_question q;
-        float value{};
-        bool answered{};
-        std::thread thread;
-    };
     benches.expect(5);
     shut = true;
     std::vector<std::unique_ptr<asker>> all;
@@ -230,8 +233,47 @@ TEST_CASE("a free place goes to the most urgent question, with others at its exi
     shut = false;
     for (auto& a : all) a->thread.join();
     CHECK(counting_exits::ran == std::vector<std::pair<int, int>>{{1, 1}, {2, 2}, {1, 2}}); // 30 s leads 50 s, then 35 s leads 40 s
-    for (auto& a : all) CHECK(a->answered);
+    for (auto& a : all) CHECK(a->got == exit_benches::outcome::answered);
     CHECK((all[0]->value == 11 && all[1]->value == 22 && all[2]->value == 31 && all[3]->value == 42 && all[4]->value == 51));
     CHECK(benches.counted().batches == 2);
     CHECK(benches.counted().answers == 4);
+}
+
+TEST_CASE("where an exit's stage throws, everybody who ran in it is told, and the place serves the next") {
+    const counting_exits n;
+    exit_benches benches{n.net, nullptr, 1, 3, nullptr};
+    benches.expect(3);
+    shut = true;
+    std::vector<std::unique_ptr<asker>> all;
+    for (std::size_t i = 0; i < 3; ++i) { // the first computes alone, the others together behind it
+        all.push_back(std::make_unique<asker>(benches, n.net, 0, 60s, 10.0F));
+        REQUIRE(until([&] { return computing == 1 && benches.counted().waiting == i; }));
+    }
+    throws = true;
+    shut = false;
+    for (auto& a : all) a->thread.join();
+    throws = false;
+    for (auto& a : all) CHECK(a->got == exit_benches::outcome::failed);
+    CHECK(benches.counted().batches == 0);
+    asker later{benches, n.net, 0, 60s, 10};
+    later.thread.join();
+    CHECK(later.got == exit_benches::outcome::answered);
+    CHECK(later.value == 11);
+}
+
+TEST_CASE("a client whose answer fails in the cloud hears so, and is answered when it asks again") {
+    gateway g{{}};
+    const auto unlucky = g.enter(1, 0, 1);
+    throws = true;
+    unlucky->ask(60s);
+    CHECK(unlucky->next() == message_kind::stream_ack);
+    CHECK(unlucky->next() == message_kind::shed);
+    CHECK(unlucky->reader.header().codec == static_cast<std::uint8_t>(link::shed_reason::failed));
+    CHECK(unlucky->reader.header().sequence == 1);
+    CHECK(g.above.counters().failed == 1);
+    throws = false;
+    const auto other = g.enter(2, 0, 1);
+    other->ask(60s);
+    CHECK(other->is_answered());
+    CHECK(g.above.counters().predictions == 1);
 }

@@ -419,3 +419,38 @@ TEST_CASE("the rate estimate finds the relay's rate within 15 percent", "[live]"
         CHECK(found);
     }
 }
+
+TEST_CASE("a TCP link whose resolver throws says that the name does not resolve, and asks again") {
+    static std::atomic<int> calls{};
+    calls = 0;
+    const name_resolver throwing = [](const char*, const char*, const addrinfo*, addrinfo**) -> int {
+        if (++calls == 1) throw std::bad_alloc{};
+        throw 7;
+    };
+    tcp to{"tail.local", 7447, {.resolve = throwing}};
+    for (const int failure : {EAI_MEMORY, EAI_FAIL})
+        CHECK(refusal<link_error>([&] { to.connect(patience); }).find("expected a host name or address that resolves, found \"tail.local\" (" + std::string{::gai_strerror(failure)} + ")") != std::string::npos);
+    CHECK(calls == 2);
+}
+
+TEST_CASE("a relay waits for a resolver no longer than it was told, and goes where the name leads") {
+    resolver_calls = resolver_returns = 0;
+    tcp_listener at{0, "127.0.0.1"};
+    resolver_hangs = true;
+    relay_options o{.host = "tail.local", .port = at.port(), .resolve = &slow_resolver, .resolve_time = 5ms};
+    CHECK(refusal<link_error>([&] { relay{o}; }).find("relay to tail.local:" + std::to_string(at.port()) + ": expected a name that resolves within 5 ms") != std::string::npos);
+    CHECK(comes_true([] { return resolver_calls == 1; }));
+    resolver_hangs = false;
+    CHECK(comes_true([] { return resolver_returns == 1; })); // gone while the resolver still worked
+    o.resolve_time = patience;
+    const relay between{o};
+    CHECK(resolver_calls == 2);
+    const auto through = tcp{"127.0.0.1", between.port()}.connect(patience);
+    CHECK(at.accept(patience));
+    o.resolve_time = 0ms;
+    CHECK(refusal<option_error>([&] { relay{o}; }).find("resolve_time above 0 s") != std::string::npos);
+    o.host = "127.0.0.1";
+    o.resolve_time = patience;
+    CHECK_NOTHROW(relay{o});
+    CHECK(resolver_calls == 2); // an address in numbers needs none
+}

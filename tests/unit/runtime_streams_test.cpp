@@ -50,6 +50,13 @@ TEST_CASE("a stream stands for a cut's payload in the sizes that are asked for, 
         CHECK((c.what == kind::run && c.stage == 2));
         CHECK(m.stage_done(at(99ms), good).source == answer_source::fallback);
     }
+    SECTION("the answer failed there: the rest runs here at once") {
+        frame_machine m{partitioner{}, r};
+        to_the_wait(m);
+        const auto c = m.reply({.sequence = 1, .epoch = 7, .shed = true, .failed = true}, at(30ms), good);
+        CHECK((c.what == kind::run && c.stage == 2));
+        CHECK((m.counters().failed_there == 1 && m.counters().late == 0));
+    }
     SECTION("no connection took it") {
         frame_machine m{partitioner{}, r};
         m.begin(1, t0, t0, good);

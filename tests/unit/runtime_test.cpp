@@ -161,6 +161,8 @@ TEST_CASE("a useless reply of the waiting frame makes it fall back at once") {
         r.finite = false;
         CHECK(m.reply(r, at(40ms), good).what == kind::run);
         CHECK(m.counters().not_finite == 1);
+        CHECK(m.not_finite().what == kind::last_resort); // nor is what the tail computed: the same frame
+        CHECK(m.counters().not_finite == 1);
     }
     SECTION("wrong size") {
         r.size_ok = false;
@@ -176,6 +178,13 @@ TEST_CASE("a useless reply of the waiting frame makes it fall back at once") {
         r.shed = true;
         CHECK(m.reply(r, at(40ms), good).what == kind::run);
         CHECK(m.counters().shed == 1);
+        CHECK(m.counters().failed_there == 0);
+    }
+    SECTION("failed") {
+        r.shed = r.failed = true;
+        CHECK(m.reply(r, at(40ms), good).what == kind::run);
+        CHECK(m.counters().shed == 1);
+        CHECK(m.counters().failed_there == 1);
     }
     CHECK(m.counters().accepted == 0);
     CHECK(m.counters().rolled_back == 1);

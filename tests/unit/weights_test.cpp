@@ -6,11 +6,13 @@
 #include "refusals.hpp"
 
 #include <splitdsl/language.hpp>
+#include <splitdsl/runtime/random_weights.hpp>
 #include <splitdsl/runtime/safetensors_writer.hpp>
 #include <splitdsl/runtime/weights.hpp>
 
 #include <limits>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 using namespace splitdsl;
@@ -173,4 +175,26 @@ TEST_CASE("a variance or a divisor that is not above zero is refused by name, in
         CHECK(said_of(beta, {1, 0}) == std::string{beta} + " should hold values above 0; found 0 at index 1");
         CHECK(said_of(beta, {-2, 0}) == std::string{beta} + " should hold values above 0; found -2 at index 0");
     }
+}
+
+namespace {
+struct calibrated_cut {
+    static constexpr auto graph() { return input("x", f32, 4) | named("a", dense(3)) | cut("uplink", affine_u8(calibrated)) | named("b", dense(2)); }
+};
+} // namespace
+
+TEMPLATE_TEST_CASE("weights from any seed are weights that the network takes", "", on_bytes, normalised, calibrated_cut) {
+    std::size_t ranges = 0;
+    for (std::uint64_t seed = 0; seed < 50; ++seed) {
+        const auto names = parameters<TestType>();
+        const auto values = random_weights(names, seed);
+        REQUIRE(values.size() == names.size());
+        CHECK_NOTHROW((network_weights<TestType>{values, plain}));
+        for (std::size_t i = 0; i < names.size(); ++i) {
+            CHECK(values[i].size() == static_cast<std::size_t>(names[i].size()));
+            if (names[i].name != "int8.ranges" && !names[i].is_codec_range) continue;
+            for (std::size_t k = 0; k + 1 < values[i].size(); k += 2, ++ranges) CHECK(values[i][k] < values[i][k + 1]);
+        }
+    }
+    CHECK((ranges > 0) == !std::is_same_v<TestType, normalised>);
 }

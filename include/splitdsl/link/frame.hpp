@@ -11,7 +11,7 @@
 /// |  2 | 1     | version of the wire, 1                                                            |
 /// |  3 | 1     | kind (`message_kind`)                                                             |
 /// |  4 | 1     | cut, 255 = the network's whole input; a stream's messages: its index              |
-/// |  5 | 1     | codec, an index among those the cut's type allows                                 |
+/// |  5 | 1     | codec, an index among those the cut's type allows; shed: why (`shed_reason`)      |
 /// |  6 | 2     | flags, all 0 in this version                                                      |
 /// |  8 | 4     | epoch: which connection of this edge; replies of an earlier one are dropped       |
 /// | 12 | 4     | sequence: which frame (or ping, or probe)                                         |
@@ -49,7 +49,7 @@ enum class message_kind : std::uint8_t {
     hello_ack, ///< cloud accepts; payload: its handshake
     payload,   ///< a frame's payload group at a cut
     reply,     ///< its answer
-    shed,      ///< its answer could not be in time and was not computed
+    shed,      ///< it gets no answer; why, in place of the codec
     probe,     ///< filler bytes to measure the rate
     probe_ack,
     stop, ///< the frame is answered: drop what is still to be done for it
@@ -70,6 +70,12 @@ constexpr const char* name_of(message_kind kind) noexcept {
                                                   "stream", "stream_ack", "exit_reply"};
     return static_cast<int>(kind) < message_kinds ? names[static_cast<int>(kind)] : "unknown kind";
 }
+
+/// In a shed message's codec. An edge falls back for any of them, also for one that it does not know.
+enum class shed_reason : std::uint8_t {
+    no_time, ///< it could not be in time, there was no room for it, or it came damaged
+    failed   ///< something threw that was to decode or compute it
+};
 
 /// In a stream message's codec: the radio tells the edge what arrived, no stream_ack is wanted.
 inline constexpr std::uint8_t without_ack = 1;

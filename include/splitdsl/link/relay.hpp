@@ -5,11 +5,11 @@
 #pragma once
 
 #include <splitdsl/detail/xoshiro.hpp>
-#include <splitdsl/link/delay_line.hpp>
 #include <splitdsl/link/event_air.hpp>
-#include <splitdsl/link/message_boundary.hpp>
 #include <splitdsl/link/pacer.hpp>
+#include <splitdsl/link/relay_connection.hpp>
 #include <splitdsl/link/relay_options.hpp>
+#include <splitdsl/link/resolver.hpp>
 #include <splitdsl/link/tcp_listener.hpp>
 
 #include <algorithm>
@@ -28,7 +28,7 @@ namespace splitdsl::link {
 /// the sender. A chunk comes out when its last bit would have left the link, plus the delay. Accurate to about a millisecond on
 /// an idle machine. With `ble`, bytes are taken only at connection events, as many packets as an event carries, and come out when
 /// their packet has arrived; all connections share the one radio. `link_error` if it cannot listen or the target's name does not
-/// resolve; `option_error` for faults that a byte stream cannot show.
+/// resolve within `resolve_time`; `option_error` for faults that a byte stream cannot show.
 ///
 /// ```cpp
 /// splitdsl::link::relay bad{{.port = cloud_port, .up = {.rate = kilobits_per_second(900), .delay = 5ms}, .down = {.delay = 5ms},
@@ -45,9 +45,10 @@ public:
         require_valid(options);
         const std::string who = "relay to " + options.host + ":" + std::to_string(options.port);
         if (options.port == 0) throw link_error(who + ": expected a port from 1 to 65535");
-        const detail::address_list addresses{options.host, options.port, who};
-        target.resize(addresses.first()->ai_addrlen);
-        std::memcpy(target.data(), addresses.first()->ai_addr, target.size());
+        detail::with_addresses(options.host, options.port, options.resolve, options.resolve_time, who, [this](const detail::address_list& found) {
+            target.resize(found.first()->ai_addrlen);
+            std::memcpy(target.data(), found.first()->ai_addr, target.size());
+        });
         if (options.ble) air.emplace(*options.ble, options.seed, options.first_event == instant{} ? detail::steady_now() : options.first_event);
         listen();
         worker = std::thread{[this] { run(); }};
@@ -122,25 +123,9 @@ private:
     static constexpr std::int64_t not_started = std::numeric_limits<std::int64_t>::min();
 
     using pacer = detail::pacer;
-    using socket = detail::tcp_socket;
     using endpoint = asio::ip::tcp::endpoint;
-    /// One direction of a connection.
-    struct lane {
-        detail::delay_line line;
-        detail::message_boundary messages{}; // connection events only
-        bool ended{};      // the source sent its end
-        bool passed_end{}; // and it was passed on
-        bool blocked{};    // the sink takes no more for now
-    };
-    struct connection {
-        socket client;
-        socket server;
-        lane lanes[2];
-        bool connecting{};
-        bool dead{};
-        instant give_up{};
-        std::uint64_t serial{};
-    };
+    using lane = detail::relay_lane;
+    using connection = detail::relay_connection;
 
     tcp_options tuning() const {
         const int size = static_cast<int>(std::min<std::size_t>(options.buffer_bytes, 1 << 24));
@@ -219,7 +204,7 @@ private:
     void accept_new(instant now) {
         spare.fill();
         while (connections.size() < options.max_connections) {
-            socket client{context};
+            detail::tcp_socket client{context};
             std::error_code code;
             acceptor.accept(client, code);
             if (code && detail::is_shortage(code.value())) {
@@ -229,53 +214,28 @@ private:
             if (code) return;
             if (refusing) {
                 ++count_refused;
-                abort(client);
+                detail::abort(client);
                 continue;
             }
-            client.non_blocking(true, code);
-            socket server{context};
-            if (!code) server.open(target.protocol(), code);
-            if (!code) server.non_blocking(true, code);
-            bool connecting = false;
-            if (!code) {
-                detail::prepare(server.native_handle(), tuning());
-                int failure = detail::finish(client.native_handle(), tuning());
-                if (failure == 0) failure = detail::finish(server.native_handle(), tuning());
-                if (failure == 0 && ::connect(server.native_handle(), target.data(), static_cast<socklen_t>(target.size())) != 0) failure = errno;
-                connecting = failure == EINPROGRESS;
-                if (failure != 0 && !connecting) code = std::error_code{failure, std::system_category()};
-            }
-            if (code) {
+            const auto line = [this] { return lane{.line = detail::delay_line{options.flight_bytes, 4096}}; };
+            connection c{std::move(client), detail::tcp_socket{context}, {line(), line()}, now + std::chrono::seconds{5}, ++last_serial};
+            if (c.begin(target, tuning())) {
                 ++count_refused;
-                abort(client);
+                detail::abort(c.client);
                 continue;
             }
             if (options.start_on_first_connection) start_clock();
             if (air && connections.empty()) air->rest(now);
             ++count_connections;
-            const auto line = [&] { return lane{.line = detail::delay_line{options.flight_bytes, 4096}}; };
-            connections.push_back(
-                {std::move(client), std::move(server), {line(), line()}, connecting, false, now + std::chrono::seconds{5}, ++last_serial});
+            connections.push_back(std::move(c));
             count_open.store(connections.size());
         }
-    }
-
-    /// Closes with RST.
-    static void abort(socket& which) {
-        std::error_code code;
-        which.set_option(asio::socket_base::linger(true, 0), code);
-        which.close(code);
-    }
-    static void kill(connection& c) {
-        abort(c.client);
-        abort(c.server);
-        c.dead = true;
     }
     void reset_all() {
         for (connection& c : connections) {
             if (c.dead) continue;
             ++count_resets;
-            kill(c);
+            c.kill();
         }
     }
     void reap() {
@@ -285,21 +245,11 @@ private:
     void serve(connection& c, instant now) {
         if (c.dead) return;
         if (c.connecting) {
-            pollfd descriptor{c.server.native_handle(), POLLOUT, 0};
-            if (::poll(&descriptor, 1, 0) == 0) {
-                if (now < c.give_up) return;
+            if (!c.goes_on_connecting(now)) {
                 ++count_refused; // before the kill: who sees the end finds it counted
-                kill(c);
-                return;
+                c.kill();
             }
-            int failure = 0;
-            socklen_t size = sizeof failure;
-            if (::getsockopt(c.server.native_handle(), SOL_SOCKET, SO_ERROR, &failure, &size) != 0 || failure != 0) {
-                ++count_refused; // before the kill: who sees the end finds it counted
-                kill(c);
-                return;
-            }
-            c.connecting = false;
+            if (c.connecting) return;
         }
         for (int d = 0; d < 2 && !c.dead; ++d) {
             if (!air) take_in(c, d, now);
@@ -307,9 +257,6 @@ private:
         }
         if (!c.dead && c.lanes[0].passed_end && c.lanes[1].passed_end) c.dead = true;
     }
-
-    socket& source(connection& c, int d) { return d == 0 ? c.client : c.server; }
-    socket& sink(connection& c, int d) { return d == 0 ? c.server : c.client; }
 
     /// Reads as many chunks as the link is free for.
     void take_in(connection& c, int d, instant now) {
@@ -319,13 +266,13 @@ private:
             const auto into = l.line.room(chunk_size(d, now));
             if (into.empty()) return;
             std::error_code code;
-            const std::size_t size = source(c, d).read_some(asio::buffer(into.data(), into.size()), code);
+            const std::size_t size = c.source(d).read_some(asio::buffer(into.data(), into.size()), code);
             if (code == asio::error::would_block || code == asio::error::try_again) return;
             if (code == asio::error::eof) {
                 l.ended = true;
                 return;
             }
-            if (code) return kill(c);
+            if (code) return c.kill();
             p.took = true;
             // Bytes that lay ready while this thread overslept started when the link got free, not when it woke up. Up to a
             // limit: a machine that stood still for longer must not answer with a burst no link would show.
@@ -365,14 +312,14 @@ private:
             connections.splice(connections.end(), connections, connections.begin());
             if (c.dead || c.connecting || l.ended) continue;
             std::array<std::byte, radio::ble_most_octets> packet;
-            const auto into = std::span{packet}.first(l.messages.next(source(c, d).native_handle(), static_cast<std::size_t>(air->packet_bytes())));
+            const auto into = std::span{packet}.first(l.messages.next(c.source(d).native_handle(), static_cast<std::size_t>(air->packet_bytes())));
             if (into.empty() || !l.line.takes(into.size())) continue;
             std::error_code code;
-            const std::size_t size = source(c, d).read_some(asio::buffer(into.data(), into.size()), code);
+            const std::size_t size = c.source(d).read_some(asio::buffer(into.data(), into.size()), code);
             if (code == asio::error::would_block || code == asio::error::try_again) continue;
             if (code) {
                 if (code == asio::error::eof) l.ended = true;
-                else kill(c);
+                else c.kill();
                 continue;
             }
             if (pacers[d].corrupt(random, into.first(size))) ++count_corrupted;
@@ -419,19 +366,19 @@ private:
                 continue;
             }
             std::error_code code;
-            const std::size_t size = sink(c, d).write_some(asio::buffer(front.data(), front.size()), code);
+            const std::size_t size = c.sink(d).write_some(asio::buffer(front.data(), front.size()), code);
             if (code == asio::error::would_block || code == asio::error::try_again) {
                 l.blocked = true;
                 break;
             }
-            if (code) return kill(c);
+            if (code) return c.kill();
             count_bytes[d] += size;
             l.line.drop(size);
         }
         // Ends travel like bytes: not through a stall, not out of a black hole.
         if (l.ended && !l.passed_end && l.line.empty() && !p.now.stall && !p.now.blackhole) {
             std::error_code code;
-            sink(c, d).shutdown(asio::socket_base::shutdown_send, code);
+            c.sink(d).shutdown(asio::socket_base::shutdown_send, code);
             l.passed_end = true;
         }
     }

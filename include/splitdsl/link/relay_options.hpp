@@ -5,6 +5,7 @@
 #pragma once
 
 #include <splitdsl/link/fault.hpp>
+#include <splitdsl/link/resolver.hpp>
 #include <splitdsl/link/trace.hpp>
 #include <splitdsl/radio/ble.hpp>
 
@@ -45,6 +46,8 @@ struct relay_options {
     std::size_t flight_bytes{256 * 1024}; ///< limit of what is on its way through the delay, a direction and connection
     std::size_t max_connections{16};      ///< further ones wait in the backlog
     std::uint64_t seed{1};
+    name_resolver resolve{&::getaddrinfo};             ///< asked for a host that is no address, on a thread of its own, which may outlive the relay
+    duration resolve_time{std::chrono::seconds{5}};    ///< the constructor waits no longer for it
 };
 
 /// What the relay did so far.
@@ -101,6 +104,9 @@ inline void require_valid(const relay_options& o) {
     if (o.buffer_bytes < 1024) throw option_error("relay: expected buffer_bytes of at least 1024, found " + std::to_string(o.buffer_bytes));
     if (o.max_connections < 1 || o.max_connections > 1024)
         throw option_error("relay: expected max_connections from 1 to 1024, found " + std::to_string(o.max_connections));
+    if (o.resolve == nullptr || o.resolve_time <= duration{0} || o.resolve_time > std::chrono::hours{1})
+        throw option_error("relay: expected a resolver and a resolve_time above 0 s and up to 3600 s, found "
+                           + (o.resolve == nullptr ? std::string{"no resolver"} : std::to_string(to_seconds(o.resolve_time)) + " s"));
 }
 
 } // namespace splitdsl::link

@@ -11,6 +11,8 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <new>
+#include <optional>
 #include <string>
 #include <system_error>
 #include <thread>
@@ -25,22 +27,27 @@ namespace detail {
 /// The addresses of a host and port, as the system lists them: at least one.
 class address_list {
 public:
-    /// Numeric addresses take no time, names the resolver's.
-    address_list(const std::string& host, std::uint16_t port, name_resolver resolve, int flags = 0) {
+    /// Numeric addresses take no time, names the resolver's. A resolver that throws has found nothing.
+    address_list(const std::string& host, std::uint16_t port, name_resolver resolve, int flags = 0) noexcept {
         addrinfo wanted{};
         wanted.ai_socktype = SOCK_STREAM;
         wanted.ai_flags = flags;
-        failure = resolve(host.c_str(), std::to_string(port).c_str(), &wanted, &list);
+        try {
+            failure = resolve(host.c_str(), std::to_string(port).c_str(), &wanted, &list);
+        } catch (const std::bad_alloc&) {
+            failure = EAI_MEMORY;
+        } catch (...) {
+            failure = EAI_FAIL;
+        }
         number = errno;
     }
-    /// `link_error` for a host that does not resolve.
-    address_list(const std::string& host, std::uint16_t port, const std::string& who) : address_list{host, port, &::getaddrinfo} { require(host, who); }
     address_list(const address_list&) = delete;
     address_list& operator=(const address_list&) = delete;
     ~address_list() {
         if (list != nullptr) ::freeaddrinfo(list);
     }
     bool found() const noexcept { return failure == 0 && list != nullptr; }
+    /// `link_error` if there are none.
     void require(const std::string& host, const std::string& who) const {
         if (!found())
             throw link_error(who + ": expected a host name or address that resolves, found \"" + host + "\" ("
@@ -77,14 +84,14 @@ public:
     const address_list* wait_until(instant deadline) noexcept {
         pollfd told{over.descriptor(), POLLIN, 0};
         while (!finished.load(std::memory_order_acquire))
-            if (!poll_until(&told, 1, deadline)) return finished.load(std::memory_order_acquire) ? answer.get() : nullptr;
-        return answer.get();
+            if (!poll_until(&told, 1, deadline)) return finished.load(std::memory_order_acquire) ? &*answer : nullptr;
+        return &*answer;
     }
 
 private:
     name_lookup(std::string host_name, std::uint16_t port_number, name_resolver asked) : host{std::move(host_name)}, port{port_number}, resolve{asked} {}
     void look_up() noexcept {
-        answer = std::make_unique<address_list>(host, port, resolve);
+        answer.emplace(host, port, resolve);
         finished.store(true, std::memory_order_release);
         over.set();
     }
@@ -92,10 +99,28 @@ private:
     const std::string host;
     const std::uint16_t port;
     const name_resolver resolve;
-    std::unique_ptr<const address_list> answer;
+    std::optional<address_list> answer; // the looking thread's until `finished`
     std::atomic<bool> finished{};
     wake_event over;
 };
+
+/// What to throw when `name_lookup::wait_until` gives null.
+inline link_error still_resolving(const std::string& who, duration time) {
+    return link_error(who + ": expected a name that resolves within " + std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(time).count())
+                      + " ms, found no answer of the resolver yet");
+}
+
+/// Calls `use` with the addresses of a host and port. A name is looked up anew, within `time`: `link_error` if it does not resolve or takes longer.
+template <class Use>
+void with_addresses(const std::string& host, std::uint16_t port, name_resolver resolve, duration time, const std::string& who, Use&& use) {
+    const address_list numeric{host, port, &::getaddrinfo, AI_NUMERICHOST};
+    if (numeric.found()) return use(numeric);
+    const auto asked = name_lookup::begin(host, port, resolve);
+    const address_list* const named = asked->wait_until(after(time));
+    if (named == nullptr) throw still_resolving(who, time);
+    named->require(host, who);
+    use(*named);
+}
 
 } // namespace detail
 } // namespace splitdsl::link

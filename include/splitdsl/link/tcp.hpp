@@ -76,8 +76,7 @@ public:
         if (!lookup) lookup = detail::name_lookup::begin(host, port, options.resolve);
         const auto asked = lookup;
         const detail::address_list* const named = asked->wait_until(deadline);
-        if (named == nullptr)
-            throw link_error(describe() + ": expected a name that resolves within " + std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(timeout).count()) + " ms, found no answer of the resolver yet");
+        if (named == nullptr) throw detail::still_resolving(describe(), timeout);
         lookup.reset(); // the next attempt asks anew
         named->require(host, describe());
         return connect_to(*named, deadline);

@@ -117,10 +117,11 @@ public:
         reason.compare_exchange_strong(none, static_cast<int>(why), std::memory_order_relaxed);
         stream->shutdown();
     }
-    void shed(const link::frame_header& asked) {
+    void shed(const link::frame_header& asked, link::shed_reason why = link::shed_reason::no_time) {
         std::array<std::byte, link::header_bytes> m{};
         send(m, {.kind = link::message_kind::shed,
                  .cut = asked.cut,
+                 .codec = static_cast<std::uint8_t>(why),
                  .epoch = asked.epoch,
                  .sequence = asked.sequence,
                  .stamp_us = asked.stamp_us});
@@ -183,8 +184,8 @@ private:
         finished.store(true, std::memory_order_release);
     }
 
-    /// Reads what is there; false once the connection is over.
-    bool read_all(const std::weak_ptr<cloud_connection>& self) {
+    /// Reads what is there; false once the connection is over. What a stream hook throws leaves its state unknown, so that its connection ends.
+    bool read_all(const std::weak_ptr<cloud_connection>& self) try {
         while (reason.load(std::memory_order_relaxed) < 0) {
             const auto got = reader.next(*stream);
             if (got == message_reader::state::more) {
@@ -209,6 +210,8 @@ private:
                 return false;
         }
         return false;
+    } catch (...) {
+        return end(ending::failed), false;
     }
 
     bool take(const link::frame_header& h, const std::weak_ptr<cloud_connection>& self) {

@@ -191,7 +191,7 @@ private:
         while (!stopping.load(std::memory_order_acquire)) {
             try {
                 accept_one();
-            } catch (const std::exception&) { // no descriptor, memory or thread for a newcomer is no reason to leave those who are here
+            } catch (...) { // no descriptor, memory or thread for a newcomer is no reason to leave those who are here
                 note(counts.endings[static_cast<std::size_t>(ending::no_resources)]);
                 std::this_thread::sleep_for(std::chrono::milliseconds{10}); // what is short is not there again at once, and the newcomer may still wait
             }
@@ -297,7 +297,7 @@ private:
         ++which;
     }
 
-    /// Sheds what is late by now, ends who lies, and answers the rest.
+    /// Sheds what is late by now or fails, ends who lies, and answers the rest.
     void compute(bench& b) {
         const instant begun = clock();
         std::size_t count = 0; // of those that run, in the first seats
@@ -306,15 +306,27 @@ private:
             if (clock() + tail_of(r.cut()) > r.deadline) {
                 note(counts.shed_late);
                 r.from->shed(r.head);
-            } else if (!load(*b.seats[count], b.frames[count], r)) {
-                r.from->end(ending::bad_payload);
-            } else {
-                if (count != i) std::swap(b.taken[count], b.taken[i]);
-                ++count;
+                continue;
             }
+            try {
+                if (!load(*b.seats[count], b.frames[count], r)) {
+                    r.from->end(ending::bad_payload);
+                    continue;
+                }
+            } catch (...) { // a decode_input's
+                fail(r);
+                continue;
+            }
+            if (count != i) std::swap(b.taken[count], b.taken[i]);
+            ++count;
         }
         if (count > 0) run(b, count, begun);
         for (const cloud_request& r : b.taken) r.from->free_place(r.place);
+    }
+    /// The edge is told, so that it falls back at once; others and the connection are as they were.
+    void fail(const cloud_request& r) {
+        note(counts.failed);
+        r.from->shed(r.head, link::shed_reason::failed);
     }
     bool load(seat& s, frame_memory& m, const cloud_request& r) const {
         const int cut = r.cut();
@@ -323,7 +335,12 @@ private:
     }
     void run(bench& b, std::size_t count, instant begun) {
         const int cut = b.taken.front().cut();
-        network.run_batch(b.first(count), first_stage(cut), network.stages, &stopping);
+        try {
+            network.run_batch(b.first(count), first_stage(cut), network.stages, &stopping);
+        } catch (...) { // a task_runner's
+            for (std::size_t i = 0; i < count; ++i) fail(b.taken[i]);
+            return;
+        }
         if (stopping.load(std::memory_order_relaxed)) return;
         const instant ended = clock();
         tail_times.learn(kind(cut), static_cast<int>(count), ended - begun);

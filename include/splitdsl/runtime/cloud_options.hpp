@@ -35,7 +35,8 @@ struct cloud_options {
     std::uint64_t weights_digest{}; ///< compared by the handshake
     const task_runner* workers{};   ///< splits a step over threads (runtime/parallel.hpp); null: one thread a request
     duration handshake_timeout{std::chrono::seconds{5}}; ///< from connecting to the hello; then the connection is ended
-    /// Turns an encoded whole input (cut -1) into the network's inputs, one span each of the exact size. False: not decodable.
+    /// Turns an encoded whole input (cut -1) into the network's inputs, one span each of the exact size. False: not decodable, which ends the
+    /// connection; a throw costs this request alone. With `parallel` above 1, called by several threads at once.
     /// Empty: the payload is the inputs' bytes one after another.
     std::function<bool(std::span<const std::byte>, std::span<const std::span<std::byte>>)> decode_input{};
     cloud_stream_hooks* streams{}; ///< of a network with dynamic_pool streams (runtime/cloud_streams.hpp); outlives the cloud
@@ -55,13 +56,14 @@ enum class ending : std::uint8_t {
     too_slow,
     full,
     no_resources,
+    failed,
     shutdown
 };
 /// For people, by `ending`.
-inline constexpr std::array<const char*, 12> ending_names{
+inline constexpr std::array<const char*, 13> ending_names{
     "peer left",          "handshake refused",    "no handshake in time",         "malformed header",      "wrong size",
     "unexpected message", "unknown cut or codec", "payload does not fit the cut", "peer reads too slowly", "too many connections",
-    "no descriptor, memory or thread left", "shut down"};
+    "no descriptor, memory or thread left", "a stream hook threw", "shut down"};
 static_assert(ending_names.size() == static_cast<std::size_t>(ending::shutdown) + 1);
 
 /// What a cloud saw since it was made.
@@ -69,6 +71,7 @@ struct cloud_counters {
     std::uint64_t connections{}, requests{}, answered{};
     std::uint64_t shed_late{}; ///< could not have been in time any more
     std::uint64_t shed_full{}; ///< no room in the queue
+    std::uint64_t failed{};    ///< decoding or computing it threw: the edge hears at once, the connection goes on
     std::uint64_t batches{};   ///< of more than one request
     std::uint64_t batched{};   ///< answered in them; also in `answered`
     std::uint64_t damaged{};   ///< payloads with a wrong checksum: shed, the connection goes on

@@ -46,6 +46,7 @@ struct cloud_stream_counters {
     std::uint64_t unsure{};                            ///< answers below the threshold: kept
     std::uint64_t stopped{};                           ///< frames whose edge said stop
     std::uint64_t late{};                              ///< news of frames that were over by their deadline: not computed
+    std::uint64_t failed{};                            ///< answers whose exit's stage threw: the edge is told
     std::uint64_t batches{}, batched{};                ///< runs of several answers together, and those answers
     std::uint64_t waiting{};                           ///< answers that wait for a place now
     std::array<std::uint64_t, packet_faults> packet{}; ///< by `packet_fault`
@@ -118,7 +119,7 @@ public:
         benches->expect(guests.size());
         return guests.back().get();
     }
-    void close(cloud_stream_guest* which) override {
+    void close(cloud_stream_guest* which) noexcept override {
         const std::lock_guard hold{mutex};
         guests.remove_if([&](const auto& g) { return g.get() == which; });
     }
@@ -287,12 +288,20 @@ private:
             }
             asks.exit = own.terms.exit_of[at(q.stream)];
             asks.deadline = deadline;
-            const bool answered = own.benches->answer(asks);
+            const auto outcome = own.benches->answer(asks);
             {
                 const std::lock_guard hold{own.mutex};
-                ++(answered ? own.counts.predictions : own.counts.late);
+                ++(outcome == exit_benches::outcome::answered ? own.counts.predictions
+                  : outcome == exit_benches::outcome::late   ? own.counts.late
+                                                             : own.counts.failed);
             }
-            if (!answered) return;
+            if (outcome == exit_benches::outcome::failed) {
+                link::frame_header asked_by = last;
+                asked_by.cut = static_cast<std::uint8_t>(q.stream);
+                asked_by.sequence = frame;
+                to.shed(asked_by, link::shed_reason::failed);
+            }
+            if (outcome != exit_benches::outcome::answered) return;
             const std::span<const float> values{asks.values, e.floats};
             const auto& t = own.options.thresholds;
             const float threshold = t.empty() ? 0.0F : t[std::min(at(q.stream), t.size() - 1)];

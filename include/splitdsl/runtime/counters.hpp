@@ -31,10 +31,12 @@ struct frame_counters {
     std::uint64_t unasked{};         ///< replies to a frame never offloaded: dropped
     std::uint64_t wrong_size{};
     std::uint64_t corrupt{};        ///< checksum
-    std::uint64_t not_finite{};     ///< a NaN or an infinity among the values of a reply, or of the answer that was computed here: no answer
-    std::uint64_t shed{};           ///< the cloud said it cannot be in time
+    std::uint64_t not_finite{};     ///< frames with a NaN or an infinity in a reply or in the answer that was computed here, which is then none; once a frame
+    std::uint64_t shed{};           ///< the cloud said that it gives no answer: not in time, or as below
+    std::uint64_t failed_there{};   ///< of these, because something threw there, as its `decode_input`
+    std::uint64_t failed_here{};    ///< an `encode_input`, an exit's `confidence` or a stage (its `workers`) threw; once for each
     std::uint64_t abandoned{};      ///< the sentinel answered: the compute thread gave the frame up
-    std::uint64_t uncovered{};      ///< head + tail with reserve did not fit, a stage overran its reserve, or the answer computed here was not finite
+    std::uint64_t uncovered{};      ///< head + tail with reserve did not fit, a stage overran its reserve or threw, or the answer computed here was not finite
     std::uint64_t covered_misses{}; ///< no answer of its own by the deadline although the frame was covered
     std::uint64_t breaker_openings{};
     std::uint64_t streams{};        ///< begun beside the trunk

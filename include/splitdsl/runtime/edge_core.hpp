@@ -4,13 +4,14 @@
 /// The device's side of a split network: every frame answered once, by its deadline, whatever the link does.
 #pragma once
 
-#include <splitdsl/runtime/answer_slot.hpp>
 #include <splitdsl/runtime/canary.hpp>
 #include <splitdsl/runtime/finite.hpp>
 #include <splitdsl/runtime/fixed_array.hpp>
 #include <splitdsl/runtime/frame_arena.hpp>
+#include <splitdsl/runtime/frame_claims.hpp>
 #include <splitdsl/runtime/frame_machine.hpp>
 #include <splitdsl/runtime/frame_streams.hpp>
+#include <splitdsl/runtime/held_answer.hpp>
 #include <splitdsl/runtime/input_mailbox.hpp>
 #include <splitdsl/runtime/report.hpp>
 #include <splitdsl/runtime/reserve_keeper.hpp>
@@ -20,6 +21,7 @@
 #include <algorithm>
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -50,15 +52,13 @@ public:
           arena{net},
           outputs(net.output_floats),
           cloud_values(net.output_floats),
-          held_values(net.output_floats),
-          held_floats{net.output_floats},
+          held{net.output_floats, o.preset},
           offered{net.inputs.size()},
           mailbox{net.inputs},
           reserves{net, options, {stage_times.data(), stage_times.size()},
                    detail::calibrate(net, packed, arena.data(), outputs.data(), o.workers, o.stage_times, o.calibration_runs, o.calibration_time)},
           machine{std::move(policy), reserves.rules()},
           watcher{canary_period(), o.threads} {
-        std::copy_n(o.preset.begin(), std::min(o.preset.size(), held_values.size()), held_values.begin());
         if (where) line = std::make_unique<session>(std::move(where), detail::setup_for(net, options), work);
         streams = {options.streams, line.get(), arena.data()};
         compute_thread = detail::start_thread<&edge_core::compute>(this);
@@ -88,7 +88,7 @@ public:
         started = start;
         due_ns.store((start + options.deadline).time_since_epoch().count(), std::memory_order_relaxed);
         mailbox.post(open_frame, start, inputs);
-        slot.open(open_frame);
+        claims.open(open_frame);
         work.ring();
         return open_frame;
     }
@@ -97,10 +97,10 @@ public:
     /// itself takes the last resort, should even the sentinel not have been let run.
     bool poll(answer& a) noexcept {
         if (open_frame == 0) return false;
-        if (slot.is_open(open_frame)) {
+        if (claims.is_open(open_frame)) {
             const instant now = std::chrono::steady_clock::now();
             if (now < due() - lead()) return false;
-            take_last_resort(now, caller_at);
+            claims.take_last_resort(open_frame, now, claimant::caller);
         }
         deliver(a);
         return true;
@@ -112,10 +112,10 @@ public:
         const std::uint32_t frame = submit(inputs);
         if (frame == 0) return {};
         answer a{.values = values};
-        for (auto heard = answered.now(); slot.is_open(frame) && std::chrono::steady_clock::now() < due() - lead();)
+        for (auto heard = answered.now(); claims.is_open(frame) && std::chrono::steady_clock::now() < due() - lead();)
             heard = answered.wait(heard, due() - lead());
         poll(a);
-        a.values = values.first(copied);
+        a.values = values.first(held.copied());
         return a;
     }
 
@@ -140,6 +140,8 @@ public:
     frame_rules rules() const { return reserves.rules(); }
 
 private:
+    using claimant = detail::frame_claims::claimant;
+
     // ---- caller's thread --------------------------------------------------------------------------------------------------
     instant due() const noexcept { return started + options.deadline; }
     duration lead() const noexcept { return options.last_resort_lead / 4; } // behind compute's and the sentinel's moment
@@ -156,7 +158,8 @@ private:
     }
 
     void deliver(answer& a) noexcept {
-        const auto taken = slot.taken_by(open_frame);
+        const auto taken = claims.taken_by(open_frame);
+        const instant at = claims.taken_at(open_frame);
         const frame_note told = notes.load();
         const bool mine = told.frame == open_frame; // else the compute thread never told: it hangs in an older frame
         a.frame = open_frame;
@@ -167,56 +170,23 @@ private:
             if (taken.source == answer_source::cloud && a.cut == -2) a.exit = taken.detail; // the stream that was answered
         a.bytes_up = mine ? told.bytes_up : 0;
         a.timings = mine ? told.timings() : frame_timings{};
-        const instant at = claimed_at();
         a.timings.total = at - started;
         a.on_time = at <= due();
         a.host_stall = watcher.stalled(started, at, host_reserve());
-        copy_values(a, taken);
-        a.age = at - value_from;
+        if (taken.source == answer_source::held)
+            held.repeat(a, started, at);
+        else
+            held.renew(a, values_of(taken), started, at);
         outcomes.settle(a, falls_back_v<Policy>);
         spread.add(a);
         open_frame = 0;
     }
-
-    void copy_values(answer& a, answer_slot::claim_result taken) noexcept {
-        std::span<const float> from{outputs};
-        if (taken.source == answer_source::cloud) from = cloud_values;
-        if (taken.source == answer_source::exit && taken.detail < exits.size())
-            from = from.subspan(exits[taken.detail].first_float, exits[taken.detail].floats);
-        if (taken.source == answer_source::held) {
-            if (!ever_answered) a.source = answer_source::preset;
-            from = std::span{held_values}.first(held_floats);
-        } else {
-            std::copy(from.begin(), from.end(), held_values.begin());
-            held_floats = from.size();
-            ever_answered = true;
-            value_from = started;
-        }
-        if (!ever_answered) value_from = started;
-        copied = std::min(from.size(), a.values.size());
-        std::copy_n(from.begin(), copied, a.values.begin());
+    std::span<const float> values_of(answer_slot::claim_result taken) const noexcept {
+        if (taken.source == answer_source::cloud) return cloud_values;
+        const std::span<const float> all{outputs};
+        if (taken.source != answer_source::exit || taken.detail >= exits.size()) return all;
+        return all.subspan(exits[taken.detail].first_float, exits[taken.detail].floats);
     }
-
-    instant claimed_at() const noexcept {
-        // Each claimant noted its own time before the claim; the claim's owner is known by its bit.
-        const auto who = slot.taken_by(open_frame).claimant;
-        return instant{duration{claim_times[who].load(std::memory_order_relaxed)}};
-    }
-
-    // ---- any thread: the last resort --------------------------------------------------------------------------------------
-    enum claimant : std::uint8_t { compute_at, sentinel_at, caller_at, claimants };
-
-    bool take(std::uint32_t frame, answer_source source, int exit, instant now, claimant who) noexcept {
-        claim_times[who].store(now.time_since_epoch().count(), std::memory_order_relaxed);
-        return slot.claim(frame, source, static_cast<std::uint8_t>(exit < 0 ? 0 : exit), who);
-    }
-    bool take_last_resort(instant now, claimant who, std::uint32_t frame) noexcept {
-        const std::uint64_t mark = exit_mark.load(std::memory_order_acquire);
-        const bool has_exit = static_cast<std::uint32_t>(mark >> 32) == frame && (mark & 0xff) != 0;
-        return take(frame, has_exit ? answer_source::exit : answer_source::held, has_exit ? static_cast<int>(mark & 0xff) - 1 : -1, now,
-                    who);
-    }
-    bool take_last_resort(instant now, claimant who) noexcept { return take_last_resort(now, who, open_frame); }
 
     // ---- sentinel's thread ------------------------------------------------------------------------------------------------
     void watch_deadline() {
@@ -224,7 +194,7 @@ private:
         const duration ahead = options.last_resort_lead / 2;
         auto heard = alarm.now();
         while (!stopping.load(std::memory_order_acquire)) {
-            const std::uint32_t frame = slot.open_frame();
+            const std::uint32_t frame = claims.open_frame();
             const instant now = std::chrono::steady_clock::now();
             // Read after the slot: at least as new, so never too early. Without an open frame none can be due before a whole deadline.
             const instant at =
@@ -233,7 +203,7 @@ private:
                 heard = alarm.wait(heard, at);
                 continue;
             }
-            if (take_last_resort(now, sentinel_at, frame)) {
+            if (claims.take_last_resort(frame, now, claimant::sentinel)) {
                 answered.ring();
                 work.ring(); // a compute thread in a paced wait gives the frame up
             }
@@ -257,7 +227,7 @@ private:
     void serve(const input_mailbox::letter& l) {
         if (line) line->look();
         const instant taken_up = std::chrono::steady_clock::now();
-        if (!slot.is_open(l.frame)) { // this thread was away for a whole frame
+        if (!claims.is_open(l.frame)) { // this thread was away for a whole frame
             machine.skipped();
             return;
         }
@@ -289,11 +259,15 @@ private:
             }
         }
     }
-    bool given_up() const noexcept { return !slot.is_open(machine.running_frame()) || stopping.load(std::memory_order_relaxed); }
+    bool given_up() const noexcept { return !claims.is_open(machine.running_frame()) || stopping.load(std::memory_order_relaxed); }
 
     command run_stage(int stage) {
         const instant begun = std::chrono::steady_clock::now();
-        reserves.time(stage, [&] { network.run(memory, stage, stage + 1, &never); });
+        try {
+            reserves.time(stage, [&] { network.run(memory, stage, stage + 1, &never); });
+        } catch (...) { // a task_runner's
+            return machine.stage_failed();
+        }
         bool tail = machine.now_is() == decltype(machine)::state::falling_back;
         if constexpr (streams_v<Policy>) tail = tail || streams.any(); // an answer may come at any time
         command reply{};
@@ -312,9 +286,18 @@ private:
         if (reply.what != command::kind::nothing) return reply;
         if (given_up()) return {};
         if (tail && (reply = take_replies()).what != command::kind::nothing) return reply;
-        const auto [exit, confidence] = exit_behind(stage, exits, outputs);
-        if (exit >= 0) exit_mark.store((note.frame << 32) | static_cast<std::uint64_t>(exit + 1), std::memory_order_release);
+        const auto [exit, confidence] = exit_of(stage);
+        if (exit >= 0) claims.exit_there(static_cast<std::uint32_t>(note.frame), exit);
         return machine.stage_done(ended, view(ended), exit, confidence);
+    }
+    /// An exit whose `confidence` throws is none.
+    std::pair<int, float> exit_of(int stage) {
+        try {
+            return exit_behind(stage, exits, outputs);
+        } catch (...) {
+            machine.callback_failed();
+            return {-1, 0.0F};
+        }
     }
 
     /// When the stage that is over ended: by its profile, if that was not long ago, else now.
@@ -360,11 +343,11 @@ private:
         const instant begun = std::chrono::steady_clock::now();
         if constexpr (streams_v<Policy>)
             if (c.stream >= 0) return hand_over_stream(c, begun);
-        const auto room = line->payload_room();
-        const std::size_t size = c.cut >= 0 ? network.store_payload(memory, c.cut, room.data())
-                                            : detail::write_inputs(options, {l.spans, network.inputs.size()}, room, std::max(c.codec, 0));
-        const duration left = machine.due() - options.last_resort_lead - begun;
-        const auto sent = line->send({.sequence = l.frame, .cut = c.cut, .codec = c.codec, .bytes = size, .left = left}, begun);
+        session::sent sent{};
+        if (const auto size = make_payload(c, l)) {
+            const duration left = machine.due() - options.last_resort_lead - begun;
+            sent = line->send({.sequence = l.frame, .cut = c.cut, .codec = c.codec, .bytes = *size, .left = left}, begun);
+        }
         handed = std::chrono::steady_clock::now();
         note.cut = c.cut;
         note.bytes_up = sent.taken ? sent.bytes : 0;
@@ -373,6 +356,18 @@ private:
         const command next = machine.handed_over(handed, sent.taken, sent.epoch);
         if (next.what != command::kind::wait) line->leave();
         return next;
+    }
+
+    /// Its bytes in the session's room; none if `encode_input` throws: nothing is sent then.
+    std::optional<std::size_t> make_payload(const command& c, const input_mailbox::letter& l) {
+        const auto room = line->payload_room();
+        try {
+            return c.cut >= 0 ? network.store_payload(memory, c.cut, room.data())
+                              : detail::write_inputs(options, {l.spans, network.inputs.size()}, room, std::max(c.codec, 0));
+        } catch (...) {
+            machine.callback_failed();
+            return std::nullopt;
+        }
     }
 
     /// A stream in place of a cut's payload: it leaves as any stream, and the frame waits for its answer.
@@ -452,7 +447,7 @@ private:
         if ((source == answer_source::edge || source == answer_source::fallback) && !all_finite(outputs)) machine.not_finite(), source = answer_source::held;
         const instant now = std::chrono::steady_clock::now();
         const bool own =
-            source == answer_source::held ? take_last_resort(now, compute_at, l.frame) : take(l.frame, source, exit, now, compute_at);
+            source == answer_source::held ? claims.take_last_resort(l.frame, now, claimant::compute) : claims.take(l.frame, source, exit, now, claimant::compute);
         answered.ring();
         finish(own && source != answer_source::held, now, l);
     }
@@ -470,8 +465,7 @@ private:
     const std::vector<exit_place> exits;
     const frame_arena arena;
     std::vector<float> outputs, cloud_values; // compute thread's; read by the caller once claimed
-    std::vector<float> held_values;           // caller's
-    std::size_t held_floats, copied{};        // caller's: of the answer that is held, of the one that was delivered
+    detail::held_answer held;                 // caller's
     fixed_array<const void*> offered;         // caller's
     input_mailbox mailbox;
     detail::reserve_keeper reserves; // compute thread's, but for what it tells
@@ -480,10 +474,8 @@ private:
     bell work, answered, alarm;
     std::unique_ptr<session> line;
 
-    answer_slot slot;
+    detail::frame_claims claims;
     std::atomic<std::int64_t> due_ns{};
-    std::atomic<std::uint64_t> exit_mark{};
-    std::atomic<std::int64_t> claim_times[claimants]{};
     std::atomic<bool> stopping{}, never{};
     std::atomic<int> prepared{1};
     shared_counters<frame_counters> machine_counts;
@@ -497,8 +489,7 @@ private:
     detail::frame_streams streams;
 
     std::uint32_t last_frame{}, open_frame{}; // caller's from here
-    instant started{}, value_from{};
-    bool ever_answered{};
+    instant started{};
     answer_counters outcomes{};
     edge_distributions spread{};
 

@@ -26,7 +26,8 @@ namespace splitdsl {
 /// One frame's inputs: one span a network input, in the network's order, each exactly `tensor_info::bytes` long.
 using frame_inputs = std::span<const std::span<const std::byte>>;
 
-/// Where an early exit stands. `confidence` maps its values to [0, 1]; null: the largest of them, as of an exit that ends in `softmax()`.
+/// Where an early exit stands. `confidence` maps its values to [0, 1]; null: the largest of them, as of an exit that ends in `softmax()`. Where it
+/// throws, the exit does not answer that frame.
 struct exit_place {
     int stage{};               ///< the stage that computes it
     std::size_t first_float{}; ///< where its values begin among `pipeline::output_floats`
@@ -93,7 +94,7 @@ struct edge_options {
     const task_runner* workers{};   ///< for a fan's parts and a step's tasks (runtime/parallel.hpp); null: the compute thread alone
     std::uint64_t weights_digest{}; ///< compared by the handshake
     /// Encodes the whole input for a policy that offloads it (cut -1) in the encoding that the action names (0 if it names none); returns
-    /// the bytes written. Empty: the inputs' bytes one after another.
+    /// the bytes written. Where it throws, that frame stays here. Empty: the inputs' bytes one after another.
     std::function<std::size_t(frame_inputs, std::span<std::byte>, int)> encode_input{};
     edge_stream_hooks* streams{}; ///< of a network with dynamic_pool streams (runtime/edge_streams.hpp); outlives the edge
     std::size_t encoded_input_max{}; ///< room for `encode_input`; 0: the inputs' size and 1 kB

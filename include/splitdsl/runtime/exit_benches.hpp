@@ -39,7 +39,7 @@ struct exit_question {
 
 private:
     friend class exit_benches;
-    enum class turn : std::uint8_t { waits, leads, answered, over };
+    enum class turn : std::uint8_t { waits, leads, answered, over, failed };
     turn now{};
     instant arrived{};
     void* bench{}; // of a leader
@@ -70,8 +70,13 @@ public:
         waiting.reserve(clients);
         seen.reserve(clients);
     }
-    /// Returns when the values are there; false: the deadline passed before it was the question's turn.
-    bool answer(exit_question& q) {
+    enum class outcome : std::uint8_t {
+        answered, ///< the values are there
+        late,     ///< the deadline passed before it was the question's turn
+        failed    ///< the exit's stage threw, for all who ran together
+    };
+    /// Returns when it is known.
+    outcome answer(exit_question& q) {
         q.arrived = clock();
         std::unique_lock hold{mutex};
         q.now = exit_question::turn::waits;
@@ -79,7 +84,7 @@ public:
         hand_out();
         q.turned.wait(hold, [&q] { return q.now != exit_question::turn::waits; });
         if (q.now == exit_question::turn::leads) compute(*static_cast<bench*>(q.bench), hold);
-        return q.now == exit_question::turn::answered;
+        return q.now == exit_question::turn::answered ? outcome::answered : q.now == exit_question::turn::failed ? outcome::failed : outcome::late;
     }
     struct together {
         std::uint64_t batches{}, answers{}; ///< runs of several, and their answers
@@ -162,8 +167,22 @@ private:
     }
     void compute(bench& b, std::unique_lock<std::mutex>& hold) {
         hold.unlock();
-        const stream_exit_info& e = network.stream_exits[b.taken.front()->exit];
         const std::size_t count = b.taken.size();
+        bool done = true;
+        try {
+            compute_all(b, count);
+        } catch (...) { // a task_runner's; the others wait for this thread
+            done = false;
+        }
+        hold.lock();
+        if (done && count > 1) ++counts.batches, counts.answers += count;
+        for (exit_question* q : b.taken) turn(*q, done ? exit_question::turn::answered : exit_question::turn::failed);
+        b.taken.clear();
+        idle.push_back(&b);
+        hand_out();
+    }
+    void compute_all(bench& b, std::size_t count) {
+        const stream_exit_info& e = network.stream_exits[b.taken.front()->exit];
         const instant begun = clock();
         for (std::size_t i = 0; i < count; ++i) {
             const exit_question& q = *b.taken[i];
@@ -175,12 +194,6 @@ private:
         run(b, b.taken.front()->exit, count);
         for (std::size_t i = 0; i < count; ++i) std::memcpy(b.taken[i]->values, b.outputs[i].data() + e.first_float, sizeof(float) * e.floats);
         times.learn(static_cast<std::size_t>(b.taken.front()->exit), static_cast<int>(count), clock() - begun);
-        hold.lock();
-        if (count > 1) ++counts.batches, counts.answers += count;
-        for (exit_question* q : b.taken) turn(*q, exit_question::turn::answered);
-        b.taken.clear();
-        idle.push_back(&b);
-        hand_out();
     }
 
     const pipeline network;

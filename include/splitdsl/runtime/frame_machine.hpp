@@ -46,6 +46,7 @@ public:
         streamed = false;
         least_size = -1;
         fits = false;
+        counted_not_finite = false;
         tail_in_time = true;
         remembered[frame % memory] = {.sequence = frame};
         if (rules.first_tail_stage() == 0) reserve_begins(now);
@@ -83,8 +84,13 @@ public:
 
     /// A reply came in, whatever it is: counted, and accepted only if it is this frame's, whole, finite and the first.
     command reply(const reply_facts& r, instant now, const link_view& link) {
-        if constexpr (streams_v<Policy>)
+        if constexpr (streams_v<Policy>) {
             if (r.exit >= 0) return reply_to_stream(r, now, link);
+            if (r.shed && listens_to_streams() && r.sequence == sequence) {
+                count_shed(r);
+                return is == state::waiting ? fall_back(now) : command{};
+            }
+        }
         const fate f = judge(r);
         if (f == fate::stale) return {};
         if (f == fate::useless) return is == state::waiting ? fall_back(now) : command{};
@@ -132,10 +138,18 @@ public:
     /// Instead of the last `publish`: what was computed here holds a NaN or an infinity, which is no answer, as it is none in a reply. The driver takes
     /// the last resort; that the frame would have one of its own was not promised.
     command not_finite() {
-        ++counts.not_finite;
+        count_not_finite();
         fits = false;
         return last_resort();
     }
+    /// Instead of `stage_done`: the stage threw, so there is nothing to go on with.
+    command stage_failed() {
+        ++counts.failed_here;
+        fits = false;
+        return last_resort();
+    }
+    /// Something else of this frame threw; the frame goes on without it.
+    void callback_failed() { ++counts.failed_here; }
 
     /// The frame is over: answered by this machine's last `publish` or `last_resort` (`own` true if the claim was won with
     /// a value of this frame), or by the sentinel (`own` false). `host_stalled`: the host, not this program, lost the time.
@@ -284,14 +298,24 @@ private:
         tail_over = false;
     }
 
+    bool listens_to_streams() const { return streamed && (is == state::running || is == state::falling_back || (is == state::waiting && least_size >= 0)); }
+    void count_shed(const reply_facts& r) {
+        ++counts.shed;
+        if (r.failed) ++counts.failed_there;
+    }
+    /// A reply and the local tail behind it mostly hold the same NaN: it counts once.
+    void count_not_finite() {
+        if (!counted_not_finite) ++counts.not_finite;
+        counted_not_finite = true;
+    }
+
     /// An exit's answer to a stream: a frame may get several, each surer than the one before.
     command reply_to_stream(const reply_facts& r, instant now, const link_view& link) {
         if (!r.size_ok) return ++counts.wrong_size, command{};
         if (!r.crc_ok) return ++counts.corrupt, command{};
-        const bool listening = is == state::running || is == state::falling_back || (is == state::waiting && least_size >= 0);
-        if (!streamed || r.sequence != sequence || !listening) return ++counts.late, command{};
+        if (r.sequence != sequence || !listens_to_streams()) return ++counts.late, command{};
         if (Conduct::checks_epoch && r.epoch != remembered[sequence % memory].epoch) return ++counts.wrong_epoch, command{};
-        if (Conduct::checks_values && !r.finite) return ++counts.not_finite, command{};
+        if (Conduct::checks_values && !r.finite) return count_not_finite(), command{};
         // An offload's answers are numbered by its sizes, as in the simulation.
         const int exit = least_size >= 0 ? r.sizes - 1 : r.exit;
         if (least_size >= 0 && exit > last_size) return ++counts.wrong_size, command{}; // of more than was sent
@@ -319,8 +343,8 @@ private:
             m.replied = true;
             if (!mine) return ++counts.late, fate::stale;
         }
-        if (r.shed) return ++counts.shed, fate::useless;
-        if (!r.finite && Conduct::checks_values) return ++counts.not_finite, fate::useless;
+        if (r.shed) return count_shed(r), fate::useless;
+        if (!r.finite && Conduct::checks_values) return count_not_finite(), fate::useless;
         return fate::valid;
     }
 
@@ -335,6 +359,7 @@ private:
     int least_size{-1}; // of a stream in place of a payload: the first size whose answer may count
     int last_size{};    // and the last one that was sent
     bool offloaded{}, streamed{}, fits{}, tail_in_time{true}, tail_over{};
+    bool counted_not_finite{}; // of the running frame
     std::array<memo, memory> remembered{};
 };
 

@@ -43,7 +43,8 @@ struct reply_facts {
     bool size_ok{true};
     bool crc_ok{true};
     bool finite{true};
-    bool shed{}; ///< the cloud refuses: it could not be in time
+    bool shed{};   ///< the cloud gives no answer
+    bool failed{}; ///< because something threw there
     int exit{-1};
     int sizes{}; ///< of the stream that is answered, as many as the answer was made of
     float confidence{1};

@@ -248,6 +248,9 @@ private:
         } catch (const std::exception& e) { // memory too may be short: the frames are answered here meanwhile
             stream.reset();
             return failed(e.what());
+        } catch (...) {
+            stream.reset();
+            return failed("the connector threw what is no std::exception");
         }
     }
     bool failed(const std::string& why) {
@@ -367,7 +370,8 @@ private:
                 picture.answered(now, from_wire_stamp(h.stamp_us, now), seen(asked_bytes.load(std::memory_order_relaxed), h), service);
             }
             picture.received(now, {.bytes = reader.bytes(), .at_first = reader.first_bytes(), .spread = reader.arrival()});
-            hand_on({.shed = h.kind == link::message_kind::shed}, reader.payload());
+            const bool shed = h.kind == link::message_kind::shed;
+            hand_on({.shed = shed, .failed = shed && h.codec == static_cast<std::uint8_t>(link::shed_reason::failed)}, reader.payload());
             return true;
         }
         case link::message_kind::exit_reply:

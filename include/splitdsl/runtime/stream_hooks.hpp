@@ -86,7 +86,7 @@ protected:
     ~edge_stream_hooks() = default;
 };
 
-/// One connection's streams, as the cloud sees them. All calls come from the connection's thread.
+/// One connection's streams, as the cloud sees them. All calls come from the connection's thread; one that throws ends the connection (`ending::failed`).
 struct cloud_stream_guest {
     /// False: the packet lies; the connection is over.
     virtual bool packet(const link::frame_header& h, std::span<const std::byte> payload, instant first) = 0;
@@ -112,7 +112,7 @@ struct cloud_stream_hooks {
     virtual int streams() const noexcept = 0;
     virtual std::uint32_t packet_bytes() const noexcept = 0; ///< the largest taken
     virtual cloud_stream_guest* open() = 0;
-    virtual void close(cloud_stream_guest* guest) = 0;
+    virtual void close(cloud_stream_guest* guest) noexcept = 0;
 
 protected:
     ~cloud_stream_hooks() = default;
