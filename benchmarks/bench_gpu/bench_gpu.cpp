@@ -116,6 +116,7 @@ double difference(const std::vector<float>& want, const std::vector<float>& got)
 }
 
 struct ready {
+    static constexpr int compared = 4;      ///< frames of a batch that the CPU runs too: it takes seconds for 32
     gpu::gpu_engine engine;
     frames on_gpu;
     double load_ms{}, error{};
@@ -125,13 +126,17 @@ struct ready {
         if (engine.net_here().batch_limit < a.batch) throw option_error(std::string("--batch: frames of ") + n.name + " do not run together");
         on_gpu.run();
         load_ms = std::chrono::duration<double, std::milli>(clock_type::now() - begun).count();
-        frames on_cpu{n.host(), weights, a.batch};
+        frames on_cpu{n.host(), weights, std::min(a.batch, compared)};
         for (std::size_t k = 0; k < on_cpu.size(); ++k)
             if (!on_cpu.bytes(k).empty()) on_cpu.bytes(k) = on_gpu.bytes(k);        // the same payload for both tails
         on_cpu.run();
         for (std::size_t k = 0; k < on_cpu.size(); ++k) error = std::max(error, difference(on_cpu.answer(k), on_gpu.answer(k)));
-        const gpu::gpu_counters seen = engine.counters();
-        if (seen.on_cpu > 0) throw device_error(seen.why, seen.reason);
+        expect_on_gpu();
+    }
+
+    /// Throws the reason if any frame so far was the CPU's: no time of that is one of the GPU's.
+    void expect_on_gpu() const {
+        if (const gpu::gpu_counters seen = engine.counters(); seen.on_cpu > 0) throw device_error(seen.why, seen.reason);
     }
 
     nlohmann::json row(const arguments& a) const {
@@ -189,6 +194,37 @@ nlohmann::json time_codecs(const kernels::cudnn::device& on) {
     return rows;
 }
 
+/// Answers each line, a number of runs, with one of times.
+int serve(const kernels::cudnn::device& on, const on_gpu::network& n, const arguments& a) {
+    const auto begun = clock_type::now();
+    ready r{on, n, a, random_weights(n.parameters(), 1), begun};
+    std::cout << r.row(a).dump() << std::endl;
+    for (std::string line; std::getline(std::cin, line);) {
+        int runs = 0;
+        if (const auto [end, code] = std::from_chars(line.data(), line.data() + line.size(), runs); code != std::errc{} || runs < 1 || runs > 1'000'000)
+            throw option_error("--serve expects a number of runs on each line, found \"" + line.substr(0, 80) + "\"");
+        std::vector<double> all;
+        for (int i = 0; i < runs; ++i) all.push_back(r.on_gpu.run());
+        r.expect_on_gpu();
+        std::cout << nlohmann::json{{"ms", all}}.dump() << std::endl;
+    }
+    return 0;
+}
+nlohmann::json timed(const kernels::cudnn::device& on, const on_gpu::network& n, const arguments& a) {
+    const auto begun = clock_type::now();
+    ready r{on, n, a, random_weights(n.parameters(), 1), begun};
+    std::vector<double> all;
+    for (int i = 0; i < 20; ++i) r.on_gpu.run();
+    for (int i = 0; i < a.runs; ++i) all.push_back(r.on_gpu.run());
+    r.expect_on_gpu();
+    std::sort(all.begin(), all.end());
+    const double least = all.front(), median = all[all.size() / 2], p99 = all[all.size() * 99 / 100];
+    std::printf("%-24s %-9s %5d %9.4f %9.4f %9.4f %12.2e %6d/%d\n", n.name, a.precision.c_str(), a.batch, least, median, p99, r.error, r.engine.laid_out().planned(), r.engine.laid_out().convolutions());
+    nlohmann::json row = r.row(a);
+    row["least"] = least, row["median"] = median, row["p99"] = p99;
+    return row;
+}
+
 int run(const arguments& a) {
     if (a.list) {
         for (const on_gpu::network& n : listed()) std::printf("%s\n", n.name);
@@ -210,35 +246,25 @@ int run(const arguments& a) {
         if (!a.json.empty()) options::write("--json", a.json, report.dump(2) + "\n");
         return 0;
     }
-    if (!a.serve) std::printf("%s\n%-24s %-9s %5s %9s %9s %9s %12s %10s\n", on.description().c_str(), "network", "precision", "batch", "least", "median", "p99", "off the CPU", "by cuDNN");
+    if (a.serve) return serve(on, chosen.front(), a);
+    std::printf("%s\n%-24s %-9s %5s %9s %9s %9s %12s %10s\n", on.description().c_str(), "network", "precision", "batch", "least", "median", "p99", "off the CPU", "by cuDNN");
+    // Row by row: what stops one network, or us, leaves the others' times.
+    bool failed = false;
     for (const on_gpu::network& n : chosen) {
-        const auto begun = clock_type::now();
-        ready r{on, n, a, random_weights(n.parameters(), 1), begun};
-        if (a.serve) {
-            std::cout << r.row(a).dump() << std::endl;
-            for (std::string line; std::getline(std::cin, line);) {
-                int runs = 0;
-                if (const auto [end, code] = std::from_chars(line.data(), line.data() + line.size(), runs); code != std::errc{} || runs < 1 || runs > 1'000'000)
-                    throw option_error("--serve expects a number of runs on each line, found \"" + line.substr(0, 80) + "\"");
-                std::vector<double> all;
-                for (int i = 0; i < runs; ++i) all.push_back(r.on_gpu.run());
-                std::cout << nlohmann::json{{"ms", all}}.dump() << std::endl;
-            }
-            return 0;
+        nlohmann::json row;
+        try {
+            row = timed(on, n, a);
+        } catch (const std::exception& e) {
+            failed = true;
+            row = {{"precision", a.precision}, {"batch", a.batch}, {"failed", e.what()}};
+            std::printf("%-24s %-9s %5d failed: %s\n", n.name, a.precision.c_str(), a.batch, e.what());
         }
-        std::vector<double> all;
-        for (int i = 0; i < 20; ++i) r.on_gpu.run();
-        for (int i = 0; i < a.runs; ++i) all.push_back(r.on_gpu.run());
-        std::sort(all.begin(), all.end());
-        const double least = all.front(), median = all[all.size() / 2], p99 = all[all.size() * 99 / 100];
-        std::printf("%-24s %-9s %5d %9.4f %9.4f %9.4f %12.2e %6d/%d\n", n.name, a.precision.c_str(), a.batch, least, median, p99, r.error, r.engine.laid_out().planned(), r.engine.laid_out().convolutions());
         std::fflush(stdout);
-        nlohmann::json row = r.row(a);
-        row["name"] = n.name, row["least"] = least, row["median"] = median, row["p99"] = p99;
+        row["name"] = n.name;
         report["rows"].push_back(row);
+        if (!a.json.empty()) options::write("--json", a.json, report.dump(2) + "\n");
     }
-    if (!a.json.empty()) options::write("--json", a.json, report.dump(2) + "\n");
-    return 0;
+    return failed ? 1 : 0;
 }
 } // namespace
 

@@ -108,11 +108,11 @@ struct network_api {
 
 /// Numbers of cuDNN's backend, by the names they have there.
 namespace dnn {
-enum type : int { handle_type = 0, data_type = 1, boolean = 2, int64 = 3, float32 = 4, float64 = 5, pointer = 6, convolution_mode = 7, heuristic_mode = 8, numerical_note = 11, pointwise_mode = 14, descriptor_type = 15 };
+enum type : int { handle_type = 0, data_type = 1, boolean = 2, int64 = 3, float32 = 4, float64 = 5, pointer = 6, convolution_mode = 7, heuristic_mode = 8, numerical_note = 11, pointwise_mode = 14, descriptor_type = 15, behaviour_note = 19 };
 enum data : int { data_float = 0, data_half = 2, data_bfloat16 = 9 };
 enum kind : int { pointwise = 0, convolution = 1, engine = 2, engine_config = 3, engine_heuristic = 4, execution_plan = 5, operation_convolution = 10, operation_pointwise = 13, operation_graph = 15, variant_pack = 16, tensor = 17 };
 enum attribute : int {
-    pointwise_mode_of = 0, pointwise_precision = 1, relu_lower_clip = 3, relu_upper_clip = 4, relu_lower_slope = 5, swish_beta = 8,
+    pointwise_mode_of = 0, pointwise_precision = 1, relu_lower_clip = 3, relu_lower_slope = 5,
     convolution_precision = 100, convolution_mode_of = 101, convolution_dilations = 102, convolution_strides = 103, convolution_post_paddings = 104, convolution_pre_paddings = 105,
     convolution_dimensions = 106,
     heuristic_mode_of = 200, heuristic_graph = 201, heuristic_results = 202,
@@ -123,9 +123,9 @@ enum attribute : int {
     graph_handle = 800, graph_operations = 801,
     tensor_alignment = 900, tensor_data_type = 901, tensor_dimensions = 902, tensor_strides = 903, tensor_id = 906, tensor_is_virtual = 907,
     variant_ids = 1000, variant_pointers = 1001, variant_workspace = 1003,
-    engine_notes = 1303
+    engine_notes = 1303, engine_behaviour = 1305
 };
-enum mode : int { mode_add = 0, mode_relu = 100, mode_tanh = 101, mode_sigmoid = 102, cross_correlation = 1, heuristic_instant = 0, heuristic_fallback = 2, heuristic_a = 3, note_tensor_core = 0, note_short_inputs = 1, note_short_sums = 2 };
+enum mode : int { mode_add = 0, mode_relu = 100, cross_correlation = 1, heuristic_instant = 0, heuristic_fallback = 2, heuristic_a = 3, note_tensor_core = 0, note_short_inputs = 1, note_short_sums = 2, note_compiled_first = 0 };
 } // namespace dnn
 
 } // namespace splitdsl::kernels::cudnn

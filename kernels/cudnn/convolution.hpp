@@ -27,13 +27,14 @@ struct convolution_shape {
     element type{};                     ///< of values; sums are in 32 bits
     bool tensor_cores{true};            ///< for 32-bit values: TF32
     bool has_bias{}, has_addend{};
-    int activation{};                   ///< graph::activation_kind; only those `fuses` takes
+    int activation{};                   ///< graph::activation_kind; only those that `fuses` takes
     float slope{};
     bool is_last_resort{};              ///< of the engines of which cuDNN says that they work, not that they are quick
     bool operator==(const convolution_shape&) const = default;
 };
-/// Activations that cuDNN has as one operation with the same meaning: none, relu, relu6, leaky_relu, sigmoid, tanh.
-constexpr bool fuses(int activation) { return activation <= 3 || activation >= 6; }
+/// Activations that cuDNN's engines have at once: none, relu, leaky_relu. For relu6, sigmoid and tanh it would compile one, for seconds a shape in every process, or
+/// take the one without tensor cores; a pass of our own costs less.
+constexpr bool fuses(int activation) { return activation <= 1 || activation == 3; }
 
 struct convolution_operands {
     device_address in{}, weight{}, bias{}, addend{}, out{}, workspace{};
@@ -176,11 +177,9 @@ private:
         if (with_addend) pointwise(mode(dnn::mode_add), keep(tensor(4, type, out, false, s.addend_pixel)));
         if (with_bias) pointwise(mode(dnn::mode_add), keep(tensor(3, type, {1, s.out_channels, 1, 1}, false)));
         if (s.activation != 0) {
-            const bool rectifies = s.activation <= 3;
-            descriptor d = mode(rectifies ? dnn::mode_relu : s.activation == 6 ? dnn::mode_sigmoid : dnn::mode_tanh);
-            const double zero = 0, six = 6, slope = static_cast<double>(s.slope);
-            if (rectifies) d.set(dnn::relu_lower_clip, dnn::float64, zero);
-            if (s.activation == 2) d.set(dnn::relu_upper_clip, dnn::float64, six);
+            descriptor d = mode(dnn::mode_relu);
+            const double zero = 0, slope = static_cast<double>(s.slope);
+            d.set(dnn::relu_lower_clip, dnn::float64, zero);
             if (s.activation == 3) d.set(dnn::relu_lower_slope, dnn::float64, slope);
             pointwise(std::move(d), nullptr);
         }
@@ -208,7 +207,7 @@ private:
         }
         if (api->get(asked.get(), dnn::heuristic_results, dnn::descriptor_type, count, &count, handles.data()) != 0) return false;
         for (std::int64_t k = 0; k < count; ++k) {
-            if (rounds_otherwise(handles[static_cast<std::size_t>(k)], s)) continue;
+            if (is_left_out(handles[static_cast<std::size_t>(k)], s)) continue;
             descriptor p{*api, dnn::execution_plan};
             p.set(dnn::plan_handle, dnn::handle_type, dnn).set(dnn::plan_config, dnn::descriptor_type, handles[static_cast<std::size_t>(k)]);
             if (!p.finalise()) continue;
@@ -221,17 +220,22 @@ private:
         }
         return false;
     }
-    /// Whether an engine makes 32-bit operands smaller than was asked for, or sums in less than 32 bits. One that does not say is taken.
-    bool rounds_otherwise(handle config, const convolution_shape& s) const {
+    /// Whether an engine makes 32-bit operands smaller than was asked for, or sums in less than 32 bits; or is compiled when a plan is made, where others are there already.
+    /// One that does not say is taken.
+    bool is_left_out(handle config, const convolution_shape& s) const {
         descriptor engine{*api, dnn::engine};
         handle at = engine.get();
         std::int64_t count = 0;
         if (!engine.valid() || api->get(config, dnn::config_engine, dnn::descriptor_type, 1, &count, &at) != 0) return false;
-        std::array<int, 32> notes{};
-        if (api->get(at, dnn::engine_notes, dnn::numerical_note, static_cast<std::int64_t>(notes.size()), &count, notes.data()) != 0) return false;
-        return std::any_of(notes.begin(), notes.begin() + std::clamp<std::int64_t>(count, 0, static_cast<std::int64_t>(notes.size())), [&](int note) {
-            return note == dnn::note_short_sums || (s.type == element::f32 && (note == dnn::note_short_inputs || (note == dnn::note_tensor_core && !s.tensor_cores)));
-        });
+        const auto says = [&](int attribute, int type, auto is_meant) {
+            std::array<int, 32> notes{};
+            if (api->get(at, attribute, type, static_cast<std::int64_t>(notes.size()), &count, notes.data()) != 0) return false;
+            return std::any_of(notes.begin(), notes.begin() + std::clamp<std::int64_t>(count, 0, static_cast<std::int64_t>(notes.size())), is_meant);
+        };
+        return (!s.is_last_resort && says(dnn::engine_behaviour, dnn::behaviour_note, [](int note) { return note == dnn::note_compiled_first; })) ||
+               says(dnn::engine_notes, dnn::numerical_note, [&](int note) {
+                   return note == dnn::note_short_sums || (s.type == element::f32 && (note == dnn::note_short_inputs || (note == dnn::note_tensor_core && !s.tensor_cores)));
+               });
     }
 
     static constexpr std::int64_t largest_workspace = std::int64_t{256} << 20;

@@ -50,12 +50,16 @@ inline std::vector<std::string> split_folders(const char* list) {
 inline void load(const char* what, const std::vector<std::string>& folders, std::initializer_list<const char*> names, std::initializer_list<symbol> symbols) {
     void* library = nullptr;
     std::string tried, last;
+    bool only_absent = true;
     const auto open = [&](const std::string& path) {
         if (library) return;
         library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
         if (library) return;
-        const char* reason = dlerror();
-        if (last.empty() && reason) last = reason;
+        // A file that is there and does not load says more than the places where there is none.
+        const char* const said = dlerror();
+        const std::string reason = said ? said : "it says no reason";
+        const bool is_absent = reason.starts_with(path + ": cannot open shared object file");
+        if (last.empty() || (!is_absent && only_absent)) last = reason, only_absent = is_absent;
     };
     for (const char* name : names) {
         for (const std::string& folder : folders) open(folder + "/" + name);

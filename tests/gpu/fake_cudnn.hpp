@@ -68,7 +68,6 @@ inline int type_of_attribute(int attribute) {
     switch (attribute) {
     case dnn::tensor_is_virtual: return dnn::boolean;
     case dnn::relu_lower_clip:
-    case dnn::relu_upper_clip:
     case dnn::relu_lower_slope: return dnn::float64;
     case dnn::pointwise_alpha1:
     case dnn::pointwise_alpha2: return dnn::float32;
@@ -148,12 +147,11 @@ struct graph_run {
         const fake_descriptor& how = o.at(dnn::pointwise_descriptor);
         const int mode = how.one<int>(dnn::pointwise_mode_of);
         const graph_tensor b = mode == dnn::mode_add ? open(o.at(dnn::pointwise_b)) : graph_tensor{};
-        const double low = how.one<double>(dnn::relu_lower_clip), high = how.one<double>(dnn::relu_upper_clip, 1e300), slope = how.one<double>(dnn::relu_lower_slope);
+        const double low = how.one<double>(dnn::relu_lower_clip), slope = how.one<double>(dnn::relu_lower_slope);
         each_value(y, [&](std::int64_t n, std::int64_t c, std::int64_t i, std::int64_t j) {
             const double v = static_cast<double>(x.read(n, c, i, j));
             if (mode == dnn::mode_add) return v + static_cast<double>(b.read(n, c, i, j));
-            if (mode == dnn::mode_relu) return std::min(high, v > low ? v : low + slope * (v - low));
-            return mode == dnn::mode_sigmoid ? 1 / (1 + std::exp(-v)) : std::tanh(v);
+            return v > low ? v : low + slope * (v - low);
         });
     }
 };
@@ -204,10 +202,11 @@ cudnn::network_api network() {
     cudnn::network_api n;
     n.version = [] { return std::size_t{91900}; };
     n.create = [](handle* h) { return check_context("cudnnCreate"), *h = new fake_handle{in_use}, ++now.handles, 0; };
-    n.destroy = [](handle h) { return delete static_cast<fake_handle*>(h), --now.handles, 0; };
+    n.destroy = [](handle h) { return given_to.erase(h), delete static_cast<fake_handle*>(h), --now.handles, 0; };
     n.use_stream = [](handle h, handle stream) {
         if (stream && *static_cast<int*>(stream) != static_cast<fake_handle*>(h)->device) complain("cudnnSetStream of another device's stream");
-        return static_cast<fake_handle*>(h)->stream = stream, 0;
+        const driver_call here;
+        return given_to[h] = static_cast<fake_handle*>(h)->stream = stream, 0;
     };
     n.create_descriptor = [](int kind, handle* d) { return *d = new fake_descriptor{kind, false, {}}, ++now.descriptors, ++now.calls_that_allocate, 0; };
     n.destroy_descriptor = [](handle d) { return delete static_cast<fake_descriptor*>(d), --now.descriptors, 0; };
@@ -258,8 +257,8 @@ cudnn::network_api network() {
             for (std::int64_t k = 0; k < std::min<std::int64_t>(room, 2); ++k) {
                 auto& config = *static_cast<fake_descriptor**>(values)[k];
                 config.values[-1] = x.values[dnn::heuristic_graph];
-                const int said[]{k == 0 ? now.first_note : -1, static_cast<int>(k)};
-                config.values[-2].assign(reinterpret_cast<const std::byte*>(said), reinterpret_cast<const std::byte*>(said + 2));
+                const int said[]{k == 0 ? now.first_note : -1, static_cast<int>(k), k < now.compiled_first ? dnn::note_compiled_first : -1};
+                config.values[-2].assign(reinterpret_cast<const std::byte*>(said), reinterpret_cast<const std::byte*>(said + 3));
                 config.finalised = true;
             }
             return 0;
@@ -267,6 +266,10 @@ cudnn::network_api network() {
         case dnn::engine_notes:
             *count = x.one<int>(-2, -1) >= 0 ? 1 : 0;
             if (*count == 1) *static_cast<int*>(values) = x.one<int>(-2);
+            return 0;
+        case dnn::engine_behaviour:
+            *count = x.list<int>(-2)[2] >= 0 ? 1 : 0;
+            if (*count == 1) *static_cast<int*>(values) = x.list<int>(-2)[2];
             return 0;
         case dnn::plan_workspace: return *static_cast<std::int64_t*>(values) = 1000, *count = 1, 0;
         default: complain("attribute " + std::to_string(attribute) + " read"); return 2000;

@@ -87,6 +87,7 @@ cudnn::driver_api driver() {
     };
     d.release_pinned = [](void* at) {
         const driver_call here;
+        refuse_while_capturing("cuMemFreeHost");
         check_context("cuMemFreeHost");
         if (now.pinned.erase(at) == 0) complain("cuMemFreeHost of what was not allocated");
         std::free(at);
@@ -123,6 +124,12 @@ cudnn::driver_api driver() {
         if (!inside(from, bytes)) complain("cuMemcpyDtoHAsync beyond an allocation");
         if (!is_pinned(to, bytes)) complain("cuMemcpyDtoHAsync to memory that is not pinned");
         return enqueue(stream, true, [=] { return std::memcpy(to, reinterpret_cast<const void*>(from), bytes), 0; });
+    };
+    d.copy_on_device_async = [](cudnn::device_address to, cudnn::device_address from, std::size_t bytes, handle stream) {
+        const driver_call here;
+        check_stream("cuMemcpyDtoDAsync", stream);
+        if (!inside(to, bytes) || !inside(from, bytes)) complain("cuMemcpyDtoDAsync beyond an allocation");
+        return enqueue(stream, true, [=] { return std::memcpy(reinterpret_cast<void*>(to), reinterpret_cast<const void*>(from), bytes), 0; });
     };
     add_streams(d);
     d.load_module = [](handle* m, const void* image) {

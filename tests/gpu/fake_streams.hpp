@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <chrono>
 #include <functional>
+#include <map>
 #include <mutex>
 #include <thread>
 #include <utility>
@@ -132,6 +133,8 @@ inline void check_stream(const char* what, handle stream) {
 inline std::set<handle> of_captures;        // events that were recorded last in a capture
 inline bool is_of_capture(handle event) { return of_captures.contains(event); }
 
+inline std::map<handle, handle> given_to;    // cuDNN's handles and the stream each has: it may look at that one again when it gets another, or ends
+
 inline void add_streams(cudnn::driver_api& d) {
     d.create_stream = [](handle* s, unsigned flags) {
         const driver_call here;
@@ -142,6 +145,7 @@ inline void add_streams(cudnn::driver_api& d) {
     d.destroy_stream = [](handle s) {
         const driver_call here;
         check_context("cuStreamDestroy");
+        if (std::any_of(given_to.begin(), given_to.end(), [s](const auto& g) { return g.second == s; })) complain("cuStreamDestroy of a stream that cuDNN's handle has");
         pending.run(s, stream_order::others_last);
         pending.tidy();
         pending.ends.erase(s);

@@ -140,6 +140,7 @@ EQUAL(CUDNN_TYPE_HEUR_MODE, dnn::heuristic_mode);
 EQUAL(CUDNN_TYPE_NUMERICAL_NOTE, dnn::numerical_note);
 EQUAL(CUDNN_TYPE_POINTWISE_MODE, dnn::pointwise_mode);
 EQUAL(CUDNN_TYPE_BACKEND_DESCRIPTOR, dnn::descriptor_type);
+EQUAL(CUDNN_TYPE_BEHAVIOR_NOTE, dnn::behaviour_note);
 EQUAL(CUDNN_DATA_FLOAT, dnn::data_float);
 EQUAL(CUDNN_DATA_HALF, dnn::data_half);
 EQUAL(CUDNN_DATA_BFLOAT16, dnn::data_bfloat16);
@@ -157,7 +158,6 @@ EQUAL(CUDNN_BACKEND_TENSOR_DESCRIPTOR, dnn::tensor);
 EQUAL(CUDNN_ATTR_POINTWISE_MODE, dnn::pointwise_mode_of);
 EQUAL(CUDNN_ATTR_POINTWISE_MATH_PREC, dnn::pointwise_precision);
 EQUAL(CUDNN_ATTR_POINTWISE_RELU_LOWER_CLIP, dnn::relu_lower_clip);
-EQUAL(CUDNN_ATTR_POINTWISE_RELU_UPPER_CLIP, dnn::relu_upper_clip);
 EQUAL(CUDNN_ATTR_POINTWISE_RELU_LOWER_CLIP_SLOPE, dnn::relu_lower_slope);
 EQUAL(CUDNN_ATTR_CONVOLUTION_COMP_TYPE, dnn::convolution_precision);
 EQUAL(CUDNN_ATTR_CONVOLUTION_CONV_MODE, dnn::convolution_mode_of);
@@ -197,16 +197,16 @@ EQUAL(CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, dnn::variant_ids);
 EQUAL(CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, dnn::variant_pointers);
 EQUAL(CUDNN_ATTR_VARIANT_PACK_WORKSPACE, dnn::variant_workspace);
 EQUAL(CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, dnn::engine_notes);
+EQUAL(CUDNN_ATTR_ENGINE_BEHAVIOR_NOTE, dnn::engine_behaviour);
 EQUAL(CUDNN_POINTWISE_ADD, dnn::mode_add);
 EQUAL(CUDNN_POINTWISE_RELU_FWD, dnn::mode_relu);
-EQUAL(CUDNN_POINTWISE_TANH_FWD, dnn::mode_tanh);
-EQUAL(CUDNN_POINTWISE_SIGMOID_FWD, dnn::mode_sigmoid);
 EQUAL(CUDNN_CROSS_CORRELATION, dnn::cross_correlation);
 EQUAL(CUDNN_HEUR_MODE_A, dnn::heuristic_a);
 EQUAL(CUDNN_HEUR_MODE_FALLBACK, dnn::heuristic_fallback);
 EQUAL(CUDNN_NUMERICAL_NOTE_TENSOR_CORE, dnn::note_tensor_core);
 EQUAL(CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS, dnn::note_short_inputs);
 EQUAL(CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION, dnn::note_short_sums);
+EQUAL(CUDNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION, dnn::note_compiled_first);
 } // namespace
 #pragma GCC diagnostic pop
 

@@ -2,15 +2,22 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /// @file gpu_failures_test.cpp
 /// What the GPU's executor does when a device fails, has no room or is shared, and that it gives back what it took.
+#include "own_device.hpp"
 #include "subjects.hpp"
 
 #include <splitdsl/energy/nvml_meter.hpp>
 #include <splitdsl/runtime/frame_arena.hpp>
 
 #include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
 #include <memory>
 #include <new>
 #include <thread>
+
+#include <unistd.h>
 
 using namespace gpu_tests;
 
@@ -324,6 +331,17 @@ TEST_CASE("GPU: the energy counter begins at zero, grows, and says why there is 
     CHECK(open_nvml_meter(refused).reason == "no energy counter: NVML's counter failed (3)");
 }
 
+TEST_CASE("GPU: on this machine's own device the energy counter counts") {
+    if (!own_device()) return;
+    auto opened = open_nvml_meter();
+    if (!opened.meter) {
+        std::puts(("SKIPPED: " + opened.reason).c_str());
+        return;
+    }
+    for (int waits = 0; opened.meter->total().value == 0 && waits < 500; ++waits) std::this_thread::sleep_for(std::chrono::milliseconds{10});
+    CHECK(opened.meter->total().value > 0);
+}
+
 TEST_CASE("GPU: what is missing is said in one sentence") {
     fake::now = {};
     const auto why = [](auto act) {
@@ -340,6 +358,13 @@ TEST_CASE("GPU: what is missing is said in one sentence") {
     const auto library = why([] { kernels::cudnn::detail::load("cuDNN 9", {"/nowhere"}, {"libno_such_library.so.9"}, {}); });
     CHECK(library.first == device_failure::missing);
     CHECK(library.second.starts_with("cuDNN 9 was expected as libno_such_library.so.9 and not found ("));
+    // Of a library that is there and does not load, the reason is that one's, wherever it is looked for before and after.
+    const std::filesystem::path folder = std::filesystem::temp_directory_path() / ("splitdsl_libraries_" + std::to_string(getpid()));
+    std::filesystem::create_directories(folder);
+    std::ofstream(folder / "libno_such_library.so.9") << "no library";
+    const auto broken = why([&] { kernels::cudnn::detail::load("cuDNN 9", {"/nowhere", folder.string(), "/nowhere"}, {"libno_such_library.so.9"}, {}); });
+    std::filesystem::remove_all(folder);
+    CHECK(broken.second.find((folder / "libno_such_library.so.9").string() + ": file too short") != std::string::npos);
     void (*function)() = nullptr;
     const auto old = why([&] { kernels::cudnn::detail::load("libm", {}, {"libm.so.6"}, {kernels::cudnn::detail::entry("no_such_function", function)}); });
     CHECK(old.first == device_failure::too_old);

@@ -1,9 +1,10 @@
 // SPDX-FileCopyrightText: The splitdsl authors
 // SPDX-License-Identifier: BSD-3-Clause
 /// @file gpu_kernels_test.cpp
-/// Device code alone, run by the host: the codec's bytes, dynamic pooling's coefficients, RoIAlign.
+/// Device code alone, run by the host: the codec's bytes, dynamic pooling's coefficients, RoIAlign; the codec's also by this machine's own device.
 #include "../catch.hpp"
 #include "fake_device.hpp"
+#include "own_device.hpp"
 
 #include <splitdsl/codec/dynamic_pool_cells.hpp>
 #include <splitdsl/codec/tensor_codec.hpp>
@@ -13,7 +14,9 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <optional>
 #include <random>
+#include <tuple>
 #include <vector>
 
 namespace {
@@ -22,25 +25,61 @@ bool same_bits(const std::vector<float>& a, const std::vector<float>& b) { retur
 } // namespace
 
 namespace {
+/// Runs kernels by the host, or by a device from pinned memory, which both see at one address.
+class kernel_runner {
+public:
+    explicit kernel_runner(const kernels::cudnn::device* of = nullptr) : on{of} {
+        if (on) stream.emplace(*on);
+    }
+    /// Where kernels find the values, until `fetch`.
+    template <class T>
+    T* place(std::vector<T>& v) {
+        if (!on) return v.data();
+        auto& [memory, from, bytes] = placed.emplace_back(kernels::cudnn::pinned_memory{*on, sizeof(T) * v.size()}, v.data(), sizeof(T) * v.size());
+        std::memcpy(memory.data(), from, bytes);
+        return reinterpret_cast<T*>(memory.data());
+    }
+    template <class Job>
+    void run(kernels::cudnn::kernel k, Job job, int blocks) {
+        using namespace kernels::cudnn;
+        if (!on) return fake::run_kernel(name_of(k, element::f32).c_str(), &job, blocks);
+        void* parameters[]{&job};
+        on->expect(on->driver().launch(on->function(k, element::f32), static_cast<unsigned>(blocks), 1, 1, 256, 1, 1, 0, stream->get(), parameters, nullptr), "starting a kernel");
+        on->expect(on->driver().wait(stream->get()), "waiting");
+    }
+    void fetch() {
+        for (const auto& [memory, to, bytes] : placed) std::memcpy(to, memory.data(), bytes);
+        placed.clear();
+    }
+
+private:
+    const kernels::cudnn::device* on;
+    std::optional<kernels::cudnn::device_stream> stream;
+    std::vector<std::tuple<kernels::cudnn::pinned_memory, void*, std::size_t>> placed;
+};
+
 /// Runs the device's encoder of a codec on an interleaved tensor; `parts` blocks look for the range.
-std::vector<std::byte> encoded_here(codec_id codec, const std::vector<float>& interleaved, int channels, int parts) {
+std::vector<std::byte> encoded_by(kernel_runner& runner, codec_id codec, std::vector<float> interleaved, int channels, int parts) {
     using namespace kernels::cudnn;
     const auto pixels = static_cast<long long>(interleaved.size()) / channels;
     std::vector<std::byte> bytes(encoded_bytes(codec, interleaved.size()));
-    const order_job order{fake::packed(interleaved.data(), channels), bytes.data(), 0, channels, pixels};
     std::vector<int> partial(2 * static_cast<std::size_t>(parts));
-    const affine_job affine{fake::packed(interleaved.data(), channels), reinterpret_cast<unsigned char*>(bytes.data()), 0, partial.data(), parts, channels, pixels, 0};
-    if (codec == codec_id::float32) fake::run_kernel("to_planar_f32", &order, 1);
-    if (codec == codec_id::float16) fake::run_kernel("encode_half_f32", &order, 1);
+    const device_tensor tensor = fake::packed(runner.place(interleaved), channels);
+    auto* const to = reinterpret_cast<unsigned char*>(runner.place(bytes));
+    const order_job order{tensor, to, 0, channels, pixels};
+    const affine_job affine{tensor, to, 0, runner.place(partial), parts, channels, pixels, 0};
+    if (codec == codec_id::float32) runner.run(kernel::to_planar, order, 1);
+    if (codec == codec_id::float16) runner.run(kernel::encode_half, order, 1);
     if (codec == codec_id::affine8 || codec == codec_id::affine16) {
-        fake::run_kernel("find_range_f32", &affine, parts);
-        fake::run_kernel(codec == codec_id::affine8 ? "quantise_u8_f32" : "quantise_u16_f32", &affine, 3);
+        runner.run(kernel::find_range, affine, parts);
+        runner.run(codec == codec_id::affine8 ? kernel::quantise_u8 : kernel::quantise_u16, affine, 3);
     }
+    runner.fetch();
     return bytes;
 }
-} // namespace
 
-TEST_CASE("GPU: the codec's bytes are the CPU's, whatever the tensor holds") {
+void compare_codecs(const kernels::cudnn::device* on) {
+    kernel_runner runner{on};
     const float inf = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN(), most = std::numeric_limits<float>::max(), least = std::numeric_limits<float>::min();
     std::vector<std::vector<float>> tensors{{0}, {-0.0F, 0}, {3, 3, 3}, {-2, -2}, {inf, -inf, nan}, {nan, 1, -1, inf}, {most, -most, 1}, {least / 8, least / 16, 0}, {1e-30F, 2e-30F}, {most, most}, {-most},
                                             {0.5F, 1.5F, 2.5F, 254.5F, 255}, {65519.9F, 65520, 1e-8F, 6e-8F, 5.9e-8F, -1e-9F, 2.98e-8F, 2.981e-8F}};
@@ -65,9 +104,19 @@ TEST_CASE("GPU: the codec's bytes are the CPU's, whatever the tensor holds") {
                 std::vector<std::byte> wanted(encoded_bytes(codec, planar.size()));
                 encode(codec, planar.data(), planar.size(), wanted.data());
                 INFO("codec " << static_cast<int>(codec) << ", " << planar.size() << " values beginning with " << planar[0]);
-                CHECK(encoded_here(codec, interleaved, channels, 1) == wanted);
-                CHECK(encoded_here(codec, interleaved, channels, 5) == wanted);
+                CHECK(encoded_by(runner, codec, interleaved, channels, 1) == wanted);
+                CHECK(encoded_by(runner, codec, interleaved, channels, 5) == wanted);
             }
+}
+} // namespace
+
+TEST_CASE("GPU: the codec's bytes are the CPU's, whatever the tensor holds") { compare_codecs(nullptr); }
+
+TEST_CASE("GPU: on this machine's own device the codec's bytes are the CPU's, whatever the tensor holds") {
+    if (auto& on = gpu_tests::own_device()) {
+        on->use();
+        compare_codecs(&*on);
+    }
 }
 
 TEST_CASE("GPU: dynamic pooling's coefficients are the CPU's in both forms, over several octaves and maps that are not square") {

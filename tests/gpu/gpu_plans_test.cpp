@@ -76,3 +76,24 @@ TEST_CASE("GPU: engines that round otherwise than the precision says are left ou
         check_clean();
     }
 }
+
+TEST_CASE("GPU: an engine that would be compiled for each layer is taken only where there is no other") {
+    for (const int compiled : {0, 1, 2}) {
+        fake::now = {};
+        fake::now.compiled_first = compiled;
+        {
+            const cudnn::device on(with_cudnn(), options());
+            const gpu::layers l(on, small_shapes().front().program, precision::f16);
+            INFO(compiled << " of two");
+            CHECK(l.planned() == l.convolutions());
+            CHECK(fake::now.engine == compiled % 2);
+        }
+        check_clean();
+    }
+}
+
+TEST_CASE("GPU: cuDNN is asked for no activation that it would have to compile") {
+    using graph::activation_kind;
+    for (const activation_kind a : {activation_kind::none, activation_kind::relu, activation_kind::leaky_relu}) CHECK(cudnn::fuses(static_cast<int>(a)));
+    for (const activation_kind a : {activation_kind::relu6, activation_kind::hard_swish, activation_kind::hard_sigmoid, activation_kind::sigmoid, activation_kind::tanh}) CHECK(!cudnn::fuses(static_cast<int>(a)));
+}

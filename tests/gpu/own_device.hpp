@@ -9,17 +9,27 @@
 #include <kernels/cudnn/device.hpp>
 
 #include <cstdio>
+#include <cstdlib>
 #include <optional>
 #include <string>
+#include <utility>
 
 namespace gpu_tests {
 
+/// Without cuDNN where SPLITDSL_TEST_OWN_KERNELS is set: all convolutions are ours then, and what watches kernels sees no others.
 inline std::optional<splitdsl::kernels::cudnn::device>& own_device() {
+    namespace cudnn = splitdsl::kernels::cudnn;
     // Never destroyed: when a program's static objects are, the driver and cuDNN may be gone.
-    static auto& on = *new std::optional<splitdsl::kernels::cudnn::device>;
+    static auto& on = *new std::optional<cudnn::device>;
     if (on) return on;
     try {
-        on.emplace(splitdsl::kernels::cudnn::device_options{});
+        if (std::getenv("SPLITDSL_TEST_OWN_KERNELS")) {
+            cudnn::libraries ours = cudnn::load_libraries({}, false);
+            ours.network = {};
+            on.emplace(std::move(ours), cudnn::device_options{.needs_cudnn = false});
+        } else {
+            on.emplace(cudnn::device_options{});
+        }
         std::puts(on->description().c_str());
     } catch (const splitdsl::device_error& e) {
         std::puts((std::string("SKIPPED: ") + e.what()).c_str());

@@ -39,6 +39,7 @@ public:
         gpu.expect(gpu.use(), "using the device");
         const auto lock = gpu.lock_network();           // one handle for all, and it works on one stream at a time
         if (gpu.network_handle() && gpu.network().use_stream(gpu.network_handle(), stream().get()) != 0) throw device_error(device_failure::lost, "cuDNN does not take a stream");
+        const released_stream release{gpu};
         // What cuDNN loads or compiles at a plan's first run must not happen while a graph is captured.
         const recorder first{gpu, net, m, stream()};
         for (std::size_t i = 0; i < p.steps.size(); ++i)
@@ -199,6 +200,14 @@ private:
         input_source* by{};
         const void* host{};
         bool is_next{}, is_here{};  ///< of the next frame, of this one
+    };
+
+    /// cuDNN's handle outlives our stream: it is left with the default one.
+    struct released_stream {
+        const cudnn::device& of;
+        ~released_stream() {
+            if (of.network_handle()) of.network().use_stream(of.network_handle(), nullptr);
+        }
     };
 
     static void note(int& status, int seen) noexcept {
