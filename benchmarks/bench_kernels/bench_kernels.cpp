@@ -58,6 +58,11 @@ constexpr layer layers[]{
     {"narrow 64 to 12", 64, 28, 28, 12, 3},
     {"narrow 8 to 8", 8, 112, 112, 8, 3},
     {"narrow 16 to 16", 16, 14, 14, 16, 3},
+    {"Inception 1x7, 128", 128, 17, 17, 128, 7, 1, 1, 1},
+    {"Inception 7x1, 128", 128, 17, 17, 128, 1, 1, 1, 7},
+    {"Inception 1x7, 192", 192, 17, 17, 192, 7, 1, 1, 1},
+    {"Inception 7x1, 192", 192, 17, 17, 192, 1, 1, 1, 7},
+    {"Inception 5x5 at 35", 48, 35, 35, 64, 5},
     {"depthwise 3x3 at 112", 32, 112, 112, 32, 3, 1, 32},
     {"depthwise 3x3 at 56 / 2", 144, 56, 56, 144, 3, 2, 144},
     {"depthwise 3x3 at 14", 384, 14, 14, 384, 3, 1, 384},
@@ -66,7 +71,7 @@ constexpr layer layers[]{
 
 winograd_plan plan_of(const layer& l) {
     using namespace splitdsl;
-    return graph::plan_winograd(conv(l.out, {.kernel = l.kernel, .stride = l.stride, .groups = l.groups}).ops[0], {l.in, l.height, l.width},
+    return graph::plan_winograd(conv(l.out, {.kernel = {l.rows, l.kernel}, .stride = l.stride, .groups = l.groups}).ops[0], {l.in, l.height, l.width},
                                 {l.out, l.out_height(), l.out_width()});
 }
 /// As plan_winograd cuts tile `m`, whether it chooses it or not.
@@ -147,7 +152,7 @@ int main(int argc, char** argv) {
             if (std::string{l.name}.find(only) == std::string::npos) continue;
             subject& s = subjects.emplace_back();
             s.of = l;
-            s.weight.resize(static_cast<std::size_t>(l.out) * static_cast<std::size_t>(l.in / l.groups * l.kernel * l.kernel));
+            s.weight.resize(static_cast<std::size_t>(l.out) * static_cast<std::size_t>(l.in / l.groups * l.taps()));
             s.picture.resize(static_cast<std::size_t>(l.in) * static_cast<std::size_t>(l.height * l.width));
             for (float& v : s.weight) v = draw(random);
             for (float& v : s.picture) v = draw(random);
@@ -157,10 +162,11 @@ int main(int argc, char** argv) {
             const winograd_plan chosen = plan_of(l);
             const bool is_picture = l.in == 3 && chosen.tile == 0; // of bytes, in a network
             s.ways.push_back({l.groups > 1 ? "depthwise" : "direct", {}, chosen.tile == 0 && !is_picture});
-            if (l.kernel == 3 && l.stride == 1 && l.groups == 1) {
+            if (l.kernel == 3 && l.rows == 3 && l.stride == 1 && l.groups == 1) {
                 s.ways.push_back({"F(2x2)", plan_with(l, 2), chosen.tile == 2});
                 s.ways.push_back({"F(4x4)", plan_with(l, 4), chosen.tile == 4});
             }
+            if (chosen.taps != 3) s.ways.push_back({chosen.taps == 7 ? "F(6)" : "F(2x2)", chosen, true});
             if (chosen.strided || is_picture) {
                 if (is_picture) s.ways.push_back({"picture", {.strided = true}, true});
                 else s.ways.push_back({chosen.tile == 3 ? "F(3x3)" : "F(4x4)", chosen, true});
@@ -231,7 +237,7 @@ int main(int argc, char** argv) {
                 const double ratio = at(s.ways[0].milliseconds, 0) / least;
                 const std::string shape = std::to_string(l.in) + "x" + std::to_string(l.height) + "x" + std::to_string(l.width) + " to " + std::to_string(l.out);
                 std::printf("%-24s %-18s %-9s%c %9.4f %9.4f %9.1f %7.1f %8.2f %9.1e\n", l.name, shape.c_str(), w.name, w.chosen ? '*' : ' ', least, median, flops, 100 * flops / most, ratio, w.error);
-                report["rows"].push_back({{"layer", l.name}, {"in", l.in}, {"height", l.height}, {"width", l.width}, {"out", l.out}, {"kernel", l.kernel}, {"stride", l.stride}, {"groups", l.groups},
+                report["rows"].push_back({{"layer", l.name}, {"in", l.in}, {"height", l.height}, {"width", l.width}, {"out", l.out}, {"kernel", l.kernel}, {"rows", l.rows}, {"stride", l.stride}, {"groups", l.groups},
                                           {"way", w.name}, {"chosen", w.chosen}, {"least_ms", least}, {"median_ms", median}, {"gflops_at_least", flops}, {"share_of_peak", flops / most},
                                           {"times_direct", ratio}, {"error_of_range", w.error}});
             }

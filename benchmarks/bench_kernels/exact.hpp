@@ -12,17 +12,17 @@
 
 namespace timed {
 
-/// One output's sum of products, before any activation; weight (out, in / groups, kernel, kernel), picture (in, height, width), of floats or bytes.
+/// One output's sum of products, before any activation; weight (out, in / groups, rows, kernel), picture (in, height, width), of floats or bytes.
 template <class Value>
 double convolved(const layer& l, const std::vector<float>& weight, const std::vector<Value>& picture, int o, int y, int x) {
-    const int per_group = l.in / l.groups, first = l.groups > 1 ? o : 0, pad = l.kernel / 2;
+    const int per_group = l.in / l.groups, first = l.groups > 1 ? o : 0, above = l.rows / 2, left = l.kernel / 2;
     double sum = 0;
     for (int c = 0; c < per_group; ++c)
-        for (int i = 0; i < l.kernel; ++i)
+        for (int i = 0; i < l.rows; ++i)
             for (int j = 0; j < l.kernel; ++j) {
-                const int iy = y * l.stride + i - pad, ix = x * l.stride + j - pad;
+                const int iy = y * l.stride + i - above, ix = x * l.stride + j - left;
                 if (iy < 0 || ix < 0 || iy >= l.height || ix >= l.width) continue;
-                sum += static_cast<double>(weight[static_cast<std::size_t>(((o * per_group + c) * l.kernel + i) * l.kernel + j)])
+                sum += static_cast<double>(weight[static_cast<std::size_t>(((o * per_group + c) * l.rows + i) * l.kernel + j)])
                      * static_cast<double>(picture[static_cast<std::size_t>(((first + c) * l.height + iy) * l.width + ix)]);
             }
     return sum;

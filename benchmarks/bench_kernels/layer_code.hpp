@@ -11,13 +11,14 @@
 
 namespace timed {
 
-/// A convolution with padding kernel / 2. groups: 1, or the channels (depthwise).
+/// A convolution with padding kernel / 2. groups: 1, or the channels (depthwise). rows: of the kernel, where it is not square.
 struct layer {
     const char* name{};
-    int in{}, height{}, width{}, out{}, kernel{}, stride{1}, groups{1};
+    int in{}, height{}, width{}, out{}, kernel{}, stride{1}, groups{1}, rows{kernel};
+    constexpr int taps() const { return rows * kernel; }
     constexpr int out_height() const { return (height - 1) / stride + 1; }
     constexpr int out_width() const { return (width - 1) / stride + 1; }
-    constexpr double macs() const { return double(out) * out_height() * out_width() * (in / groups) * kernel * kernel; }
+    constexpr double macs() const { return double(out) * out_height() * out_width() * (in / groups) * taps(); }
 };
 
 /// How a layer runs. Tile 0: direct or depthwise; and `strided`: direct over a picture of four floats a pixel.
@@ -30,7 +31,7 @@ struct layer_code {
     std::size_t (*out_floats)(const layer&){};
     std::size_t (*packed_floats)(const layer&, const winograd_plan&){};
     std::size_t (*scratch_floats)(const layer&, const winograd_plan&){};
-    void (*pack)(const layer&, const winograd_plan&, const float* weight, float* packed){};   ///< weight (out, in / groups, kernel, kernel)
+    void (*pack)(const layer&, const winograd_plan&, const float* weight, float* packed){};   ///< weight (out, in / groups, rows, kernel)
     void (*fill)(const layer&, const float* planar, float* in){};                 ///< planar (in, height, width)
     std::size_t (*quads_floats)(const layer&){};
     void (*fill_quads)(const layer&, const float* planar, float* in){};           ///< as a network's picture lies for a `strided` plan: four floats a pixel, with its halo

@@ -19,12 +19,11 @@ public:
         using dnnl::memory;
         using tag = memory::format_tag;
         const memory::dims in{1, l.in, l.height, l.width}, out{1, l.out, l.out_height(), l.out_width()}, strides{l.stride, l.stride};
-        const memory::dim pad = l.kernel / 2;
-        const memory::dims before{pad, pad};
-        const auto behind_of = [&](int extent, int result) { return memory::dim{(result - 1) * l.stride + l.kernel - extent} - pad; };
-        const memory::dims behind{behind_of(l.height, l.out_height()), behind_of(l.width, l.out_width())};
+        const memory::dims before{l.rows / 2, l.kernel / 2};
+        const auto behind_of = [&](int extent, int result, int taps) { return memory::dim{(result - 1) * l.stride + taps - extent - taps / 2}; };
+        const memory::dims behind{behind_of(l.height, l.out_height(), l.rows), behind_of(l.width, l.out_width(), l.kernel)};
         const bool grouped = l.groups > 1;
-        const memory::dims kernel = grouped ? memory::dims{l.groups, l.out / l.groups, l.in / l.groups, l.kernel, l.kernel} : memory::dims{l.out, l.in, l.kernel, l.kernel};
+        const memory::dims kernel = grouped ? memory::dims{l.groups, l.out / l.groups, l.in / l.groups, l.rows, l.kernel} : memory::dims{l.out, l.in, l.rows, l.kernel};
         const auto any = [](const memory::dims& d) { return memory::desc{d, memory::data_type::f32, tag::any}; };
         dnnl::post_ops then;
 #if DNNL_VERSION_MAJOR >= 3

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The splitdsl authors
 // SPDX-License-Identifier: BSD-3-Clause
 /// @file conv_winograd.hpp
-/// Winograd's minimal filtering F(2x2, 3x3) and F(4x4, 3x3) for a convolution of kernel 3, stride 1, dilation 1, one group; and of stride 2,
+/// Winograd's minimal filtering for a convolution of stride 1, dilation 1, one group: F(2x2, 3x3), F(4x4, 3x3), F(2x2, 5x5), and F(6, 7) of a row or a column; and of stride 2,
 /// kernels 5 to 8 and up to four input channels (a picture's first layer), as a convolution of stride 1 over the input's four phases.
 ///
 /// An output tile of m x m values needs (m + 2)^2 multiplications a channel pair instead of 9 m^2: 2.25 times fewer at m = 2, four times
@@ -9,6 +9,9 @@
 /// convolution runs for each of the (m + 2)^2 positions of a tile with the direct kernel's registers, and the products are transformed
 /// back. Weights are transformed in double and rounded once, batch norm included. Against double: F(2x2) as good as the direct sum,
 /// F(4x4) within 6e-5 of the range of a layer's sums up to 1,024 input channels (tests/unit).
+///
+/// A kernel of 1x7 or 7x1 is a line: six outputs of a row or a column take twelve multiplications instead of 42. A kernel of 5x5 takes the six points of F(4x4, 3x3) for tiles of
+/// 2x2, 36 multiplications instead of 100. Both keep the budget of F(4x4, 3x3).
 ///
 /// With stride 2, out(y) = sum over k of w[k] in[2 y + k] = sum over q in {0, 1} and j of w[2 j + q] in_q[y + j], where in_q[t] = in[2 t + q]: four times
 /// the channels, and kernels half as long. Kernels 5 and 6 become F(4x4, 3x3), 7 and 8 F(3x3, 4x4): both have six positions a side.
@@ -18,23 +21,13 @@
 
 #include "conv.hpp"
 #include "winograd_cut.hpp"
+#include "winograd_forms.hpp"
 
 #include <type_traits>
 
 SPLITDSL_INT_BOUNDS
 namespace splitdsl::kernels::inline SPLITDSL_ARCH {
 namespace simd {
-
-/// Outputs of a tile's side, taps of a (phase's) kernel's side, stride.
-template <int Tile, int Taps = 3, int Stride = 1>
-struct winograd_form {
-    static constexpr int tile = Tile, taps = Taps, stride = Stride, side = Tile + Taps - 1, positions = side * side;
-    SPLITDSL_INLINE static constexpr int channels(const conv_shape& s) { return s.in_channels * Stride * Stride; }
-};
-using winograd_2x2 = winograd_form<2>;
-using winograd_4x4 = winograd_form<4>;
-using winograd_4x4_strided = winograd_form<4, 3, 2>;        ///< kernels 5 and 6
-using winograd_3x3_strided = winograd_form<3, 4, 2>;        ///< kernels 7 and 8
 
 /// Bytes of tiles that neighbouring tasks of one call transform and multiply together: what a second-level cache holds, or half the weights' own bytes where
 /// these come from further away each time they are used (measured on Zen 5: F(4x4) of 128 channels at 28x28 1.3 times as fast, of 512 channels 1.7 times).
@@ -51,10 +44,10 @@ inline constexpr int product_tiles = 6, product_blocks = 2;
 /// A cut with everything that follows from the shape.
 template <class Form>
 struct winograd_frame {
-    int across, tiles, in_blocks, out_blocks;
+    int tile_height, tile_width, across, tiles, in_blocks, out_blocks;
     SPLITDSL_INLINE constexpr explicit winograd_frame(const conv_shape& s)
-        : across(divide_up(s.out_width, Form::tile)), tiles(across * divide_up(s.out_height, Form::tile)), in_blocks(Form::stride == 2 ? 16 / lanes : blocks_of(s.in_channels)),
-          out_blocks(blocks_of(s.out_channels)) {}
+        : tile_height(Form::tile_height(s)), tile_width(Form::tile_width(s)), across(divide_up(s.out_width, tile_width)), tiles(across * divide_up(s.out_height, tile_height)),
+          in_blocks(Form::stride == 2 ? 16 / lanes : blocks_of(s.in_channels)), out_blocks(blocks_of(s.out_channels)) {}
     /// Floats of one task's scratch.
     SPLITDSL_INLINE constexpr std::ptrdiff_t scratch(int chunk) const {
         if constexpr (Form::stride == 2) return std::ptrdiff_t{Form::positions} * product_tiles * (divide_up(chunk, product_tiles) * in_blocks + smaller(out_blocks, product_blocks)) * lanes;
@@ -73,17 +66,6 @@ inline std::size_t winograd_conv_packed_floats(const conv_shape& s) {
 template <class Form>
 SPLITDSL_INLINE constexpr conv_shape winograd_product(const conv_shape& s, int chunk) { return {Form::channels(s), 1, chunk, s.out_channels, 1, chunk}; }
 
-/// Row i of G, the transform of a kernel's row or column: its polynomial's value at 0, 1, -1 (2, -2) and infinity, over the points' differences.
-template <class Form>
-SPLITDSL_INLINE double winograd_weight(int i, const double (&w)[Form::taps]) {
-    if (i == Form::side - 1) return w[Form::taps - 1];
-    constexpr double points[] = {0, 1, -1, 2, -2}, by_4[] = {1, 0.5, 0.5}, by_6[] = {1 / 4.0, -1 / 6.0, -1 / 6.0, 1 / 24.0, 1 / 24.0};
-    double value = 0;
-    for (int k = Form::taps; k-- > 0;) value = value * points[i] + w[k];
-    if constexpr (Form::side == 4) return value * by_4[i];
-    else return value * by_6[i];
-}
-
 /// weight: (out, in, kernel_h, kernel_w); scale, shift: (out) or null.
 template <class Form>
 inline void pack_winograd_conv(const conv_shape& s, const float* weight, const float* scale, const float* shift, float* packed) {
@@ -99,6 +81,13 @@ inline void pack_winograd_conv(const conv_shape& s, const float* weight, const f
         const int outs = group_blocks(cut, group) * lanes, out0 = group_begin(cut, group) * lanes;
         float* const to = first + std::ptrdiff_t{out0} * channels + (o - out0);
         for (int i = 0; i < channels; ++i) {
+            if constexpr (Form::is_line) {
+                double line[taps]{};
+                for (int k = 0; k < taps && o < s.out_channels; ++k)
+                    line[k] = static_cast<double>(weight[(std::ptrdiff_t{o} * s.in_channels + i) * taps + k]) * (scale ? static_cast<double>(scale[o]) : 1.0);
+                for (int p = 0; p < side; ++p) to[p * floats + std::ptrdiff_t{i} * outs] = static_cast<float>(winograd_weight<Form>(p, line));
+                continue;
+            }
             const int phase = i / s.in_channels, down = phase / stride, right = phase % stride; // of stride 1 there is one
             double rows[side][taps]{};
             if (o < s.out_channels) {
@@ -115,70 +104,6 @@ inline void pack_winograd_conv(const conv_shape& s, const float* weight, const f
             for (int r = 0; r < side; ++r)
                 for (int c = 0; c < side; ++c) to[(r * side + c) * floats + std::ptrdiff_t{i} * outs] = static_cast<float>(winograd_weight<Form>(c, rows[r]));
         }
-    }
-}
-
-/// What the transforms compute with. Arrays of `vec`, a class, would go through memory value by value: g++ takes objects apart before it unrolls loops, not after.
-SPLITDSL_INLINE float_lanes plain(const vec& v) { return reinterpret_cast<float_lanes>(static_cast<vec::register_type>(v)); }
-SPLITDSL_INLINE vec dressed(const float_lanes& v) { return vec(reinterpret_cast<vec::register_type>(v)); }
-SPLITDSL_INLINE float_lanes fused(float a, const float_lanes& b, const float_lanes& c) { return plain(multiply_add(broadcast(a), dressed(b), dressed(c))); }
-
-/// B^T d, for a row or a column of a tile's input.
-template <int Side>
-SPLITDSL_INLINE void winograd_in(const float_lanes (&d)[Side], float_lanes (&to)[Side]) {
-    if constexpr (Side == 4) {
-        to[0] = d[0] - d[2];
-        to[1] = d[1] + d[2];
-        to[2] = d[2] - d[1];
-        to[3] = d[1] - d[3];
-    } else {
-        const float_lanes a = d[4] - 4.0F * d[2], b = d[3] - 4.0F * d[1], c = d[4] - d[2], e = 2.0F * (d[3] - d[1]);
-        to[0] = fused(4.0F, d[0], d[4] - 5.0F * d[2]);
-        to[1] = a + b;
-        to[2] = a - b;
-        to[3] = c + e;
-        to[4] = c - e;
-        to[5] = fused(4.0F, d[1], d[5] - 5.0F * d[3]);
-    }
-}
-
-/// A^T m, for a row or a column of a tile's products.
-template <class Form>
-SPLITDSL_INLINE void winograd_out(const float_lanes (&m)[Form::side], float_lanes (&to)[Form::tile]) {
-    if constexpr (Form::side == 4) {
-        to[0] = m[0] + m[1] + m[2];
-        to[1] = m[1] - m[2] - m[3];
-    } else {
-        const float_lanes a = m[1] + m[2], b = m[1] - m[2], c = m[3] + m[4], e = m[3] - m[4];
-        to[0] = m[0] + a + c;
-        to[1] = fused(2.0F, e, b);
-        to[2] = fused(4.0F, c, a);
-        if constexpr (Form::tile == 4) to[3] = fused(8.0F, e, b) + m[5];
-        else to[2] = to[2] + m[5];
-    }
-}
-
-/// Side vectors at from, from + step, from + 2 * step ...: addresses that two registers hold.
-template <int Side>
-SPLITDSL_INLINE void load_steps(const float* from, std::ptrdiff_t step, float_lanes (&to)[Side]) {
-    constexpr int middle = Side / 2;
-    const float* second = from + middle * step;
-    pin(from, second);
-#pragma GCC unroll 3
-    for (int i = 0; i < middle; ++i) {
-        to[i] = plain(load(from + i * step));
-        to[middle + i] = plain(load(second + i * step));
-    }
-}
-template <int Side>
-SPLITDSL_INLINE void store_steps(const float_lanes (&from)[Side], float* to, std::ptrdiff_t step) {
-    constexpr int middle = Side / 2;
-    float* second = to + middle * step;
-    pin(to, second);
-#pragma GCC unroll 3
-    for (int i = 0; i < middle; ++i) {
-        store(to + i * step, dressed(from[i]));
-        store(second + i * step, dressed(from[middle + i]));
     }
 }
 
@@ -329,6 +254,63 @@ inline void winograd_outputs(const conv_shape& s, const winograd_frame<Form>& cu
     }
 }
 
+/// The same two of a line's tiles.
+template <class Form>
+    requires(Form::is_line)
+inline void winograd_inputs(const conv_shape& s, const winograd_frame<Form>& cut, const const_view& in, float* to, int begin, int count) {
+    constexpr int side = Form::side;
+    const bool is_column = Form::is_column(s);
+    const std::ptrdiff_t position = std::ptrdiff_t{cut.in_blocks} * count * lanes, step = is_column ? in.row : lanes;
+    for (int b = 0; b < cut.in_blocks; ++b)
+        for (int t = 0; t < count; ++t) {
+            const int y = (begin + t) / cut.across * cut.tile_height - s.pad_top, x = (begin + t) % cut.across * cut.tile_width - s.pad_left;
+            const float* const from = in.at + b * in.block + y * in.row + std::ptrdiff_t{x} * lanes;
+            const int along = is_column ? y : x, extent = is_column ? s.in_height : s.in_width;
+            const bool beside = is_column ? x < 0 || x >= s.in_width : y < 0 || y >= s.in_height; // a kernel of one row may have rows of padding
+            const int first = beside ? side : -along, end = extent - along;
+            float_lanes d[side], r[side];
+            if (first <= 0 && end >= side) {
+                load_steps<side>(from, step, d);
+            } else {
+#pragma GCC unroll 12
+                for (int i = 0; i < side; ++i) d[i] = plain(i >= first && i < end ? load(from + i * step) : zero());
+            }
+            winograd_in<side>(d, r);
+            store_steps<side>(r, to + (std::ptrdiff_t{b} * count + t) * lanes, position);
+        }
+}
+template <class Form>
+    requires(Form::is_line)
+inline void winograd_outputs(const conv_shape& s, const winograd_frame<Form>& cut, const float* from, const float* bias, const view& out, const epilogue& then,
+                             int first_block, int blocks, int begin, int count, int pitch) {
+    constexpr int side = Form::side, tile = Form::tile;
+    const bool is_column = Form::is_column(s);
+    const std::ptrdiff_t position = std::ptrdiff_t{blocks} * pitch * lanes, step = is_column ? out.row : lanes, add_step = is_column ? then.addend.row : lanes;
+    float least, most;
+    const bool bounds_do = clamps(then.act, least, most);
+    const vec low = broadcast(least), high = broadcast(most);
+    for (int b = first_block; b < first_block + blocks; ++b) {
+        const vec shift = load(bias + b * lanes);
+        for (int t = 0; t < count; ++t) {
+            const int y = (begin + t) / cut.across * cut.tile_height, x = (begin + t) % cut.across * cut.tile_width;
+            float_lanes m[side], r[tile];
+            load_steps<side>(from + (std::ptrdiff_t{b - first_block} * pitch + t) * lanes, position, m);
+            winograd_out<Form>(m, r);
+            const int pixels = smaller(tile, is_column ? s.out_height - y : s.out_width - x);
+            float* const to = out.at + b * out.block + y * out.row + std::ptrdiff_t{x} * lanes;
+            const float* const add = then.addend.at ? then.addend.at + b * then.addend.block + y * then.addend.row + std::ptrdiff_t{x} * lanes : nullptr;
+#pragma GCC unroll 6
+            for (int k = 0; k < tile; ++k) {
+                if (k >= pixels) break;
+                vec value = dressed(r[k]) + shift;
+                if (add) value = value + load(add + k * add_step);
+                store(to + k * step, clamped(value, low, high));
+            }
+            for (int k = 0; k < pixels && !bounds_do; ++k) activate_span(to + k * step, 1, then.act, then.slope);
+        }
+    }
+}
+
 /// One position's products of product_tiles tiles by Outs of the Packed blocks whose weights lie together, whatever is beyond the last tile: four phases of up
 /// to four channels.
 template <int Outs, int Packed>
@@ -383,8 +365,8 @@ SPLITDSL_INLINE void quantise_tiles(const conv_shape& s, const winograd_frame<Fo
     for (const int end = begin + count; begin < end;) {
         const int row = begin / cut.across, column = begin % cut.across;
         const int rows = column == 0 ? larger(1, (end - begin) / cut.across) : 1, columns = smaller(cut.across - column, end - begin);
-        const int bottom = smaller(s.out_height, (row + rows) * Form::tile), right = smaller(s.out_width, (column + columns) * Form::tile);
-        quantise_part(s.out_channels, out, {0, cut.out_blocks, row * Form::tile, bottom, column * Form::tile, right}, to);
+        const int bottom = smaller(s.out_height, (row + rows) * cut.tile_height), right = smaller(s.out_width, (column + columns) * cut.tile_width);
+        quantise_part(s.out_channels, out, {0, cut.out_blocks, row * cut.tile_height, bottom, column * cut.tile_width, right}, to);
         begin += column == 0 && columns == cut.across ? rows * cut.across : columns;
     }
 }

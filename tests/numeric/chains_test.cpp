@@ -66,6 +66,16 @@ struct tiles {
     }
 };
 
+/// Winograd's tiles of six rows, of one, and of two for a kernel of five.
+template <std::int64_t Bytes>
+struct lines {
+    static constexpr graph::chain_costs chains = bands_of(Bytes);
+    static constexpr auto graph() {
+        return input("x", f32, {.channels = 24, .height = 29, .width = 23}) | named("a", conv(32, {.kernel = {7, 1}})) | relu() | named("b", conv(40, {.kernel = {1, 7}})) | relu()
+             | named("c", conv(33, {.kernel = 5})) | max_pool({.kernel = 3, .stride = 2, .ceil = true});
+    }
+};
+
 /// Direct convolutions that leave the zeros around their input out, the last one to a handful of channels.
 template <std::int64_t Bytes>
 struct padded {
@@ -90,6 +100,8 @@ static_assert(steps_in_chains<direct_first_layer<1>>() == 4 && steps_of<direct_f
 static_assert(steps_in_chains<inverted_residuals<1>>() == 12, "what a residual adds is read twice, so it is no map of a chain");
 static_assert(steps_in_chains<padded<1>>() == 4);
 static_assert(steps_of<tiles<1>>.steps[1].kind == graph::step_kind::winograd_4x4 && steps_in_chains<tiles<1>>() == 4);
+static_assert(steps_of<lines<1>>.steps[1].kind == graph::step_kind::winograd_line && steps_of<lines<1>>.steps[2].kind == graph::step_kind::winograd_line &&
+              steps_of<lines<1>>.steps[3].kind == graph::step_kind::winograd_2x2_of_5x5 && steps_in_chains<lines<1>>() == 4);
 
 /// Whether tensors that are alive at the same time lie apart, a chain's all while it runs.
 template <class Network>
@@ -157,4 +169,5 @@ TEST_CASE("bands of a picture whose pixels lie together, of a dilated layer and 
 }
 TEST_CASE("expand, depthwise and project give the same bits in bands") { same_bits_in_bands<inverted_residuals, 1, 20'000, 60'000, 1'000'000>(); }
 TEST_CASE("Winograd's tiles give the same bits in bands") { same_bits_in_bands<tiles, 1, 60'000, 1'000'000>(); }
+TEST_CASE("Winograd's tiles of one column, one row and a kernel of five give the same bits in bands") { same_bits_in_bands<lines, 1, 60'000, 1'000'000>(); }
 TEST_CASE("direct convolutions give the same bits in bands, whose first and last rows alone have padding") { same_bits_in_bands<padded, 1, 30'000, 60'000, 1'000'000>(); }

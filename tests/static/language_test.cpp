@@ -103,7 +103,7 @@ static_assert(winograd_tile(256, 256, 14) == 2 && winograd_tile(512, 512, 7) == 
 static_assert(winograd_tile(3, 64, 224) == 0 && winograd_tile(3, 64, 300) == 0 && winograd_tile(3, 16, 112) == 0, "pictures: too few channels to pay for the transforms");
 static_assert(winograd_tile(64, 3, 56) == 0 && winograd_tile(64, 4, 56) == 0 && winograd_tile(64, 5, 56) == 4 && winograd_tile(60, 3, 56) == 4, "a handful of outputs has a kernel of its own");
 static_assert(winograd_tile(24, 24, 28) == 4 && winograd_tile(8, 8, 112) == 0 && winograd_tile(16, 16, 14) == 0, "as measured");
-static_assert(winograd_tile(64, 64, 56, {.kernel = 5}) == 0 && winograd_tile(64, 64, 56, {.kernel = 3, .stride = 2}) == 0);
+static_assert(winograd_tile(48, 64, 35, {.kernel = 5}) == 2 && winograd_tile(3, 64, 56, {.kernel = 5}) == 0 && winograd_tile(64, 64, 56, {.kernel = 3, .stride = 2}) == 0);
 static_assert(winograd_tile(64, 64, 56, {.kernel = 3, .dilation = 2}) == 0 && winograd_tile(64, 64, 56, {.kernel = 3, .groups = 2}) == 0);
 constexpr graph::winograd_plan first_layer(int in, int out, int size, int kernel) {
     return graph::plan_winograd(conv(out, {.kernel = kernel, .stride = 2}).ops[0], {in, size, size}, {out, size / 2, size / 2});
@@ -111,6 +111,9 @@ constexpr graph::winograd_plan first_layer(int in, int out, int size, int kernel
 static_assert(first_layer(3, 64, 224, 7).tile == 3 && first_layer(3, 64, 224, 7).strided && first_layer(3, 32, 128, 5).tile == 4 && first_layer(3, 32, 128, 5).strided);
 static_assert(first_layer(3, 32, 224, 3).tile == 0 && first_layer(8, 64, 224, 7).tile == 0 && first_layer(3, 64, 224, 9).tile == 0, "measured for pictures only");
 static_assert(winograd_tile(2048, 64, 56) == 2, "F(4x4) keeps its error budget up to 1,024 channels");
+static_assert(winograd_tile(128, 192, 17, {.kernel = {1, 7}}) == 6 && winograd_tile(160, 160, 17, {.kernel = {7, 1}}) == 6, "Inception's rows and columns of seven taps");
+static_assert(winograd_tile(384, 384, 8, {.kernel = {1, 3}}) == 0 && winograd_tile(64, 64, 56, {.kernel = {1, 5}}) == 0 && winograd_tile(192, 192, 17, {.kernel = {1, 7}, .stride = {1, 2}}) == 0);
+static_assert(winograd_tile(3, 64, 224, {.kernel = {1, 7}}) == 0 && winograd_tile(2048, 64, 56, {.kernel = {7, 1}}) == 0, "too few channels to pay for the transforms, and so many that it would leave its error budget");
 
 // Its tasks cover every tile, and its scratch is as large as they need with any number of lanes.
 struct wide_conv {
@@ -125,6 +128,23 @@ static_assert(steps_of<wide_conv>.buffers[static_cast<std::size_t>(steps_of<wide
 static_assert(steps_of<wide_conv_direct>.steps[1].kind == graph::step_kind::conv);
 static_assert(fingerprint<wide_conv> != fingerprint<wide_conv_direct>, "they compute other bits");
 static_assert(memory_of<wide_conv, 8>.arena > memory_of<wide_conv_direct, 8>.arena);
+struct inception_layers {
+    static constexpr auto graph() {
+        return input("x", f32, {.channels = 48, .height = 35, .width = 35}) | named("a", conv(64, {.kernel = 5})) | named("b", conv(64, {.kernel = {1, 7}})) | named("c", conv(64, {.kernel = {7, 1}}));
+    }
+};
+struct inception_layers_direct : inception_layers {
+    static constexpr bool winograd = false;
+};
+template <class Network>
+constexpr bool has_kinds(graph::step_kind a, graph::step_kind b, graph::step_kind c) {
+    const auto& steps = steps_of<Network>.steps;
+    return steps[1].kind == a && steps[2].kind == b && steps[3].kind == c;
+}
+static_assert(has_kinds<inception_layers>(graph::step_kind::winograd_2x2_of_5x5, graph::step_kind::winograd_line, graph::step_kind::winograd_line));
+static_assert(has_kinds<inception_layers_direct>(graph::step_kind::conv, graph::step_kind::conv, graph::step_kind::conv));
+static_assert(steps_of<inception_layers>.buffers[static_cast<std::size_t>(steps_of<inception_layers>.steps[3].scratch)].bytes >=
+              4LL * steps_of<inception_layers>.steps[3].tasks * steps_of<inception_layers>.steps[3].chunk * 12 * (64 + 64));
 
 // A picture of bytes that one convolution reads, of stride 1 or 2 and without dilation or as Winograd's of its phases, takes four floats a pixel.
 template <element_type Element>

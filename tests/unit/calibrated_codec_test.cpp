@@ -49,6 +49,13 @@ struct tiles {
              | tail("cloud", global_pool());
     }
 };
+/// Winograd's tiles of six rows and one column, the last ones of three rows.
+struct columns {
+    static constexpr auto graph() {
+        return input("map", f32, {.channels = 32, .height = 27, .width = 69}) | head("edge", identity()) | bottleneck("uplink", named("a", conv(20, {.kernel = {7, 1}})), affine_u8(calibrated))
+             | tail("cloud", global_pool());
+    }
+};
 /// SAGE's: so few outputs that input channels are the lanes; 7 rows a task, the last of 6.
 struct few {
     static constexpr auto graph() {
@@ -94,7 +101,7 @@ constexpr int fused_codecs() {
     for (int i = 0; i < steps_of<Network>.count; ++i) n += steps_of<Network>.steps[static_cast<std::size_t>(i)].ends_conv;
     return n;
 }
-static_assert(fused_codecs<narrow>() == 1 && fused_codecs<deep>() == 1 && fused_codecs<tiles>() == 1 && fused_codecs<few>() == 1 && fused_codecs<banded<30'000>>() == 1);
+static_assert(fused_codecs<narrow>() == 1 && fused_codecs<deep>() == 1 && fused_codecs<tiles>() == 1 && fused_codecs<columns>() == 1 && fused_codecs<few>() == 1 && fused_codecs<banded<30'000>>() == 1);
 static_assert(fused_codecs<several>() == 2);    // the one of 16 bits is a step of its own
 static_assert(fused_codecs<shared>() == 0 && fused_codecs<apart<narrow>>() == 0);
 template <class Network>
@@ -103,7 +110,7 @@ constexpr bool has_step(graph::step_kind kind) {
         if (steps_of<Network>.steps[static_cast<std::size_t>(i)].kind == kind) return true;
     return false;
 }
-static_assert(has_step<tiles>(graph::step_kind::winograd_4x4) && has_step<deep>(graph::step_kind::conv) && has_step<few>(graph::step_kind::conv));
+static_assert(has_step<tiles>(graph::step_kind::winograd_4x4) && has_step<columns>(graph::step_kind::winograd_line) && has_step<deep>(graph::step_kind::conv) && has_step<few>(graph::step_kind::conv));
 static_assert([] {
     for (int i = 0; i < steps_of<tiles>.count; ++i)
         if (steps_of<tiles>.steps[static_cast<std::size_t>(i)].kind == graph::step_kind::winograd_4x4) return steps_of<tiles>.steps[static_cast<std::size_t>(i)].chunk == 40;
@@ -235,6 +242,7 @@ TEST_CASE("a convolution that ends in a payload gives the scalar codec's bytes, 
         check_payloads<narrow>({range});
         check_payloads<deep>({range});
         check_payloads<tiles>({range});
+        check_payloads<columns>({range});
         check_payloads<few>({range});
     }
 }

@@ -132,7 +132,7 @@ inline planar activated(planar p, simd::activation a) {
     return p;
 }
 
-enum class family { direct, grouped, depthwise, transposed, winograd_2x2, winograd_4x4, strided_4x4, strided_3x3 };
+enum class family { direct, grouped, depthwise, transposed, winograd_2x2, winograd_4x4, strided_4x4, strided_3x3, winograd_line, winograd_5x5 };
 
 /// Calls `f` with a Winograd family's form.
 template <class F>
@@ -141,6 +141,8 @@ auto with_form(family kind, F f) {
     case family::winograd_2x2: return f(simd::winograd_2x2{});
     case family::strided_4x4: return f(simd::winograd_4x4_strided{});
     case family::strided_3x3: return f(simd::winograd_3x3_strided{});
+    case family::winograd_5x5: return f(simd::winograd_2x2_of_5x5{});
+    case family::winograd_line: return f(simd::winograd_line{});
     default: return f(simd::winograd_4x4{});
     }
 }

@@ -161,15 +161,29 @@ TEST_CASE("a direct convolution of a wide image is cut into row tasks that cover
 }
 
 TEST_CASE("a Winograd convolution equals plain loops at every size from 1 to 17, with any padding, cut and number of tasks, " SPLITDSL_ARCH_NAME) {
-    for (const family kind : {family::winograd_2x2, family::winograd_4x4})
+    for (const family kind : {family::winograd_2x2, family::winograd_4x4, family::winograd_5x5})
         for (int height = 1; height <= 17; ++height)
             for (int pad = 0; pad <= 2; ++pad) {
                 simd::conv_shape s;
                 s.in_channels = whole(1, 40), s.in_height = height, s.in_width = whole(1, 17);
                 s.out_channels = whole(1, 40);
-                s.kernel_h = s.kernel_w = 3;
+                s.kernel_h = s.kernel_w = kind == family::winograd_5x5 ? 5 : 3;
                 s.pad_top = pad, s.pad_left = whole(0, 2);
                 if (complete(s)) check_convolution(s, kind);
+            }
+}
+
+TEST_CASE("a Winograd convolution of one row or one column of seven taps equals plain loops, with any padding, cut and number of tasks, " SPLITDSL_ARCH_NAME) {
+    for (const bool is_column : {false, true})
+        for (int along = 1; along <= 26; ++along)
+            for (int pad = 0; pad <= 3; ++pad) {
+                const int beside = whole(1, 9), pad_beside = whole(0, 3) == 0;
+                simd::conv_shape s;
+                s.in_channels = whole(1, 40), s.out_channels = whole(1, 40);
+                s.in_height = is_column ? along : beside, s.in_width = is_column ? beside : along;
+                (is_column ? s.kernel_h : s.kernel_w) = 7;
+                s.pad_top = is_column ? pad : pad_beside, s.pad_left = is_column ? pad_beside : pad;
+                if (complete(s)) check_convolution(s, family::winograd_line);
             }
 }
 
@@ -198,13 +212,21 @@ TEST_CASE("a picture's first layer equals plain loops as a Winograd convolution 
 }
 
 TEST_CASE("a Winograd convolution keeps its error budget up to the most channels it is chosen for, " SPLITDSL_ARCH_NAME) {
-    for (const family kind : {family::winograd_2x2, family::winograd_4x4})
+    for (const family kind : {family::winograd_2x2, family::winograd_4x4, family::winograd_5x5})
         for (const int channels : {64, 130, 512, 1024, 1024, 1024}) { // the largest error differs from draw to draw
             simd::conv_shape s;
             s.in_channels = channels, s.in_height = 11, s.in_width = 14, s.out_channels = 70;
-            s.kernel_h = s.kernel_w = 3, s.pad_top = s.pad_left = 1;
+            s.kernel_h = s.kernel_w = kind == family::winograd_5x5 ? 5 : 3, s.pad_top = s.pad_left = s.kernel_h / 2;
             REQUIRE(complete(s));
-            check_convolution(s, kind, kind == family::winograd_4x4 ? 6e-5 : 0);
+            check_convolution(s, kind, kind == family::winograd_2x2 ? 0 : 6e-5);
+        }
+    for (const bool is_column : {false, true})
+        for (const int channels : {64, 130, 512, 1024, 1024, 1024}) {
+            simd::conv_shape s;
+            s.in_channels = channels, s.in_height = 11, s.in_width = 14, s.out_channels = 70;
+            (is_column ? s.kernel_h : s.kernel_w) = 7, (is_column ? s.pad_top : s.pad_left) = 3;
+            REQUIRE(complete(s));
+            check_convolution(s, family::winograd_line, 6e-5);
         }
 }
 

@@ -17,20 +17,22 @@ simd::conv_shape shape_of(const layer& l) {
     simd::conv_shape s;
     s.in_channels = l.in, s.in_height = l.height, s.in_width = l.width;
     s.out_channels = l.out, s.out_height = l.out_height(), s.out_width = l.out_width();
-    s.kernel_h = s.kernel_w = l.kernel, s.stride_h = s.stride_w = l.stride, s.pad_top = s.pad_left = l.kernel / 2, s.groups = l.groups;
+    s.kernel_h = l.rows, s.kernel_w = l.kernel, s.stride_h = s.stride_w = l.stride, s.pad_top = l.rows / 2, s.pad_left = l.kernel / 2, s.groups = l.groups;
     return s;
 }
 std::ptrdiff_t in_row(const layer& l) { return std::ptrdiff_t{l.width + 2 * (l.kernel / 2)} * simd::lanes; }
-std::ptrdiff_t in_block(const layer& l) { return in_row(l) * (l.height + 2 * (l.kernel / 2)); }
+std::ptrdiff_t in_block(const layer& l) { return in_row(l) * (l.height + 2 * (l.rows / 2)); }
 std::ptrdiff_t out_row(const layer& l) { return std::ptrdiff_t{l.out_width()} * simd::lanes; }
 std::ptrdiff_t out_block(const layer& l) { return out_row(l) * l.out_height(); }
-std::ptrdiff_t origin(const layer& l) { return l.kernel / 2 * (in_row(l) + simd::lanes); }
+std::ptrdiff_t origin(const layer& l) { return l.rows / 2 * in_row(l) + l.kernel / 2 * simd::lanes; }
 
 std::size_t in_floats(const layer& l) { return static_cast<std::size_t>(in_block(l) * simd::blocks_of(l.in) + simd::lanes); }
 std::size_t out_floats(const layer& l) { return static_cast<std::size_t>(out_block(l) * simd::blocks_of(l.out)); }
 /// Calls `f` with the form of a plan that is not direct.
 template <class F>
 auto with_form(const winograd_plan& p, F f) {
+    if (p.taps == 7) return f(simd::winograd_line{});
+    if (p.taps == 5) return f(simd::winograd_2x2_of_5x5{});
     if (p.tile == 2) return f(simd::winograd_2x2{});
     if (p.tile == 3) return f(simd::winograd_3x3_strided{});
     return p.strided ? f(simd::winograd_4x4_strided{}) : f(simd::winograd_4x4{});

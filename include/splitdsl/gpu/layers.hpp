@@ -34,7 +34,7 @@ constexpr const char* name_of(precision p) {
 
 constexpr bool is_dense_conv(step_kind k) {
     return k == step_kind::conv || k == step_kind::grouped_conv || k == step_kind::winograd_2x2 || k == step_kind::winograd_4x4 || k == step_kind::winograd_4x4_strided ||
-           k == step_kind::winograd_3x3_strided;
+           k == step_kind::winograd_3x3_strided || k == step_kind::winograd_line || k == step_kind::winograd_2x2_of_5x5;
 }
 constexpr bool has_weight(step_kind k) {
     return is_dense_conv(k) || k == step_kind::depthwise || k == step_kind::conv_transpose || k == step_kind::dense || k == step_kind::l2_normalise;

@@ -38,7 +38,9 @@ public:
         case step_kind::winograd_2x2:
         case step_kind::winograd_4x4:
         case step_kind::winograd_4x4_strided:
-        case step_kind::winograd_3x3_strided: return l.plan ? by_cudnn(s, l) : window(cudnn::kernel::convolve, s, l);
+        case step_kind::winograd_3x3_strided:
+        case step_kind::winograd_line:
+        case step_kind::winograd_2x2_of_5x5: return l.plan ? by_cudnn(s, l) : window(cudnn::kernel::convolve, s, l);
         case step_kind::depthwise: return window(cudnn::kernel::convolve_depthwise, s, l);
         case step_kind::conv_transpose: return window(cudnn::kernel::convolve_transposed, s, l);
         case step_kind::max_pool:

@@ -84,18 +84,24 @@ public:
 
     /// Whether a step can make some of its rows, reading rows of a tensor.
     static constexpr bool reads_rows(step_kind k) {
-        return k == step_kind::conv || k == step_kind::depthwise || k == step_kind::max_pool || k == step_kind::avg_pool || winograd_rows(k) > 0 || reads_rows_of_bytes(k);
+        return k == step_kind::conv || k == step_kind::depthwise || k == step_kind::max_pool || k == step_kind::avg_pool || is_winograd(k) || reads_rows_of_bytes(k);
     }
     static constexpr bool reads_rows_of_bytes(step_kind k) {
         return k == step_kind::conv_u8 || k == step_kind::depthwise_u8 || k == step_kind::max_pool_u8 || k == step_kind::avg_pool_u8;
     }
+    static constexpr bool is_winograd(step_kind k) {
+        return k == step_kind::winograd_2x2 || k == step_kind::winograd_4x4 || k == step_kind::winograd_4x4_strided || k == step_kind::winograd_3x3_strided || k == step_kind::winograd_line ||
+               k == step_kind::winograd_2x2_of_5x5;
+    }
     /// Rows of a Winograd convolution's tile; 0: it is none.
-    static constexpr int winograd_rows(step_kind k) {
-        switch (k) {
-        case step_kind::winograd_2x2: return 2;
+    constexpr int winograd_rows(const step& s) const {
+        switch (s.kind) {
+        case step_kind::winograd_2x2:
+        case step_kind::winograd_2x2_of_5x5: return 2;
         case step_kind::winograd_4x4:
         case step_kind::winograd_4x4_strided: return 4;
         case step_kind::winograd_3x3_strided: return 3;
+        case step_kind::winograd_line: return ops[static_cast<std::size_t>(s.op)].kernel.width == 1 ? 6 : 1;
         default: return 0;
         }
     }
@@ -115,9 +121,10 @@ public:
         x.stride = o.stride.height;
         x.before = o.pad.top;
         x.reach = o.dilation.height * (o.kernel.height - 1) + 1;
-        if (const int tile = winograd_rows(s.kind); tile > 0) {
+        if (const int tile = winograd_rows(s); tile > 0) {
             x.granule = tile;
-            x.reach = x.stride * (tile + (s.kind == step_kind::winograd_3x3_strided ? 3 : 2)); // a phase's tile, also where the kernel's last taps are none
+            if (x.stride == 1) x.reach = tile - 1 + o.kernel.height;
+            else x.reach = x.stride * (tile + (s.kind == step_kind::winograd_3x3_strided ? 3 : 2)); // a phase's tile, also where the kernel's last taps are none
         }
         return x;
     }
@@ -128,9 +135,9 @@ public:
     constexpr std::int64_t weight_bytes(const step& s) const {
         const op& o = ops[static_cast<std::size_t>(s.op)];
         if (o.kind != op_kind::conv) return 0;
-        const std::int64_t in = o.groups > 1 ? 1 : l.buffers[static_cast<std::size_t>(s.in)].of.channels, tile = winograd_rows(s.kind);
-        const std::int64_t side = s.kind == step_kind::winograd_2x2 ? 4 : 6, taps = std::int64_t{o.kernel.height} * o.kernel.width;
-        return (reads_rows_of_bytes(s.kind) ? 1 : 4) * in * whole_blocks(o.out) * (tile == 0 ? taps : side * side * o.stride.height * o.stride.width);
+        const std::int64_t in = o.groups > 1 ? 1 : l.buffers[static_cast<std::size_t>(s.in)].of.channels;
+        const std::int64_t positions = s.kind == step_kind::winograd_line ? 12 : s.kind == step_kind::winograd_2x2 ? 16 : 36, taps = std::int64_t{o.kernel.height} * o.kernel.width;
+        return (reads_rows_of_bytes(s.kind) ? 1 : 4) * in * whole_blocks(o.out) * (is_winograd(s.kind) ? positions * o.stride.height * o.stride.width : taps);
     }
     constexpr bool runs_in_bands(const step& s) const { return loads_rows(s) || (reads_rows(s.kind) && weight_bytes(s) <= costs.weights); }
     /// Whether step i may read what step i - 1 makes while that is being made.

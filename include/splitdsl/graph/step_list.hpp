@@ -12,7 +12,8 @@ namespace splitdsl::graph {
 enum class step_kind : std::uint8_t {
     copy_input,     ///< raw bytes of an input into its slot, so that they can travel
     load_input,     ///< raw input (normalised or as it is) into a tensor
-    conv, winograd_2x2, winograd_4x4, winograd_4x4_strided, winograd_3x3_strided, depthwise, grouped_conv, conv_transpose, dense,
+    conv, winograd_2x2, winograd_4x4, winograd_4x4_strided, winograd_3x3_strided, winograd_line, winograd_2x2_of_5x5,
+    depthwise, grouped_conv, conv_transpose, dense,
     affine,         ///< batch norm that could not be folded
     activate, softmax, max_pool, avg_pool, global_pool, upsample, pad, pad_channels, slice_channels, subsample, flatten,
     l2_normalise, radix_softmax,

@@ -164,7 +164,9 @@ public:
                : o.groups == in.channels && o.out == in.channels ? step_kind::depthwise
                                                                 : step_kind::grouped_conv;
         if (const winograd_plan plan = may_winograd ? plan_winograd(o, in, out_of(i)) : winograd_plan{}; plan.tile != 0) {
-            s.kind = plan.tile == 2   ? step_kind::winograd_2x2
+            s.kind = plan.taps == 7   ? step_kind::winograd_line
+                   : plan.taps == 5 ? step_kind::winograd_2x2_of_5x5
+                   : plan.tile == 2 ? step_kind::winograd_2x2
                    : plan.tile == 3 ? step_kind::winograd_3x3_strided
                    : plan.strided   ? step_kind::winograd_4x4_strided
                                     : step_kind::winograd_4x4;

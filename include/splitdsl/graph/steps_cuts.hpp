@@ -37,7 +37,8 @@ public:
         const std::size_t made = static_cast<std::size_t>(l.r.a[static_cast<std::size_t>(i)]);
         if (!may_fuse_codec || !has_range(l.at(i)) || l.at(i).codec != codec_id::affine8 || l.r.readers[made] != 1 || l.to.count == 0) return false;
         const step& s = l.to.steps[static_cast<std::size_t>(l.to.count - 1)];
-        const bool is_able = s.kind == step_kind::conv || s.kind == step_kind::winograd_2x2 || s.kind == step_kind::winograd_4x4;
+        const bool is_able = s.kind == step_kind::conv || s.kind == step_kind::winograd_2x2 || s.kind == step_kind::winograd_4x4 || s.kind == step_kind::winograd_line ||
+                             s.kind == step_kind::winograd_2x2_of_5x5;
         return is_able && s.out == from && s.stage == l.stage && s.part == l.part[static_cast<std::size_t>(i)];
     }
     /// Whether a cut's tensor crosses it with every bit it has.

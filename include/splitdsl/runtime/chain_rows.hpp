@@ -67,8 +67,8 @@ inline instruction rows_of(const instruction& c, int begin, int end, const slidi
     part.payload_row = begin;
     part.out.of.height = part.conv.out_height = end - begin;
     part.conv.pad_top -= begin * c.conv.stride_h;
-    if (c.rows.granule > 1) {       // Winograd's tiles
-        const int tiles = simd::divide_up(end - begin, c.rows.granule) * simd::divide_up(c.conv.out_width, c.rows.granule);
+    if (c.rows.granule > 1) {       // Winograd's tiles, of one column if their kernel is
+        const int tiles = simd::divide_up(end - begin, c.rows.granule) * simd::divide_up(c.conv.out_width, c.conv.kernel_w == 1 ? 1 : c.rows.granule);
         part.winograd.tasks = simd::smaller(c.winograd.tasks, simd::divide_up(tiles, c.winograd.chunk));
     }
     return part;

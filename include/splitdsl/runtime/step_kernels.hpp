@@ -92,6 +92,10 @@ struct kernel_of<step_kind::winograd_2x2> : winograd_frames_kernel<simd::winogra
 template <>
 struct kernel_of<step_kind::winograd_4x4> : winograd_frames_kernel<simd::winograd_4x4> {};
 template <>
+struct kernel_of<step_kind::winograd_line> : winograd_frames_kernel<simd::winograd_line> {};
+template <>
+struct kernel_of<step_kind::winograd_2x2_of_5x5> : winograd_frames_kernel<simd::winograd_2x2_of_5x5> {};
+template <>
 struct kernel_of<step_kind::winograd_4x4_strided> : may_end_in_payload<winograd_kernel<simd::winograd_4x4_strided>> {};
 template <>
 struct kernel_of<step_kind::winograd_3x3_strided> : may_end_in_payload<winograd_kernel<simd::winograd_3x3_strided>> {};
