@@ -56,6 +56,7 @@ int serve(const zoo_networks::network& which, const arguments& a) {
     const cloud_counters c = cloud.counters();
     code.report();
     std::printf("%llu requests, %llu answered\n", static_cast<unsigned long long>(c.requests), static_cast<unsigned long long>(c.answered));
+    if (const std::string ended = endings_sentence(c); !ended.empty()) std::printf("%s\n", ended.c_str());
     return 0;
 }
 

@@ -36,6 +36,7 @@ inline int serve(const scenario& s, std::uint16_t port, const std::string& bind)
     const cloud_counters c = cloud.counters();
     std::printf("requests %llu answered %llu shed %llu\n", static_cast<unsigned long long>(c.requests), static_cast<unsigned long long>(c.answered),
                 static_cast<unsigned long long>(c.shed_late + c.shed_full + c.damaged));
+    if (const std::string ended = endings_sentence(c); !ended.empty()) std::printf("%s\n", ended.c_str());
     return 0;
 }
 

@@ -31,6 +31,7 @@ inline int serve(std::uint64_t seed, std::uint16_t port, const std::string& bind
     const splitdsl::cloud_counters c = cloud.counters();
     std::printf("requests %llu answered %llu shed %llu\n", static_cast<unsigned long long>(c.requests), static_cast<unsigned long long>(c.answered),
                 static_cast<unsigned long long>(c.shed_late + c.shed_full + c.damaged));
+    if (const std::string ended = splitdsl::endings_sentence(c); !ended.empty()) std::printf("%s\n", ended.c_str());
     return 0;
 }
 

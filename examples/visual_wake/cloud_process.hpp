@@ -90,6 +90,7 @@ inline int serve(const cloud_terms& t, std::uint16_t port, const std::string& bi
     const auto n = [](std::uint64_t v) { return static_cast<unsigned long long>(v); };
     std::printf("frames %llu predictions %llu replies %llu unsure %llu stopped %llu\n", n(c.frames), n(c.predictions), n(c.replies),
                 n(c.unsure), n(c.stopped));
+    if (const std::string ended = splitdsl::endings_sentence(cloud.counters()); !ended.empty()) std::printf("%s\n", ended.c_str());
     return 0;
 }
 

@@ -4,17 +4,20 @@
 /// Requests that wait in a cloud: in which order they leave, and which of them are computed together.
 #include "cloud_rig.hpp"
 
+#include <algorithm>
 #include <map>
 #include <set>
 
-TEST_CASE("waiting requests leave by deadline, equal ones in order, and never more than the bound wait") {
+TEST_CASE("waiting requests of as many connections leave by deadline, equal ones in order, and never more than the bound wait") {
     request_queue<int> q{4};
+    std::array<queue_turn, 5> who{};
     const instant t{1s};
-    CHECK(q.put(t + 3s, 3));
-    CHECK(q.put(t + 1s, 1));
-    CHECK(q.put(t + 2s, 20));
-    CHECK(q.put(t + 2s, 21));
-    CHECK_FALSE(q.put(t, 0));
+    CHECK_FALSE(q.put(t + 3s, who[0], 3));
+    CHECK_FALSE(q.put(t + 1s, who[1], 1));
+    CHECK_FALSE(q.put(t + 2s, who[2], 20));
+    CHECK_FALSE(q.put(t + 2s, who[3], 21));
+    CHECK(q.put(t, who[4], 9) == 9);
+    CHECK(q.size() == 4);
     CHECK(q.take() == 1);
     CHECK(q.take() == 20);
     CHECK(q.take() == 21);
@@ -22,21 +25,102 @@ TEST_CASE("waiting requests leave by deadline, equal ones in order, and never mo
     CHECK(q.empty());
 }
 
-TEST_CASE("a queue gives away what is chosen, most urgent first, and keeps the rest in order") {
+TEST_CASE("a queue gives away what is chosen, in order, and keeps the rest in order") {
     request_queue<int> q{6};
+    std::array<queue_turn, 7> who{};
     const instant t{1s};
-    for (const int n : {5, 2, 4, 1, 3, 6}) CHECK(q.put(t + std::chrono::seconds{n}, n));
+    for (const int n : {5, 2, 4, 1, 3, 6}) CHECK_FALSE(q.put(t + std::chrono::seconds{n}, who[static_cast<std::size_t>(n)], int{n}));
     std::vector<int> seen, taken;
-    for (const std::size_t p : q.by_urgency()) seen.push_back(q[p]);
+    for (const std::uint32_t p : q.in_order()) seen.push_back(q[p]);
     CHECK(seen == std::vector<int>{1, 2, 3, 4, 5, 6});
     q.take(taken, [](int n) { return n % 2 == 0; });
     CHECK(taken == std::vector<int>{2, 4, 6});
     CHECK(q.size() == 3);
-    CHECK(q.put(t + 2s, 20));
+    CHECK_FALSE(q.put(t + 2s, who[0], 20));
     CHECK(q.take() == 1);
     CHECK(q.take() == 20);
     CHECK(q.take() == 3);
     CHECK(q.take() == 5);
+}
+
+TEST_CASE("a second request of a connection leaves behind the first of every other, however urgent it is") {
+    request_queue<int> q{8};
+    std::array<queue_turn, 3> who{};
+    const instant t{1s};
+    const auto put = [&](std::size_t w, int n, duration in) { return q.put(t + in, who[w], int{n}).has_value(); };
+    for (int i = 0; i < 3; ++i) REQUIRE_FALSE(put(0, 10 + i, 1ms));
+    for (int i = 0; i < 2; ++i) REQUIRE_FALSE(put(1, 20 + i, 2ms));
+    REQUIRE_FALSE(put(2, 30, 1h));
+    CHECK(q.take() == 10);
+    REQUIRE_FALSE(put(0, 13, 0ms)); // it asks again at once
+    CHECK(q.take() == 20);
+    CHECK(q.take() == 30);
+    REQUIRE_FALSE(put(2, 31, 1h)); // who comes back later has saved nothing up, and lost nothing
+    CHECK(q.take() == 11);
+    CHECK(q.take() == 21);
+    CHECK(q.take() == 31);
+    CHECK(q.take() == 12);
+    CHECK(q.take() == 13);
+    CHECK(q.empty());
+}
+
+TEST_CASE("a connection without a request that waits takes the place of another's last in a full queue") {
+    request_queue<int> q{3};
+    std::array<queue_turn, 3> who{};
+    const instant t{1s};
+    for (int i = 0; i < 3; ++i) REQUIRE_FALSE(q.put(t, who[0], 10 + i));
+    CHECK(q.put(t, who[0], 13) == 13);
+    CHECK(q.put(t + 1h, who[1], 20) == 12);
+    CHECK(q.put(t + 1h, who[2], 30) == 11);
+    CHECK(q.put(t + 1h, who[1], 21) == 21);
+    CHECK(q.put(t, who[0], 14) == 14);
+    CHECK(q.take() == 10);
+    CHECK_FALSE(q.put(t, who[0], 15)); // what was taken from it was no turn
+    CHECK(q.take() == 20);
+    CHECK(q.take() == 30);
+    CHECK(q.take() == 15);
+}
+
+TEST_CASE("tenants take turns before their connections do, by their shares") {
+    const std::array<queue_share, 2> shares{queue_share{.share = 1}, queue_share{.share = 2}};
+    const instant t{1s};
+    const auto served = [&](bool one_by_one) { // by tenant, of 30 requests
+        request_queue<int> q{64, shares};
+        std::array<queue_turn, 11> who{};
+        for (std::size_t w = 0; w < 10; ++w)
+            for (int i = 0; i < 3; ++i) REQUIRE_FALSE(q.put(t, who[w], 0)); // ten connections, all urgent
+        who[10].tenant = 1;
+        for (int i = 0; i < 30; ++i) REQUIRE_FALSE(q.put(t + 1h, who[10], 1)); // one, patient
+        std::vector<int> taken;
+        if (one_by_one)
+            for (int i = 0; i < 30; ++i) taken.push_back(q.take());
+        else
+            for (const std::uint32_t p : q.in_order()) taken.push_back(q[p]);
+        return taken;
+    };
+    const auto one_by_one = served(true), looked_at = served(false);
+    CHECK(std::count(one_by_one.begin(), one_by_one.end(), 1) == 20);
+    CHECK(std::equal(one_by_one.begin(), one_by_one.end(), looked_at.begin()));
+}
+
+TEST_CASE("a tenant that was away has saved no turns, and more of its own wait only as it may") {
+    const std::array<queue_share, 2> shares{queue_share{}, queue_share{.waiting_max = 2}};
+    const instant t{1s};
+    request_queue<int> q{4, shares};
+    std::array<queue_turn, 3> who{};
+    who[1].tenant = who[2].tenant = 1;
+    for (int i = 0; i < 20; ++i) {
+        REQUIRE_FALSE(q.put(t, who[0], 0));
+        REQUIRE(q.take() == 0);
+    }
+    for (int i = 0; i < 2; ++i) REQUIRE_FALSE(q.put(t, who[1], 1));
+    CHECK(q.put(t, who[1], 7) == 7);       // two of its own wait
+    CHECK(q.put(t + 1h, who[2], 2) == 1); // another connection's, in place of the first one's second
+    for (int i = 0; i < 2; ++i) REQUIRE_FALSE(q.put(t + 1ms, who[0], 0));
+    CHECK(q.take() == 1);
+    CHECK(q.take() == 0);
+    CHECK(q.take() == 2);
+    CHECK(q.take() == 0);
 }
 
 TEST_CASE("a batch is as large as makes nobody late who would be in time without it") {
@@ -55,6 +139,12 @@ TEST_CASE("a batch is as large as makes nobody late who would be in time without
         CHECK(chosen({due(14ms), due(1s), due(1s), due(1s)}, 4).count == 3);
         CHECK(chosen({due(11ms), due(1s), due(1s), due(1s)}, 4).count == 1);
         CHECK(chosen({due(10ms), due(1s)}, 4).count == 1);
+    }
+    SECTION("whose turn it is leads, and a more urgent one joins only what is in time for it") {
+        CHECK(chosen({due(1s), due(12ms)}, 4).count == 2);
+        CHECK(chosen({due(1s), due(11ms)}, 4).count == 1);
+        CHECK(chosen({due(1s), due(14ms)}, 4, 5ms).start == now); // with one more the second would be late
+        CHECK(chosen({due(1s), due(16ms)}, 4, 5ms).start == now + 2ms);
     }
     SECTION("who is late even alone leads nothing and joins nothing") {
         CHECK(chosen({due(9ms), due(1s), due(1s)}, 4).count == 1);

@@ -17,6 +17,7 @@
 #include <cstring>
 #include <memory>
 #include <optional>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -57,6 +58,8 @@ struct raw_edge : raw_peer {
         link::seal({.kind = message_kind::hello, .epoch = 9}, m);
         write(m);
     }
+    /// What a refusal says.
+    std::string sentence() const { return {reinterpret_cast<const char*>(reader.payload().data()), reader.payload().size()}; }
     /// A payload whose answer shows its tag.
     void ask_tagged(std::uint32_t tag, duration budget, std::uint8_t cut = 0) const {
         std::vector<std::byte> payload(cut == link::whole_input ? fake::input_bytes : fake::payload_bytes);

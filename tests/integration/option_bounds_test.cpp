@@ -120,6 +120,8 @@ TEST_CASE("a cloud's options are refused outside their bounds") {
     for (const duration wrong : {duration{}, duration{-1ms}})
         CHECK(
             says(refused_cloud([&](cloud_options& o) { o.handshake_timeout = wrong; }), "cloud: a handshake_timeout above 0 was expected"));
+    for (const auto which : {&cloud_options::idle_limit, &cloud_options::idle_least})
+        CHECK(says(refused_cloud([&](cloud_options& o) { o.*which = -1ms; }), "cloud: an idle_limit and an idle_least of 0 or more were expected, found -1.0"));
     CHECK(refused_cloud([](cloud_options& o) { o.parallel = 3, o.queue_max = most_waiting, o.handshake_timeout = 1ms; }) == taken);
 }
 

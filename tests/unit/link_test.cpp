@@ -7,6 +7,9 @@
 #include <splitdsl/link/estimator.hpp>
 #include <splitdsl/link/host_port.hpp>
 
+#include <netinet/in.h>
+
+#include <array>
 #include <atomic>
 #include <cmath>
 #include <functional>
@@ -44,6 +47,40 @@ TEST_CASE("a TCP link works over IPv6 where the machine has it") {
     auto [client, server] = meet(from, *at);
     CHECK(write_all(*client, pattern(1000, 3)) == 1000);
     CHECK(read_up_to(*server, 1000).bytes == pattern(1000, 3));
+}
+
+TEST_CASE("both ends of a TCP link look whether the other is still there, unless told not to") {
+    const auto settings = [](std::uint16_t port) { // of every connected socket of this process from or to that port
+        std::vector<std::array<int, 5>> found;
+        for (int d = 0; d < 1024; ++d) {
+            sockaddr_in here{}, there{};
+            socklen_t a = sizeof here, b = sizeof there;
+            if (::getsockname(d, reinterpret_cast<sockaddr*>(&here), &a) != 0 || ::getpeername(d, reinterpret_cast<sockaddr*>(&there), &b) != 0) continue;
+            if (ntohs(here.sin_port) != port && ntohs(there.sin_port) != port) continue;
+            const auto option = [d](int level, int name) {
+                int value{};
+                socklen_t size = sizeof value;
+                return ::getsockopt(d, level, name, &value, &size) == 0 ? value : -1;
+            };
+            found.push_back({option(SOL_SOCKET, SO_KEEPALIVE), option(IPPROTO_TCP, TCP_KEEPIDLE), option(IPPROTO_TCP, TCP_KEEPINTVL),
+                             option(IPPROTO_TCP, TCP_KEEPCNT), option(IPPROTO_TCP, TCP_USER_TIMEOUT)});
+        }
+        return found;
+    };
+    {
+        tcp_listener at{0, "127.0.0.1"};
+        tcp from{"127.0.0.1", at.port()};
+        const auto both = meet(from, at);
+        CHECK(settings(at.port()) == std::vector<std::array<int, 5>>(2, {1, 10, 5, 3, 25'000}));
+    }
+    const tcp_options other{.alive_idle = 0s, .unacknowledged = 7s};
+    tcp_listener at{0, "127.0.0.1", other};
+    tcp from{"127.0.0.1", at.port(), other};
+    const auto both = meet(from, at);
+    for (const auto& s : settings(at.port())) {
+        CHECK(s[0] == 0);
+        CHECK(s[4] == 7000);
+    }
 }
 
 TEST_CASE("HOST:PORT is read as it is printed, and what cannot be is refused by name") {

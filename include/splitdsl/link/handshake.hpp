@@ -44,7 +44,7 @@ struct handshake {
     std::uint64_t weights_digest{};
     std::vector<cut_terms> cuts{};
     std::string instruction_set{};
-    std::string tenant{}; ///< a token that says who asks; empty: none. Never printed, never compared here
+    std::string tenant{}; ///< an edge's `edge_options::tenant_token`; empty: none. Never printed, and compared by a cloud with tenants only
     friend bool operator==(const handshake&, const handshake&) = default;
     template <class Archive>
     void serialize(Archive& archive) {

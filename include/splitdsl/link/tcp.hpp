@@ -17,36 +17,47 @@
 
 namespace splitdsl::link {
 
-/// How a TCP connection is set up. Zero leaves a size to the system.
+/// How a TCP connection is set up. Zero leaves a size or a time to the system.
 struct tcp_options {
     /// Bytes that may lie unsent in the kernel before `write` says `would_block`. Small, or a fade queues stale frames.
     int unsent_low_water{16 * 1024};
     int send_buffer{};    ///< SO_SNDBUF in bytes; the kernel books about twice as much
     int receive_buffer{}; ///< SO_RCVBUF in bytes; set before the connection exists, so the window never grows past it
     int segment_size{};   ///< TCP_MAXSEG in bytes; small receive buffers on a loopback need one below half the buffer
+    /// A peer that vanished without a word (its power, its network) is asked after this silence, every `alive_interval`, and given up after `alive_probes`
+    /// questions without an answer: after 25 s. Without, its connection would stay for ever. 0: the system never asks.
+    std::chrono::seconds alive_idle{10};
+    std::chrono::seconds alive_interval{5};
+    int alive_probes{3};
+    std::chrono::milliseconds unacknowledged{25'000}; ///< TCP_USER_TIMEOUT: given up, too, if what was sent is not acknowledged for so long
     name_resolver resolve{&::getaddrinfo}; ///< asked for names that are no addresses, on a thread of its own, which may outlive the link
 };
 
 namespace detail {
 
-inline void set_size_option(int socket, int level, int name, int value) noexcept {
-    // Refusals are ignored on purpose: sizes tune, they do not decide whether a link works.
+inline void set_tuning(int socket, int level, int name, int value) noexcept {
+    // Refusals are ignored on purpose: these tune, they do not decide whether a link works.
     if (value > 0) ::setsockopt(socket, level, name, &value, sizeof value);
 }
 
 /// What must be set before connecting or listening, because the handshake announces it.
 inline void prepare(int socket, const tcp_options& options) noexcept {
-    set_size_option(socket, SOL_SOCKET, SO_RCVBUF, options.receive_buffer);
-    set_size_option(socket, SOL_SOCKET, SO_SNDBUF, options.send_buffer);
-    set_size_option(socket, IPPROTO_TCP, TCP_MAXSEG, options.segment_size);
+    set_tuning(socket, SOL_SOCKET, SO_RCVBUF, options.receive_buffer);
+    set_tuning(socket, SOL_SOCKET, SO_SNDBUF, options.send_buffer);
+    set_tuning(socket, IPPROTO_TCP, TCP_MAXSEG, options.segment_size);
 }
 
 /// What is set on every connection. Returns an errno, or 0.
 inline int finish(int socket, const tcp_options& options) noexcept {
     const int at_once = 1;                      // a frame's last bytes must not wait for an acknowledgement (Nagle)
     if (::setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &at_once, sizeof at_once) != 0) return errno;
-    set_size_option(socket, SOL_SOCKET, SO_SNDBUF, options.send_buffer);
-    set_size_option(socket, IPPROTO_TCP, TCP_NOTSENT_LOWAT, options.unsent_low_water);
+    set_tuning(socket, SOL_SOCKET, SO_SNDBUF, options.send_buffer);
+    set_tuning(socket, IPPROTO_TCP, TCP_NOTSENT_LOWAT, options.unsent_low_water);
+    set_tuning(socket, SOL_SOCKET, SO_KEEPALIVE, options.alive_idle.count() > 0);
+    set_tuning(socket, IPPROTO_TCP, TCP_KEEPIDLE, static_cast<int>(options.alive_idle.count()));
+    set_tuning(socket, IPPROTO_TCP, TCP_KEEPINTVL, static_cast<int>(options.alive_interval.count()));
+    set_tuning(socket, IPPROTO_TCP, TCP_KEEPCNT, options.alive_probes);
+    set_tuning(socket, IPPROTO_TCP, TCP_USER_TIMEOUT, static_cast<int>(options.unacknowledged.count()));
     return 0;
 }
 

@@ -81,6 +81,8 @@ inline const edge_options& checked(const edge_options& o, const pipeline& p, boo
                            + text(p.stream_count) + " streams, found none");
     if (!o.stage_times.empty() && o.stage_times.size() != static_cast<std::size_t>(p.stages))
         throw option_error("edge: stage_times for " + text(p.stages) + " stages were expected, found " + text(o.stage_times.size()));
+    if (o.tenant_token.size() > link::largest_name)
+        throw option_error("edge: a tenant_token of at most " + text(link::largest_name) + " bytes was expected, found " + text(o.tenant_token.size()));
     if (o.exits.size() > most_exits) throw option_error("edge: at most " + text(most_exits) + " exits were expected, found " + text(o.exits.size()));
     if (!preset_fits(o.preset.size(), p))
         throw option_error("edge: a preset of whole outputs was expected, " + text(p.output_floats) + " floats for all of them, found "
@@ -185,6 +187,7 @@ inline session_setup setup_for(const pipeline& p, const edge_options& o) {
                     .options = o.link,
                     .threads = o.threads,
                     .streams = o.streams};
+    s.identity.tenant = o.tenant_token;
     if (o.streams != nullptr) o.streams->introduce(s.identity);
     return s;
 }

@@ -9,6 +9,7 @@
 #include <splitdsl/runtime/cloud_options.hpp>
 #include <splitdsl/runtime/introduction.hpp>
 #include <splitdsl/runtime/message_reader.hpp>
+#include <splitdsl/runtime/request_queue.hpp>
 #include <splitdsl/runtime/stream_hooks.hpp>
 
 #include <pthread.h>
@@ -16,10 +17,12 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <new>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -51,11 +54,15 @@ struct cloud_request {
     std::size_t first_bytes{};     ///< there at the first look
 
     int cut() const { return head.cut == link::whole_input ? -1 : head.cut; }
+    std::size_t tenant() const noexcept;
 };
 
 /// Who takes a connection's requests. Called on the connection's own thread.
 class request_sink {
 public:
+    /// Empty: the edge with this token is let in, as one of `tenant`'s, until `left`. Else why not.
+    virtual std::string admit(std::string_view token, std::size_t& tenant) = 0;
+    virtual void left(std::size_t tenant) = 0;
     virtual void request_came(cloud_request r) = 0;
     virtual void payload_damaged() = 0;
     virtual void connection_over(ending why, std::uint64_t bytes_in, std::uint64_t bytes_out, std::uint64_t pings) = 0;
@@ -64,30 +71,24 @@ protected:
     ~request_sink() = default;
 };
 
-/// Its memory is allocated with it: the reader's and one for each request that may wait, all of the largest message it takes (a request of
-/// its network, or the 64 kB of a probe if that is more), and the replies not yet sent. The reader gives a request its own memory
-/// and goes on in another; nothing is copied.
+/// Its memory is allocated once its handshake fits, before the hello_ack: the reader's and one for each request that may wait, all of the largest message it
+/// takes (a request of its network, or the 64 kB of a probe if that is more), and the replies not yet sent. Until then it has the 16 kB of a
+/// handshake. The reader gives a request its own memory and goes on in another; nothing is copied.
 class cloud_connection {
 public:
-    cloud_connection(std::unique_ptr<link::stream> s, link::handshake own, const message_sizes& m, duration handshake_time,
-                     request_sink& to, cloud_stream_hooks* with_streams = nullptr)
-        : stream{std::move(s)},
-          me{std::move(own)},
-          sizes{m},
-          patience{handshake_time},
-          sink{to},
-          reader{sizes.taken()},
-          streams{with_streams} {
-        for (auto& p : places) p.store = aligned_buffer{reader.largest()};
-        unsent.reserve(unsent_max());
-        if (streams != nullptr) guest = streams->open();
-    }
+    cloud_connection(std::unique_ptr<link::stream> s, link::handshake own, const message_sizes& m, const cloud_options& o, request_sink& to)
+        : stream{std::move(s)}, me{std::move(own)}, sizes{m}, options{o}, sink{to}, reader{sizes.taken(), link::largest_handshake}, streams{o.streams}, wipes{!o.tenants.empty()} {}
     cloud_connection(const cloud_connection&) = delete;
     cloud_connection& operator=(const cloud_connection&) = delete;
     ~cloud_connection() {
         stop();
         join();
-        if (streams != nullptr) streams->close(guest);
+        if (guest != nullptr) streams->close(guest);
+        if (!wipes) return;
+        for (const auto& p : places) detail::wipe(p.store.data(), p.store.size());
+        detail::wipe(reader.memory().data(), reader.memory().size());
+        unsent.resize(unsent.capacity()); // sent replies lie behind its end
+        detail::wipe(unsent.data(), unsent.size());
     }
     /// Waits for the connection's thread. A request keeps its connection alive, so the last owner may be that very thread: then it has
     /// nothing left to do and is let go.
@@ -109,6 +110,10 @@ public:
     bool over() const noexcept { return finished.load(std::memory_order_acquire); }
     /// The handshake is done.
     bool introduced() const noexcept { return known.load(std::memory_order_relaxed); }
+    /// Since when nothing came; not while its thread computes, for then nobody reads.
+    duration silent_for(instant now) const noexcept {
+        return computing.load(std::memory_order_acquire) ? duration{} : now - instant{duration{heard.load(std::memory_order_relaxed)}};
+    }
 
     // ---- any thread -------------------------------------------------------------------------------------------------------
     /// Ends the connection for `why`; the first reason counts.
@@ -139,6 +144,8 @@ public:
         blocked.store(true, std::memory_order_release);
         stream->wake();
     }
+    /// Where it stands in the queue, whose alone it is.
+    queue_turn& turn() noexcept { return place_in_queue; }
     void free_place(int which) noexcept { places[static_cast<std::size_t>(which)].taken.store(false, std::memory_order_release); }
 
 private:
@@ -169,10 +176,12 @@ private:
         ::pthread_setname_np(::pthread_self(), "sd-cloud");
         const instant began = clock();
         while (reason.load(std::memory_order_relaxed) < 0) {
-            if (!known && clock() - began > patience)
+            if (!known && clock() - began > options.handshake_timeout)
                 end(ending::no_handshake);
-            else if (read_all(self))
-                stream->wait(true, blocked.load(std::memory_order_acquire), std::chrono::milliseconds{200});
+            else if (read_all(self)) {
+                if (known && options.idle_limit > duration{} && silent_for(clock()) > options.idle_limit) end(ending::silent);
+                else stream->wait(true, blocked.load(std::memory_order_acquire), std::chrono::milliseconds{200});
+            }
             if (blocked.load(std::memory_order_acquire)) flush();
         }
         std::uint64_t out{};
@@ -180,6 +189,7 @@ private:
             const std::lock_guard hold{write_mutex};
             out = bytes_out;
         }
+        if (admitted) sink.left(place_in_queue.tenant);
         sink.connection_over(static_cast<ending>(reason.load(std::memory_order_relaxed)), bytes_in, out, pings);
         finished.store(true, std::memory_order_release);
     }
@@ -188,6 +198,7 @@ private:
     bool read_all(const std::weak_ptr<cloud_connection>& self) try {
         while (reason.load(std::memory_order_relaxed) < 0) {
             const auto got = reader.next(*stream);
+            hear(reader.last());
             if (got == message_reader::state::more) {
                 if (guest == nullptr) return true;
                 const auto burst = guest->read_out(*this);
@@ -235,6 +246,7 @@ private:
         auto& p = places[static_cast<std::size_t>(free)];
         p.taken.store(true, std::memory_order_relaxed);
         const auto payload = reader.give_away(p.store); // not copied: the reader goes on in what was the place's memory
+        computing.store(true, std::memory_order_relaxed);
         sink.request_came({.from = self.lock(),
                            .place = free,
                            .head = h,
@@ -243,22 +255,47 @@ private:
                            .deadline = reader.first() + std::chrono::microseconds{h.budget_us},
                            .arrival = reader.arrival(),
                            .first_bytes = reader.first_bytes()});
+        hear(clock());
+        computing.store(false, std::memory_order_release);
         return true;
+    }
+    void hear(instant at) noexcept {
+        if (const std::int64_t ns = at.time_since_epoch().count(); ns > heard.load(std::memory_order_relaxed)) heard.store(ns, std::memory_order_relaxed);
     }
 
     bool welcome(const link::frame_header& h) try {
-        const std::string why = refusal(end_of_link::cloud, me, reader.payload());
+        const std::string why = judge(reader.payload());
+        detail::wipe(reader.memory().data(), reader.payload().size()); // of the token
         auto out = why.empty() ? introduction_of(me) : sentence_message(why);
+        if (why.empty()) {
+            take_memory();
+            known.store(true, std::memory_order_relaxed); // before the message that says so: who has read it is let stay
+        }
         send(out,
              {.kind = why.empty() ? link::message_kind::hello_ack : link::message_kind::refuse, .epoch = h.epoch, .stamp_us = h.stamp_us});
-        if (why.empty()) {
-            known.store(true, std::memory_order_relaxed);
-            return true;
-        }
+        if (why.empty()) return true;
         stream->wait(true, false, std::chrono::milliseconds{100}); // let the sentence arrive before the end
         return end(ending::refused), false;
     } catch (const std::bad_alloc&) { // a handshake is read and written in new memory; all later messages have theirs
         return end(ending::no_resources), false;
+    }
+    /// Why the edge may not stay. Who is not let in learns nothing of the network.
+    std::string judge(std::span<const std::byte> hello) {
+        try {
+            link::handshake them = link::decode_handshake(hello);
+            std::string why = sink.admit(them.tenant, place_in_queue.tenant);
+            admitted = why.empty();
+            detail::wipe(them.tenant.data(), them.tenant.size());
+            return admitted ? link::compare(them, me).refusal : why;
+        } catch (const error& e) { return std::string{"from the edge: "} + e.what(); }
+    }
+    /// Who does not fit, or says nothing, has none of it.
+    void take_memory() {
+        reader.grow();
+        for (auto& p : places) p.store = aligned_buffer{reader.largest()};
+        if (streams != nullptr) guest = streams->open();
+        const std::lock_guard hold{write_mutex};
+        unsent.reserve(unsent_max());
     }
     bool answer_at_once(const link::frame_header& h, link::message_kind kind) {
         ++pings;
@@ -286,21 +323,28 @@ private:
     const std::unique_ptr<link::stream> stream;
     const link::handshake me;
     const message_sizes sizes;
-    const duration patience;
+    const cloud_options& options;
     request_sink& sink;
     message_reader reader;
     std::array<payload_place, 3> places{};
     cloud_stream_hooks* const streams; // null: none
-    cloud_stream_guest* guest{};
+    cloud_stream_guest* guest{};       // null before the handshake, too
     std::atomic<bool> known{}; // written by its own thread
     std::uint64_t bytes_in{}, pings{};
     std::atomic<int> reason{-1}; // an `ending` once over
-    std::atomic<bool> finished{}, blocked{};
+    std::atomic<bool> finished{}, blocked{}, computing{};
+    std::atomic<std::int64_t> heard{clock().time_since_epoch().count()};
+
+    queue_turn place_in_queue{};
+    bool admitted{};  // its own thread's
+    const bool wipes; // its memory, at the end: other tenants' may lie there next
 
     std::mutex write_mutex;
     std::vector<std::byte> unsent;
     std::uint64_t bytes_out{};
     std::thread runner;
 };
+
+inline std::size_t cloud_request::tenant() const noexcept { return from->turn().tenant; }
 
 } // namespace splitdsl

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The splitdsl authors
 // SPDX-License-Identifier: BSD-3-Clause
 /// @file cloud_core.hpp
-/// The other side: serves the tails of many edges, earliest deadline first, and says so when it cannot be in time.
+/// The other side: serves the tails of many edges, each in its turn and the earliest deadline first, and says so when it cannot be in time.
 #pragma once
 
 #include <splitdsl/error.hpp>
@@ -17,13 +17,16 @@
 #include <splitdsl/runtime/threads.hpp>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <condition_variable>
 #include <cstring>
 #include <list>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -41,6 +44,9 @@ namespace splitdsl {
 /// nobody late who would be in time without. Their answers are those they get alone; one that lies ends its own connection and leaves the batch.
 /// Costs that many arenas for each of `parallel`; construction runs every size of batch twice and, for each of `parallel` but the first, once.
 ///
+/// With `cloud_options::tenants` only edges with one of their tokens are served. Tenants take turns by their shares, are never batched together, and a place
+/// to compute in is zeroed before another tenant's frame runs there.
+///
 /// ```cpp
 /// cloud_core cloud{net, packed, {.weights_digest = digest}, std::make_unique<link::tcp_listener>(7447, "0.0.0.0")};
 /// ```
@@ -52,10 +58,14 @@ public:
           options{checked(std::move(o))},
           listener{std::move(where)},
           limits{limits_of(net, options)},
-          queue{static_cast<std::size_t>(options.queue_max)},
+          queue{static_cast<std::size_t>(options.queue_max), shares_of(options.tenants)},
+          admitted(options.tenants.size()),
           most{std::max(1, std::min(options.batch, net.batch_limit))},
           tail_times{net.cuts.size() + 1, most} {
         if (!listener) throw option_error("cloud: a listener was expected");
+        if (options.tenants.size() > 1 && (options.streams != nullptr || net.functions.forget != nullptr))
+            throw option_error("cloud: at most one tenant was expected where frames leave bytes outside the cloud's arenas (streams, a GPU), found "
+                               + std::to_string(options.tenants.size()));
         for (int i = 0; i < options.parallel; ++i) idle_benches.push_back(std::make_unique<bench>(net, limits, most, packed, options.workers));
         seen.reserve(static_cast<std::size_t>(options.queue_max));
         warm_up();
@@ -97,6 +107,15 @@ private:
                 spans.push_back(stores.back().bytes());
             }
         }
+        /// Nothing of another tenant's frames is left when `who`'s comes.
+        void hand_to(std::size_t who) {
+            if (std::exchange(tenant, who) == who) return;
+            arena.clear();
+            std::memset(reply.data(), 0, reply.size());
+            std::fill(outputs.begin(), outputs.end(), 0.0F);
+            for (auto& s : stores) std::memset(s.data(), 0, s.size());
+        }
+        std::size_t tenant{};
         frame_arena arena;
         aligned_buffer reply;
         std::vector<float> outputs;
@@ -119,6 +138,12 @@ private:
         std::vector<frame_memory> frames; ///< a seat's
         std::vector<cloud_request> taken;
     };
+    /// A connection that was refused before its hello.
+    struct leaver {
+        std::unique_ptr<link::stream> stream;
+        instant until{};
+    };
+    static constexpr std::size_t most_leaving = 16;
     static constexpr std::size_t max_payload = std::size_t{256} << 20;
     static instant clock() { return std::chrono::steady_clock::now(); }
 
@@ -139,6 +164,10 @@ private:
         if (o.handshake_timeout <= duration{})
             throw option_error("cloud: a handshake_timeout above 0 was expected, found "
                                + std::to_string(to_milliseconds(o.handshake_timeout)) + " ms");
+        check_tenants(o.tenants);
+        if (o.idle_limit < duration{} || o.idle_least < duration{})
+            throw option_error("cloud: an idle_limit and an idle_least of 0 or more were expected, found "
+                               + std::to_string(to_milliseconds(std::min(o.idle_limit, o.idle_least))) + " ms");
         return o;
     }
     static message_sizes limits_of(const pipeline& p, const cloud_options& o) {
@@ -198,43 +227,88 @@ private:
         }
     }
     void accept_one() {
+        see_off();
         guests.remove_if([](const auto& c) { return c->over(); }); // before and behind the wait: what they held may be what a newcomer needs
         auto s = listener->accept(std::chrono::milliseconds{200});
         guests.remove_if([](const auto& c) { return c->over(); });
         if (!s) return;
         note(counts.connections);
-        if (guests.size() >= static_cast<std::size_t>(options.connections_max) && !make_room()) return note(counts.endings[static_cast<std::size_t>(ending::full)]);
+        if (guests.size() >= static_cast<std::size_t>(options.connections_max) && !make_room()) {
+            note(counts.endings[static_cast<std::size_t>(ending::full)]);
+            return turn_away(std::move(s), "the cloud has " + std::to_string(guests.size()) + " of " + std::to_string(options.connections_max) + " connections");
+        }
         link::handshake me = introduction_for(network, options.weights_digest);
         if (options.streams != nullptr) options.streams->introduce(me);
-        auto guest = std::make_shared<cloud_connection>(std::move(s), me, limits, options.handshake_timeout, static_cast<request_sink&>(*this), options.streams);
+        auto guest = std::make_shared<cloud_connection>(std::move(s), me, limits, options, static_cast<request_sink&>(*this));
         guest->start(guest);
         guests.push_back(std::move(guest)); // behind its start: a guest without a thread would never be over
     }
 
-    /// Ends the oldest connection that has not introduced itself, so that who says nothing does not keep out who would. False: all have.
+    /// Ends the oldest connection that has not introduced itself, so that who says nothing does not keep out who would; if all have, the one silent
+    /// longest, which an edge that is there never is for `idle_least`. False: neither exists.
     bool make_room() {
-        const auto silent = std::find_if(guests.begin(), guests.end(), [](const auto& c) { return !c->introduced(); });
-        if (silent == guests.end()) return false;
-        (*silent)->end(ending::full);
-        guests.erase(silent); // waits for its thread
+        auto out = std::find_if(guests.begin(), guests.end(), [](const auto& c) { return !c->introduced(); });
+        ending why = ending::full;
+        if (out == guests.end()) {
+            const instant now = clock();
+            out = std::max_element(guests.begin(), guests.end(), [now](const auto& a, const auto& b) { return a->silent_for(now) < b->silent_for(now); });
+            if ((*out)->silent_for(now) <= options.idle_least) return false;
+            why = ending::silent;
+        }
+        (*out)->end(why);
+        guests.erase(out); // waits for its thread
         return true;
+    }
+    /// Says why and goes on at once. A TCP connection that is closed with its peer's hello unread is reset, and what was sent to it may be lost: so it stays
+    /// open until the peer has read the sentence and left, and not for long.
+    void turn_away(std::unique_ptr<link::stream> newcomer, const std::string& why) {
+        auto m = sentence_message(why);
+        link::seal({.kind = link::message_kind::refuse}, m);
+        newcomer->write(m); // nothing else is under way: it fits
+        if (leaving.size() >= most_leaving) leaving.pop_front();
+        leaving.push_back({std::move(newcomer), clock() + std::chrono::milliseconds{500}});
+    }
+    void see_off() {
+        leaving.remove_if([](const leaver& l) {
+            std::array<std::byte, 4096> unread;
+            link::io got{};
+            for (int i = 0; i < 8 && (i == 0 || got.what == link::io_result::ok); ++i) got = l.stream->read(unread);
+            return got.what == link::io_result::closed || clock() >= l.until;
+        });
     }
 
     // ---- connections' threads ---------------------------------------------------------------------------------------------
+    std::string admit(std::string_view token, std::size_t& tenant) override {
+        if (options.tenants.empty()) return {};
+        const auto found = tenant_of(token, options.tenants);
+        if (!found) return token.empty() ? "the cloud serves known tenants: a tenant_token was expected, found none" : "the cloud knows no tenant with this token";
+        const cloud_tenant& t = options.tenants[*found];
+        {
+            const std::lock_guard hold{mutex};
+            if (t.connections_max == 0 || admitted[*found] < t.connections_max) return ++admitted[*found], tenant = *found, std::string{};
+        }
+        return "tenant " + link::handshake_words::peer_text(t.name) + " has " + std::to_string(t.connections_max) + " of " + std::to_string(t.connections_max)
+               + " connections";
+    }
+    void left(std::size_t tenant) override {
+        const std::lock_guard hold{mutex};
+        if (!admitted.empty()) --admitted[tenant];
+    }
     void request_came(cloud_request r) override {
+        std::optional<cloud_request> homeless;
         {
             const std::lock_guard hold{mutex};
             if (stopping.load(std::memory_order_relaxed)) return;
             ++counts.requests;
-            const auto who = r.from;
-            const link::frame_header head = r.head;
-            const int place = r.place;
-            if (!queue.put(r.deadline, std::move(r))) {
-                ++counts.shed_full;
-                who->free_place(place);
-                who->shed(head);
-                return;
-            }
+            queue_turn& turn = r.from->turn();
+            const instant deadline = r.deadline;
+            homeless = queue.put(deadline, turn, std::move(r));
+            counts.shed_full += homeless.has_value();
+        }
+        if (homeless) {
+            homeless->from->free_place(homeless->place);
+            homeless->from->shed(homeless->head);
+            homeless.reset(); // perhaps the last owner of its connection
         }
         if (options.batch_wait > duration{}) came.notify_all();
         run_waiting();
@@ -269,12 +343,12 @@ private:
             idle_benches.push_back(std::move(b));
         }
     }
-    /// The most urgent request and those to be run with it; none if others took them all while it waited for more.
+    /// The next request and those to be run with it; none if others took them all while it waited for more.
     void take_together(std::vector<cloud_request>& to, std::unique_lock<std::mutex>& hold) {
         const auto time = [this](int cut, int count) { return tail_of(cut, count); };
         while (!queue.empty()) {
             seen.clear();
-            for (const std::size_t p : queue.by_urgency()) seen.push_back({queue[p].deadline, queue[p].arrived, queue[p].cut()});
+            for (const std::uint32_t p : queue.in_order()) seen.push_back(seen_as(queue[p]));
             const instant now = clock();
             const batch_choice next = choose_batch(now, seen, most, options.batch_wait, time);
             if (next.start > now) {
@@ -284,13 +358,14 @@ private:
             const waiting_request first = seen.front();
             int wanted = next.count;
             queue.take(to, [&](const cloud_request& r) {
-                const bool chosen = wanted > 0 && (to.empty() || joins(first, {r.deadline, r.arrived, r.cut()}, now, time));
+                const bool chosen = wanted > 0 && (to.empty() || joins(first, seen_as(r), now, time));
                 wanted -= chosen;
                 return chosen;
             });
             return;
         }
     }
+    static waiting_request seen_as(const cloud_request& r) { return {r.deadline, r.arrived, r.cut(), r.tenant()}; }
     /// Before the message that tells of it, so that who has read the message finds it counted.
     void note(std::uint64_t& which) {
         const std::lock_guard hold{mutex};
@@ -308,6 +383,7 @@ private:
                 r.from->shed(r.head);
                 continue;
             }
+            b.seats[count]->hand_to(r.tenant());
             try {
                 if (!load(*b.seats[count], b.frames[count], r)) {
                     r.from->end(ending::bad_payload);
@@ -385,6 +461,7 @@ private:
 
     mutable std::mutex mutex; // queue, benches, counts: nothing slow happens under it
     request_queue<cloud_request> queue;
+    std::vector<int> admitted; // connections, by tenant
     std::vector<std::unique_ptr<bench>> idle_benches;
     std::vector<waiting_request> seen; // as the queue's last batch was chosen
     std::condition_variable came;      // a request, for a bench that waits for more
@@ -393,6 +470,7 @@ private:
     batch_times tail_times; // by `kind`
     std::atomic<bool> stopping{};
     std::list<std::shared_ptr<cloud_connection>> guests; // acceptor's; after it, the destructor's
+    std::list<leaver> leaving; // acceptor's
     std::thread acceptor;
 };
 

@@ -4,6 +4,7 @@
 /// What a cloud may be told, what it counts, and the names of the reasons for which it ends a connection.
 #pragma once
 
+#include <splitdsl/runtime/cloud_tenants.hpp>
 #include <splitdsl/runtime/pipeline.hpp>
 #include <splitdsl/units.hpp>
 
@@ -13,6 +14,8 @@
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <string>
+#include <vector>
 
 namespace splitdsl {
 
@@ -25,16 +28,22 @@ inline constexpr int most_waiting = 65'536;
 
 /// Everything a user may set on a cloud. Refused by its constructor (option_error): `parallel` outside 1 to `most_parallel`, `queue_max`
 /// outside 1 to `most_waiting`, `connections_max` or `batch` below 1, a `batch_wait` below 0 or above 10 s, a `handshake_timeout` of 0 or
-/// less.
+/// less, an `idle_limit` or `idle_least` below 0, and tenants as `check_tenants` says; several, where frames leave bytes outside the arenas: with streams, and
+/// with a pipeline that keeps memory of its own for them (a GPU's).
 struct cloud_options {
     int parallel{1};                ///< requests computed at once
-    int connections_max{64};        ///< one more ends the oldest that has not introduced itself; if all have, it is closed at once
+    int connections_max{64};        ///< one more ends the oldest that has not introduced itself, or the one silent longest, or is refused in a sentence
     int batch{1};                   ///< requests at one cut that are computed together at most, if they wait at once; also bounded by `pipeline::batch_limit`
     duration batch_wait{};          ///< how long a request may wait for others to be computed with; 0: only what waits anyway
     int queue_max{64};              ///< requests waiting, of all connections; further ones are shed
     std::uint64_t weights_digest{}; ///< compared by the handshake
     const task_runner* workers{};   ///< splits a step over threads (runtime/parallel.hpp); null: one thread a request
     duration handshake_timeout{std::chrono::seconds{5}}; ///< from connecting to the hello; then the connection is ended
+    /// A connection is ended that said nothing for so long; 0: none is. Edges ping every `session_options::ping_interval`, 0.25 s: keep it far above that.
+    duration idle_limit{std::chrono::seconds{60}};
+    duration idle_least{std::chrono::seconds{30}}; ///< where all have introduced themselves, one silent for so long makes room for a newcomer
+    /// Who is served, by their tokens, and what of the cloud each may have. Empty: whoever fits, all alike.
+    std::vector<cloud_tenant> tenants{};
     /// Turns an encoded whole input (cut -1) into the network's inputs, one span each of the exact size. False: not decodable, which ends the
     /// connection; a throw costs this request alone. With `parallel` above 1, called by several threads at once.
     /// Empty: the payload is the inputs' bytes one after another.
@@ -55,14 +64,15 @@ enum class ending : std::uint8_t {
     bad_payload,
     too_slow,
     full,
+    silent,
     no_resources,
     failed,
     shutdown
 };
 /// For people, by `ending`.
-inline constexpr std::array<const char*, 13> ending_names{
+inline constexpr std::array<const char*, 14> ending_names{
     "peer left",          "handshake refused",    "no handshake in time",         "malformed header",      "wrong size",
-    "unexpected message", "unknown cut or codec", "payload does not fit the cut", "peer reads too slowly", "too many connections",
+    "unexpected message", "unknown cut or codec", "payload does not fit the cut", "peer reads too slowly", "too many connections", "silent for too long",
     "no descriptor, memory or thread left", "a stream hook threw", "shut down"};
 static_assert(ending_names.size() == static_cast<std::size_t>(ending::shutdown) + 1);
 
@@ -79,5 +89,13 @@ struct cloud_counters {
     std::uint64_t bytes_in{}, bytes_out{}; ///< everything, headers, probes and handshakes included
     std::array<std::uint64_t, ending_names.size()> endings{}; ///< by `ending`
 };
+
+/// For people: "connections ended: 2 peer left, 1 silent for too long"; empty if none did.
+inline std::string endings_sentence(const cloud_counters& c) {
+    std::string s;
+    for (std::size_t i = 0; i < ending_names.size(); ++i)
+        if (c.endings[i] > 0) s += (s.empty() ? "connections ended: " : ", ") + std::to_string(c.endings[i]) + " " + ending_names[i];
+    return s;
+}
 
 } // namespace splitdsl

@@ -73,7 +73,7 @@ struct edge_stream_hooks;
 
 /// Everything a user may set on an edge. Refused by its constructor (option_error): a deadline of 0 or less, or above 24 hours; a `reserve`, `last_resort_lead`
 /// or stage time outside 0 to 24 hours; `stage_times` for another number of stages, a `preset` of another size than the answer's; more than 250 exits or one outside
-/// the network; negative times of the link or of the calibration; a real-time priority outside 0 to 99.
+/// the network; negative times of the link or of the calibration; a tenant_token above 256 bytes; a real-time priority outside 0 to 99.
 struct edge_options {
     duration deadline{std::chrono::milliseconds{100}}; ///< from `submit` on
     /// Time kept for the local tail behind the first cut. Never less than twice the tail's p99, measured at construction and in the frames since, if it is measured.
@@ -93,6 +93,7 @@ struct edge_options {
     thread_options threads{};
     const task_runner* workers{};   ///< for a fan's parts and a step's tasks (runtime/parallel.hpp); null: the compute thread alone
     std::uint64_t weights_digest{}; ///< compared by the handshake
+    std::string tenant_token{};     ///< says to a cloud with tenants (runtime/cloud_tenants.hpp) who asks; not encrypted on its way
     /// Encodes the whole input for a policy that offloads it (cut -1) in the encoding that the action names (0 if it names none); returns
     /// the bytes written. Where it throws, that frame stays here. Empty: the inputs' bytes one after another.
     std::function<std::size_t(frame_inputs, std::span<std::byte>, int)> encode_input{};

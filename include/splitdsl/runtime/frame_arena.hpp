@@ -7,6 +7,8 @@
 #include <splitdsl/runtime/aligned_buffer.hpp>
 #include <splitdsl/runtime/pipeline.hpp>
 
+#include <cstring>
+
 namespace splitdsl {
 
 /// `pipeline::arena_bytes` of memory. When it goes, so does what the pipeline keeps for it: on a GPU, a session. The pipeline outlives it.
@@ -19,6 +21,8 @@ public:
         if (forget) forget(self, memory.data());
     }
     std::byte* data() const noexcept { return memory.data(); }
+    /// As at the start. For pipelines that keep nothing elsewhere.
+    void clear() noexcept { std::memset(memory.data(), 0, memory.size()); }
 
 private:
     void (*forget)(const void* self, const std::byte* arena);

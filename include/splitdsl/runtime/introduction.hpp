@@ -38,13 +38,11 @@ inline std::vector<std::byte> sentence_message(const std::string& sentence) {
     std::memcpy(m.data() + link::header_bytes, sentence.data(), m.size() - link::header_bytes);
     return m;
 }
-enum class end_of_link : std::uint8_t { edge, cloud };
-/// Why a peer that says this does not fit; empty if it does. Reads the same on both sides. `mine`: where it is asked.
-inline std::string refusal(end_of_link mine, const link::handshake& me, std::span<const std::byte> their_payload) {
+/// Edge: why a cloud that says this does not fit; empty if it does.
+inline std::string refusal(const link::handshake& me, std::span<const std::byte> their_payload) {
     try {
-        const link::handshake them = link::decode_handshake(their_payload);
-        return (mine == end_of_link::edge ? link::compare(me, them) : link::compare(them, me)).refusal;
-    } catch (const error& e) { return (mine == end_of_link::edge ? "from the cloud: " : "from the edge: ") + std::string{e.what()}; }
+        return link::compare(me, link::decode_handshake(their_payload)).refusal;
+    } catch (const error& e) { return std::string{"from the cloud: "} + e.what(); }
 }
 
 struct introduced {
@@ -81,7 +79,7 @@ inline introduced introduce(link::stream& s, const link::handshake& me, std::uin
     else if (r.header().kind != link::message_kind::hello_ack)
         why = "a hello_ack or a refusal was expected, found " + std::string{link::name_of(r.header().kind)};
     else
-        why = refusal(end_of_link::edge, me, r.payload());
+        why = refusal(me, r.payload());
     i.accepted = why.empty();
     return i;
 }

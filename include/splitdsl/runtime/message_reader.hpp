@@ -8,6 +8,7 @@
 #include <splitdsl/link/stream.hpp>
 #include <splitdsl/runtime/aligned_buffer.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -16,7 +17,7 @@
 
 namespace splitdsl {
 
-/// One reader a connection; its memory is what `limits` allows at most, allocated once. Never blocks.
+/// One reader a connection; its memory is what `limits` allows at most, allocated once, or less until `grow`. Never blocks.
 class message_reader {
 public:
     enum class state : std::uint8_t {
@@ -26,8 +27,15 @@ public:
         broken,  ///< `fault` says what; the connection cannot go on
         closed   ///< the stream ended
     };
-    explicit message_reader(const link::frame_limits& l) : room{l.largest()}, frames{room.bytes(), l} {}
+    explicit message_reader(const link::frame_limits& l) : message_reader{l, l.largest()} {}
+    /// Of no more than `first` bytes for now: a larger message is `broken`, too large.
+    message_reader(const link::frame_limits& l, std::size_t first) : most{l.largest()}, room{std::min(first, most)}, frames{room.bytes(), l} {}
     void restart() noexcept { frames.restart(); }
+    /// From here on the largest message fits. Between messages; `payload` is not the last one's any more. Allocates.
+    void grow() {
+        room = aligned_buffer{most};
+        frames.use(room.bytes());
+    }
 
     state next(link::stream& s) noexcept {
         bool fresh = frames.complete() || frames.fault() != link::frame_fault::none || frames.bytes() == 0;
@@ -57,8 +65,10 @@ public:
         frames.use(room.bytes());
         return other.bytes().first(size);
     }
-    /// Bytes a message's payload may have, and this reader's memory.
-    std::size_t largest() const noexcept { return room.size(); }
+    /// Bytes a message's payload may have, and this reader's memory once it is grown.
+    std::size_t largest() const noexcept { return most; }
+    /// All of it: what earlier messages left lies there still.
+    std::span<std::byte> memory() const noexcept { return room.bytes(); }
     const link::frame_header& header() const noexcept { return frames.header(); }
     std::span<const std::byte> payload() const noexcept { return frames.payload(); }
     link::frame_fault fault() const noexcept { return frames.fault(); }
@@ -70,6 +80,7 @@ public:
     std::size_t first_bytes() const noexcept { return at_first == 0 ? frames.bytes() : at_first; }
 
 private:
+    std::size_t most;
     aligned_buffer room;
     link::frame_reader frames;
     instant first_byte{}, last_byte{};
