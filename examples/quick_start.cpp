@@ -75,6 +75,8 @@ int main(int argc, char** argv) {
             return 1;
         }
         if (!edge.link_now().up) std::fprintf(stderr, "quick_start: no connection: %s\n", edge.link_failure().c_str());
+        const frame_counters counts = edge.counters().frame;
+        if (counts.offload_tries == 0) std::fprintf(stderr, "quick_start: nothing was offloaded: %s\n", to_text(counts.stayed).c_str());
     } catch (const error& e) {
         std::fprintf(stderr, "quick_start: %s\n", e.what());
         return 1;

@@ -106,6 +106,15 @@ def describe_cuts(network, everything):
     return rows
 
 
+def as_picture(network, raw):
+    """An encoded cut must not be larger than the raw input (SD309), which is a quarter once it is declared a picture."""
+    images = [op for op in network.inputs if op.settings["image"] and op.shape[0] <= 4 and not op.settings.get("u8")]
+    if len(images) != 1:
+        return ""
+    u8 = raw - words_structure.bytes_of_input(images[0]) * 3 // 4
+    return f" as f32, {u8} with --picture, which then bounds encoded cuts"
+
+
 def cut_lines(network, everything=False):
     rows = describe_cuts(network, everything)
     raw = sum(words_structure.bytes_of_input(op) for op in network.inputs)
@@ -113,7 +122,7 @@ def cut_lines(network, everything=False):
         return ["No place to cut with one tensor crossing."]
     which = "Every place" if everything else "Places, each smaller than all before it,"
     lines = [f"{which} to cut with one tensor crossing (import_onnx.py --cut TENSOR:NAME, or cut(NAME, affine_u8()) in the code).",
-             f"Raw input: {raw} bytes. Payload as f32 and with affine_u8, in bytes:"]
+             f"Raw input: {raw} bytes{as_picture(network, raw)}. Payload as f32 and with affine_u8, in bytes:"]
     wide = min(max(len(name) for name, *_ in rows), 80)
     return lines + [f"  {name.ljust(wide)}  {shape:18} {payload:>9} {encoded:>9}" for name, shape, payload, encoded in rows]
 

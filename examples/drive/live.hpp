@@ -156,6 +156,8 @@ policy_record drive_live(const char* name, const drive_plan& plan, const splitds
     record.duplicates_dropped = n.frame.duplicates;
     record.duplicates_delivered = n.answer.answered > static_cast<std::uint64_t>(plan.frames) ? n.answer.answered - static_cast<std::uint64_t>(plan.frames) : 0;
     record.probes_j = charge_probes(plan, n.link.probe_bytes_up);
+    if (n.frame.offload_tries == 0 && n.frame.stayed.total() > 0)
+        std::fprintf(stderr, "drive: %s: no frame was offloaded: %s\n", name, to_text(n.frame.stayed).c_str());
     return record;
 }
 

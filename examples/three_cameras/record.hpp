@@ -90,6 +90,7 @@ inline void print(const run_record& r) {
         std::printf("three heads during the drive: one after another\n");
     std::printf("offloaded: %llu frames, a request of %zu bytes each", static_cast<unsigned long long>(n.frame.offload_tries), static_cast<std::size_t>(uplink.payload) + splitdsl::wire_header_size);
     if (r.cloud) std::printf("; the cloud received %llu and answered %llu", r.cloud->requests, r.cloud->answered);
+    if (n.frame.stayed.total() > 0) std::printf("\nkept here by the policy: %s", to_text(n.frame.stayed).c_str());
     if (r.black_until > r.black_from)
         std::printf("\nblackout from %.2f s to %.2f s: %zu frames within it, %zu of them answered by the cloud", splitdsl::to_seconds(r.black_from), splitdsl::to_seconds(r.black_until), r.count_dark(false),
                     r.count_dark(true));

@@ -1,4 +1,4 @@
-// expect: splitdsl SD309: a bottleneck's encoded tensor is larger than the network's raw input, so sending the input would be cheaper
+// expect: splitdsl SD309: a bottleneck's encoded tensor is larger than the network's raw input and than the payload of the cut before it, if there is one, so sending that would be cheaper
 // SPDX-FileCopyrightText: The splitdsl authors
 // SPDX-License-Identifier: BSD-3-Clause
 #include <splitdsl/language.hpp>

@@ -8,6 +8,7 @@ with that one in front. Blocks opened by ```cpp alone are fragments and are only
 
     run.py --compiler g++                   README.md and docs/**/*.md
     run.py --compiler g++ getting_started   only pages whose path contains the word
+    run.py --headers                        blocks in comments of include/**/*.hpp opened by ```cpp body: each is a function's body behind tests/docs/examples.hpp
     run.py --words                          one reference page a word: docs/reference/NAME.md for each include/splitdsl/lang/NAME.hpp
     run.py --links                          links between pages and their headings, paths in `backticks` under the project's folders, and what commands
                                             name: scripts, programs, targets of make, presets, options
@@ -52,9 +53,32 @@ def blocks(path):
     return found
 
 
-def compile_block(compiler, code):
+BODY = re.compile(r"^ */// ?```cpp body\n((?: *///.*\n)*?) */// ?```", re.M)
+
+
+def header_examples():
+    """One file with a function for each; a message names the header's line."""
+    count, code = 0, '#include "docs/examples.hpp"\n'
+    for path in sorted(ROOT.glob("include/**/*.hpp")):
+        text = path.read_text(encoding="utf-8")
+        for match in BODY.finditer(text):
+            count += 1
+            line = text.count("\n", 0, match.start()) + 2
+            body = re.sub(r"^ */// ?", "", match.group(1), flags=re.M)
+            code += f'void example_{count}() {{\n#line {line} "{path.relative_to(ROOT)}"\n{body}}}\n'
+    return count, code
+
+
+def check_headers(compiler):
+    count, code = header_examples()
+    status, output = compile_block(compiler, code, ["-Wno-unused"])
+    print("\n".join([line for line in output.splitlines() if "error" in line][:20] + [f"{compiler}: {count} examples in headers' comments, {'they do not all' if status else 'all'} compile"]))
+    return 1 if status or not count else 0
+
+
+def compile_block(compiler, code, more=()):
     command = [compiler, "-std=c++20", "-fsyntax-only", "-Wall", "-Wextra", f"-I{ROOT / 'include'}", f"-I{ROOT}", f"-I{ROOT / 'tests'}",
-               "-x", "c++", "-"]
+               *more, "-x", "c++", "-"]
     done = subprocess.run(command, input=code, capture_output=True, text=True, timeout=600, check=False)
     return done.returncode, done.stderr
 
@@ -175,10 +199,13 @@ def main():
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--links", action="store_true")
     parser.add_argument("--self-test", action="store_true")
+    parser.add_argument("--headers", action="store_true")
     parser.add_argument("--words", dest="reference", action="store_true")
     arguments = parser.parse_args()
     if arguments.reference:
         return check_words()
+    if arguments.headers:
+        return check_headers(arguments.compiler)
     if arguments.self_test:
         return self_test()
     return check_links() if arguments.links else check_blocks(arguments.compiler, arguments.words, arguments.jobs)

@@ -22,6 +22,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <memory>
@@ -176,7 +177,7 @@ TEST_CASE("a policy that takes the stage's number for the cut's stays here, and 
     CHECK((here.counters().frame.blocked == 0 && here.counters().frame.offload_tries == 0));
 }
 
-TEST_CASE("the cloud's answer holds the exits that the cloud computed, and zeros for those in front of the cut") {
+TEST_CASE("the cloud's answer holds the exits that the cloud computed, and the device's own for those in front of the cut") {
     const auto w = seeded_weights<exit_first>(1);
     auto listener = std::make_unique<link::in_process_listener>();
     link::in_process wire{*listener};
@@ -192,10 +193,7 @@ TEST_CASE("the cloud's answer holds the exits that the cloud computed, and zeros
         std::this_thread::sleep_for(2ms);
         if (a.source != answer_source::cloud) continue;
         ++(a.cut < 0 ? inputs : payloads);
-        if (a.cut < 0)
-            CHECK(out == want);
-        else
-            CHECK(std::all_of(out.begin() + classes, out.end(), [](float v) { return v == 0; }));
+        CHECK(out == want);
     }
     CHECK((inputs >= 2 && payloads >= 2));
 }
@@ -252,6 +250,21 @@ TEST_CASE("declared exits answer without a word in the options: for the policy, 
     CHECK(first_answer(any{policy::local_early_exit::shallow_deep(0.01F, 1)}, o).source == answer_source::edge);
 }
 
+TEST_CASE("an entropy in nats is compared with the entropy of the exit's probabilities, not with the largest of them") {
+    const auto w = seeded_weights<exit_first>(1);
+    const auto seen = picture(3);
+    const auto want = whole(w, seen);
+    double nats = 0;
+    for (std::size_t i = classes; i < want.size(); ++i) nats -= static_cast<double>(want[i]) * std::log(static_cast<double>(want[i]));
+    std::array<float, classes> out{};
+    const auto source = [&](double most) {
+        edge<exit_first, any> here{w, any{policy::local_early_exit::branchynet(std::array{most}, classes)}, terms()};
+        return here.infer(seen, out).source;
+    };
+    CHECK(source(nats - 1e-3) == answer_source::edge);
+    CHECK(source(nats + 1e-3) == answer_source::exit);
+}
+
 TEST_CASE("a frame goes in as bytes of any kind; what is no frame is refused, and says so") {
     const auto w = seeded_weights<exit_first>(1);
     edge<exit_first, any> here{w, any{policy::all_edge{}}, {.deadline = 5s, .calibration_runs = 0}};
@@ -286,7 +299,7 @@ TEST_CASE("a frame goes in as bytes of any kind; what is no frame is refused, an
 
     wide.fill(-1);
     a = here.infer(std::span{camera}.first(10), wide);
-    CHECK((a.source == answer_source::none && a.frame == 0 && !a.on_time && a.values.empty()));
+    CHECK((a.source == answer_source::none && a.refused == frame_refusal::wrong_size && a.frame == 0 && !a.on_time && a.values.empty()));
     CHECK(wide[0] == -1); // as it was
     CHECK(here.submit(std::span{camera}.first(0)) == 0);
     CHECK(here.counters().answer.refused == 2);

@@ -173,3 +173,14 @@ static_assert(has_picture_in_quads<picture_stem<u8>>() && steps_of<picture_stem<
 static_assert(has_picture_in_quads<picture_stem_direct>() && steps_of<picture_stem_direct>.steps[1].kind == graph::step_kind::conv);
 static_assert(!has_picture_in_quads<picture_stem<f32>>() && !has_picture_in_quads<picture_of_dilated>() && !has_picture_in_quads<picture_read_twice>());
 static_assert(memory_of<picture_stem<u8>, 16>.arena < memory_of<picture_stem<f32>, 16>.arena && memory_of<picture_stem<u8>, 4>.arena == memory_of<picture_stem<f32>, 4>.arena);
+
+/// The second cut sends more than the input has, but no more than the first one sends; or more than either.
+template <int Channels>
+struct encoded_behind_a_lossless_cut {
+    static constexpr auto graph() {
+        return input("x", u8, {.channels = 3, .height = 16, .width = 16}) | normalise(imagenet) | head("car", named("a", conv(16, {.kernel = 3}))) | cut("first")
+             | stage("road", named("b", conv(Channels, {.kernel = 3}))) | bottleneck("second", identity(), half_f16()) | tail("cloud", global_pool());
+    }
+};
+static_assert(diagnosis_of<encoded_behind_a_lossless_cut<32>>.what == code::fine);
+static_assert(diagnosis_of<encoded_behind_a_lossless_cut<33>>.what == code::SD309);

@@ -242,6 +242,9 @@ def names_and_weights():
     compiles(header, "picture and cut")
     status, said, header, _ = run(small(), "--list-cuts")
     check(status == 0 and header is None and re.search(r"r +\(6, 8, 8\) +1536 +392", said), f"--list-cuts: {said}")
+    check("Raw input: 768 bytes as f32, 192 with --picture, which then bounds encoded cuts." in said, f"--list-cuts, the input's sizes: {said}")
+    status, said, _, _ = run(small(), "--list-cuts", "--picture", "imagenet")
+    check(status == 0 and "Raw input: 192 bytes. Payload" in said, f"--list-cuts --picture: {said}")
     big = tensor("w", weights(6, 3) * 1e6)
     refused(model([node("Conv", ["x", "w"], ["y"], "c")], [PICTURE], [ANSWER], [big]), "half precision", arguments=("--half",))
 

@@ -145,7 +145,7 @@ inline constexpr diagnosis diagnosis_of = detail::diagnosis_of<Network>;
 
 /// True, or the compiler says in one sentence what is wrong, where and how to repair it (docs/errors.md).
 ///
-/// ```cpp
+/// ```cpp body
 /// static_assert(splitdsl::check<lane_keeper>);
 /// ```
 template <class Network>

@@ -75,7 +75,7 @@ struct diagnose {
     static_assert(C != code::SD306, "splitdsl SD306: a cut's payload is over its budget; see at_op<> (the cut), expected<> (bytes at most) and found<> (bytes). Shrink the bottleneck or use a smaller codec.");
     static_assert(C != code::SD307, "splitdsl SD307: a place needs more working memory than its budget; see expected<> (bytes at most) and found<> (bytes). Cut earlier, or lower the resolution.");
     static_assert(C != code::SD308, "splitdsl SD308: a place computes more than its budget; see expected<> (multiply-accumulates at most) and found<>. Cut earlier, or make the head thinner.");
-    static_assert(C != code::SD309, "splitdsl SD309: a bottleneck's encoded tensor is larger than the network's raw input, so sending the input would be cheaper; see at_op<>, expected<> (bytes at most) and found<>. Fewer channels or more stride.");
+    static_assert(C != code::SD309, "splitdsl SD309: a bottleneck's encoded tensor is larger than the network's raw input and than the payload of the cut before it, if there is one, so sending that would be cheaper; see at_op<>, expected<> (bytes at most) and found<>. Fewer channels or more stride, or a lossless cut.");
     static_assert(C != code::SD310, "splitdsl SD310: a tensor would come back to an earlier place within a frame; see at_op<> (its reader), expected<> and found<> (numbers of the places). Only answers travel back.");
     static_assert(C != code::SD311, "splitdsl SD311: a budget names a cut or place that the network does not have; see found<> (number of the budget). Check the spelling.");
     static_assert(C != code::SD312, "splitdsl SD312: a stream is sent but nobody reads it; see at_op<>. Read it with from() or fuse(), or remove it.");

@@ -77,7 +77,7 @@ inline std::vector<device_profile> to_device_profiles(const facts_table& table) 
 ///
 /// Refused (trace_error): what read_facts_table and to_device_profiles refuse.
 ///
-/// ```cpp
+/// ```cpp body
 /// auto devices = read_device_profiles("examples/profiles/devices.csv");
 /// const device_profile& nano = find_device(devices, "nano");
 /// duration head = nano.time_of(45e6);

@@ -42,7 +42,7 @@ private:
 /// The energy counter of an x86 processor's package, as Linux shows it under /sys/class/powercap. It counts the whole package, all
 /// processes included, and wraps at `max_energy_range_uj`: call `total` at least once a minute.
 ///
-/// ```cpp
+/// ```cpp body
 /// auto opened = open_rapl_meter();
 /// if (!opened.meter) std::puts(opened.reason.c_str());   // "no energy counter: ..." on most virtual machines
 /// ```

@@ -46,7 +46,7 @@ inline joules integrate_trapezoid(std::span<const power_sample> samples) {
 /// spacing, for cubic power at even spacing and an odd number of samples. With an even number of samples the last interval takes the
 /// parabola through the last three; two samples are a trapezoid. Refused as above.
 ///
-/// ```cpp
+/// ```cpp body
 /// const power_sample samples[] = {{0ms, {4.0}}, {10ms, {4.4}}, {25ms, {4.1}}};
 /// joules e = integrate_simpson(samples);
 /// ```

@@ -7,6 +7,8 @@
 #include <splitdsl/graph/limits.hpp>
 #include <splitdsl/graph/shapes.hpp>
 
+#include <algorithm>
+
 namespace splitdsl {
 
 /// Most candidate cuts of one network, and most tensors of one payload group.
@@ -169,7 +171,6 @@ constexpr cut_table find_cuts(const body<N, S>& g, const resolved<N, S>& r, cons
         const op& o = ops[i];
         if (!has(o.flags, op_flag::is_cut) || !r.used[i]) continue;
         const std::int64_t size = encoded_size(o.codec, p.out[i].size());
-        if (o.codec != codec_id::float32 && size > raw_input) fail(code::SD309, static_cast<int>(i), raw_input, size);
         const bool joins = t.count > 0 && fan[i] != 0 && fan[static_cast<std::size_t>(t.groups[static_cast<std::size_t>(t.count - 1)].boundary)] == fan[i];
         if (!joins) {
             if (t.count == max_network_cuts) {
@@ -262,7 +263,13 @@ constexpr cut_table find_cuts(const body<N, S>& g, const resolved<N, S>& r, cons
         }
     for (int k = 0; k < t.count; ++k) {
         cut_group& c = t.groups[static_cast<std::size_t>(k)];
-        for (int q = 0; q < c.count; ++q) c.payload += c.items[static_cast<std::size_t>(q)].bytes;
+        // Who sends a later cut's payload has the one before it too, and need not have the input.
+        const std::int64_t instead = k > 0 ? std::max(raw_input, t.groups[static_cast<std::size_t>(k - 1)].payload) : raw_input;
+        for (int q = 0; q < c.count; ++q) {
+            const crossing& x = c.items[static_cast<std::size_t>(q)];
+            c.payload += x.bytes;
+            if (!x.is_input && has(ops[static_cast<std::size_t>(x.op)].flags, op_flag::is_cut) && x.codec != codec_id::float32 && x.bytes > instead) fail(code::SD309, x.op, instead, x.bytes);
+        }
         if (r.tasks == 0 && r.result <= c.boundary) fail(code::SD302, c.boundary, 0, 0);
     }
     return t;

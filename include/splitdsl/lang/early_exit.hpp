@@ -24,10 +24,12 @@ constexpr body<1> output_op(text name, op_flag flags) {
 /// `policy::cascade`). Whatever the policy, the newest exit of a frame is its last resort before an answer is repeated. Exits are numbered in
 /// the order in which they stand (`pipeline::exits`, `answer::exit`); nothing has to be said at run time. `edge_options::use_exits = false`
 /// leaves them out, `edge_options::exits` names others, or those with a confidence of their own. On the cloud an exit in front of the cut is
-/// not computed: its values in the answer are 0.
+/// not computed; the cloud's answer holds the values that the device computed for it.
 ///
-/// Its confidence is the largest of its values: a probability if the branch ends in `softmax()`, as policies expect. A branch that ends in
-/// logits or in a regression's values still is a last resort, but its largest value is no confidence. Give such an exit its own:
+/// Its confidence is the largest of its values: a probability if the branch ends in `softmax()`, as policies expect. Where the policy asks for
+/// `confidence_kind::entropy` (`local_early_exit::branchynet`) it is 1 - entropy / ln(classes) of these probabilities, and 0 of values that are none,
+/// so that such an exit never answers. A branch that ends in logits or in a regression's values still is a last resort, but its largest value is no
+/// confidence. Give such an exit its own, in the policy's kind (`policy::predict(logits, confidence_kind::entropy)`):
 ///
 /// ```cpp
 /// const exit_info& quick = weights.net().exits[0];

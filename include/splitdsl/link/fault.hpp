@@ -97,7 +97,7 @@ inline void require_valid(std::span<const fault> script) {
 
 /// Reads "kind:start:length[:parameter[:up|down|both]]", times in seconds. `option_error` names what does not fit, a parameter that is missing too.
 ///
-/// ```cpp
+/// ```cpp body
 /// const auto f = splitdsl::link::parse_fault("rate_collapse:20:5:0.1:up");
 /// ```
 inline fault parse_fault(std::string_view text) {

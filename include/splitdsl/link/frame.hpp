@@ -73,8 +73,9 @@ constexpr const char* name_of(message_kind kind) noexcept {
 
 /// In a shed message's codec. An edge falls back for any of them, also for one that it does not know.
 enum class shed_reason : std::uint8_t {
-    no_time, ///< it could not be in time, there was no room for it, or it came damaged
-    failed   ///< something threw that was to decode or compute it
+    no_time, ///< it could not be in time, or there was no room for it
+    failed,  ///< something threw that was to decode or compute it
+    damaged  ///< its checksum was wrong
 };
 
 /// In a stream message's codec: the radio tells the edge what arrived, no stream_ack is wanted.

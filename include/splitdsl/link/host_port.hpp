@@ -31,7 +31,7 @@ inline std::string to_text(const host_port& p) {
 /// address without brackets is refused, because it could end in the port or go without one. Whether the host exists shows when it is
 /// connected to.
 ///
-/// ```cpp
+/// ```cpp body
 /// const auto peer = splitdsl::link::parse_host_port("[::1]:7447", "--connect");
 /// splitdsl::link::tcp to{peer.host, peer.port};
 /// ```

@@ -208,7 +208,7 @@ private:
 
 /// Accepts connections from `in_process` connectors.
 ///
-/// ```cpp
+/// ```cpp body
 /// splitdsl::link::in_process_listener server;
 /// splitdsl::link::in_process to_server{server};
 /// auto edge_end = to_server.connect(1s);

@@ -30,9 +30,9 @@ namespace splitdsl::link {
 /// their packet has arrived; all connections share the one radio. `link_error` if it cannot listen or the target's name does not
 /// resolve within `resolve_time`; `option_error` for faults that a byte stream cannot show.
 ///
-/// ```cpp
+/// ```cpp body
 /// splitdsl::link::relay bad{{.port = cloud_port, .up = {.rate = kilobits_per_second(900), .delay = 5ms}, .down = {.delay = 5ms},
-///                            .faults = {{fault_kind::stall, 20s, 25s}}}};
+///                            .faults = {{link::fault_kind::stall, 20s, 25s}}}};
 /// splitdsl::link::tcp through{"127.0.0.1", bad.port()};
 /// ```
 class relay {

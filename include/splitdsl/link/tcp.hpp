@@ -69,7 +69,7 @@ inline int finish(int socket, const tcp_options& options) noexcept {
 /// are tried within the time). A name that takes longer to resolve than the time-out is a `link_error` too: the next attempt goes on waiting for
 /// the same answer. An address in numbers, "[::1]" or "::1", takes no time.
 ///
-/// ```cpp
+/// ```cpp body
 /// splitdsl::link::tcp to{"tail.local", 7447};
 /// std::unique_ptr<splitdsl::link::stream> connection = to.connect(200ms);   // null: no answer within 200 ms
 /// ```

@@ -35,7 +35,7 @@ struct trace_slot {
 /// `trace_error` names line, expected and found; refused are files over 64 MiB or 1,000,000 rows, lines over 4,096 characters,
 /// over 64 columns, a missing column, numbers that are not finite, negative or above 1 Tbit/s, times that do not increase.
 ///
-/// ```cpp
+/// ```cpp body
 /// const auto trace = splitdsl::link::link_trace::load("drive.csv");              // columns time_s, up_kbps, ...
 /// const splitdsl::duration done = trace.transfer_end(250ms, 936);                // last byte leaves, outages included
 /// ```

@@ -19,7 +19,7 @@ public:
         if (codec < -1) throw option_error("policy offload_input: expected an encoding of -1 or more, found " + std::to_string(codec));
     }
     constexpr action on(frame_start, const link_view& link, const budget&) noexcept {
-        return link.up ? action::offload_at(-1, how) : action::go_on();
+        return link.up ? action::offload_at(-1, how) : action::go_on(stay_reason::link_down);
     }
     constexpr action on(stage_done, const link_view&, const budget&) noexcept { return action::go_on(); }
     constexpr verdict on(reply_arrived, const link_view&, const budget&) noexcept { return verdict::accept; }
@@ -34,9 +34,9 @@ static_assert(scheduler_policy<offload_input> && falls_back_v<offload_input>);
 /// goes to the big network on the cloud. Without a link the small one answers. O(1) per decision.
 /// Refused by the constructor (option_error): a confidence below 0 or not a number, an encoding below -1.
 ///
-/// ```cpp
+/// ```cpp body
 /// policy::cascade p{0.8F};
-/// bool worth = policy::cascade_pays(0.26, 13.5ms, 4ms, 6ms);      // 26 % of the inputs go on
+/// bool worth = policy::cascade_pays(0.26, from_milliseconds(13.5), 4ms, 6ms); // 26 % of the inputs go on
 /// ```
 class cascade {
 public:

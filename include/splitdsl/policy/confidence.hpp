@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -47,6 +48,31 @@ inline prediction predict(std::span<const float> logits, confidence_kind kind = 
     if (kind == confidence_kind::entropy)
         sure = logits.size() < 2 ? 1 : 1 - (std::log(sum) - weighted / sum) / std::log(static_cast<double>(logits.size()));
     return {static_cast<int>(best), static_cast<float>(std::clamp(sure, 0.0, 1.0))};
+}
+
+/// How sure probabilities are, as an exit that ends in `softmax()` has them. top1: the largest value, whatever the values are. entropy: 0 for
+/// values that are no probabilities, of which one is below 0 or whose sum is not 1 (within 1e-3), so that such an exit never answers.
+inline float confidence_of(std::span<const float> p, confidence_kind kind) {
+    if (p.empty()) return 0;
+    if (kind == confidence_kind::top1) return *std::max_element(p.begin(), p.end());
+    double sum = 0, entropy = 0;
+    for (const float x : p) {
+        if (!(x >= 0)) return 0;
+        const double v = static_cast<double>(x);
+        sum += v;
+        if (x > 0) entropy -= v * std::log(v);
+    }
+    if (!(std::abs(sum - 1) <= 1e-3)) return 0;
+    return p.size() < 2 ? 1 : static_cast<float>(std::clamp(1 - entropy / std::log(static_cast<double>(p.size())), 0.0, 1.0));
+}
+
+/// What a policy compares exits' confidences by: its own `confidence()`, if it has that member, else the largest probability.
+template <class Policy>
+constexpr confidence_kind confidence_kind_of(const Policy& p) {
+    if constexpr (requires { { p.confidence() } -> std::same_as<confidence_kind>; })
+        return p.confidence();
+    else
+        return confidence_kind::top1;
 }
 
 /// BranchyNet's threshold, an entropy in nats below which an exit answers, as a confidence: 0.5 nats of 10 classes are 0.7829.

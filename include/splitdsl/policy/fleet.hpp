@@ -60,7 +60,7 @@ constexpr int levels_within(std::span<const std::int64_t> level_bytes, std::int6
 /// The threshold is reached at equality (the paper: "larger than"). O(1) per decision. Refused by the constructor (option_error): counts
 /// out of range, a stage whose stream does not exist, a threshold that is not a number of at least 0.
 ///
-/// ```cpp
+/// ```cpp body
 /// policy::fleet p{policy::fleet_plan(8, 6, 0.7F)};     // 8 streams of 6 sizes
 /// ```
 class fleet {

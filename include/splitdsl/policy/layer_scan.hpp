@@ -59,8 +59,8 @@ struct layer_scan_report {
 
 /// Scans every split point at one link. O(layers): running sums. Refused (option_error): no layers, more than 100,000, negative times or sizes.
 ///
-/// ```cpp
-/// auto report = scan_layers(layers, {.input = {52'800}, .reply = {40}, .deadline = 100ms}, link);
+/// ```cpp body
+/// auto report = scan_layers(layers, {.input = {52'800}, .reply = {40}, .deadline = 100ms}, link_view{.up = true, .rate_up = megabits_per_second(2)});
 /// std::puts(to_text(report).c_str());
 /// ```
 inline layer_scan_report scan_layers(std::span<const layer_cost> layers, const layer_scan_options& o, const link_view& link) {

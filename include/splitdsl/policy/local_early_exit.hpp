@@ -27,15 +27,17 @@ inline constexpr int max_exits = 32; ///< of one network, on the device
 ///
 /// O(1) per decision. Refused by the factories (option_error): no exits or more than 32, thresholds that are no numbers of at least 0.
 ///
-/// ```cpp
+/// ```cpp body
 /// auto p = policy::local_early_exit::branchynet(std::array{0.1, 0.3, 0.5}, 10);      // nats, 10 classes
 /// auto q = policy::local_early_exit::shallow_deep(0.8F, 7);
 /// ```
 class local_early_exit {
 public:
-    /// `entropies[e]`: exit e answers if its entropy is at most so many nats. The network must report `confidence_kind::entropy`.
+    /// `entropies[e]`: exit e answers if its entropy is at most so many nats. Its exits end in `softmax()`, or have a function of
+    /// their own (`exit_place::confidence`) that gives `confidence_kind::entropy`.
     static local_early_exit branchynet(std::span<const double> entropies, int classes) {
         local_early_exit p;
+        p.kind = confidence_kind::entropy;
         p.exits = checked(static_cast<int>(std::min<std::size_t>(entropies.size(), max_exits + 1)));
         if (classes < 2) throw option_error("policy local_early_exit: expected at least 2 classes, found " + std::to_string(classes));
         for (std::size_t e = 0; e < entropies.size(); ++e) {
@@ -56,6 +58,8 @@ public:
     }
     constexpr verdict on(reply_arrived, const link_view&, const budget&) noexcept { return verdict::accept; }
     constexpr action on(link_event, const link_view&, const budget&) noexcept { return action::nothing(); }
+    /// What the edge makes of an exit's values for it.
+    constexpr confidence_kind confidence() const noexcept { return kind; }
 
 private:
     local_early_exit() = default;
@@ -75,6 +79,7 @@ private:
     }
 
     int exits{};
+    confidence_kind kind{confidence_kind::top1};
     std::array<float, max_exits> threshold{};
 };
 static_assert(scheduler_policy<local_early_exit> && falls_back_v<local_early_exit>);

@@ -43,6 +43,13 @@ constexpr offload_cost cost_of_offload(const deployment& d, bytes payload, durat
 /// Whether the link's figures may be acted on: up, free, and not older than `staleness`. A policy stays local otherwise; the runtime
 /// keeps the estimate fresh with probes.
 constexpr bool usable(const link_view& link, duration staleness) { return link.up && !link.busy && link.age <= staleness; }
+/// Why they may not be; `none` if they may.
+constexpr stay_reason unusable(const link_view& link, duration staleness) {
+    if (!link.up) return stay_reason::link_down;
+    if (link.busy) return stay_reason::link_busy;
+    if (link.age > staleness && link.age != duration::max()) return stay_reason::stale;
+    return link.age <= staleness && link.rate_up.value > 0 ? stay_reason::none : stay_reason::no_rate;
+}
 
 /// Refuses (option_error) a deployment no policy can reckon with: cuts outside 0..16, a deadline of zero or less, times or sizes or
 /// energies below zero or not finite.

@@ -4,6 +4,7 @@
 /// A policy chosen when the program runs: one type for several, so that edge and simulator are compiled once.
 #pragma once
 
+#include <splitdsl/policy/confidence.hpp>
 #include <splitdsl/policy/scheduler_policy.hpp>
 
 #include <concepts>
@@ -16,7 +17,7 @@ namespace splitdsl::policy {
 /// Holds one of the policies and hands every event to it. Begins streams if any of them does; falls back if all of them do. O(1) more a
 /// decision, no allocation; as large as the largest.
 ///
-/// ```cpp
+/// ```cpp body
 /// using any = policy::one_of<policy::fleet, policy::local_early_exit, policy::cascade>;
 /// edge_core<any> device{net, packed, any{policy::cascade{0.8F}}, options, std::move(way)};
 /// ```
@@ -42,6 +43,10 @@ public:
     action on(stage_done s, const link_view& l, const budget& b) noexcept { return tell(s, l, b); }
     verdict on(reply_arrived r, const link_view& l, const budget& b) noexcept { return tell(r, l, b); }
     action on(link_event e, const link_view& l, const budget& b) noexcept { return tell(e, l, b); }
+
+    confidence_kind confidence() const noexcept {
+        return std::visit([](const auto& p) noexcept { return confidence_kind_of(p); }, held);
+    }
 
 private:
     template <class Event>

@@ -81,10 +81,14 @@ public:
 
     constexpr action on(frame_start, const link_view& link, const budget&) noexcept {
         chosen = choose(link);
-        return chosen.cut == -1 ? action::offload_at(-1, 0) : action::go_on();
+        if (chosen.cut == -1) return action::offload_at(-1, 0);
+        if (chosen.cut >= 0) return action::go_on();
+        const stay_reason why = unusable(link, options.staleness);
+        return action::go_on(why != stay_reason::none ? why : stay_reason::no_saving);
     }
     constexpr action on(stage_done s, const link_view& link, const budget&) noexcept {
-        if (chosen.cut < 0 || s.cut != chosen.cut || !usable(link, options.staleness)) return action::go_on();
+        if (chosen.cut < 0 || s.cut != chosen.cut) return action::go_on();
+        if (!usable(link, options.staleness)) return action::go_on(unusable(link, options.staleness));
         const partition_choice now = at_cut(chosen.cut, link);
         return action::offload_at(now.cut, now.size);
     }
@@ -162,7 +166,8 @@ public:
     }
     constexpr action on(frame_start, const link_view&, const budget&) noexcept { return action::go_on(); }
     constexpr action on(stage_done s, const link_view& link, const budget&) noexcept {
-        if (s.cut != options.cut || !link.up) return action::go_on();
+        if (s.cut != options.cut) return action::go_on();
+        if (!link.up) return action::go_on(stay_reason::link_down);
         return {.what = action::kind::offload, .cut = options.cut, .level = options.widths - 1};
     }
     constexpr verdict on(reply_arrived r, const link_view&, const budget&) noexcept {

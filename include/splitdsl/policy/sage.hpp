@@ -40,10 +40,10 @@ struct rate_threshold {
 /// rollback are the runtime's. Refused by the constructor (option_error): a cut the deployment lacks, a hysteresis outside 0..10, a
 /// staleness of zero or less, a deployment with impossible figures.
 ///
-/// ```cpp
-/// policy::sage sage{deployment, {.cut = 0}};
-/// auto t = sage.threshold(link);                  // for reports: r_th, energies
-/// edge<lane_keeper, policy::sage> edge{weights, {.deadline = 100ms}, link, sage};
+/// ```cpp body
+/// policy::sage sage{costs, {.cut = 0}};
+/// auto t = sage.threshold(link_view{.up = true, .rate_up = megabits_per_second(2)}); // for reports: r_th, energies
+/// edge<lane_keeper, policy::sage> edge{weights, sage, {.deadline = 100ms}, link::tcp{"tail.local", 7447}};
 /// ```
 class sage {
 public:
@@ -60,8 +60,9 @@ public:
     constexpr action on(frame_start, const link_view&, const budget&) noexcept { return action::go_on(); }
     constexpr action on(stage_done s, const link_view& link, const budget& b) noexcept {
         if (s.cut != options.cut) return action::go_on();
-        sending = decide(link, b);
-        return sending ? action::offload_at(options.cut) : action::go_on();
+        const stay_reason why = against(link, b);
+        sending = why == stay_reason::none;
+        return sending ? action::offload_at(options.cut) : action::go_on(why);
     }
     constexpr verdict on(reply_arrived, const link_view&, const budget&) noexcept { return verdict::accept; }
     constexpr action on(link_event, const link_view&, const budget&) noexcept { return action::nothing(); }
@@ -89,11 +90,14 @@ private:
         t.e_local = cut.tail_energy;
         return t;
     }
-    constexpr bool decide(const link_view& link, const budget& b) const noexcept {
-        if (!usable(link, options.staleness)) return false;
+    /// What speaks against an offload; `none` if nothing does.
+    constexpr stay_reason against(const link_view& link, const budget& b) const noexcept {
+        if (const stay_reason why = unusable(link, options.staleness); why != stay_reason::none) return why;
         const rate_threshold t = threshold(link, b);
         const double margin = sending ? 1 : 1 + options.hysteresis;
-        return t.feasible && link.rate_up.value > t.r_th.value * margin && t.saves();
+        if (!t.feasible) return stay_reason::no_time;
+        if (!(link.rate_up.value > t.r_th.value * margin)) return stay_reason::rate_too_low;
+        return t.saves() ? stay_reason::none : stay_reason::no_saving;
     }
 
     deployment plan;

@@ -46,7 +46,7 @@ struct link_view {
     bool up{};                      ///< connected, handshake done, breaker closed
     bool busy{};                    ///< an earlier frame still occupies the sender
     bits_per_second rate_up{};      ///< effective data rate by the peer's receive times (SAGE-18)
-    bits_per_second rate_down{};
+    bits_per_second rate_down{};    ///< 0: not measured yet (policy::known_downlink)
     duration rtt{};
     duration age{};                 ///< since the estimate was last refreshed
 };
@@ -74,6 +74,33 @@ struct link_event {
     int level{-1};                  ///< progressive level whose delivery was acknowledged
 };
 
+/// Why a policy that may offload stays here this time: what `action::go_on` says, where it says anything. Counted in `frame_counters::stayed`.
+enum class stay_reason : std::uint8_t {
+    none,         ///< nothing to say: this is no place to offload, or the policy gives no reasons
+    link_down,    ///< not connected, or silent
+    breaker_open, ///< the runtime's own word where a policy says `link_down`: connected, but offloads kept failing
+    link_busy,    ///< an earlier frame still occupies the sender
+    no_rate,      ///< the uplink was never measured
+    stale,        ///< the measured rate is too old
+    no_time,      ///< no rate would do: round trip, cloud and reserve leave no time to send the payload in
+    rate_too_low, ///< a higher rate would do
+    no_saving     ///< in time, but staying costs less
+};
+constexpr const char* to_text(stay_reason r) {
+    switch (r) {
+    case stay_reason::link_down: return "link down";
+    case stay_reason::breaker_open: return "breaker open";
+    case stay_reason::link_busy: return "link busy";
+    case stay_reason::no_rate: return "no rate yet";
+    case stay_reason::stale: return "rate too old";
+    case stay_reason::no_time: return "no time left beside the reserve";
+    case stay_reason::rate_too_low: return "rate too low";
+    case stay_reason::no_saving: return "nothing saved";
+    case stay_reason::none: break;
+    }
+    return "none";
+}
+
 struct action {
     enum class kind : std::uint8_t {
         proceed,        ///< run the next stage here
@@ -91,8 +118,9 @@ struct action {
     int exit{-1};
     int level{-1};                  ///< stream: sizes 0..level in order (-1: the first); offload: widths 0..level, an answer each (-1: one payload)
     int channels{-1};
+    stay_reason why{};              ///< proceed: why it is no offload
 
-    static constexpr action go_on() { return {}; }
+    static constexpr action go_on(stay_reason reason = stay_reason::none) { return {.why = reason}; }
     static constexpr action offload_at(int cut_index, int codec_index = -1) { return {.what = kind::offload, .cut = cut_index, .codec = codec_index}; }
     static constexpr action answer_with(int exit_index) { return {.what = kind::answer, .exit = exit_index}; }
     static constexpr action stream_out(int stream_index, int codec_index = -1) { return {.what = kind::stream, .codec = codec_index, .stream = stream_index}; }
@@ -108,7 +136,7 @@ enum class verdict : std::uint8_t {
 /// A strategy: a deterministic, copyable state machine. It reads no clock, sends nothing, never sleeps, never allocates;
 /// time and link state come in as values, so the live runtime and the simulator drive the very same object.
 ///
-/// ```cpp
+/// ```cpp body
 /// struct always_local {
 ///     constexpr action on(frame_start, const link_view&, const budget&) noexcept { return action::go_on(); }
 ///     constexpr action on(stage_done, const link_view&, const budget&) noexcept { return action::go_on(); }

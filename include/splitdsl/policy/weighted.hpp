@@ -8,6 +8,7 @@
 #include <splitdsl/policy/scheduler_policy.hpp>
 
 #include <chrono>
+#include <limits>
 
 namespace splitdsl::policy {
 
@@ -47,12 +48,15 @@ public:
     }
 
     constexpr action on(frame_start, const link_view& link, const budget& b) noexcept {
-        return usable(link, options.staleness) && best(link, -1, available(b)).cut == -1 ? action::offload_at(-1) : action::go_on();
+        if (!options.may_send_input) return action::go_on();
+        if (const stay_reason why = unusable(link, options.staleness); why != stay_reason::none) return action::go_on(why);
+        return chosen(best(link, -1, available(b)), -1, link, available(b));
     }
     constexpr action on(stage_done s, const link_view& link, const budget& b) noexcept {
-        if (s.cut < 0 || s.cut >= plan.cuts || !usable(link, options.staleness)) return action::go_on();
-        const duration planned = plan.cut[s.cut].edge_head;
-        return best(link, s.cut, planned + available(b)).cut == s.cut ? action::offload_at(s.cut) : action::go_on();
+        if (s.cut < 0 || s.cut >= plan.cuts) return action::go_on();
+        if (const stay_reason why = unusable(link, options.staleness); why != stay_reason::none) return action::go_on(why);
+        const duration limit = plan.cut[s.cut].edge_head + available(b);
+        return chosen(best(link, s.cut, limit), s.cut, link, limit);
     }
     constexpr verdict on(reply_arrived, const link_view&, const budget&) noexcept { return verdict::accept; }
     constexpr action on(link_event, const link_view&, const budget&) noexcept { return action::nothing(); }
@@ -84,6 +88,15 @@ private:
             if (c.in_time && (!found.in_time || c.objective < found.objective)) found = c;
         }
         return found;
+    }
+    /// The action at `here` (-1: the frame's start). A later cut that is better is no reason to stay for good.
+    constexpr action chosen(const split_choice& c, int here, const link_view& link, duration limit) const noexcept {
+        if (c.cut == here) return action::offload_at(here);
+        if (c.cut != split_choice::stay_local) return action::go_on();
+        if (offload(here, link, limit).in_time) return action::go_on(stay_reason::no_saving);
+        link_view boundless = link;
+        boundless.rate_up = {std::numeric_limits<double>::infinity()};
+        return action::go_on(offload(here, boundless, limit).in_time ? stay_reason::rate_too_low : stay_reason::no_time);
     }
 
     deployment plan;

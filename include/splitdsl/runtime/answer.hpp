@@ -14,7 +14,7 @@ namespace splitdsl {
 
 /// Who answered. The order of the last three is the order of the last resort.
 enum class answer_source : std::uint8_t {
-    none,     ///< there was no frame: `infer` was refused, `answer_counters::refused` counts it
+    none,     ///< there was no frame: `infer` was refused, `answer::refused` says why, `answer_counters::refused` counts it
     cloud,    ///< offloaded: the tail ran remotely
     edge,     ///< local: the policy chose it
     fallback, ///< offloaded, no valid reply in time, the local tail ran
@@ -32,6 +32,25 @@ constexpr const char* to_text(answer_source s) {
     case answer_source::held: return "held";
     case answer_source::preset: return "preset";
     case answer_source::none: break;
+    }
+    return "none";
+}
+
+/// Why there was no frame.
+enum class frame_refusal : std::uint8_t {
+    none,         ///< there was
+    not_polled,   ///< the frame before has not been polled yet
+    wrong_inputs, ///< another number of inputs than the network's
+    wrong_size,   ///< an input of another size than `tensor_info::bytes`
+    bad_command   ///< a command that no branch of the network is for
+};
+constexpr const char* to_text(frame_refusal r) {
+    switch (r) {
+    case frame_refusal::not_polled: return "the frame before is not polled yet";
+    case frame_refusal::wrong_inputs: return "another number of inputs than the network has";
+    case frame_refusal::wrong_size: return "an input of a wrong size";
+    case frame_refusal::bad_command: return "a command without a branch";
+    case frame_refusal::none: break;
     }
     return "none";
 }
@@ -59,6 +78,7 @@ struct answer {
     std::span<float> values{};
     std::uint32_t frame{};
     answer_source source{answer_source::none};
+    frame_refusal refused{};      ///< why there was no frame, for `answer_source::none`
     int exit{-1};           ///< which early exit, for `answer_source::exit`
     int cut{-2};            ///< the cut offloaded at (-1: the input), -2: not offloaded
     bool on_time{};         ///< answered by the deadline

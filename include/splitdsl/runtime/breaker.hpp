@@ -66,6 +66,9 @@ public:
         if (is == state::open) retry_at = std::min(retry_at, opened_at + options.first_pause);
     }
     constexpr state now_is() const { return is; }
+    /// No frame may be offloaded before this; closed and half open: the clock's beginning.
+    constexpr instant open_until() const { return is == state::open ? retry_at : instant::min(); }
+    constexpr int failures_in_a_row() const { return failures; }
     constexpr std::uint64_t times_opened() const { return openings; }
     constexpr duration current_pause() const { return pause; }
 

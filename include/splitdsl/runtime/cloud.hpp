@@ -14,7 +14,7 @@ namespace splitdsl {
 
 /// Serves the tails of `Network` behind every cut until destroyed. Everything else is `cloud_core`.
 ///
-/// ```cpp
+/// ```cpp body
 /// cloud<lane_keeper> cloud{weights, {}, std::make_unique<link::tcp_listener>(7447, "0.0.0.0")};
 /// ```
 template <class Network>

@@ -57,6 +57,11 @@ struct cloud_request {
     std::size_t tenant() const noexcept;
 };
 
+/// What all connections carried so far, those that live included.
+struct connection_traffic {
+    std::atomic<std::uint64_t> bytes_in{}, bytes_out{}, pings{};
+};
+
 /// Who takes a connection's requests. Called on the connection's own thread.
 class request_sink {
 public:
@@ -65,7 +70,8 @@ public:
     virtual void left(std::size_t tenant) = 0;
     virtual void request_came(cloud_request r) = 0;
     virtual void payload_damaged() = 0;
-    virtual void connection_over(ending why, std::uint64_t bytes_in, std::uint64_t bytes_out, std::uint64_t pings) = 0;
+    virtual void connection_over(ending why) = 0;
+    connection_traffic traffic{}; ///< counted here by the connections themselves
 
 protected:
     ~request_sink() = default;
@@ -163,7 +169,7 @@ private:
             if (io.what != link::io_result::ok) break; // an ended stream is seen by the reader
             done += io.bytes;
         }
-        bytes_out += done;
+        sink.traffic.bytes_out.fetch_add(done, std::memory_order_relaxed);
         return done;
     }
     void flush() {
@@ -184,13 +190,8 @@ private:
             }
             if (blocked.load(std::memory_order_acquire)) flush();
         }
-        std::uint64_t out{};
-        {
-            const std::lock_guard hold{write_mutex};
-            out = bytes_out;
-        }
         if (admitted) sink.left(place_in_queue.tenant);
-        sink.connection_over(static_cast<ending>(reason.load(std::memory_order_relaxed)), bytes_in, out, pings);
+        sink.connection_over(static_cast<ending>(reason.load(std::memory_order_relaxed)));
         finished.store(true, std::memory_order_release);
     }
 
@@ -209,13 +210,13 @@ private:
                 return true;
             }
             if (got == message_reader::state::closed) return end(ending::peer_left), false;
-            bytes_in += reader.bytes();
+            sink.traffic.bytes_in.fetch_add(reader.bytes(), std::memory_order_relaxed);
             const link::frame_header& h = reader.header();
             if (got == message_reader::state::broken) return end(ending_for(reader.fault())), false;
             if (got == message_reader::state::damaged) {
                 sink.payload_damaged();
                 if (!known) return end(ending::malformed), false;
-                if (h.kind == link::message_kind::payload) shed(h); // the edge need not wait in vain
+                if (h.kind == link::message_kind::payload) shed(h, link::shed_reason::damaged); // the edge need not wait in vain
                 if (h.kind == link::message_kind::stream) guest->damaged(h, reader.bytes());
             } else if (!take(h, self))
                 return false;
@@ -298,7 +299,7 @@ private:
         unsent.reserve(unsent_max());
     }
     bool answer_at_once(const link::frame_header& h, link::message_kind kind) {
-        ++pings;
+        sink.traffic.pings.fetch_add(1, std::memory_order_relaxed); // before the answer: who has read it finds it counted
         std::array<std::byte, link::header_bytes> out{};
         send(out, {.kind = kind,
                    .epoch = h.epoch,
@@ -330,7 +331,6 @@ private:
     cloud_stream_hooks* const streams; // null: none
     cloud_stream_guest* guest{};       // null before the handshake, too
     std::atomic<bool> known{}; // written by its own thread
-    std::uint64_t bytes_in{}, pings{};
     std::atomic<int> reason{-1}; // an `ending` once over
     std::atomic<bool> finished{}, blocked{}, computing{};
     std::atomic<std::int64_t> heard{clock().time_since_epoch().count()};
@@ -341,7 +341,6 @@ private:
 
     std::mutex write_mutex;
     std::vector<std::byte> unsent;
-    std::uint64_t bytes_out{};
     std::thread runner;
 };
 

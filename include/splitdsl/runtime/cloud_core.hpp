@@ -91,8 +91,15 @@ public:
 
     std::uint16_t port() const { return listener->port(); }
     cloud_counters counters() const {
-        const std::lock_guard hold{mutex};
-        return counts;
+        cloud_counters c;
+        {
+            const std::lock_guard hold{mutex};
+            c = counts;
+        }
+        c.bytes_in = traffic.bytes_in.load(std::memory_order_relaxed);
+        c.bytes_out = traffic.bytes_out.load(std::memory_order_relaxed);
+        c.pings = traffic.pings.load(std::memory_order_relaxed);
+        return c;
     }
     /// Measured time of `together` tails behind `cut` (-1: the whole network) in one batch, a moving average.
     duration tail_of(int cut, int together = 1) const { return tail_times.of(kind(cut), together); }
@@ -317,13 +324,7 @@ private:
         const std::lock_guard hold{mutex};
         ++counts.damaged;
     }
-    void connection_over(ending why, std::uint64_t bytes_in, std::uint64_t bytes_out, std::uint64_t pings) override {
-        const std::lock_guard hold{mutex};
-        ++counts.endings[static_cast<std::size_t>(why)];
-        counts.bytes_in += bytes_in;
-        counts.bytes_out += bytes_out;
-        counts.pings += pings;
-    }
+    void connection_over(ending why) override { note(counts.endings[static_cast<std::size_t>(why)]); }
 
     /// Runs requests as long as there are any and a bench is free.
     void run_waiting() {

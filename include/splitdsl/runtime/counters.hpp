@@ -4,6 +4,7 @@
 /// Every outcome of the glossary, counted.
 #pragma once
 
+#include <splitdsl/policy/scheduler_policy.hpp>
 #include <splitdsl/runtime/answer.hpp>
 
 #include <array>
@@ -11,8 +12,50 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 namespace splitdsl {
+
+/// Decisions not to offload, by the policy's reason; a policy with several cuts may decide several times a frame.
+struct stay_counters {
+    std::uint64_t link_down{}, breaker_open{}, link_busy{}, no_rate{}, stale{}, no_time{}, rate_too_low{}, no_saving{};
+
+    void add(stay_reason r) {
+        switch (r) {
+        case stay_reason::link_down: ++link_down; break;
+        case stay_reason::breaker_open: ++breaker_open; break;
+        case stay_reason::link_busy: ++link_busy; break;
+        case stay_reason::no_rate: ++no_rate; break;
+        case stay_reason::stale: ++stale; break;
+        case stay_reason::no_time: ++no_time; break;
+        case stay_reason::rate_too_low: ++rate_too_low; break;
+        case stay_reason::no_saving: ++no_saving; break;
+        case stay_reason::none: break;
+        }
+    }
+    constexpr std::uint64_t total() const { return link_down + breaker_open + link_busy + no_rate + stale + no_time + rate_too_low + no_saving; }
+    friend constexpr bool operator==(const stay_counters&, const stay_counters&) = default;
+};
+/// For people: "no time left beside the reserve 20, no rate yet 3"; empty if nothing was counted.
+inline std::string to_text(const stay_counters& c) {
+    std::string s;
+    const auto say = [&s](stay_reason r, std::uint64_t n) {
+        if (n == 0) return;
+        if (!s.empty()) s += ", ";
+        s += to_text(r);
+        s += ' ';
+        s += std::to_string(n);
+    };
+    say(stay_reason::link_down, c.link_down);
+    say(stay_reason::breaker_open, c.breaker_open);
+    say(stay_reason::link_busy, c.link_busy);
+    say(stay_reason::no_rate, c.no_rate);
+    say(stay_reason::stale, c.stale);
+    say(stay_reason::no_time, c.no_time);
+    say(stay_reason::rate_too_low, c.rate_too_low);
+    say(stay_reason::no_saving, c.no_saving);
+    return s;
+}
 
 /// What the frame machine saw. Only 64-bit counts, so that a copy can be handed between threads word by word.
 struct frame_counters {
@@ -34,12 +77,14 @@ struct frame_counters {
     std::uint64_t not_finite{};     ///< frames with a NaN or an infinity in a reply or in the answer that was computed here, which is then none; once a frame
     std::uint64_t shed{};           ///< the cloud said that it gives no answer: not in time, or as below
     std::uint64_t failed_there{};   ///< of these, because something threw there, as its `decode_input`
+    std::uint64_t damaged_there{};  ///< of these, because the request's checksum was wrong when it got there
     std::uint64_t failed_here{};    ///< an `encode_input`, an exit's `confidence` or a stage (its `workers`) threw; once for each
     std::uint64_t abandoned{};      ///< the sentinel answered: the compute thread gave the frame up
     std::uint64_t uncovered{};      ///< head + tail with reserve did not fit, a stage overran its reserve or threw, or the answer computed here was not finite
     std::uint64_t covered_misses{}; ///< no answer of its own by the deadline although the frame was covered
     std::uint64_t breaker_openings{};
     std::uint64_t streams{};        ///< begun beside the trunk
+    stay_counters stayed{};         ///< why the policy did not want to offload
 };
 
 /// How frames ended, as the caller got them.

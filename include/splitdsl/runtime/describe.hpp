@@ -56,8 +56,9 @@ inline std::vector<parameter> list_parameters(const description& d) { return lis
 
 namespace writing {
 
-inline std::string pair_of(extent e) { return "[" + std::to_string(e.height) + "," + std::to_string(e.width) + "]"; }
-inline std::string shape_text(shape s) { return "[" + std::to_string(s.channels) + "," + std::to_string(s.height) + "," + std::to_string(s.width) + "]"; }
+// g++ 12 takes "[" + std::to_string(x) for copying within one string (-Wrestrict at -O3), as it does elsewhere in this file.
+inline std::string pair_of(extent e) { return std::string("[") + std::to_string(e.height) + "," + std::to_string(e.width) + "]"; }
+inline std::string shape_text(shape s) { return std::string("[") + std::to_string(s.channels) + "," + std::to_string(s.height) + "," + std::to_string(s.width) + "]"; }
 inline std::string number(float f) {
     if (!std::isfinite(f)) return "null"; // JSON knows no infinity
     char text_of[32];
@@ -86,15 +87,15 @@ inline std::vector<int> operands(const description& d, std::size_t i) {
 }
 
 inline std::string op_settings(const op& o, bool has_bias) {
-    const std::string pads = "[" + std::to_string(o.pad.top) + "," + std::to_string(o.pad.left) + "," + std::to_string(o.pad.bottom) + "," + std::to_string(o.pad.right) + "]";
+    const std::string pads = std::string("[") + std::to_string(o.pad.top) + "," + std::to_string(o.pad.left) + "," + std::to_string(o.pad.bottom) + "," + std::to_string(o.pad.right) + "]";
     const std::string where = "\"kernel\":" + pair_of(o.kernel) + ",\"stride\":" + pair_of(o.stride) + ",\"padding\":" + pads;
     switch (o.kind) {
     case op_kind::input: return "\"dtype\":\"" + std::string(o.element == element_type::u8 ? "u8" : "f32") + "\",\"layout\":\"" + (has(o.flags, op_flag::is_hwc) ? "hwc" : "chw") + "\"";
     case op_kind::normalise: {
         std::string mean, deviation;
         for (std::size_t c = 0; c < 4; ++c) {
-            mean += (c ? "," : "") + number(o.values[c]);
-            deviation += (c ? "," : "") + number(o.values[4 + c]);
+            mean += std::string(c ? "," : "") + number(o.values[c]);
+            deviation += std::string(c ? "," : "") + number(o.values[4 + c]);
         }
         return "\"mean\":[" + mean + "],\"std\":[" + deviation + "]";
     }
@@ -131,7 +132,8 @@ inline std::string json(const description& d) {
              (o.label.empty() ? full_name(d, i) : std::string(o.label)) + "\",\"inputs\":[";
         bool first = true;
         for (const int in : operands(d, i)) {
-            s += (first ? "" : ",") + std::to_string(in);
+            if (!first) s += ',';
+            s += std::to_string(in);
             first = false;
         }
         s += "],\"shape\":" + shape_text(d.out[i]) + ",\"place\":\"" + std::string(d.places[static_cast<std::size_t>(d.place[i])]) + "\",\"macs\":" + std::to_string(d.macs[i]) +
@@ -163,7 +165,10 @@ inline std::string json(const description& d) {
     first = true;
     for (const parameter& p : list_parameters(d)) {
         s += std::string(first ? "" : ",") + "\n{\"name\":\"" + p.name + "\",\"shape\":[";
-        for (std::size_t k = 0; k < p.dims.size(); ++k) s += (k ? "," : "") + std::to_string(p.dims[k]);
+        for (std::size_t k = 0; k < p.dims.size(); ++k) {
+            if (k > 0) s += ',';
+            s += std::to_string(p.dims[k]);
+        }
         s += "]}";
         first = false;
     }

@@ -20,7 +20,7 @@ namespace splitdsl {
 ///
 /// One thread adds, any thread may read at any time (it then sees a recent state). 8 kB, never allocates.
 ///
-/// ```cpp
+/// ```cpp body
 /// distribution latency;
 /// latency.add(12ms);
 /// const duration p99 = latency.quantile(0.99);

@@ -62,7 +62,10 @@ concept frame_like = input_like<F> || is_input_array<F>;
 ///
 /// Throws `option_error` for options that do not fit the network. A link that is down is no error: frames are then answered here.
 ///
-/// ```cpp
+/// `submit`, `poll`, `infer`, `refused` and `distributions` belong to one thread, whichever, from the first call on; `counters`, `report`, `profile`,
+/// `link_now` and `link_failure` may be called from any, as by a logger. The weights stay what they are: for others, make a new edge.
+///
+/// ```cpp body
 /// edge<lane_keeper, policy::sage> edge{weights, policy::sage{costs}, {.deadline = 100ms}, link::tcp{"tail.local", 7447}};
 /// const answer a = edge.infer(camera_bytes, control);        // a.source: cloud, edge, fallback, ...
 /// const answer b = two_cameras.infer({left, right}, control);
@@ -81,7 +84,7 @@ public:
 
     /// The network's inputs in the order in which it declares them, each a contiguous range of bytes (`std::byte`, `std::uint8_t`, `char`) or,
     /// for an `f32` input, of floats: `infer({left, right}, control)`, a `std::array` of such ranges, or the range itself for a network with one
-    /// input. Another number of inputs does not compile. One of another size is refused: `answer_source::none`, nothing written.
+    /// input. Another number of inputs does not compile. One of another size is refused: `answer_source::none` and why, nothing written.
     answer infer(const std::array<input_view, inputs>& frame, std::span<float> values) noexcept { return core.infer(spans_of(frame), values); }
     template <class Frame>
         requires detail::frame_like<Frame>
@@ -92,13 +95,17 @@ public:
         requires detail::frame_like<Frame>
     std::uint32_t submit(const Frame& frame) noexcept { return core.submit(spans_of(frame)); }
     bool poll(answer& a) noexcept { return core.poll(a); }
+    /// Why the newest `submit` or `infer` started no frame; `none` if it did.
+    frame_refusal refused() const noexcept { return core.refused(); }
 
+    /// Right behind an answer `frame` and `link` may lack that frame, until the next one begins; `answer` has it.
     edge_counters counters() const { return core.counters(); }
     edge_report report() const { return core.report(); }
     const edge_distributions& distributions() const { return core.distributions(); }
+    /// The link as the next decision would see it; not up while the circuit breaker is open.
     link_view link_now() const { return core.link_now(); }
-    /// Why the link is not up, for people: nobody listens, what the handshake found to differ, the connection was lost. Empty while it is up,
-    /// and without a link.
+    /// Why the link is not up, for people: nobody listens, what the handshake found to differ, the connection was lost, offloads kept failing.
+    /// Empty while it is up, and without a link.
     std::string link_failure() const { return core.link_failure(); }
     stage_profile profile() const { return core.profile(); }
 

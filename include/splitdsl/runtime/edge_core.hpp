@@ -22,6 +22,7 @@
 #include <atomic>
 #include <memory>
 #include <optional>
+#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -32,9 +33,10 @@ namespace splitdsl {
 /// one watches the host. After construction a frame allocates nothing and locks no mutex.
 ///
 /// Refused with `option_error`: what `edge_options` says, and a policy that streams on a network with streams, over a link, without `edge_options::streams`.
-/// `submit`, `poll` and `infer` belong to one caller thread; counters and distributions may be read there.
+/// `submit`, `poll`, `infer`, `refused` and `distributions` belong to one caller thread; `counters`, `report`, `profile`, `rules`, `link_now` and
+/// `link_failure` may be called from any.
 ///
-/// ```cpp
+/// ```cpp body
 /// edge_core<policy::sage> edge{net, packed, policy::sage{costs}, {.deadline = 100ms}, std::make_unique<link::tcp>("tail.local", 7447)};
 /// std::array<float, 3> control;
 /// const answer a = edge.infer(inputs, control);      // a.source, a.age, a.timings
@@ -49,6 +51,7 @@ public:
           options{detail::checked(o, net, streams_v<Policy> && where != nullptr)},
           stage_times{o.stage_times.data(), o.stage_times.size()},
           exits{exits_of(net, o.exits, o.use_exits)},
+          sureness{policy::confidence_kind_of(policy)},
           arena{net},
           outputs(net.output_floats),
           cloud_values(net.output_floats),
@@ -76,11 +79,13 @@ public:
     }
 
     /// Starts a frame and returns its number, or 0 if the one before is not polled yet, an input's size is wrong, or a command has no
-    /// branch (`answer_counters::refused`). Copies the inputs. The deadline runs from this call.
+    /// branch: `refused` tells which, `answer_counters::refused` counts. Copies the inputs. The deadline runs from this call.
     std::uint32_t submit(frame_inputs inputs) noexcept {
         const instant start = std::chrono::steady_clock::now();
-        if (open_frame != 0 || !usable(inputs)) {
+        why_refused = open_frame != 0 ? frame_refusal::not_polled : unfit(inputs);
+        if (why_refused != frame_refusal::none) {
             ++outcomes.refused;
+            told_outcomes.store(outcomes);
             return 0;
         }
         if (++last_frame == 0) last_frame = 1;
@@ -92,6 +97,9 @@ public:
         work.ring();
         return open_frame;
     }
+
+    /// Why the newest `submit` or `infer` started no frame; `none` if it did.
+    frame_refusal refused() const noexcept { return why_refused; }
 
     /// True if the submitted frame is answered: fills `a` and copies the values into `a.values`. At the deadline this call
     /// itself takes the last resort, should even the sentinel not have been let run.
@@ -110,7 +118,7 @@ public:
     /// Refused as by `submit`: `answer_source::none`, no values, and what `values` held stays.
     answer infer(frame_inputs inputs, std::span<float> values) noexcept {
         const std::uint32_t frame = submit(inputs);
-        if (frame == 0) return {};
+        if (frame == 0) return {.refused = why_refused};
         answer a{.values = values};
         for (auto heard = answered.now(); claims.is_open(frame) && std::chrono::steady_clock::now() < due() - lead();)
             heard = answered.wait(heard, due() - lead());
@@ -119,7 +127,8 @@ public:
         return a;
     }
 
-    edge_counters counters() const { return {machine_counts.load(), outcomes, line ? line->counters() : link_counters{}}; }
+    /// `answer` has the newest delivered frame. `frame` and `link` are other threads': right behind an answer they may lack its frame, until the next one begins.
+    edge_counters counters() const { return {machine_counts.load(), told_outcomes.load(), line ? line->counters() : link_counters{}}; }
     const edge_distributions& distributions() const { return spread; }
     edge_report report() const {
         return {.counters = counters(),
@@ -134,9 +143,18 @@ public:
     }
     stage_profile profile() const { return reserves.profile(); }
     /// The link as the next decision would see it.
-    link_view link_now() const { return view(std::chrono::steady_clock::now()); }
+    link_view link_now() const {
+        const instant now = std::chrono::steady_clock::now();
+        link_view v = view(now);
+        v.up = v.up && now >= told_breaker.load().opens_at();
+        return v;
+    }
     /// Why the link is not up, for people; empty while it is up, and without a link.
-    std::string link_failure() const { return line ? line->last_failure() : std::string{}; }
+    std::string link_failure() const {
+        if (!line) return {};
+        const std::string why = line->last_failure();
+        return why.empty() ? told_breaker.load().sentence(std::chrono::steady_clock::now()) : why;
+    }
     frame_rules rules() const { return reserves.rules(); }
 
 private:
@@ -148,13 +166,13 @@ private:
     duration host_reserve() const noexcept { return reserves.reserve(); }
     duration canary_period() const noexcept { return std::clamp<duration>(host_reserve() / 16, std::chrono::microseconds{500}, std::chrono::milliseconds{5}); }
 
-    bool usable(frame_inputs in) noexcept {
-        if (in.size() != network.inputs.size()) return false;
+    frame_refusal unfit(frame_inputs in) noexcept {
+        if (in.size() != network.inputs.size()) return frame_refusal::wrong_inputs;
         for (std::size_t i = 0; i < in.size(); ++i) {
-            if (in[i].size() != network.inputs[i].bytes) return false;
+            if (in[i].size() != network.inputs[i].bytes) return frame_refusal::wrong_size;
             offered[i] = in[i].data();
         }
-        return network.bad_input({.inputs = offered.data()}) < 0;
+        return network.bad_input({.inputs = offered.data()}) < 0 ? frame_refusal::none : frame_refusal::bad_command;
     }
 
     void deliver(answer& a) noexcept {
@@ -178,6 +196,7 @@ private:
         else
             held.renew(a, values_of(taken), started, at);
         outcomes.settle(a, falls_back_v<Policy>);
+        told_outcomes.store(outcomes);
         spread.add(a);
         open_frame = 0;
     }
@@ -293,7 +312,7 @@ private:
     /// An exit whose `confidence` throws is none.
     std::pair<int, float> exit_of(int stage) {
         try {
-            return exit_behind(stage, exits, outputs);
+            return exit_behind(stage, exits, outputs, sureness);
         } catch (...) {
             machine.callback_failed();
             return {-1, 0.0F};
@@ -409,15 +428,28 @@ private:
             if constexpr (streams_v<Policy>)
                 if (facts.exit >= 0) facts.confidence = options.streams->confidence(facts.exit, std::span{r->values}.first(options.streams->answer_floats(facts.exit)));
             const command c = machine.reply(facts, now, view(now));
-            if (c.what == command::kind::publish) std::copy(r->values.begin(), r->values.end(), cloud_values.begin());
+            if (c.what == command::kind::publish) keep_reply(r->values);
             line->pop_reply();
             if (c.what != command::kind::nothing) return c;
         }
         return {};
     }
+    /// The cloud computes no exit in front of the cut: the answer has the device's, as a local one would.
+    void keep_reply(std::span<const float> values) {
+        std::copy(values.begin(), values.end(), cloud_values.begin());
+        const int cut = machine.last_cut();
+        if (cut < 0 || values.size() != outputs.size()) return;
+        for (const exit_info& e : network.exits)
+            if (e.stage <= network.cuts[static_cast<std::size_t>(cut)].stage)
+                std::copy_n(outputs.begin() + static_cast<std::ptrdiff_t>(e.first_float), e.floats, cloud_values.begin() + static_cast<std::ptrdiff_t>(e.first_float));
+    }
     void drop_stale_replies() {
         take_replies(); // between frames none can be accepted: only counted
+        tell();
+    }
+    void tell() {
         machine_counts.store(machine.counters());
+        told_breaker.store(breaker_note::of(machine.offload_breaker()));
     }
     command watch_link(instant now) {
         if (!line) return {};
@@ -455,7 +487,7 @@ private:
         if constexpr (streams_v<Policy>) end_streams();
         machine.published(own, at, watcher.stalled(l.start, at, host_reserve()));
         if (frame_rules r = machine.rulebook(); reserves.adopt(r)) machine.keep_reserves(r), watcher.wake_every(canary_period());
-        machine_counts.store(machine.counters());
+        tell();
     }
 
     const pipeline network;
@@ -463,6 +495,7 @@ private:
     const edge_options options;
     const fixed_array<duration> stage_times;
     const std::vector<exit_place> exits;
+    const policy::confidence_kind sureness; // of exits without a function of their own
     const frame_arena arena;
     std::vector<float> outputs, cloud_values; // compute thread's; read by the caller once claimed
     detail::held_answer held;                 // caller's
@@ -479,6 +512,8 @@ private:
     std::atomic<bool> stopping{}, never{};
     std::atomic<int> prepared{1};
     shared_counters<frame_counters> machine_counts;
+    shared_counters<answer_counters> told_outcomes;
+    shared_counters<breaker_note> told_breaker;
     shared_counters<frame_note> notes;
 
     frame_memory memory{}; // compute thread's from here
@@ -490,6 +525,7 @@ private:
 
     std::uint32_t last_frame{}, open_frame{}; // caller's from here
     instant started{};
+    frame_refusal why_refused{};
     answer_counters outcomes{};
     edge_distributions spread{};
 

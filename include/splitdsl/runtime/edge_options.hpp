@@ -5,6 +5,7 @@
 #pragma once
 
 #include <splitdsl/error.hpp>
+#include <splitdsl/policy/confidence.hpp>
 #include <splitdsl/runtime/breaker.hpp>
 #include <splitdsl/runtime/finite.hpp>
 #include <splitdsl/runtime/pipeline.hpp>
@@ -26,8 +27,8 @@ namespace splitdsl {
 /// One frame's inputs: one span a network input, in the network's order, each exactly `tensor_info::bytes` long.
 using frame_inputs = std::span<const std::span<const std::byte>>;
 
-/// Where an early exit stands. `confidence` maps its values to [0, 1]; null: the largest of them, as of an exit that ends in `softmax()`. Where it
-/// throws, the exit does not answer that frame.
+/// Where an early exit stands. `confidence` maps its values to [0, 1]; null: what the policy's `confidence_kind` makes of them, as of an exit that ends
+/// in `softmax()`. Where it throws, the exit does not answer that frame.
 struct exit_place {
     int stage{};               ///< the stage that computes it
     std::size_t first_float{}; ///< where its values begin among `pipeline::output_floats`
@@ -35,13 +36,13 @@ struct exit_place {
     float (*confidence)(std::span<const float>){};
 };
 /// The exit that `stage` computes, and how sure it is of its values among all `outputs`; -1 and 0 if the stage has none, or one that is not finite.
-inline std::pair<int, float> exit_behind(int stage, std::span<const exit_place> exits, std::span<const float> outputs) {
+inline std::pair<int, float> exit_behind(int stage, std::span<const exit_place> exits, std::span<const float> outputs,
+                                         policy::confidence_kind kind = policy::confidence_kind::top1) {
     for (std::size_t i = 0; i < exits.size(); ++i) {
         if (exits[i].stage != stage) continue;
         const auto values = outputs.subspan(exits[i].first_float, exits[i].floats);
         if (!all_finite(values)) break;
-        const float sure = exits[i].confidence ? exits[i].confidence(values) : values.empty() ? 0.0F : *std::max_element(values.begin(), values.end());
-        return {static_cast<int>(i), sure};
+        return {static_cast<int>(i), exits[i].confidence ? exits[i].confidence(values) : policy::confidence_of(values, kind)};
     }
     return {-1, 0.0F};
 }

@@ -21,9 +21,9 @@ namespace splitdsl {
 /// runs still wins between stages. Replies are trusted only if sequence, epoch, size, checksum and values fit and only once.
 /// Each call is O(1) and takes well below a microsecond.
 ///
-/// ```cpp
+/// ```cpp body
 /// frame_machine<policy::sage> m{policy::sage{costs}, rules};
-/// for (command c = m.begin(frame, now, now, link); c.what != command::kind::publish;) c = carry_out(c);
+/// for (command c = m.begin(frame, now, now, link_view{}); c.what != command::kind::publish;) c = carry_out(c);
 /// m.published(true, now);
 /// ```
 /// Source: SAGE (ACM/IEEE SEC 2021), Algorithm 1 and Fig. 5.
@@ -41,6 +41,7 @@ public:
         deadline = start + rules.deadline;
         next_stage = 0;
         newest_exit = -1;
+        reserving = false;
         offloaded_cut = -2;
         offloaded = false;
         streamed = false;
@@ -155,12 +156,13 @@ public:
     /// a value of this frame), or by the sentinel (`own` false). `host_stalled`: the host, not this program, lost the time.
     void published(bool own, instant at, bool host_stalled = false) {
         if (is == state::idle) return;
-        if (is != state::waiting && is != state::sending && !tail_over) tail_in_time = at - tail_from <= rules.remaining[tail_stage];
+        if (reserving && is != state::waiting && is != state::sending && !tail_over) tail_in_time = at - tail_from <= rules.remaining[tail_stage];
         if (!own && is != state::publishing) {
             ++counts.abandoned;
             if (offloaded && is == state::waiting) breaker.failed(at);
         }
-        const bool covered = fits && tail_in_time && falls_back_v<Policy>;
+        // An early exit in front of the first cut needs no reserve: such a frame is judged by its answer.
+        const bool covered = (reserving ? fits : own && at <= deadline) && tail_in_time && falls_back_v<Policy>;
         if (!covered) ++counts.uncovered;
         if (covered && !host_stalled && (!own || at > deadline)) ++counts.covered_misses;
         counts.breaker_openings = breaker.times_opened();
@@ -175,6 +177,7 @@ public:
     int last_stage() const { return next_stage - 1; }
     int exit_in_hand() const { return newest_exit; }
     circuit_breaker::state breaker_is() const { return breaker.now_is(); }
+    const circuit_breaker& offload_breaker() const { return breaker; }
     /// Other reserves, wider or narrower, learnt while running. Between frames only: a frame is judged by the reserve it began with.
     void keep_reserves(const frame_rules& learnt) {
         if (is == state::idle) std::copy(std::begin(learnt.remaining), std::end(learnt.remaining), std::begin(rules.remaining));
@@ -202,6 +205,8 @@ private:
             ++counts.invalid_actions;
             return go_on(now);
         }
+        if (a.what == action::kind::proceed) // a policy cannot tell an open breaker from a link that is down
+            counts.stayed.add(a.why == stay_reason::link_down && link.up ? stay_reason::breaker_open : a.why);
         if (a.what == action::kind::answer) return publish(answer_source::exit, a.exit);
         if (a.what == action::kind::offload && legal(a.cut)) {
             const link_view l = seen(link, now);
@@ -292,6 +297,7 @@ private:
     bool has_room(instant now) const { return now + rules.remaining[next_stage] + rules.last_resort_lead <= deadline; }
     // From here on the frame's rest is covered by the reserve: is there room for it?
     void reserve_begins(instant now) {
+        reserving = true;
         fits = has_room(now);
         tail_from = now;
         tail_stage = next_stage;
@@ -302,6 +308,7 @@ private:
     void count_shed(const reply_facts& r) {
         ++counts.shed;
         if (r.failed) ++counts.failed_there;
+        if (r.damaged) ++counts.damaged_there;
     }
     /// A reply and the local tail behind it mostly hold the same NaN: it counts once.
     void count_not_finite() {
@@ -352,6 +359,7 @@ private:
     frame_rules rules;
     circuit_breaker breaker;
     frame_counters counts{};
+    bool reserving{}; // the running frame's rest is covered by the reserve, if it fits
     state is{state::idle};
     std::uint32_t sequence{};
     instant deadline{}, handed_at{}, tail_from{};

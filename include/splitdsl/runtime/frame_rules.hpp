@@ -44,7 +44,8 @@ struct reply_facts {
     bool crc_ok{true};
     bool finite{true};
     bool shed{};   ///< the cloud gives no answer
-    bool failed{}; ///< because something threw there
+    bool failed{};  ///< because something threw there
+    bool damaged{}; ///< because the request came there damaged
     int exit{-1};
     int sizes{}; ///< of the stream that is answered, as many as the answer was made of
     float confidence{1};

@@ -44,7 +44,7 @@ public:
     link_view view(instant now) const {
         link_view v{};
         v.rate_up = estimate.up.conservative(now);
-        v.rate_down = estimate.down.known() ? estimate.down.conservative(now) : v.rate_up;
+        if (estimate.down.known()) v.rate_down = estimate.down.conservative(now);
         v.rtt = estimate.rtt.average();
         v.age = estimate.up.age(now);
         return v;

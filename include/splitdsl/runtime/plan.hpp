@@ -16,7 +16,6 @@
 namespace splitdsl {
 
 inline constexpr std::size_t wire_header_size = 48;
-inline constexpr std::size_t reply_note_size = 24;      ///< receive stamps in front of a reply's values
 
 /// Time of each stage on a device, from its sustained speed: modelled.
 inline std::vector<duration> stage_times(const pipeline& net, const device_profile& device) {
@@ -79,7 +78,7 @@ inline deployment plan_deployment(const pipeline& net, const device_profile& dev
     }
     d.edge_energy = device.active_energy(d.edge_total);
     d.input = {static_cast<double>((terms.input_bytes ? terms.input_bytes : input_bytes_of(net.inputs)) + wire_header_size)};
-    d.reply = {static_cast<double>(wire_header_size + reply_note_size + 4 * net.output_floats)};
+    d.reply = {static_cast<double>(wire_header_size + 4 * net.output_floats)};
     for (int c = 0; c < d.cuts; ++c) {
         const cut_info& from = net.cuts[static_cast<std::size_t>(c)];
         cut_cost& cut = d.cut[c];

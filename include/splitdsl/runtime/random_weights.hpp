@@ -48,7 +48,7 @@ inline std::vector<std::vector<float>> random_weights(std::span<const parameter>
 
 /// A network's `random_weights`, packed for the pipeline that runs here.
 ///
-/// ```cpp
+/// ```cpp body
 /// const auto weights = splitdsl::seeded_weights<lane_keeper>(1);
 /// const auto times = measure_stages(weights.net(), weights.bytes());
 /// ```

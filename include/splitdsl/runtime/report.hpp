@@ -4,10 +4,13 @@
 /// What an edge tells about its run: counters, distributions rather than means, and whether the promise could hold at all.
 #pragma once
 
+#include <splitdsl/runtime/breaker.hpp>
 #include <splitdsl/runtime/counters.hpp>
 #include <splitdsl/runtime/distribution.hpp>
 
+#include <cmath>
 #include <cstdint>
+#include <string>
 
 namespace splitdsl {
 
@@ -42,6 +45,26 @@ struct edge_report {
     duration longest_canary_stall{};
     std::uint64_t compute_waits{}; ///< timed waits the compute thread entered
     std::uint64_t link_waits{};    ///< those of them in which it read the connection itself
+};
+
+/// What the compute thread notes of its circuit breaker for whoever asks about the link.
+struct breaker_note {
+    std::uint64_t open{}; ///< 1: no frame is offloaded before `until`
+    std::uint64_t failures{};
+    std::int64_t until{}; // ns of the steady clock
+
+    static breaker_note of(const circuit_breaker& b) {
+        return {.open = b.now_is() == circuit_breaker::state::open,
+                .failures = static_cast<std::uint64_t>(b.failures_in_a_row()),
+                .until = b.open_until().time_since_epoch().count()};
+    }
+    instant opens_at() const { return open ? instant{duration{until}} : instant::min(); }
+    /// For people; empty if a frame may be offloaded `now`.
+    std::string sentence(instant now) const {
+        if (now >= opens_at()) return {};
+        const auto left = static_cast<std::int64_t>(std::ceil(to_milliseconds(opens_at() - now)));
+        return std::to_string(failures) + " offloads in a row failed; trying again in " + std::to_string(left) + " ms";
+    }
 };
 
 /// What the compute thread notes of a frame for its caller.

@@ -303,7 +303,7 @@ private:
         for (std::size_t i = 1; i < all.size(); ++i)
             if (all[i].name == all[i - 1].name) wrong(safetensors_fault::duplicate_key, all[i], "should appear once, found twice");
         for (const declared_tensor& t : all) {
-            const auto range = "[" + std::to_string(t.begin) + ", " + std::to_string(t.end) + ")";
+            const auto range = std::string("[") + std::to_string(t.begin) + ", " + std::to_string(t.end) + ")";
             if (t.end < t.begin) wrong(safetensors_fault::bad_range, t, "has the range " + range + ", which ends before it begins");
             if (t.end > room)
                 wrong(safetensors_fault::out_of_bounds, t,

@@ -84,7 +84,7 @@ inline std::string safetensors_prefix(std::span<const tensor_view* const> order,
     std::uint64_t at = 0;
     for (const tensor_view* t : order) {
         h += (h.size() > 1 ? "," : "") + json_string(t->name) + ":{\"dtype\":\"" + std::string(name_of(t->type)) + "\",\"shape\":[";
-        for (std::size_t i = 0; i < t->shape.size(); ++i) h += (i ? "," : "") + std::to_string(t->shape[i]);
+        for (std::size_t i = 0; i < t->shape.size(); ++i) h += std::string(i ? "," : "") + std::to_string(t->shape[i]);
         h += "],\"data_offsets\":[" + std::to_string(at) + "," + std::to_string(at + t->bytes.size()) + "]}";
         at += t->bytes.size();
     }
@@ -112,7 +112,7 @@ inline std::vector<std::byte> to_safetensors(std::span<const tensor_view> tensor
 
 /// Writes the file; it appears whole or not at all. What is there and no regular file (a link, a FIFO, /dev/full) is written as it is, not
 /// replaced. Throws `weights_error` as `to_safetensors` does, and naming the path if it cannot be written.
-/// ```cpp
+/// ```cpp body
 /// const std::vector<float> bias{0.5f, -0.5f};
 /// const splitdsl::tensor_view t{"control.bias", splitdsl::tensor_type::float32, {2}, splitdsl::bytes_of_floats(bias)};
 /// splitdsl::write_safetensors("net.safetensors", {&t, 1}, {{"made by", "me"}});

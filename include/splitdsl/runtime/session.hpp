@@ -371,7 +371,8 @@ private:
             }
             picture.received(now, {.bytes = reader.bytes(), .at_first = reader.first_bytes(), .spread = reader.arrival()});
             const bool shed = h.kind == link::message_kind::shed;
-            hand_on({.shed = shed, .failed = shed && h.codec == static_cast<std::uint8_t>(link::shed_reason::failed)}, reader.payload());
+            const auto because = [&](link::shed_reason r) { return shed && h.codec == static_cast<std::uint8_t>(r); };
+            hand_on({.shed = shed, .failed = because(link::shed_reason::failed), .damaged = because(link::shed_reason::damaged)}, reader.payload());
             return true;
         }
         case link::message_kind::exit_reply:

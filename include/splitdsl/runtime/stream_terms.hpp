@@ -77,7 +77,7 @@ public:
     std::string terms_of(const pool_ladder& l) const {
         if (!l.by_width()) return std::string{"dynamic_pool "} + (coding.form == pool_form::lifted ? "lifted" : "means");
         std::string all = "widths";
-        for (int i = 0; i < l.levels; ++i) all += " " + std::to_string(l.channels(i));
+        for (int i = 0; i < l.levels; ++i) all += std::string(" ") + std::to_string(l.channels(i));
         return all;
     }
 

@@ -80,7 +80,7 @@ namespace detail {
 inline std::string shown(std::string_view name) { return quoted(name); }
 inline std::string shown(std::span<const std::uint64_t> shape) {
     std::string s = "(";
-    for (std::size_t i = 0; i < shape.size(); ++i) s += (i ? ", " : "") + std::to_string(shape[i]);
+    for (std::size_t i = 0; i < shape.size(); ++i) s += std::string(i ? ", " : "") + std::to_string(shape[i]);
     return s + ")";
 }
 } // namespace detail

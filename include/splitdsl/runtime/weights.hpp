@@ -159,7 +159,7 @@ std::vector<std::vector<float>> match_weights(const safetensors& file, const std
 
 /// Reads a safetensors file for a network. Throws `weights_error`.
 ///
-/// ```cpp
+/// ```cpp body
 /// const auto weights = splitdsl::load_weights<lane_keeper>("lane_keeper.safetensors");
 /// ```
 template <class Network>
