@@ -114,8 +114,8 @@ policy_record drive_live(const char* name, const drive_plan& plan, const splitds
     if constexpr (uplinked) uplink = std::make_unique<link::tcp>("127.0.0.1", relay.port());
     edge<driver, Policy> edge{weights, std::move(policy), options, std::move(uplink)};
     if (const edge_report r = edge.report(); falls_back_v<Policy> && !r.fits) // a baseline without fallback promises nothing
-        std::fprintf(stderr, "drive: %s: this machine is too busy for the promise: head and a reserve of %.1f ms do not fit into %.0f ms\n", name, to_milliseconds(r.reserve),
-                     to_milliseconds(r.deadline));
+        std::fprintf(stderr, "drive: %s: this machine is too busy for the promise: head and a reserve of %.1f ms do not fit into %.0f ms%s\n", name, to_milliseconds(r.reserve),
+                     to_milliseconds(r.deadline), r.tail_fits ? "" : "; no local tail can be in time, only the cloud's answer");
     if (!edge.report().prepared) std::fprintf(stderr, "drive: %s: real-time priority %d was not granted; the drive goes on without it\n", name, plan.real_time);
     car vehicle{plan.seed};
     policy_record record;

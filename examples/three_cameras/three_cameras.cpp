@@ -106,7 +106,8 @@ void drive_live(const arguments& a, const network_weights<driver>& weights, cons
     options.workers = a.serial ? nullptr : &head_clock::runner;
     edge<driver, policy::sage> edge{weights, policy::sage{costs}, options, std::make_unique<link::tcp>("127.0.0.1", relay.port())};
     if (const edge_report e = edge.report(); !e.fits)
-        std::fprintf(stderr, "three_cameras: this machine is too busy for the promise: heads and a reserve of %.1f ms do not fit into %.0f ms\n", to_milliseconds(e.reserve), to_milliseconds(e.deadline));
+        std::fprintf(stderr, "three_cameras: this machine is too busy for the promise: heads and a reserve of %.1f ms do not fit into %.0f ms%s\n", to_milliseconds(e.reserve), to_milliseconds(e.deadline),
+                     e.tail_fits ? "" : "; no local tail can be in time, only the cloud's answer");
     street view{a.seed};
     for (int i = 0; i < 500 && (!edge.link_now().up || edge.link_now().rate_up.value <= 0); ++i) std::this_thread::sleep_for(std::chrono::milliseconds{10});
     if (!edge.link_now().up) {

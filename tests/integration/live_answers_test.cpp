@@ -125,6 +125,30 @@ TEST_CASE("the whole input can go to the cloud, and without a fallback a dead li
     CHECK(edge.counters().answer.answered == 30);
 }
 
+TEST_CASE("an edge whose tail outlasts the deadline takes the cloud's answers, and without them repeats the last one in time") {
+    rig r;
+    auto o = impatient();
+    const std::array<duration, 3> profile{1ms, 20ms, 20ms};
+    o.stage_times = profile; // 40 ms for the tail, 30 to the deadline
+    edge_core<offload_when_up> edge{fake::network<fake::edge_behaviour>(), {}, offload_when_up{}, o, std::make_unique<link::tcp>("127.0.0.1", r.relay->port())};
+    CHECK_FALSE(edge.report().fits);
+    CHECK_FALSE(edge.report().tail_fits);
+    REQUIRE(wait_for_link(edge));
+    auto t = drive(edge, 30);
+    CHECK(t.wrong == 0);
+    CHECK(edge.counters().answer.offloaded >= 20);
+    r.relay->set(link::direction::both, {.blackhole = true});
+    const tally dark = drive(edge, 10);
+    CHECK(dark.wrong == 0);
+    CHECK(dark.own <= 1);
+    const auto c = edge.counters();
+    CHECK(c.answer.answered == 40);
+    CHECK(c.answer.fallback == 0);
+    CHECK(c.frame.rolled_back == 0);
+    CHECK(c.frame.covered_misses == 0);
+    if (!sanitized) CHECK(c.answer.misses <= c.answer.host_stalls + t.robbed + dark.robbed);
+}
+
 TEST_CASE("a paced edge keeps to its profile") {
     reset_behaviour();
     fake::edge_behaviour.calm(0ms);

@@ -68,6 +68,8 @@ inline void draw_reserves(frame_rules& r, splitdsl::detail::xoshiro256& random) 
     r.remaining[2] = r.remaining[3] + (from_milliseconds(tail) - r.remaining[3]) / 2;
     r.remaining[1] = from_milliseconds(tail);
     r.remaining[0] = r.remaining[1] + from_milliseconds(to_milliseconds(r.deadline) * random.uniform(0.05, 0.3));
+    const double share = random.uniform(0.1, 0.5); // of the reserve, that the stages take once
+    for (std::size_t k = 0; k < 4; ++k) r.remaining_once[k] = from_milliseconds(to_milliseconds(r.remaining[k]) * share);
 }
 
 /// Stage 0 head, cut 0, stages 1 and 2 (with an exit after 1), cut 1, stage 3.

@@ -155,6 +155,15 @@ TEST_CASE("learnt thresholds: the device alone where nothing arrives, the cloud 
     CHECK(lost.by_cloud == 0);
     CHECK((lost.right == 2000 && lost.by_exit <= 1000 && lost.by_exit > 900)); // while it trusts the link it waits for the cloud
     CHECK(lost.bytes_up < 10);                                                 // 100 a frame until it has learnt, and in each 32nd frame
+    // It sends where that saves as much as is asked for, 2 % unless said.
+    const double saved = 1 - learnt.states[0].mean_ms / learnt.states[1].mean_ms;
+    const auto sends = [&](double least) {
+        w.radio.loss = 0;
+        sim::learn_thresholds(o, w, answers, {.accuracy = 1, .pictures = 20, .losses = {0}, .least_saving = least});
+        return o.thresholds[0].send;
+    };
+    CHECK((sends(saved - 0.01) && !sends(saved + 0.01)));
+    CHECK(sim::threshold_goal{}.least_saving == 0.02);
     CHECK(says(refusal([&] {
                    sim::learn_thresholds(o, w, answers, {.accuracy = 1, .pictures = 20, .losses = {0.5, 0.5}});
                }),

@@ -195,6 +195,26 @@ TEST_CASE("sage's closed energy threshold is where the energies cross") {
     CHECK(crossings > 300);
 }
 
+TEST_CASE("sage stays local at the threshold itself, where the energies are equal, and plans to the deadline where no tail fits") {
+    deployment d = demo();
+    d.radio = radio::wifi;
+    link_view link = good_link(1);
+    const double threshold = policy::sage{d}.threshold(link, after(3500us)).r_th.value;
+    link.rate_up = {threshold};
+    CHECK_FALSE(offloads(policy::sage{d}, link, after(3500us)));
+    link.rate_up = {std::nextafter(threshold, 1e9)};
+    CHECK(offloads(policy::sage{d}, link, after(3500us)));
+    d.cut[0].tail_energy = policy::sage{d}.threshold(link).e_offload;
+    CHECK_FALSE(offloads(policy::sage{d}, link, after(3500us)));
+    d.cut[0].tail_energy.value *= 1 + 1e-12;
+    CHECK(offloads(policy::sage{d}, link, after(3500us)));
+    // A reserve that is longer than what is left: the whole rest is for the reply.
+    CHECK(after(60ms, 40ms).for_reply() == 0ms);
+    CHECK(after(60ms, 40ms + 1ns).for_reply() == 40ms);
+    CHECK_FALSE(offloads(policy::sage{demo()}, good_link(1), after(60ms, 40ms)));
+    CHECK(offloads(policy::sage{demo()}, good_link(1), after(60ms, 41ms)));
+}
+
 TEST_CASE("sage: a planned offload is answered before the fallback point at the measured rate") {
     random_source random{std::mt19937_64{8}};
     int offloaded = 0;
@@ -206,7 +226,8 @@ TEST_CASE("sage: a planned offload is answered before the fallback point at the 
         if (!offloads(policy::sage{d}, link, b)) continue;
         ++offloaded;
         const auto cost = policy::cost_of_offload(d, d.cut[0].payload, d.cut[0].cloud_tail, link);
-        CHECK(b.now + cost.until_answer <= b.deadline - b.reserve + 2ns);
+        const bool fits = b.reserve <= b.left(); // else nothing can be kept for a local tail
+        CHECK(b.now + cost.until_answer <= b.deadline - (fits ? b.reserve : 0ms) + 2ns);
         CHECK(cost.total() < d.cut[0].tail_energy);
     }
     CHECK(offloaded > 200);
@@ -310,6 +331,67 @@ TEST_CASE("weighted, walked stage by stage on plan, sends exactly where the whol
     }
 }
 
+TEST_CASE("weighted judges what is left by the clock: the local tail, the reply, and the reserve between them") {
+    deployment d;
+    d.cuts = 1;
+    d.cut[0] = {{1250}, 10ms, 50ms, 2ms, {0.01}, {0.01}};
+    d.edge_total = 60ms;
+    d.edge_energy = {0.02};
+    d.reply = {125};
+    d.input = {125'000};
+    d.cloud_total = 3ms;
+    d.radio = {400, 50, 1288};
+    d.idle_power = {1};
+    d.deadline = 100ms;
+    const link_view link{.up = true, .rate_up = {1e6}, .rate_down = {1e7}, .rtt = 8ms, .age = 10ms};
+    const duration answer = 10ms + 8ms + 2ms + 100us; // from the cut on; dearer than the tail, which wins wherever it is in time
+    const auto sends = [&](duration left, duration reserve = 0ms, bool respect = true) {
+        policy::weighted p{d, {.time_weight = 0.1, .energy_weight = 1, .respect_reserve = respect}};
+        return p.on(stage_done{.cut = 0}, link, budget{.now = instant{100ms - left}, .deadline = instant{100ms}, .reserve = reserve}).what == action::kind::offload;
+    };
+    CHECK(sends(45ms));
+    CHECK_FALSE(sends(50ms)); // due at the deadline is in time
+    CHECK(sends(50ms - 1ns));
+    CHECK(sends(answer));
+    CHECK_FALSE(sends(answer - 1ns)); // neither: stays local
+    CHECK(sends(45ms, 45ms - answer));
+    CHECK_FALSE(sends(45ms, 45ms - answer + 1ns));
+    CHECK(sends(45ms, 45ms - answer + 1ns, false));
+    CHECK(sends(45ms, 46ms)); // no local tail fits into what is left: nothing is kept for it
+    const auto sends_input = [&](duration left) {
+        link_view fast = link;
+        fast.rate_up = {1e8};
+        return policy::weighted{d, {.time_weight = 0, .energy_weight = 1}}.on(frame_start{}, fast, budget{.now = instant{100ms - left}, .deadline = instant{100ms}}).what
+               == action::kind::offload;
+    };
+    CHECK_FALSE(sends_input(60ms));
+    d.cut[0].head_energy = {1}; // so that the input is the cheaper thing to send
+    CHECK_FALSE(sends_input(60ms));
+    CHECK(sends_input(60ms - 1ns));
+}
+
+TEST_CASE("weighted: of equal choices the one that sends later wins, and staying local before all") {
+    deployment d; // energy does not count; every payload travels 10 ms, heads and cloud tails make up for one another
+    d.cuts = 2;
+    d.cut[0] = {{1250}, 10ms, 30ms, 8ms, {}, {}};
+    d.cut[1] = {{1250}, 12ms, 28ms, 6ms, {}, {}};
+    d.edge_total = 40ms;
+    d.input = {1250};
+    d.cloud_total = 18ms;
+    d.deadline = 100ms;
+    const link_view link{.up = true, .rate_up = {1e6}, .rate_down = {1e6}};
+    const auto chosen = [&] { return policy::weighted{d, {.time_weight = 1, .energy_weight = 0}}.best(link).cut; };
+    CHECK(chosen() == 1);
+    d.cut[1].cloud_tail += 1ns;
+    CHECK(chosen() == 0);
+    d.cut[0].cloud_tail += 1ns;
+    CHECK(chosen() == -1);
+    d.edge_total = 28ms;
+    CHECK(chosen() == policy::split_choice::stay_local);
+    d.edge_total += 1ns;
+    CHECK(chosen() == -1);
+}
+
 TEST_CASE("layer_scan finds what trying every split finds, and names the six smallest") {
     random_source random{std::mt19937_64{11}};
     for (int i = 0; i < 300; ++i) {
@@ -338,6 +420,13 @@ TEST_CASE("layer_scan finds what trying every split finds, and names the six sma
         for (std::size_t k = 1; k < six.size(); ++k) REQUIRE(report.rows[six[k - 1]].sent <= report.rows[six[k]].sent);
     }
     CHECK_THROWS_AS(policy::scan_layers({}, {}, good_link(1)), option_error);
+    // Two equal splits, each as long as the deadline: the first is the best, and neither is late.
+    const std::vector<policy::layer_cost> one = {{"only", 15ms, 5ms, {}}};
+    const auto equal = policy::scan_layers(one, {.input = {1250}, .deadline = 15ms}, good_link(1, 0ms));
+    CHECK(equal.rows[0].total == equal.rows[1].total);
+    CHECK(equal.best == 0);
+    CHECK((equal.rows[0].in_time && equal.rows[1].in_time));
+    CHECK_FALSE(policy::scan_layers(one, {.input = {1250}, .deadline = 15ms - 1ns}, good_link(1, 0ms)).rows[1].in_time);
     // SAGE Fig. 3's moral: with only late small layers, the input wins; a bottleneck early in the network beats it.
     std::vector<policy::layer_cost> layers = {{"conv1", 4ms, 100us, {1e6}}, {"block1", 60ms, 500us, {3e5}}, {"block2", 100ms, 700us, {3e4}}, {"classifier", 50ms, 900us, {12}}};
     const policy::layer_scan_options o{.input = {52'800}, .reply = {40}, .deadline = 100ms};
@@ -382,6 +471,16 @@ TEST_CASE("a frame is charged for what it did: local, offloaded, rolled back") {
     CHECK((tailed.radio - cloud.radio).value == Approx(1.060 * 0.078));
     CHECK(radio::lte_tail.energy(60s).value == Approx(1.060 * 11.576));
     CHECK(policy::energy_of_frame(d, {.head = 24'500us}, {.radio_tail = radio::lte_tail, .until_next_transfer = 1s}).radio.value == 0);
+    // The radio stays on after what came in, too; and a gap that is none costs nothing.
+    CHECK(policy::energy_of_frame(d, {.received = {68}}, {.radio_tail = radio::lte_tail, .until_next_transfer = 100ms}).radio.value
+          == Approx(1.060 * 0.1 + 51.97 * 68 * 8e-9));
+    CHECK(radio::lte_tail.energy(0s).value == 0);
+    CHECK(radio::lte_tail.energy(-1s).value == 0);
+    // Head and tail each at their own power, not at the network's mean.
+    deployment uneven = d;
+    uneven.cut[0].head_energy = watts{2} * uneven.cut[0].edge_head;
+    uneven.cut[0].tail_energy = watts{8} * uneven.cut[0].edge_tail;
+    CHECK(policy::energy_of_frame(uneven, {.cut = 0, .head = 5ms, .tail = 20ms}).compute.value == Approx(2 * 0.005 + 8 * 0.020));
 }
 
 TEST_CASE("time away is sending first, then receiving, and the rest waiting; nothing is lost") {
@@ -392,6 +491,10 @@ TEST_CASE("time away is sending first, then receiving, and the rest waiting; not
     const auto stalled = policy::apportion({.sent = {1250}}, 46ms, {}, {});
     CHECK(stalled.transmit == 46ms);
     CHECK(stalled.wait == 0ms);
+    const auto unanswered = policy::apportion({.sent = {1250}}, 30ms, megabits_per_second(1), {}); // nothing came in, at whatever rate
+    CHECK(unanswered.receive == 0ms);
+    CHECK(unanswered.wait == 20ms);
+    CHECK(policy::apportion({.received = {125}}, 30ms, {}, megabits_per_second(1)).receive == 1ms);
     random_source random{std::mt19937_64{12}};
     for (int i = 0; i < 1000; ++i) {
         const duration away = from_milliseconds(random.between(0, 100));

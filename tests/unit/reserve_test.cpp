@@ -1,7 +1,8 @@
 // SPDX-FileCopyrightText: The splitdsl authors
 // SPDX-License-Identifier: BSD-3-Clause
 /// @file reserve_test.cpp
-/// The reserve follows what the tail takes: one busy moment does not stay, throttling is noticed, and the deadline holds throughout.
+/// The reserve follows what the tail takes: one busy moment does not stay, throttling is noticed, and the deadline holds throughout. And what
+/// frames keep where it does not fit.
 #include "../catch.hpp"
 
 #include "machine_cases.hpp"
@@ -87,6 +88,9 @@ TEST_CASE("a reserve from a busy start shrinks to twice what the tail takes, onc
     frame_rules r = k.rules();
     CHECK(k.reserve() == 100ms);
     CHECK_FALSE(k.profile().fits(k.rules()));
+    CHECK(k.profile().tail_fits(k.rules())); // 10 ms, 50 ms and 1 ms
+    CHECK_FALSE(w.keeper(44501us).profile().tail_fits(w.keeper(44501us).rules()));
+    CHECK(w.keeper(44500us).profile().tail_fits(w.keeper(44500us).rules()));
     tail_runs(k, 100us, window - 1);
     k.adopt(r);
     CHECK(k.reserve() == 100ms);
@@ -111,6 +115,8 @@ TEST_CASE("the reserve asked for and the device profile are never undercut, and 
         tail_runs(k, 100us, window);
         k.adopt(r);
         CHECK(k.reserve() == 8ms);
+        CHECK((r.remaining[1] == 8ms && r.once(1) == 200us)); // what was asked for is no part of what the tail takes
+        CHECK((k.rules().remaining[1] == 8ms && k.rules().once(1) == 200us));
         tail_runs(k, 3ms, 2);
         k.adopt(r);
         CHECK(k.reserve() == 12ms);
@@ -131,6 +137,7 @@ TEST_CASE("the reserve asked for and the device profile are never undercut, and 
     tail_runs(k, 30ms, 2 * window);
     CHECK_FALSE(k.adopt(r));
     CHECK(k.reserve() == 8ms);
+    CHECK(r.once(1) == 4ms); // all that is known of the tail is that twice its p99 was asked for
 }
 
 TEST_CASE("a machine takes new reserves between frames only") {
@@ -147,6 +154,118 @@ TEST_CASE("a machine takes new reserves between frames only") {
     m.published(true, at(90ms));
     m.keep_reserves(wider);
     CHECK(offload(m, 2, at(200ms)).until == at(200ms + 39ms));
+    m.published(true, at(250ms));
+    wider.remaining[1] = 95ms;
+    wider.remaining_once[1] = 30ms;
+    m.keep_reserves(wider);
+    CHECK(offload(m, 3, at(400ms)).until == at(400ms + 69ms));
+}
+
+TEST_CASE("where no local tail can be in time the frame waits for the cloud, as long as an answer counts") {
+    frame_machine m{always_offload{}, rules()};
+    const auto send = [&](std::uint32_t n, instant start) {
+        m.begin(n, start, start, good);
+        REQUIRE(m.stage_done(start + 89ms, good).what == kind::offload);
+        return m.handed_over(start + 90ms, true, 7); // 9 ms to the last resort, 10 for the tail
+    };
+    const auto c = send(1, t0);
+    REQUIRE(c.what == kind::wait);
+    CHECK(c.until == at(99ms));
+    SECTION("it answers") {
+        CHECK(m.reply({.sequence = 1, .epoch = 7}, at(98ms), good).source == answer_source::cloud);
+        m.published(true, at(98ms));
+    }
+    SECTION("it does not: last resort, and a failed offload as any") {
+        CHECK(m.timer(c.until).what == kind::last_resort);
+        m.published(false, at(99ms));
+        for (std::uint32_t n = 2; n <= 3; ++n) {
+            send(n, t0 + 100ms * n);
+            CHECK(m.timer(t0 + 100ms * n + 99ms).what == kind::last_resort);
+            m.published(false, t0 + 100ms * n + 99ms);
+        }
+        CHECK(m.counters().breaker_openings == 1);
+    }
+    SECTION("it refuses, or the link dies: no tail is begun in vain") {
+        if (GENERATE(true, false))
+            CHECK(m.reply({.sequence = 1, .epoch = 7, .shed = true}, at(93ms), good).what == kind::last_resort);
+        else
+            CHECK(m.link_changed(false, at(93ms), {}).what == kind::last_resort);
+        m.published(false, at(93ms));
+    }
+    CHECK(m.counters().rolled_back == 0);
+    CHECK(m.counters().covered_misses == 0);
+    CHECK(m.counters().uncovered == m.counters().frames);
+    // What the link did not take is computed here, as any local frame.
+    m.begin(9, at(1s), at(1s), good);
+    if (m.stage_done(at(1089ms), good).what == kind::offload) CHECK(m.handed_over(at(1090ms), false, 7).what == kind::run);
+}
+
+TEST_CASE("a frame that had no time to wait at all says nothing about the link") {
+    frame_machine m{always_offload{}, rules()};
+    const duration late = GENERATE(duration{79ms}, duration{99ms}); // as much as the reserve left; nothing left
+    for (std::uint32_t n = 1; n <= 5; ++n) {
+        const instant start = t0 + 200ms * n;
+        m.begin(n, start, start, good);
+        REQUIRE(m.stage_done(start + late, good).what == kind::offload);
+        CHECK(m.handed_over(start + late, true, 7).what == (late == 79ms ? kind::run : kind::last_resort));
+        m.published(false, start + 99ms);
+    }
+    CHECK(m.breaker_is() == circuit_breaker::state::closed);
+    CHECK(m.counters().breaker_openings == 0);
+    // Nor is it the probe frame of a breaker that feels its way back: the next one is.
+    instant start = at(2s);
+    for (std::uint32_t n = 11; n <= 13; ++n, start += 100ms) {
+        m.timer(offload(m, n, start).until);
+        m.published(true, start + 99ms);
+    }
+    REQUIRE(m.breaker_is() == circuit_breaker::state::open);
+    start += 1s;
+    m.begin(14, start, start, good);
+    REQUIRE(m.stage_done(start + late, good).what == kind::offload);
+    m.handed_over(start + late, true, 7);
+    m.published(false, start + 99ms);
+    CHECK(offload(m, 15, start + 200ms).what == kind::wait);
+}
+
+namespace {
+/// Notes the budget at the frame's start and at each stage's end.
+struct budget_reader : stay_local {
+    budget *seen{}, *at_start{};
+    action on(frame_start, const link_view&, const budget& b) noexcept { return *at_start = b, action::go_on(); }
+    action on(stage_done, const link_view&, const budget& b) noexcept { return *seen = b, action::go_on(); }
+    using stay_local::on;
+};
+} // namespace
+
+TEST_CASE("a policy's budget keeps the reserve free, the tail once, or nothing but the lead") {
+    budget b{}, start{};
+    budget_reader reader{};
+    reader.seen = &b;
+    reader.at_start = &start;
+    frame_machine m{reader, rules()};
+    const auto kept = [&](duration head) {
+        m.begin(1, t0, t0, good);
+        m.stage_done(at(head), good);
+        m.published(true, at(head));
+        return b.reserve;
+    };
+    CHECK(kept(79ms) == 20ms + 1ms);
+    CHECK(kept(79ms + 1ns) == 10ms + 1ms);
+    CHECK(kept(89ms) == 10ms + 1ms);
+    CHECK(kept(89ms + 1ns) == 1ms);
+    CHECK(b.for_reply() == 10ms - 1ns);
+    // Of a whole input the local tail is the whole network: 50 ms, 25 once. The frame is covered here as long as 15 ms for the head and the tail's 20 fit.
+    const auto kept_of_input = [&](duration queued) {
+        m.begin(1, t0, at(queued), good);
+        m.published(true, at(queued));
+        return start.reserve;
+    };
+    CHECK(kept_of_input(49ms) == 50ms + 1ms);
+    CHECK(kept_of_input(49ms + 1ns) == 51ms - 1ns); // all that is left
+    CHECK(start.for_reply() == 0ms);
+    CHECK(kept_of_input(64ms) == 36ms);
+    CHECK(kept_of_input(64ms + 1ns) == 25ms + 1ms);
+    CHECK(kept_of_input(74ms + 1ns) == 1ms);
 }
 
 TEST_CASE("a tail that grows slower, as by heat, gets its reserve within two fallbacks, and no covered frame is missed") {

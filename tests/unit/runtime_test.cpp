@@ -241,17 +241,35 @@ TEST_CASE("the whole input can be offloaded before the head, and the whole netwo
     CHECK(c.stage == 0);
 }
 
-TEST_CASE("a head so slow that no time to wait is left still sends, but runs the tail at once and counts as uncovered") {
-    frame_machine m{always_offload{}, rules()};
+TEST_CASE("a head so slow that the reserve does not fit still sends, waits until the tail fits once, and counts as uncovered") {
+    frame_rules r = rules();
+    r.remaining_once[1] = GENERATE(duration{}, duration{7ms}); // not known: half the reserve, of 20 ms
+    const duration kept = r.remaining_once[1] > 0ms ? 7ms : 10ms;
+    frame_machine m{always_offload{}, r};
     m.begin(1, t0, t0, good);
     REQUIRE(m.stage_done(at(85ms), good).what == kind::offload);
-    CHECK(m.handed_over(at(86ms), true, 7).what == kind::run);
-    CHECK(m.stage_done(at(90ms), good).what == kind::run);
+    const auto c = m.handed_over(at(86ms), true, 7);
+    REQUIRE(c.what == kind::wait);
+    CHECK(c.until == at(100ms - 1ms - kept));
+    CHECK(m.timer(c.until - 1ns).what == kind::wait);
+    CHECK(m.timer(c.until).what == kind::run);
+    CHECK(m.stage_done(at(95ms), good).what == kind::run);
     CHECK(m.stage_done(at(101ms), good).source == answer_source::fallback);
     m.published(false, at(101ms));
     CHECK(m.counters().uncovered == 1);
     CHECK(m.counters().covered_misses == 0);
     CHECK(m.counters().abandoned == 0); // it had an answer, only not in time
+}
+
+TEST_CASE("handing over belongs to the head: a frame whose payload took the reserve's time is not covered") {
+    const duration handed = GENERATE(duration{79ms}, duration{79ms} + 1ns);
+    frame_machine m{always_offload{}, rules()};
+    m.begin(1, t0, t0, good);
+    REQUIRE(m.stage_done(at(78ms), good).what == kind::offload);
+    m.handed_over(at(handed), true, 7);
+    m.published(false, at(99ms));
+    CHECK(m.counters().covered_misses == (handed == 79ms ? 1 : 0));
+    CHECK(m.counters().uncovered == (handed == 79ms ? 0 : 1));
 }
 
 TEST_CASE("a covered frame without an answer of its own is a covered miss, unless the host stalled") {
@@ -373,6 +391,23 @@ TEST_CASE("three failures in a row open the breaker; one probe frame closes it o
     CHECK(m.reply({.sequence = n, .epoch = 7}, now + 20ms, good).what == kind::publish);
     m.published(true, now + 20ms);
     CHECK(m.breaker_is() == circuit_breaker::state::closed);
+}
+
+TEST_CASE("a link that came back makes the machine's breaker try again after the first pause") {
+    frame_rules r = rules();
+    r.breaker = {.failures_to_open = 1, .first_pause = 100ms, .longest_pause = 10s};
+    frame_machine m{always_offload{}, r};
+    const auto fail = [&](std::uint32_t n, instant start) {
+        const auto c = offload(m, n, start);
+        REQUIRE(m.timer(c.until).what == kind::run);
+        m.published(true, start + 99ms);
+    };
+    fail(1, t0);
+    fail(2, at(300ms)); // the probe frame: falls back at 379 ms, the pause is 200 ms now
+    const bool returned = GENERATE(true, false);
+    if (returned) m.link_changed(true, at(400ms), good);
+    m.begin(3, at(490ms), at(490ms), good);
+    CHECK((m.stage_done(at(500ms), good).what == kind::offload) == returned);
 }
 
 TEST_CASE("a half-open breaker lets one frame through, not two") {

@@ -339,6 +339,7 @@ TEST_CASE("EDGE-06: a cascade of TX2 and V100 pays off while fewer than 77.2 % o
     CHECK(mean(p - 0.01) < to_seconds(network) + to_seconds(big));
     CHECK(mean(p + 0.01) > to_seconds(network) + to_seconds(big));
     CHECK(policy::cascade_break_even(40ms, 20ms, 10ms) < 0);
+    CHECK(policy::cascade_break_even(40ms, 0ms, 0ms) == 0); // sending takes no time: nothing to divide by
 }
 
 TEST_CASE("EDGE-09: InceptionV4 per watt follows from throughput and power") {

@@ -6,6 +6,8 @@
 
 #include "../soak/adversary.hpp"
 
+#include <splitdsl/policy/sage.hpp>
+#include <splitdsl/radio/cellular.hpp>
 #include <splitdsl/sim/simulate.hpp>
 
 #include <cstdint>
@@ -53,6 +55,58 @@ sim::simulated_edge<offload_when_up, sim::plain_world> edge_over(std::vector<lin
 }
 instant begin_of(std::uint32_t n) { return instant{1s} + 100ms * n; }
 
+/// A row of SAGE's table 3 for the TX2, with its reserve of twice the tail, under a deadline of 100 ms.
+struct tx2_row {
+    duration head{}, tail{}, cloud{};
+    double head_joules{}, tail_joules{};
+};
+constexpr tx2_row densenet_169{8043us, 207'500us, 2238us, 0.0437, 1.1303}, resnet_34{11'612us, 53'948us, 572us, 0.0606, 0.3295},
+    resnet_50{10'432us, 78'799us, 607us, 0.0565, 0.4505}, carlanet{8727us, 20'068us, 188us, 0.044, 0.1112};
+struct drive_of_row {
+    std::uint64_t cloud{}, edge{}, fallback{}, repeated{}, late{}, openings{}, covered{};
+    duration worst{}, tails{};
+};
+/// 200 frames of `policy::sage` over LTE at 10 Mbit/s.
+drive_of_row drive(const tx2_row& row, duration round_trip, std::vector<link::fault> faults = {}, policy::sage_options o = {}) {
+    deployment d;
+    d.cuts = 1;
+    d.cut[0] = {{3792}, row.head, row.tail, row.cloud, {row.head_joules}, {row.tail_joules}};
+    d.edge_total = row.head + row.tail;
+    d.edge_energy = {row.head_joules + row.tail_joules};
+    d.reply = {88};
+    d.input = {52'848};
+    d.cloud_total = 5ms;
+    d.radio = radio::lte;
+    d.idle_power = {1.659};
+    d.deadline = 100ms;
+    sim::edge_settings s{};
+    s.rules = {.stages = 2, .cuts = 1, .deadline = 100ms, .last_resort_lead = 500us};
+    s.rules.remaining[0] = 2 * (row.head + row.tail);
+    s.rules.remaining[1] = 2 * row.tail;
+    s.payload_bytes = {52'848, 3792};
+    s.reply_bytes = 88;
+    sim::plain_world w{};
+    w.edge_stage = {row.head, row.tail};
+    w.cloud_tail = {5ms, row.cloud};
+    sim::simulated_edge<policy::sage, sim::plain_world> edge{
+        policy::sage{d, o}, s, {.rate_up = constant(10'000'000), .rate_down = constant(10'000'000), .round_trip = round_trip, .faults = std::move(faults)}, w};
+    drive_of_row result;
+    for (std::uint32_t n = 1; n <= 200; ++n) {
+        edge.idle_until(begin_of(n));
+        const auto r = edge.run_frame(n, begin_of(n));
+        result.cloud += r.source == answer_source::cloud;
+        result.edge += r.source == answer_source::edge;
+        result.fallback += r.source == answer_source::fallback;
+        result.repeated += !is_own(r.source);
+        result.late += !r.on_time || r.answers != 1;
+        result.covered += r.covered;
+        result.worst = std::max(result.worst, r.timings.total);
+        result.tails += r.timings.tail;
+    }
+    result.openings = edge.counters().breaker_openings;
+    return result;
+}
+
 } // namespace
 
 TEST_CASE("a simulated frame takes head, air time, round trip and cloud time, to the nanosecond") {
@@ -80,6 +134,111 @@ TEST_CASE("the simulated edge learns the link's rate from the peer's receive tim
     CHECK(v.rate_up.value == Approx(1e6).epsilon(0.01));
     CHECK(to_milliseconds(v.rtt) == Approx(10.4).margin(0.5)); // 48 B pings have air time too
     CHECK(edge.probe_bytes_sent() > 0);
+}
+
+TEST_CASE("SAGE-16: the cloud answers each of table 3's networks on the TX2, also where twice the local tail exceeds the deadline") {
+    for (const tx2_row& row : {densenet_169, resnet_34, carlanet}) {
+        const auto r = drive(row, 10ms);
+        INFO(to_milliseconds(row.tail));
+        CHECK(r.cloud == 200);
+        CHECK(r.tails == 0ms); // none is begun in vain
+        CHECK(r.worst < 30ms);
+        CHECK(r.openings == 0);
+        CHECK(r.covered == (row.tail == carlanet.tail ? 200 : 0));
+    }
+    CHECK(drive(densenet_169, 10ms, {}, {.respect_reserve = false}).cloud == 200);
+    // ResNet-50's tail fits once, if it begins 20.7 ms into the frame: a reply that is due later is not waited for.
+    CHECK(drive(resnet_50, 10ms).edge == 200);
+    const auto near = drive(resnet_50, 4ms);
+    CHECK(near.cloud == 200);
+    CHECK(near.tails == 0ms);
+}
+
+TEST_CASE("SAGE-16: where the local tail fits once, a silent cloud is waited for until then; where it does not, the last answer is repeated") {
+    const std::vector<link::fault> dark{{.kind = link::fault_kind::blackhole, .start = 5s, .end = 12s}};
+    const auto once = drive(resnet_34, 10ms, dark);
+    CHECK(once.late == 0);
+    CHECK(once.repeated == 0);
+    CHECK(once.fallback >= 1);
+    CHECK(once.edge > 30); // nothing is heard: it is not asked for long
+    CHECK(once.worst == 100ms - 500us);
+    const auto none = drive(densenet_169, 10ms, dark);
+    CHECK(none.late == 0);
+    CHECK(none.fallback == 0);
+    CHECK(none.repeated >= 60);
+    CHECK(none.repeated < 100); // and the cloud again afterwards
+    CHECK(none.cloud > 100);
+    CHECK(none.tails == 0ms);
+}
+
+TEST_CASE("SAGE-18: the round trip is measured while every frame is offloaded, and a longer one is noticed") {
+    auto edge = edge_over({{.kind = link::fault_kind::delay_step, .start = 5s, .end = 60s, .parameter = 0.012}});
+    for (std::uint32_t n = 1; n <= 200; ++n) {
+        edge.idle_until(begin_of(n));
+        CHECK(edge.view_now().age < 500ms);
+        CHECK(edge.run_frame(n, begin_of(n)).source == answer_source::cloud);
+        if (n == 39) CHECK(to_milliseconds(edge.view_now().rtt) == Approx(10.4).margin(0.1));
+    }
+    CHECK(to_milliseconds(edge.view_now().rtt) == Approx(34.4).margin(0.1)); // 12 ms more each way
+    CHECK(edge.probe_bytes_sent() > 2 * 2048 + 60 * 48); // up to four pings a second for 21 s, and probes only before the first frame
+    CHECK(edge.probe_bytes_sent() < 2 * 2048 + 85 * 48);
+}
+
+TEST_CASE("a link is asked as soon as it is up, round trip first, and one that is never asked is never fresh") {
+    auto edge = edge_over({});
+    CHECK(edge.view_now().age == duration::max());
+    edge.idle_until(instant{100ms});
+    CHECK(edge.view_now().age < 100ms);
+    CHECK(edge.view_now().rate_up.value == Approx(1e6).epsilon(0.01));
+    auto mute = settings();
+    mute.ping_interval = {};
+    sim::simulated_edge<offload_when_up, sim::plain_world> unasked{offload_when_up{}, mute, {.rate_up = constant(1'000'000)}, surroundings()};
+    for (std::uint32_t n = 1; n <= 10; ++n) {
+        unasked.idle_until(begin_of(n));
+        unasked.run_frame(n, begin_of(n));
+    }
+    CHECK(unasked.view_now().rate_up.value > 0);
+    CHECK(unasked.view_now().age == duration::max());
+}
+
+TEST_CASE("a ping on its way keeps no payload from being sent, not even a whole input larger than the sender's buffer") {
+    struct whole : offload_when_up {
+        action on(frame_start, const link_view& l, const budget&) noexcept { return l.up && !l.busy ? action::offload_at(-1) : action::go_on(); }
+        action on(stage_done, const link_view&, const budget&) noexcept { return action::go_on(); }
+        using offload_when_up::on;
+    };
+    auto s = settings();
+    s.rules.remaining[0] = 20ms;
+    s.ping_interval = 10ms;
+    s.ping_bytes = 12'480; // 10 ms of air, so that every second frame begins behind one
+    sim::simulated_edge<whole, sim::plain_world> edge{whole{}, s, {.rate_up = constant(10'000'000)}, surroundings()};
+    for (std::uint32_t n = 1; n <= 100; ++n) {
+        const instant start = begin_of(n) + 370us * n; // at every phase of the pings
+        edge.idle_until(start);
+        CHECK(edge.run_frame(n, start).source == answer_source::cloud);
+    }
+    CHECK(edge.counters().offload_refused == 0);
+}
+
+TEST_CASE("the picture of a link: a bound only lowers, what is too quick to measure still counts, and age is the older part's") {
+    CHECK(link_picture::at_most({1e6}, 1250, 20ms).value == Approx(0.5e6));
+    CHECK(link_picture::at_most({1e6}, 1250, 5ms).value == 1e6);
+    CHECK(link_picture::at_most({1e6}, 1250, 0ms).value == 1e6);
+    link_picture p;
+    const instant t{1s};
+    p.answered(t, t - 10ms, {.bytes = 1000, .at_first = 100, .spread = 5ms}, 1ms);
+    CHECK(p.view(t).rate_up.value == Approx(900 * 8 / 0.005));
+    CHECK(p.view(t).age == duration::max()); // no round trip is known
+    p.ponged(t + 1s, t + 990ms, {});
+    CHECK(p.view(t + 1s).age == 1s);
+    link_picture quick;
+    quick.ponged(t, t - 2ms, {});
+    quick.answered(t, t - 2ms, {.bytes = 1000, .at_first = 1000}, {}); // no spread, no air beyond the round trip
+    CHECK(quick.view(t).rate_up.value == Approx(1000 * 8 / 0.0005));    // at least what the shortest visible air means
+    CHECK(quick.view(t).age == 0ms);
+    quick.answered(t + 1s, t + 998ms, {.bytes = 100, .at_first = 100}, {}); // says less than is known: nothing new
+    CHECK(quick.view(t + 1s).rate_up.value == Approx(1000 * 8 / 0.0005));
+    CHECK(quick.estimator().up.age(t + 1s) == 1s);
 }
 
 TEST_CASE("a blackout makes frames fall back at deadline minus lead minus reserve, then opens the breaker") {

@@ -435,6 +435,25 @@ TEST_CASE("the rate by round trips agrees with the link for messages of one segm
     CHECK_FALSE(e.up.known());
 }
 
+TEST_CASE("a round trip's air time is what it took beyond the empty path, whatever the pings met in queues") {
+    link_estimator e;
+    for (const duration ping : {10ms, 30ms, 30ms}) e.rtt.observe(moment(1s), ping);
+    e.observe_exchange(moment(1s), {.bytes = 1250, .at_first = 1250}, {.bytes_up = 1250, .elapsed = 30ms});
+    CHECK(e.up.average().value == Approx(500e3)); // 20 ms of air
+    // An estimate is as old as its older part.
+    e.rtt.observe(moment(5s), 10ms);
+    CHECK(e.age(moment(6s)) == 5s);
+    e.up.observe(moment(6s), {1e6});
+    CHECK(e.age(moment(6s)) == 1s);
+}
+
+TEST_CASE("rates are averaged as logarithms") {
+    rate_estimator up{{.smoothing = 0.25}};
+    up.observe(moment(0s), {1e6});
+    up.observe(moment(0s), {1e4});
+    CHECK(up.average().value == Approx(std::pow(10.0, 0.75 * 6 + 0.25 * 4)));
+}
+
 TEST_CASE("an unanswered message only ever lowers the rate") {
     rate_estimator up;
     up.observe_unanswered(moment(0s), 1000, 10ms);

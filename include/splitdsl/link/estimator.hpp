@@ -224,7 +224,7 @@ struct link_estimator {
         }
     }
 
-    /// Age of the oldest estimate a decision for an offload rests on.
+    /// Age of the older estimate that a decision for an offload rests on; the longest duration while one of them is not known.
     duration age(instant now) const { return std::max(up.age(now), rtt.age(now)); }
 
     void forget() {

@@ -16,8 +16,9 @@ struct sage_options {
     int cut{0};                                     ///< the bottleneck to offload at
     double hysteresis{0};                           ///< once local, the rate must beat r_th by this fraction to offload again; 0: off
     duration staleness{std::chrono::seconds{1}};    ///< an estimate older than this is not acted on
-    /// True: the reply must be due before the fallback point (deadline minus reserve), so that a rollback is the exception. False:
-    /// the paper's rule, due by the deadline itself; a reply that comes between the two is then rolled back although it was planned.
+    /// True: the reply must be due before the fallback point (deadline minus reserve, or the deadline where no local tail can be in time),
+    /// so that a rollback is the exception. False: the paper's rule, due by the deadline itself; a reply between the two is rolled back
+    /// although planned.
     bool respect_reserve{true};
 };
 
@@ -71,7 +72,7 @@ public:
     constexpr rate_threshold threshold(const link_view& link) const noexcept { return threshold_in(link, plan.deadline - plan.cut[options.cut].edge_head); }
     /// Eq. 12 at the bottleneck, with the time that is really left.
     constexpr rate_threshold threshold(const link_view& link, const budget& b) const noexcept {
-        return threshold_in(link, options.respect_reserve ? b.left() - b.reserve : b.left());
+        return threshold_in(link, options.respect_reserve ? b.for_reply() : b.left());
     }
 
 private:

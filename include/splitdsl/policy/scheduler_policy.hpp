@@ -48,15 +48,17 @@ struct link_view {
     bits_per_second rate_up{};      ///< effective data rate by the peer's receive times (SAGE-18)
     bits_per_second rate_down{};    ///< 0: not measured yet (policy::known_downlink)
     duration rtt{};
-    duration age{};                 ///< since the estimate was last refreshed
+    duration age{};                 ///< since the older of uplink rate and round trip was measured; the longest duration while one never was
 };
 
 /// What is left of this frame.
 struct budget {
     instant now{};
     instant deadline{};
-    duration reserve{};             ///< kept free for the local tail (at least twice its p99)
+    duration reserve{};             ///< kept free for the local tail: twice its p99, once where twice is too long, or nothing where that is
     constexpr duration left() const { return deadline - now; }
+    /// How long an answer may be awaited before the local tail has to begin; as long as there is, if no local tail can be in time.
+    constexpr duration for_reply() const { return reserve <= left() ? left() - reserve : left(); }
 };
 
 struct frame_start { std::uint32_t frame{}; };

@@ -33,9 +33,10 @@ struct split_choice {
 /// Eq. 9 by trying every choice: argmin of w_T T + w_E E among those in time. O(cuts) per decision, no allocation, no state.
 ///
 /// It decides at the frame's start whether to send the input, and again at each cut with the time really left, whether this cut is now
-/// the best of what remains. Energy and time already spent are the same for all that remains, so they do not change the choice. Among
-/// equals the one that sends later wins (local last of all). If nothing is in time it stays local: the runtime's last resort then holds.
-/// Refused by the constructor (option_error): weights outside [0, 1] or both zero, and what `sage` refuses.
+/// the best of what remains. Energy and time already spent are the same for all that remains, so they do not change the choice; whether the
+/// rest is in time, here or there, goes by the clock. Among equals the one that sends later wins, staying local before all. If nothing is
+/// in time it stays local: the runtime's last resort then holds. Refused by the constructor (option_error): weights outside [0, 1] or both
+/// zero, and what `sage` refuses.
 class weighted {
 public:
     explicit weighted(const deployment& d, weighted_options o = {}) : plan(d), options(o) {
@@ -50,28 +51,32 @@ public:
     constexpr action on(frame_start, const link_view& link, const budget& b) noexcept {
         if (!options.may_send_input) return action::go_on();
         if (const stay_reason why = unusable(link, options.staleness); why != stay_reason::none) return action::go_on(why);
-        return chosen(best(link, -1, available(b)), -1, link, available(b));
+        return chosen(best(link, -1, available(b), b.left()), -1, link, available(b));
     }
     constexpr action on(stage_done s, const link_view& link, const budget& b) noexcept {
         if (s.cut < 0 || s.cut >= plan.cuts) return action::go_on();
         if (const stay_reason why = unusable(link, options.staleness); why != stay_reason::none) return action::go_on(why);
-        const duration limit = plan.cut[s.cut].edge_head + available(b);
-        return chosen(best(link, s.cut, limit), s.cut, link, limit);
+        const duration limit = plan.cut[s.cut].edge_head + available(b); // what is left counts from here on, wherever the plan is
+        const duration for_tail = plan.edge_total + b.left() - plan.cut[s.cut].edge_tail;
+        return chosen(best(link, s.cut, limit, for_tail), s.cut, link, limit);
     }
     constexpr verdict on(reply_arrived, const link_view&, const budget&) noexcept { return verdict::accept; }
     constexpr action on(link_event, const link_view&, const budget&) noexcept { return action::nothing(); }
 
     /// The best choice for a whole frame at this link, against the deployment's deadline: for reports.
-    constexpr split_choice best(const link_view& link) const noexcept { return best(link, -1, plan.deadline); }
+    constexpr split_choice best(const link_view& link) const noexcept { return best(link, -1, plan.deadline, plan.deadline); }
     /// Staying local.
-    constexpr split_choice local() const noexcept { return judge(split_choice::stay_local, plan.edge_total, plan.edge_energy, plan.deadline); }
+    constexpr split_choice local() const noexcept { return local(plan.deadline); }
     /// Sending at `cut` (-1: the input).
     constexpr split_choice offload(int cut, const link_view& link) const noexcept { return offload(cut, link, plan.deadline); }
 
 private:
-    constexpr duration available(const budget& b) const noexcept { return options.respect_reserve ? b.left() - b.reserve : b.left(); }
+    constexpr duration available(const budget& b) const noexcept { return options.respect_reserve ? b.for_reply() : b.left(); }
     constexpr split_choice judge(int cut, duration time, joules energy, duration limit) const noexcept {
         return {cut, time, energy, options.time_weight * to_seconds(time) + options.energy_weight * energy.value, time <= limit};
+    }
+    constexpr split_choice local(duration limit) const noexcept {
+        return judge(split_choice::stay_local, plan.edge_total, plan.edge_energy, limit);
     }
     constexpr split_choice offload(int cut, const link_view& link, duration limit) const noexcept {
         const cut_cost input{plan.input, {}, plan.edge_total, plan.cloud_total, {}, plan.edge_energy};
@@ -79,9 +84,9 @@ private:
         const offload_cost cost = cost_of_offload(plan, c.payload, c.cloud_tail, link);
         return judge(cut, saturating_sum(c.edge_head, cost.until_answer), c.head_energy + cost.total(), limit);
     }
-    /// Best of local and the cuts from `first` on. `limit` bounds a reply; the local run may use the whole deadline (its reserve is for it).
-    constexpr split_choice best(const link_view& link, int first, duration limit) const noexcept {
-        split_choice found = local();
+    /// Best of local and the cuts from `first` on. `limit` bounds a reply, `local_limit` the local run, whose reserve is for it.
+    constexpr split_choice best(const link_view& link, int first, duration limit, duration local_limit) const noexcept {
+        split_choice found = local(local_limit);
         for (int k = plan.cuts - 1; k >= first; --k) {
             if (k < 0 && !options.may_send_input) break;
             const split_choice c = offload(k, link, limit);

@@ -27,12 +27,17 @@ struct stage_profile {
     std::array<duration, max_stages> p99{};
 
     /// The least deadline that is kept here: the head (at its p99), the reserve behind the first cut and the sentinel's lead.
-    duration needed(const frame_rules& r) const {
-        duration head{};
-        for (int k = 0; k < r.first_tail_stage(); ++k) head += p99[static_cast<std::size_t>(k)];
-        return head + r.remaining[r.first_tail_stage()] + r.last_resort_lead;
-    }
+    duration needed(const frame_rules& r) const { return head(r) + r.remaining[r.first_tail_stage()] + r.last_resort_lead; }
     bool fits(const frame_rules& r) const { return needed(r) <= r.deadline; }
+    /// Whether the tail fits once, at its p99: else a frame that was sent has the cloud alone.
+    bool tail_fits(const frame_rules& r) const { return head(r) + r.once(r.first_tail_stage()) + r.last_resort_lead <= r.deadline; }
+
+private:
+    duration head(const frame_rules& r) const {
+        duration sum{};
+        for (int k = 0; k < r.first_tail_stage(); ++k) sum += p99[static_cast<std::size_t>(k)];
+        return sum;
+    }
 };
 
 namespace detail {
@@ -145,7 +150,7 @@ inline stage_profile calibrate(const pipeline& p, const std::byte* packed, std::
     return profile;
 }
 
-/// Twice each stage's p99; behind the first cut at least the reserve asked for, spread over its stages in proportion.
+/// Twice each stage's p99; behind the first cut at least the reserve asked for, spread over its stages in proportion. And the p99 once.
 inline void set_reserves(frame_rules& r, duration asked, const stage_profile& times) {
     const int first = r.first_tail_stage();
     duration tail{};
@@ -158,6 +163,7 @@ inline void set_reserves(frame_rules& r, duration asked, const stage_profile& ti
                              : behind                    ? from_seconds(to_seconds(twice) * stretch)
                                                          : twice;
         r.remaining[k] = r.remaining[k + 1] + own;
+        r.remaining_once[k] = r.remaining_once[k + 1] + times.p99[static_cast<std::size_t>(k)];
     }
     if (first < r.stages) {
         const duration lost = std::max(asked - r.remaining[first], duration{}); // to rounding

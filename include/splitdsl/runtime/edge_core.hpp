@@ -135,6 +135,7 @@ public:
                 .reserve = host_reserve(),
                 .deadline = options.deadline,
                 .fits = profile().fits(rules()),
+                .tail_fits = profile().tail_fits(rules()),
                 .prepared = prepared.load(std::memory_order_relaxed) != 0,
                 .canary_stalls = watcher.stalls_seen(),
                 .longest_canary_stall = watcher.longest_ever(),

@@ -59,7 +59,7 @@ inline std::vector<exit_place> exits_of(const pipeline& p, std::span<const exit_
 
 /// How the link thread keeps the connection and its picture of it.
 struct session_options {
-    duration ping_interval{std::chrono::milliseconds{250}}; ///< when nothing was sent for so long: a ping (round trip, sign of life)
+    duration ping_interval{std::chrono::milliseconds{250}}; ///< a ping so often (round trip, sign of life); not behind a payload
     duration probe_interval{std::chrono::seconds{1}};       ///< when no payload was sent for so long: a rate probe
     std::size_t probe_bytes{2048};                          ///< of a rate probe; 0: none
     duration silence{std::chrono::seconds{1}};              ///< something is unanswered for so long: the link counts as down
@@ -78,6 +78,7 @@ struct edge_stream_hooks;
 struct edge_options {
     duration deadline{std::chrono::milliseconds{100}}; ///< from `submit` on
     /// Time kept for the local tail behind the first cut. Never less than twice the tail's p99, measured at construction and in the frames since, if it is measured.
+    /// A reserve that does not fit into the deadline is not refused: `edge_report::fits` tells, and frames keep less (frame_rules::kept).
     duration reserve{};
     /// The sentinel answers half of this before the deadline; part of what has to fit.
     duration last_resort_lead{std::chrono::microseconds{500}};

@@ -18,8 +18,9 @@ namespace splitdsl {
 /// edge and the simulator drive this very class, so what the simulator shows of deadlines holds for the code that runs.
 ///
 /// An offloaded frame waits until `deadline - last_resort_lead - reserve(local tail)`, then the tail runs here; a reply that comes while it
-/// runs still wins between stages. Replies are trusted only if sequence, epoch, size, checksum and values fit and only once.
-/// Each call is O(1) and takes well below a microsecond.
+/// runs still wins between stages. Where the reserve does not fit the tail's p99 is kept instead, and where no tail can be in time any more
+/// the frame waits for its reply until `deadline - last_resort_lead`. Replies are trusted only if sequence, epoch, size, checksum and
+/// values fit and only once. Each call is O(1) and takes well below a microsecond.
 ///
 /// ```cpp body
 /// frame_machine<policy::sage> m{policy::sage{costs}, rules};
@@ -48,6 +49,7 @@ public:
         least_size = -1;
         fits = false;
         counted_not_finite = false;
+        cloud_alone = false;
         tail_in_time = true;
         remembered[frame % memory] = {.sequence = frame};
         if (rules.first_tail_stage() == 0) reserve_begins(now);
@@ -77,10 +79,17 @@ public:
         offloaded = true;
         streamed = streamed || least_size >= 0;
         handed_at = now;
-        breaker.sent();
         remembered[sequence % memory] = {.sequence = sequence, .epoch = epoch, .asked = true};
         is = state::waiting;
-        return wait_on(now);
+        wait_until = deadline - rules.last_resort_lead;
+        if constexpr (falls_back_v<Policy>) {
+            const auto kept = rules.kept(next_stage, deadline - now);
+            cloud_alone = !kept;
+            if (kept) wait_until += Conduct::fallback_delay - *kept;
+        }
+        if (now >= wait_until) return end_wait(now); // there was no time for a reply: the breaker learns nothing from that
+        breaker.sent();
+        return {.what = command::kind::wait, .until = wait_until};
     }
 
     /// A reply came in, whatever it is: counted, and accepted only if it is this frame's, whole, finite and the first.
@@ -123,7 +132,8 @@ public:
     /// Time passed, or a wait ended early: falls back if it is time to.
     command timer(instant now) {
         if (is != state::waiting) return {};
-        return wait_on(now);
+        if (now >= wait_until) return fall_back(now);
+        return {.what = command::kind::wait, .until = wait_until};
     }
 
     /// A frame the sentinel answered before it was begun at all.
@@ -180,7 +190,9 @@ public:
     const circuit_breaker& offload_breaker() const { return breaker; }
     /// Other reserves, wider or narrower, learnt while running. Between frames only: a frame is judged by the reserve it began with.
     void keep_reserves(const frame_rules& learnt) {
-        if (is == state::idle) std::copy(std::begin(learnt.remaining), std::end(learnt.remaining), std::begin(rules.remaining));
+        if (is != state::idle) return;
+        std::copy(std::begin(learnt.remaining), std::end(learnt.remaining), std::begin(rules.remaining));
+        std::copy(std::begin(learnt.remaining_once), std::end(learnt.remaining_once), std::begin(rules.remaining_once));
     }
     const frame_rules& rulebook() const { return rules; }
     const Policy& strategy() const { return policy; }
@@ -198,7 +210,14 @@ private:
         link.up = link.up && breaker.allows(now);
         return link;
     }
-    budget left(instant now) const { return {now, deadline, rules.remaining[std::min(next_stage, rules.stages)] + rules.last_resort_lead}; }
+    budget left(instant now) const {
+        const int stage = std::min(next_stage, rules.stages);
+        const duration rest = deadline - now;
+        const auto kept = rules.kept(stage, rest);
+        // Sent from before the first cut it would lose the cover that it has here: nothing is to spare for a reply.
+        if (kept != rules.remaining[stage] && rules.covers(stage, rest)) return {now, deadline, rest};
+        return {now, deadline, kept.value_or(duration{}) + rules.last_resort_lead};
+    }
 
     command follow(const action& a, instant now, const link_view& link) {
         if (!possible(a)) {
@@ -267,16 +286,12 @@ private:
         if (now >= deadline && is == state::falling_back) return last_resort();
         return {.what = command::kind::run, .stage = next_stage};
     }
-    command wait_on(instant now) {
-        const instant until = falls_back_v<Policy>
-                                  ? deadline - rules.last_resort_lead - rules.remaining[next_stage] + Conduct::fallback_delay
-                                  : deadline - rules.last_resort_lead;
-        if (now >= until) return fall_back(now);
-        return {.what = command::kind::wait, .until = until};
-    }
     command fall_back(instant now) {
         breaker.failed(now);
-        if constexpr (!falls_back_v<Policy>) return last_resort();
+        return end_wait(now);
+    }
+    command end_wait(instant now) {
+        if (!falls_back_v<Policy> || cloud_alone) return last_resort();
         if (offloaded) ++counts.rolled_back;
         is = state::falling_back;
         tail_from = now;
@@ -362,12 +377,13 @@ private:
     bool reserving{}; // the running frame's rest is covered by the reserve, if it fits
     state is{state::idle};
     std::uint32_t sequence{};
-    instant deadline{}, handed_at{}, tail_from{};
+    instant deadline{}, handed_at{}, wait_until{}, tail_from{};
     int next_stage{}, newest_exit{-1}, offloaded_cut{-2}, tail_stage{};
     int least_size{-1}; // of a stream in place of a payload: the first size whose answer may count
     int last_size{};    // and the last one that was sent
     bool offloaded{}, streamed{}, fits{}, tail_in_time{true}, tail_over{};
     bool counted_not_finite{}; // of the running frame
+    bool cloud_alone{}; // no local tail could be in time when the payload was handed over: none is begun
     std::array<memo, memory> remembered{};
 };
 

@@ -10,6 +10,7 @@
 #include <splitdsl/runtime/breaker.hpp>
 
 #include <cstdint>
+#include <optional>
 
 namespace splitdsl {
 
@@ -21,11 +22,25 @@ struct frame_rules {
     std::uint32_t streams_behind[max_stages]{}; ///< 1 + the stream that a stage's end begins; 0: none. Of networks with streams and no cuts
     duration deadline{};                  ///< of every frame, from its start
     duration remaining[max_stages + 1]{}; ///< reserve for running stages k .. end here (at least twice their p99); 0 at `stages`
+    duration remaining_once[max_stages + 1]{}; ///< p99 of stages k .. end, once; 0: not known, half of `remaining` at most
     duration last_resort_lead{};          ///< the sentinel answers this long before the deadline
     breaker_options breaker{};
 
     /// The stage behind the first cut, or 0 without cuts: where the part with a reserve begins.
     constexpr int first_tail_stage() const { return cuts > 0 ? stage_of_cut[0] + 1 : 0; }
+    constexpr duration once(int stage) const { return remaining_once[stage] > duration{} ? remaining_once[stage] : remaining[stage] / 2; }
+    /// What a frame sent with `left` to its deadline keeps for running stages `stage` .. end here: their reserve; their p99 once if the
+    /// reserve does not fit; nothing (no value) if that does not either, for then they would be begun in vain.
+    constexpr std::optional<duration> kept(int stage, duration left) const {
+        const duration room = left - last_resort_lead;
+        if (remaining[stage] <= room) return remaining[stage];
+        return once(stage) <= room ? std::optional{once(stage)} : std::nullopt;
+    }
+    /// Whether a frame with `left` to its deadline is covered if it runs stages `stage` .. end here: the head, then the reserve.
+    constexpr bool covers(int stage, duration left) const {
+        const int tail = stage < first_tail_stage() ? first_tail_stage() : stage;
+        return once(stage) - once(tail) + remaining[tail] + last_resort_lead <= left;
+    }
     /// The first stage behind a cut; -1 is the input.
     constexpr int stage_behind(int cut) const { return cut < 0 ? 0 : stage_of_cut[cut] + 1; }
     /// The cut that this stage ends, or -1; without cuts, the stage itself where a stream begins behind it.

@@ -46,7 +46,7 @@ public:
         v.rate_up = estimate.up.conservative(now);
         if (estimate.down.known()) v.rate_down = estimate.down.conservative(now);
         v.rtt = estimate.rtt.average();
-        v.age = estimate.up.age(now);
+        v.age = estimate.age(now);
         return v;
     }
     instant heard() const { return last_heard; }

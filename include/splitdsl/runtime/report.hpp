@@ -40,6 +40,7 @@ struct edge_report {
     duration reserve{}; ///< kept for the tail behind the first cut, as of now
     duration deadline{};
     bool fits{};                   ///< the head's p99 as of now, the reserve and the lead fit into the deadline: the promise can hold
+    bool tail_fits{}; ///< the tail's p99 fits once. False: no local tail can be in time, so a frame that was sent waits for the cloud alone
     bool prepared{};               ///< every thread got the priority and processors asked for
     std::uint64_t canary_stalls{}; ///< oversleeps above 0.5 ms, in frames or not
     duration longest_canary_stall{};

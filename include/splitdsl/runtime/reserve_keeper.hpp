@@ -71,38 +71,31 @@ public:
     duration reserve() const noexcept { return duration{tail_ns.load(std::memory_order_relaxed)}; }
     stage_profile profile() const noexcept {
         stage_profile p{first};
-        p.p99 = told.load().p99;
+        p.p99 = told.load();
         return p;
     }
     frame_rules rules() const noexcept {
         frame_rules r{fixed};
-        const numbers n = told.load();
-        std::copy(n.remaining.begin(), n.remaining.end(), std::begin(r.remaining));
+        set_reserves(r, asked, profile());
         return r;
     }
 
 private:
     static_assert(max_stages <= 64, "a bit of `ran` for each stage");
-    struct numbers {
-        std::array<duration, max_stages> p99{};
-        std::array<duration, max_stages + 1> remaining{};
-    };
     void tell(const frame_rules& r) noexcept {
-        numbers n{.p99 = now.p99};
-        std::copy(std::begin(r.remaining), std::end(r.remaining), n.remaining.begin());
-        told.store(n);
+        told.store(now.p99);
         tail_ns.store(r.remaining[r.first_tail_stage()].count(), std::memory_order_relaxed);
     }
 
     const stage_profile first;
-    const frame_rules fixed; // but for `remaining`
+    const frame_rules fixed; // but for its reserves
     const duration asked;
     const std::span<const duration> least;
     const bool learns, helpers;
     stage_profile now; // the adding thread's, as are `seen` and `ran`
     recent_times seen;
     std::uint64_t ran{};
-    shared_counters<numbers> told;
+    shared_counters<std::array<duration, max_stages>> told;
     std::atomic<std::int64_t> tail_ns{};
 };
 

@@ -24,7 +24,7 @@ struct edge_settings {
     std::array<std::size_t, max_cuts + 1> payload_bytes{}; ///< [cut + 1], wire header included; [0]: the whole input
     std::size_t reply_bytes{};
     std::size_t ping_bytes{48};
-    duration ping_interval{std::chrono::milliseconds{250}}; ///< when nothing was sent for so long; 0: never
+    duration ping_interval{std::chrono::milliseconds{250}}; ///< as session_options'; 0: never, so that the link's age is without end
     std::size_t probe_bytes{2048};
     duration probe_interval{std::chrono::seconds{1}}; ///< when no payload was sent for so long; 0: never
     duration retry{std::chrono::milliseconds{100}};   ///< between attempts to connect
@@ -56,8 +56,7 @@ public:
           line{l, origin},
           outside{std::move(w)},
           free_from{origin},
-          last_sent{origin},
-          last_payload{origin} {
+          last_payload{origin - s.probe_interval} {
         inbox.reserve(64);
         connect(origin);
     }
@@ -167,9 +166,13 @@ private:
         record.timings.send = now - begun;
         handed = now;
         const std::uint32_t on = epoch;
-        const bool taken = up && transmit(now, bytes, {.what = event_kind::request_arrives, .frame = record.frame, .cut = cut});
+        // Behind a ping it waits for its turn; the sender's buffer, which a whole input alone may fill, is not to refuse it for that.
+        const bool behind_ping = now >= payload_gone && line.up.free_from() - now < settings.rules.deadline;
+        const instant leaves = behind_ping ? std::max(now, line.up.free_from()) : now;
+        const bool taken = up && transmit(leaves, bytes, {.what = event_kind::request_arrives, .frame = record.frame, .cut = cut});
         if (taken) {
-            last_payload = now;
+            last_payload = leaves;
+            payload_gone = line.up.free_from();
             unanswered = bytes;
             record.bytes_up = bytes;
             record.air = std::max(line.up.free_from() - now, duration{});
@@ -238,7 +241,7 @@ private:
     link_view view() {
         link_view v = seen.view(now);
         v.up = up;
-        v.busy = line.up.queued(now) > 0;
+        v.busy = now < payload_gone; // a ping keeps no payload from being handed over
         if (unanswered > 0) v.rate_up = link_picture::at_most(v.rate_up, unanswered, now - last_payload - v.rtt);
         outside.disturb(v, now);
         return v;
@@ -284,6 +287,8 @@ private:
         switch (e.what) {
         case event_kind::connected:
             up = true;
+            ask_at_once(t);
+            if (settings.ping_interval > duration{}) keep_alive(t);
             inbox.push_back(e);
             break;
         case event_kind::link_dies: die(t); break;
@@ -312,6 +317,7 @@ private:
             for (const auto& d : line.down.send(t, settings.ping_bytes)) put(d.time, d.reset ? event{.what = event_kind::link_dies} : e);
             break;
         case event_kind::pong_arrives:
+            ping_open = ping_open && e.sent != pinged;
             if (e.size > settings.ping_bytes)
                 seen.answered(t, e.sent, {.bytes = e.size, .spread = e.arrival}, {});
             else
@@ -344,7 +350,6 @@ private:
         const auto sent = line.up.send(t, bytes);
         if (!sent.accepted) return false;
         bytes_up += bytes;
-        last_sent = t;
         e.sent = t;
         for (const auto& d : sent) {
             if (d.reset || d.corrupted) { // the cloud ends a connection that sends nonsense
@@ -358,25 +363,44 @@ private:
         return true;
     }
 
+    // ---- pings and probes, by the rules of the live session's `keep_alive` ------------------------------------------------------
+    bool probes() const { return settings.probe_interval > duration{} && settings.probe_bytes > settings.ping_bytes; }
+    duration ping_pause() const {
+        const bool known = probes() ? seen.rate_known() : seen.estimator().rtt.known();
+        return known ? settings.ping_interval : std::min<duration>(settings.ping_interval, std::chrono::milliseconds{5});
+    }
+    void ask_at_once(instant t) {
+        pinged = last_probe = t - std::max(settings.ping_interval, settings.probe_interval);
+        ping_open = false;
+    }
     void tick(instant t) {
-        if (settings.ping_interval <= duration{}) return;
-        events.put(t + settings.ping_interval, {.what = event_kind::tick});
-        if (!up || line.up.queued(t) > 0 || t - last_sent < settings.ping_interval) return;
-        const bool probe = settings.probe_interval > duration{} && t - std::max(last_payload, last_probe) >= settings.probe_interval
-                           && settings.probe_bytes > settings.ping_bytes;
-        if (probe) last_probe = t;
+        keep_alive(t);
+        const duration nap = std::clamp<duration>(ping_pause() / 4, std::chrono::milliseconds{1}, std::chrono::milliseconds{50});
+        events.put(std::max(pinged + ping_pause(), t + nap), {.what = event_kind::tick});
+    }
+    void keep_alive(instant t) {
+        constexpr duration silence = std::chrono::seconds{1}; // session_options' default: what is unanswered for longer holds no ping back
+        const bool awaited = (unanswered > 0 && t - last_payload < silence) || (ping_open && t - pinged < silence);
+        if (!up || awaited || line.up.queued(t) > 0 || t - pinged < ping_pause()) return;
+        const bool probe = probes() && seen.estimator().rtt.known() && t - std::max(last_payload, last_probe) >= settings.probe_interval;
         const std::size_t bytes = probe ? settings.probe_bytes : settings.ping_bytes;
-        if (transmit(t, bytes, {.what = event_kind::pong_leaves})) probe_bytes_up += bytes;
+        if (!transmit(t, bytes, {.what = event_kind::pong_leaves})) return;
+        if (probe) last_probe = t;
+        pinged = t;
+        ping_open = true;
+        probe_bytes_up += bytes;
     }
 
     void connect(instant t) {
         up = true;
         ++epoch;
-        if (settings.ping_interval > duration{}) events.put(t + settings.ping_interval, {.what = event_kind::tick});
+        ask_at_once(t);
+        if (settings.ping_interval > duration{}) events.put(t, {.what = event_kind::tick});
     }
     void die(instant t) {
         up = false;
         unanswered = 0;
+        payload_gone = t;
         ++epoch; // what is on its way belongs to nobody from now on
         inbox.push_back({.what = event_kind::link_dies});
         events.put(t + settings.retry, {.what = event_kind::try_connect});
@@ -405,12 +429,12 @@ private:
     std::size_t read{};
     frame_record record{};
     event offered{};
-    instant now{}, free_from{}, sentinel_at{}, handed{}, cloud_free{}, last_sent{}, last_payload{}, last_probe{};
+    instant now{}, free_from{}, sentinel_at{}, handed{}, cloud_free{}, last_payload{}, payload_gone{}, pinged{}, last_probe{};
     duration used{}, allowed{}; // of the frame's reserve, by the simulator's own account
     std::uint32_t epoch{};
     std::size_t unanswered{};
     std::uint64_t bytes_up{}, probe_bytes_up{};
-    bool up{}, ever{};
+    bool up{}, ever{}, ping_open{};
 };
 
 } // namespace splitdsl::sim
