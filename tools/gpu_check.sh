@@ -219,7 +219,7 @@ if has networks && [ -x "$bench" ]; then
     for batch in 1 8 32; do
         step "benchmark: bytes, $batch together" 30 "$bench" mobilenet_v2_int8 resnet50_int8 --batch "$batch" --runs 100 --json "$work/int8_$batch.json"
     done
-    step "benchmark: ours, f32" 60 "$bench" --precision f32 --runs 50 --json "$work/f32.json"
+    step "benchmark: ours, f32" 60 "$bench" --precision f32 --runs 50 --choose 4 --json "$work/f32.json"
 fi
 if has peers && [ -x "$bench" ]; then
     rows=$(($(left) - 40))          # a row that was begun is finished

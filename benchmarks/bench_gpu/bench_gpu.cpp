@@ -35,6 +35,7 @@ struct arguments {
     std::vector<std::string> names{};
     std::string precision{"f16"}, json{}, libraries{};
     int runs{200}, gpu{}, batch{1};
+    double choose{20};
     bool serve{}, list{}, without_cudnn{}, codecs{}, bytes{}, source{};
 };
 
@@ -142,7 +143,9 @@ struct ready {
     nlohmann::json row(const arguments& a) const {
         return {{"network", engine.net_here().network}, {"precision", a.precision}, {"batch", a.batch}, {"load_ms", load_ms}, {"difference_from_cpu", error},
                 {"convolutions", engine.laid_out().convolutions()}, {"by_cudnn", engine.laid_out().planned()}, {"fused", engine.laid_out().fused()}, {"concatenated", engine.laid_out().operands()},
-                {"of_these_copied", engine.laid_out().copied()}, {"arena_bytes", engine.laid_out().arena().bytes}};
+                {"of_these_copied", engine.laid_out().copied()}, {"in_tiles", engine.laid_out().in_tiles()},
+                {"melted_steps", engine.laid_out().melted()}, {"lanes", engine.laid_out().lanes()}, {"convolutions_timed", engine.chosen().timed}, {"ways_timed", engine.chosen().ways},
+                {"changed_by_times", engine.chosen().changed}, {"arena_bytes", engine.laid_out().arena().bytes}};
     }
 };
 
@@ -238,7 +241,7 @@ int run(const arguments& a) {
     for (const std::string& name : a.names) chosen.push_back(named(name));
     if (chosen.empty()) chosen = listed();
     if (a.serve && chosen.size() != 1) throw option_error("--serve is for one network");
-    const kernels::cudnn::device on{{.ordinal = a.gpu, .library_folders = kernels::cudnn::detail::split_folders(a.libraries.c_str()), .needs_cudnn = !a.without_cudnn}};
+    const kernels::cudnn::device on{{.ordinal = a.gpu, .library_folders = kernels::cudnn::detail::split_folders(a.libraries.c_str()), .needs_cudnn = !a.without_cudnn, .seconds_to_choose = a.choose}};
     nlohmann::json report{{"device", on.description()}, {"unit", "milliseconds"}, {"label", "measured"}, {"rows", nlohmann::json::array()}};
     if (a.codecs || a.bytes) {
         if (a.codecs) report["codecs"] = time_codecs(on);
@@ -278,6 +281,7 @@ int main(int argc, char** argv) {
     app.add_option("--gpu", a.gpu, "Which GPU")->check(options::between(0, 63))->capture_default_str();
     app.add_option("--libraries", a.libraries, "Folders of NVIDIA's libraries, separated by colons")->option_text("FOLDERS");
     app.add_option("--json", a.json, "Also write the results to FILE")->option_text("FILE");
+    app.add_option("--choose", a.choose, "Seconds in which a network's convolutions are timed in all their ways; 0: they run as heuristics say")->capture_default_str();
     app.add_flag("--without-cudnn", a.without_cudnn, "Run where cuDNN is missing, with our own convolutions");
     app.add_flag("--codecs", a.codecs, "Instead of networks: the codec's kernels on 64 MB, beside a copy");
     app.add_flag("--bytes", a.bytes, "Instead of networks: convolutions of bytes without tensor cores and in every tile, layer by layer");

@@ -32,7 +32,7 @@ enum driver_status : int {
 };
 enum device_attribute : int { attribute_multiprocessors = 16, attribute_major = 75, attribute_minor = 76 };
 inline constexpr unsigned stream_non_blocking = 1;      ///< CU_STREAM_NON_BLOCKING
-inline constexpr unsigned event_without_time = 2;       ///< CU_EVENT_DISABLE_TIMING
+inline constexpr unsigned event_with_time = 0, event_without_time = 2;      ///< CU_EVENT_DEFAULT, CU_EVENT_DISABLE_TIMING
 /// CU_STREAM_CAPTURE_MODE_RELAXED: cuDNN may load a kernel while a graph that starts it is captured.
 inline constexpr int capture_relaxed = 2;
 
@@ -62,6 +62,7 @@ struct driver_api {
     int (*destroy_event)(handle event){};
     int (*record_event)(handle event, handle stream){};
     int (*wait_for_event)(handle stream, handle event, unsigned flags){};
+    int (*time_between)(float* milliseconds, handle first, handle then){};
     int (*begin_capture)(handle stream, int mode){};
     int (*end_capture)(handle stream, handle* graph){};
     int (*instantiate)(handle* executable, handle graph, unsigned long long flags){};

@@ -71,11 +71,11 @@ private:
     bool good{true};
 };
 
-/// The plan cuDNN's heuristics put first among those that work here. `valid()` is false where it has none: then our own kernels run.
+/// The plan cuDNN's heuristics put first among those that work here, or behind `before` others. `valid()` is false where it has none: then our own kernels run.
 class convolution_plan {
 public:
     convolution_plan() = default;
-    convolution_plan(const network_api& with, handle dnn, const convolution_shape& s) : api{&with} { found = build(dnn, s); }
+    convolution_plan(const network_api& with, handle dnn, const convolution_shape& s, int before = 0) : api{&with}, rank{before} { found = build(dnn, s); }
 
     bool valid() const { return found; }
     std::int64_t workspace() const { return room; }
@@ -206,13 +206,14 @@ private:
             handles.push_back(configs.back().get());
         }
         if (api->get(asked.get(), dnn::heuristic_results, dnn::descriptor_type, count, &count, handles.data()) != 0) return false;
+        int better = rank;
         for (std::int64_t k = 0; k < count; ++k) {
             if (is_left_out(handles[static_cast<std::size_t>(k)], s)) continue;
             descriptor p{*api, dnn::execution_plan};
             p.set(dnn::plan_handle, dnn::handle_type, dnn).set(dnn::plan_config, dnn::descriptor_type, handles[static_cast<std::size_t>(k)]);
             if (!p.finalise()) continue;
             std::int64_t bytes = 0, one = 0;
-            if (api->get(p.get(), dnn::plan_workspace, dnn::int64, 1, &one, &bytes) != 0 || bytes > largest_workspace) continue;
+            if (api->get(p.get(), dnn::plan_workspace, dnn::int64, 1, &one, &bytes) != 0 || bytes > largest_workspace || better-- > 0) continue;
             room = bytes;
             plan = std::move(p);
             kept.push_back(std::move(configs[static_cast<std::size_t>(k)]));
@@ -243,6 +244,7 @@ private:
     std::vector<descriptor> kept;               // what the plan was made of
     descriptor plan;
     std::int64_t room{};
+    int rank{};
     bool found{}, with_bias{}, with_addend{};
 };
 

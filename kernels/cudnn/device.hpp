@@ -21,6 +21,9 @@ struct device_options {
     std::vector<std::string> library_folders{}; ///< looked through first
     bool needs_cudnn{true};                     ///< false: without cuDNN our own convolutions run, which are slow
     std::string code_folder{default_code_folder()};     ///< where compiled kernels are kept; empty: nowhere
+    /// Whether a network's convolutions are timed when it is laid out, each in the ways it may run (docs/gpu.md): else it runs as cuDNN's heuristics and our estimates say.
+    bool chooses_by_time{true};
+    double seconds_to_choose{20};               ///< of each network, one frame first, then numbers of frames together: convolutions left then run as they would without times
 };
 
 /// A GPU. Throws `device_error` naming what was expected and what was found. Cost: seconds where the kernels were never compiled before.
@@ -32,7 +35,7 @@ struct device_options {
 class device {
 public:
     explicit device(device_options o = {}) : device(load_libraries(library_folders(o), o.needs_cudnn), o) {}
-    device(libraries with, const device_options& o) : api{std::move(with)} {
+    device(libraries with, const device_options& o) : api{std::move(with)}, seconds{o.chooses_by_time ? o.seconds_to_choose : 0} {
         int count = 0, version = 0;
         expect(api.driver.device_count(&count), "counting devices");
         if (o.ordinal < 0 || o.ordinal >= count)
@@ -81,14 +84,16 @@ public:
     std::string description() const {
         return named + ", compute capability " + std::to_string(arch / 10) + "." + std::to_string(arch % 10) + ", " + std::to_string(processors) + " multiprocessors";
     }
-    /// cuDNN's plan of a convolution; layers alike share one, because finding it may take a compiler's run.
-    std::shared_ptr<const convolution_plan> plan_for(const convolution_shape& s) const {
+    /// cuDNN's plan of a convolution, behind `before` that its heuristics prefer; layers alike share one, because finding it may take a compiler's run.
+    std::shared_ptr<const convolution_plan> plan_for(const convolution_shape& s, int before = 0) const {
         const std::lock_guard lock{planning};
-        for (const auto& [shape, plan] : plans)
-            if (shape == s) return plan;
+        for (const planned& p : plans)
+            if (p.shape == s && p.before == before) return p.plan;
         expect(use(), "using the device");          // the thread's own may be another one, and cuDNN loads code for it
-        return plans.emplace_back(s, std::make_shared<const convolution_plan>(api.network, dnn, s)).second;
+        return plans.emplace_back(planned{s, before, std::make_shared<const convolution_plan>(api.network, dnn, s, before)}).plan;
     }
+    /// How long a network's convolutions may be timed; 0: not at all.
+    double seconds_to_choose() const { return seconds; }
     /// cuDNN's handle belongs to the caller while it holds this: it works on one stream, and for one thread at a time. Of set-up alone.
     std::unique_lock<std::mutex> lock_network() const { return std::unique_lock{planning}; }
     /// Makes the calling thread use this device; every thread has to, before anything else.
@@ -125,7 +130,13 @@ private:
     handle context{}, module{}, dnn{};
     std::array<handle, static_cast<std::size_t>(elements * kernels)> functions{};
     mutable std::mutex planning;
-    mutable std::vector<std::pair<convolution_shape, std::shared_ptr<const convolution_plan>>> plans;
+    struct planned {
+        convolution_shape shape;
+        int before;
+        std::shared_ptr<const convolution_plan> plan;
+    };
+    mutable std::vector<planned> plans;
+    double seconds{};
 };
 
 /// Zeroed memory of the device.
@@ -214,12 +225,12 @@ private:
     handle is{};
 };
 
-/// A place in a stream that others wait for.
+/// A place in a stream that others wait for, or whose time is taken.
 class device_event {
 public:
-    explicit device_event(const device& on) : gpu{&on} {
+    explicit device_event(const device& on, unsigned flags = event_without_time) : gpu{&on} {
         gpu->expect(gpu->use(), "using the device");
-        gpu->expect(gpu->driver().create_event(&is, event_without_time), "creating an event");
+        gpu->expect(gpu->driver().create_event(&is, flags), "creating an event");
     }
     device_event(device_event&& other) noexcept : gpu{other.gpu}, is{std::exchange(other.is, nullptr)} {}
     device_event& operator=(device_event&&) = delete;
@@ -266,6 +277,7 @@ public:
         gpu->use();
         gpu->driver().destroy_executable(is);
     }
+    explicit operator bool() const noexcept { return is != nullptr; }
     /// The driver's status. Allocates nothing.
     int launch(const device_stream& stream) const noexcept { return is ? gpu->driver().launch_graph(is, stream.get()) : driver_ok; }
 

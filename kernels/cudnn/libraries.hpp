@@ -101,7 +101,7 @@ inline driver_api load_driver(const std::vector<std::string>& folders = {}) {
                   entry("cuMemHostAlloc", d.allocate_pinned), entry("cuMemFreeHost", d.release_pinned), entry("cuMemsetD8_v2", d.fill), entry("cuMemcpyHtoD_v2", d.copy_in),
                   entry("cuMemcpyHtoDAsync_v2", d.copy_in_async), entry("cuMemcpyDtoHAsync_v2", d.copy_out_async), entry("cuMemcpyDtoDAsync_v2", d.copy_on_device_async), entry("cuStreamCreate", d.create_stream),
                   entry("cuStreamDestroy_v2", d.destroy_stream), entry("cuStreamSynchronize", d.wait), entry("cuStreamBeginCapture_v2", d.begin_capture),
-                  entry("cuEventCreate", d.create_event), entry("cuEventDestroy_v2", d.destroy_event), entry("cuEventRecord", d.record_event), entry("cuStreamWaitEvent", d.wait_for_event),
+                  entry("cuEventCreate", d.create_event), entry("cuEventDestroy_v2", d.destroy_event), entry("cuEventRecord", d.record_event), entry("cuStreamWaitEvent", d.wait_for_event), entry("cuEventElapsedTime", d.time_between),
                   entry("cuStreamEndCapture", d.end_capture), entry("cuGraphInstantiateWithFlags", d.instantiate), entry("cuGraphLaunch", d.launch_graph),
                   entry("cuGraphDestroy", d.destroy_graph), entry("cuGraphExecDestroy", d.destroy_executable), entry("cuModuleLoadData", d.load_module),
                   entry("cuModuleUnload", d.unload_module), entry("cuModuleGetFunction", d.find_kernel), entry("cuLaunchKernel", d.launch), entry("cuGetErrorName", d.error_name)});

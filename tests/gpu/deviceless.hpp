@@ -68,7 +68,7 @@ struct deviceless_cudnn {
 
 /// How a program's convolutions are run.
 struct convolution_count {
-    int all{}, ended{}, shifted{};                  ///< with everything in one graph; without the activation
+    int all{}, ended{}, shifted{}, in_tiles{};      ///< by cuDNN with everything in one graph; without the activation; by our own kernels, with everything
     std::string unexpected;                         ///< those of which more than an activation that is not relu is missing
 
     convolution_count(const gpu::program& p, const gpu::layers& l) {
@@ -76,9 +76,10 @@ struct convolution_count {
             const gpu::step& s = p.steps[i];
             if (!gpu::is_dense_conv(s.plan.kind)) continue;
             ++all;
-            const gpu::layer& x = l.at(i);
+            const gpu::convolution_way& x = l.at(i).way;
+            in_tiles += x.tile != nullptr;
             ended += x.plan && x.plan_ends, shifted += x.plan && !x.plan_ends && x.plan_shifts;
-            if (x.plan && (x.plan_ends || (x.plan_shifts && s.plan.activation > graph::activation_kind::relu))) continue;
+            if (x.tile || (x.plan && (x.plan_ends || (x.plan_shifts && s.plan.activation > graph::activation_kind::relu)))) continue;
             const kernels::cudnn::convolution_shape c = l.convolution_of(s);
             unexpected += "\n" + std::to_string(c.in_channels) + " to " + std::to_string(c.out_channels) + " channels, " + std::to_string(c.out_height) + "x" + std::to_string(c.out_width) + ", kernel " +
                           std::to_string(c.kernel_h) + "x" + std::to_string(c.kernel_w) + ", groups " + std::to_string(c.groups) + ", activation " + std::to_string(static_cast<int>(s.plan.activation)) +

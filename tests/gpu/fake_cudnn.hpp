@@ -293,8 +293,10 @@ cudnn::network_api network() {
         }
         if (now.fail_convolution_after >= 0 && now.convolutions_asked >= now.fail_convolution_after) return 5000;
         ++now.convolutions_asked;
-        return enqueue(stream, false, [run, graph = config.one<fake_descriptor*>(-1)]() mutable {        // a plan's descriptors live as long as it
+        return enqueue(stream, false, [run, engine = config.list<int>(-2)[1], graph = config.one<fake_descriptor*>(-1)]() mutable {        // a plan's descriptors live as long as it
             ++now.convolutions;
+            now.clock += now.engine_times[engine];
+            ++now.engine_runs[engine];
             for (const auto* o : graph->list<fake_descriptor*>(dnn::graph_operations)) o->kind == dnn::operation_convolution ? run.convolve(*o) : run.point(*o);
             return 0;
         });

@@ -36,6 +36,7 @@ struct state {
     long heap{};
     stream_order order{};
     int overlaps{};                     // copies of captured graphs beside which kernels may run
+    int kernels_beside{};               // kernels of captured graphs beside which others may run
     long copies_beside_graphs{};        // on another stream than graphs run on
     bool last_warp_first{}, copies_are_late{};      // orders in which a block's warps, and copies into shared memory, may run
     std::map<std::string, long> started;            // kernels by name, also those that a capture took
@@ -52,6 +53,10 @@ struct state {
     int compiled_first{};               // how many of cuDNN's two engines are compiled when a plan is made
     bool takes_addend{true}, takes_activation{true}, takes_any{true}, takes_slices{true};
     int first_note{-1}, engine{-1};     // of cuDNN's two engines: what the first one says of its numbers; which of them the last plan took
+    double clock{};                     // made-up milliseconds: each kernel takes 1, or what stands here for its name, and cuDNN's engines likewise
+    std::map<std::string, double> kernel_times;
+    double engine_times[2]{1, 1};
+    long engine_runs[2]{};
     captured_graph* capturing{};
     std::string wrong;                  // the first thing a real device would refuse
 };

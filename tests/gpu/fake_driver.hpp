@@ -157,6 +157,8 @@ cudnn::driver_api driver() {
         std::memcpy(job.data(), parameters[0], job.size());
         return enqueue(stream, false, [k, x, y, threads, job] {
             ++now.launches;
+            const auto takes = now.kernel_times.find(k->name);
+            now.clock += takes == now.kernel_times.end() ? 1 : takes->second;
             cudnn::here.last_warp_first = now.last_warp_first, cudnn::here.copies_are_late = now.copies_are_late;
             cudnn::emulate(k->body, job.data(), k->how, static_cast<int>(x), static_cast<int>(threads), static_cast<int>(y));
             return 0;

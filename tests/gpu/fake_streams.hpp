@@ -79,6 +79,16 @@ struct fake_queue {
         }
         return n;
     }
+    /// Kernels beside which another may run.
+    int kernels_beside() const {
+        int n = 0;
+        for (std::size_t a = 0; a < work.size(); ++a) {
+            bool beside = false;
+            for (std::size_t b = 0; b < work.size() && !work[a].is_copy; ++b) beside = beside || (!work[b].is_copy && !waits(a, b) && !waits(b, a));
+            n += beside;
+        }
+        return n;
+    }
     /// Forgets what is done, if all is.
     void tidy() {
         if (!std::all_of(work.begin(), work.end(), [](const fake_work& w) { return w.is_done; })) return;
@@ -130,6 +140,7 @@ inline void check_stream(const char* what, handle stream) {
     if (now.capturing && !is_captured(stream)) complain(std::string(what) + " on another stream than the captured one");
 }
 
+inline std::map<handle, double> times;      // of events that take them, on the made-up clock; -1: not recorded yet
 inline std::set<handle> of_captures;        // events that were recorded last in a capture
 inline bool is_of_capture(handle event) { return of_captures.contains(event); }
 
@@ -165,23 +176,38 @@ inline void add_streams(cudnn::driver_api& d) {
     d.create_event = [](handle* e, unsigned flags) {
         const driver_call here;
         check_context("cuEventCreate");
-        if (flags != cudnn::event_without_time) complain("an event that takes the time");
-        return *e = new int{in_use}, ++now.events, ++now.calls_that_allocate, 0;
+        if (flags != cudnn::event_without_time && flags != cudnn::event_with_time) complain("cuEventCreate with flags that we never ask for");
+        if (flags == cudnn::event_with_time) times[*e = new int{in_use}] = -1;
+        else *e = new int{in_use};
+        return ++now.events, ++now.calls_that_allocate, 0;
     };
     d.destroy_event = [](handle e) {
         const driver_call here;
         check_context("cuEventDestroy");
         pending.events.erase(e);
         of_captures.erase(e);
+        times.erase(e);
         return delete static_cast<int*>(e), --now.events, 0;
     };
     d.record_event = [](handle e, handle s) {
         const driver_call here;
         check_stream("cuEventRecord", s);
         if (*static_cast<int*>(e) != in_use) complain("cuEventRecord of another device's event");
+        if (const auto timed = times.find(e); timed != times.end()) {
+            if (now.capturing) complain("the time of an event that a capture recorded");
+            pending.run(s, now.order);
+            timed->second = now.clock;
+        }
         (now.capturing ? now.capturing->queue : pending).record(e, s);
         now.capturing ? void(of_captures.insert(e)) : void(of_captures.erase(e));
         return 0;
+    };
+    d.time_between = [](float* milliseconds, handle first, handle then) {
+        const driver_call here;
+        check_context("cuEventElapsedTime");
+        const auto from = times.find(first), to = times.find(then);
+        if (from == times.end() || to == times.end() || from->second < 0 || to->second < 0) return complain("cuEventElapsedTime of an event without a time"), 600;
+        return *milliseconds = static_cast<float>(to->second - from->second), 0;
     };
     // In a capture the stream takes part from here on.
     d.wait_for_event = [](handle s, handle e, unsigned) {
@@ -216,6 +242,7 @@ inline void add_streams(cudnn::driver_api& d) {
             if (std::none_of(end.begin(), end.end(), [&](std::size_t w) { return g->queue.waits(w, i); })) complain("a capture ended with work that its stream does not wait for");
         }
         now.overlaps += g->queue.overlaps();
+        if (g->queue.ends.size() > 1) now.kernels_beside += g->queue.kernels_beside();
         return 0;
     };
     d.instantiate = [](handle* executable, handle graph, unsigned long long flags) {

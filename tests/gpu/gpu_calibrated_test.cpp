@@ -25,7 +25,7 @@ using namespace splitdsl;
 using gpu::precision;
 
 kernels::cudnn::libraries made_up() { return {fake::driver(), fake::compiler(), {}, ""}; }
-kernels::cudnn::device_options options() { return {.needs_cudnn = false, .code_folder = ""}; }
+kernels::cudnn::device_options options() { return {.needs_cudnn = false, .code_folder = "", .chooses_by_time = false}; }
 
 /// The codec reads the input as it came, so that both sides quantise the same values.
 template <codec_choice Codec>

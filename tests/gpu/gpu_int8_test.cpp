@@ -25,7 +25,7 @@ using namespace splitdsl;
 using gpu::precision;
 
 kernels::cudnn::libraries made_up(bool has_cudnn) { return {fake::driver(), fake::compiler(), has_cudnn ? fake::network() : kernels::cudnn::network_api{}, ""}; }
-kernels::cudnn::device_options options() { return {.needs_cudnn = false, .code_folder = ""}; }
+kernels::cudnn::device_options options() { return {.needs_cudnn = false, .code_folder = "", .chooses_by_time = false}; }
 
 /// A picture; odd channels, strides and padding; dilation; both depthwise kernels; a residual; every activation that stays on bytes.
 struct picture {

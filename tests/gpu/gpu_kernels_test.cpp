@@ -78,14 +78,38 @@ std::vector<std::byte> encoded_by(kernel_runner& runner, codec_id codec, std::ve
     return bytes;
 }
 
+/// Many values by one scale, quotients beside every border between two levels included.
+void compare_borders(kernel_runner& runner) {
+    std::mt19937 engine(6);
+    std::vector<float> scales{1.0F, 1.0F / 3.0F, std::nextafter(2.0F, 1.0F), std::nextafter(1.0F, 2.0F), std::numeric_limits<float>::min(), 1.1e-38F, 9e-25F, 1.1e-24F, 1e30F, 6e35F};
+    for (int k = 0; k < 200; ++k) scales.push_back(std::bit_cast<float>((static_cast<std::uint32_t>(engine()) % 0x7d000000U) + 0x00800000U));
+    for (const float scale : scales) {
+        // The whole range of levels, and of each border the floats around it.
+        std::vector<float> values{0, 255 * scale};
+        for (int level = 0; level < 255; level += 3)
+            for (const float at : {static_cast<float>(level) + 0.5F, static_cast<float>(level)}) {
+                float x = at * scale;
+                for (int n = 0; n < 3; ++n) x = std::nextafter(x, 0.0F);
+                for (int n = 0; n < 7 && std::isfinite(x); ++n, x = std::nextafter(x, std::numeric_limits<float>::infinity())) values.push_back(x);
+            }
+        while (values.size() % 8 != 0) values.push_back(scale);
+        if (!std::isfinite(values[1])) continue;
+        INFO("scale " << scale);
+        std::vector<std::byte> wanted(encoded_bytes(codec_id::affine8, values.size()));
+        encode(codec_id::affine8, values.data(), values.size(), wanted.data());
+        CHECK(encoded_by(runner, codec_id::affine8, values, 1, 2) == wanted);
+    }
+}
+
 void compare_codecs(const kernels::cudnn::device* on) {
     kernel_runner runner{on};
+    compare_borders(runner);
     const float inf = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN(), most = std::numeric_limits<float>::max(), least = std::numeric_limits<float>::min();
     std::vector<std::vector<float>> tensors{{0}, {-0.0F, 0}, {3, 3, 3}, {-2, -2}, {inf, -inf, nan}, {nan, 1, -1, inf}, {most, -most, 1}, {least / 8, least / 16, 0}, {1e-30F, 2e-30F}, {most, most}, {-most},
                                             {0.5F, 1.5F, 2.5F, 254.5F, 255}, {65519.9F, 65520, 1e-8F, 6e-8F, 5.9e-8F, -1e-9F, 2.98e-8F, 2.981e-8F}};
     std::mt19937 engine(5);
     for (const float scale : {1e-3F, 1.0F, 1e4F, 1e37F})
-        for (const std::size_t size : {15UL, 1200UL}) {
+        for (const std::size_t size : {15UL, 48UL, 1200UL}) {
             std::normal_distribution<float> normal(0.3F * scale, scale);
             std::vector<float> t(size);
             for (float& x : t) x = normal(engine);
@@ -95,7 +119,7 @@ void compare_codecs(const kernels::cudnn::device* on) {
         }
     for (const auto& planar : tensors)
         for (const codec_id codec : {codec_id::float32, codec_id::float16, codec_id::affine8, codec_id::affine16})
-            for (const int channels : {1, 3}) {
+            for (const int channels : {1, 3, 8}) {
                 if (planar.size() % static_cast<std::size_t>(channels) != 0) continue;
                 const std::size_t pixels = planar.size() / static_cast<std::size_t>(channels);
                 std::vector<float> interleaved(planar.size());
@@ -122,7 +146,7 @@ TEST_CASE("GPU: on this machine's own device the codec's bytes are the CPU's, wh
 TEST_CASE("GPU: dynamic pooling's coefficients are the CPU's in both forms, over several octaves and maps that are not square") {
     using namespace kernels::cudnn;
     std::mt19937 engine(3);
-    for (const pool_shape shape : {pool_shape{3, 24, 24, 8}, pool_shape{2, 16, 40, 8}, pool_shape{1, 8, 8, 4}})
+    for (const pool_shape shape : {pool_shape{3, 24, 24, 8}, pool_shape{8, 24, 24, 8}, pool_shape{2, 16, 40, 8}, pool_shape{1, 8, 8, 4}})
         for (const float centre : {0.0F, 2.0F, -3.0F}) {
             const int longer = std::max(shape.height, shape.width) / shape.stride;
             const pool_ladder l = pool_ladder_of(shape, {.smallest = longer, .largest = shape.stride >= 8 ? 4 * longer - 1 : 2 * longer, .step = 1});

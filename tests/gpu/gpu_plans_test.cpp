@@ -28,9 +28,9 @@ TEST_CASE("GPU: cuDNN itself has quick plans for an H200 for every convolution o
                         CHECK(l.copied() == gpu::layers(made_up, s.program, how, images).copied());
                         // What a run hands over is taken too; nothing runs.
                         for (std::size_t i = 0; i < s.program.steps.size(); ++i)
-                            if (l.at(i).plan) {
+                            if (l.at(i).way.plan) {
                                 ++convolutions;
-                                CHECK(l.at(i).plan->run(on.network_handle(), {0x1000, 0x2000, 0x3000, 0x4000, 0x5000, l.workspace() > 0 ? 0x6000U : 0U}) == 0);
+                                CHECK(l.at(i).way.plan->run(on.network_handle(), {0x1000, 0x2000, 0x3000, 0x4000, 0x5000, l.workspace() > 0 ? 0x6000U : 0U}) == 0);
                             }
                     }
         CHECK(convolutions > 300);

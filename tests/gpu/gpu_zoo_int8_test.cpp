@@ -28,7 +28,7 @@ void has_the_processors_bytes(int batch) {
     fake::now = {};
     fake::now.multiprocessors = 132;
     {
-        const kernels::cudnn::device on({fake::driver(), fake::compiler(), {}, ""}, {.needs_cudnn = false, .code_folder = ""});
+        const kernels::cudnn::device on({fake::driver(), fake::compiler(), {}, ""}, {.needs_cudnn = false, .code_folder = "", .chooses_by_time = false});
         const gpu::gpu_engine engine(on, gpu::program_of<network>(), pipeline_of<network>(), {.precision = gpu::precision::f32, .batch = batch});
         const pipeline& host = pipeline_of<network>();
         const pipeline& net = engine.net_here();

@@ -80,6 +80,7 @@ inline float float_from_bits(int b) { return std::bit_cast<float>(b); }
 inline float exact_add(float a, float b) { return a + b; }
 inline float exact_multiply(float a, float b) { return a * b; }
 inline float exact_divide(float a, float b) { return a / b; }
+inline float exact_multiply_add(float a, float b, float c) { return std::fma(a, b, c); }
 inline int nearest_int(float f) { return static_cast<int>(std::nearbyint(f)); }
 inline int dot_bytes(unsigned x, unsigned w, int sum) {
     for (int k = 0; k < 32; k += 8) sum += static_cast<int>(x >> k & 255U) * static_cast<int>(static_cast<signed char>(w >> k & 255U));
@@ -154,6 +155,12 @@ inline const emulated_lane* meet_warp(const emulated_lane& mine) {
     return left;
 }
 
+/// As the manual has __shfl_xor_sync, of a whole warp.
+inline float of_lane_across(float mine, int mask) {
+    const int lane = here.thread % 32;
+    return std::bit_cast<float>(meet_warp({{std::bit_cast<unsigned>(mine)}, {}, nullptr})[lane ^ mask].a[0]);
+}
+
 /// As the PTX manual has ldmatrix.m8n8.x4.b16: lanes 8k to 8k + 7 name the rows of matrix k; lane l gets of each matrix the l % 4th four bytes of row l / 4.
 inline void load_matrices(unsigned* to, const void* row) {
     if (reinterpret_cast<std::uintptr_t>(row) % 16 != 0) refuse_block("a matrix's row that is not aligned");
@@ -172,6 +179,21 @@ inline void multiply_fragments(int* sum, const unsigned* a, const unsigned* b) {
             sum[r] = dot_bytes(all[row % 8 * 4 + depth % 16 / 4].a[row / 8 + 2 * (depth / 16)], all[column * 4 + depth % 16 / 4].b[depth / 16], sum[r]);
     }
 }
+/// As the PTX manual has mma.m16n8k16 of 16-bit values: register r of a has row l / 4 + 8 * (r % 2) and two of the depth from 2 * (l % 4) + 8 * (r / 2) on, register r of b
+/// column l / 4 and two of the depth from 2 * (l % 4) + 8 * r on; sums as above.
+template <class T>
+void multiply_shorts(float* sum, const unsigned* a, const unsigned* b) {
+    const int lane = here.thread % 32;
+    const emulated_lane* const all = meet_warp({{a[0], a[1], a[2], a[3]}, {b[0], b[1]}, nullptr});
+    const auto value = [](unsigned pair, int depth) { return float_of(T{static_cast<unsigned short>(depth % 2 == 0 ? pair : pair >> 16)}); };
+    for (int r = 0; r < 4; ++r) {
+        const int row = lane / 4 + 8 * (r / 2), column = 2 * (lane % 4) + r % 2;
+        for (int depth = 0; depth < 16; ++depth)
+            sum[r] += value(all[row % 8 * 4 + depth % 8 / 2].a[row / 8 + 2 * (depth / 8)], depth) * value(all[column * 4 + depth % 8 / 2].b[depth / 8], depth);
+    }
+}
+inline void multiply_halves(float* sum, const unsigned* a, const unsigned* b) { multiply_shorts<half_bits>(sum, a, b); }
+inline void multiply_bfloats(float* sum, const unsigned* a, const unsigned* b) { multiply_shorts<bfloat_bits>(sum, a, b); }
 inline void begin_copy(void* to, const void* from, std::size_t bytes) {
     if (reinterpret_cast<std::uintptr_t>(to) % bytes != 0 || reinterpret_cast<std::uintptr_t>(from) % bytes != 0) refuse_block("a copy that is not aligned");
     emulated_thread& mine = here.each[static_cast<std::size_t>(here.thread)];
@@ -272,6 +294,12 @@ inline void emulate(void (*body)(const void*), const void* job, emulation how, i
     inline void name##_f16(job j) { name<half_bits>(j); }  \
     inline void name##_bf16(job j) { name<bfloat_bits>(j); }
 #define SPLITDSL_DEVICE inline
+#define SPLITDSL_DEVICE_MEMBER inline
+#define SPLITDSL_DEVICE_CALL inline
+#define SPLITDSL_UNROLL_BY_FOUR
+#define SPLITDSL_SHORT_TILES(size, ...)                                                                             \
+    inline void convolve_half_tiles_##size(value_tile_job j) { convolve_value_tiles<half_bits, __VA_ARGS__>(j); }   \
+    inline void convolve_bfloat_tiles_##size(value_tile_job j) { convolve_value_tiles<bfloat_bits, __VA_ARGS__>(j); }
 #define SPLITDSL_SHARED static
 #define SPLITDSL_DEVICE_AS_CODE 1
 #pragma GCC diagnostic push

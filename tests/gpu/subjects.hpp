@@ -23,7 +23,7 @@ using gpu::precision;
 
 inline kernels::cudnn::libraries with_cudnn() { return {fake::driver(), fake::compiler(), fake::network(), ""}; }
 inline kernels::cudnn::libraries without_cudnn() { return {fake::driver(), fake::compiler(), {}, "left out"}; }
-inline kernels::cudnn::device_options options() { return {.needs_cudnn = false, .code_folder = ""}; }
+inline kernels::cudnn::device_options options() { return {.needs_cudnn = false, .code_folder = "", .chooses_by_time = false}; }
 
 /// Nothing that a real device would refuse, and nothing left behind.
 inline void check_clean() {

@@ -81,6 +81,7 @@ struct place {
     std::size_t offset{};
     int pixel{};
     std::int64_t image{};
+    std::size_t root{}, bytes{};    ///< where the buffer begins that it is a slice of, or it itself; and of all that, of every frame
 };
 
 /// Places of all buffers for `images` frames at once: first fit in order of birth, as `graph::plan_memory`, for interleaved tensors.
@@ -89,13 +90,14 @@ struct arena_plan {
     std::size_t bytes{};
 
     arena_plan() = default;
-    arena_plan(const program& p, std::size_t element_bytes, const std::vector<slice>& slices, int images) : places(p.buffers.size()) {
+    /// `last`: until which step each buffer keeps its place.
+    arena_plan(const program& p, std::size_t element_bytes, const std::vector<slice>& slices, int images, const std::vector<int>& last) : places(p.buffers.size()) {
         struct life {
             int buffer, first, last;
         };
         std::vector<life> roots;
         for (std::size_t b = 0; b < places.size(); ++b)
-            if (slices[b].of < 0) roots.push_back({static_cast<int>(b), p.buffers[b].first, p.buffers[b].last});
+            if (slices[b].of < 0) roots.push_back({static_cast<int>(b), p.buffers[b].first, last[b]});
         const auto root_of = [&](int b, int& channel) {
             for (channel = 0; slices[static_cast<std::size_t>(b)].of >= 0; b = slices[static_cast<std::size_t>(b)].of) channel += slices[static_cast<std::size_t>(b)].channel;
             return b;
@@ -104,7 +106,7 @@ struct arena_plan {
             int channel = 0;
             const int root = root_of(static_cast<int>(b), channel);
             for (life& r : roots)
-                if (r.buffer == root) r.first = std::min(r.first, p.buffers[b].first), r.last = std::max(r.last, p.buffers[b].last);
+                if (r.buffer == root) r.first = std::min(r.first, p.buffers[b].first), r.last = std::max(r.last, last[b]);
         }
         std::stable_sort(roots.begin(), roots.end(), [](const life& a, const life& b) { return a.first < b.first; });
         struct live_buffer {
@@ -124,14 +126,15 @@ struct arena_plan {
             auto where = live.begin();
             for (; where != live.end() && where->begin - at < size; ++where) at = std::max(at, where->end);
             live.insert(where, {at, at + size, r.last});
-            to.offset = at;
+            to.offset = to.root = at;
+            to.bytes = wanted;
             bytes = std::max(bytes, at + size);
         }
         for (std::size_t b = 0; b < places.size(); ++b) {
             int channel = 0;
             const int root = root_of(static_cast<int>(b), channel);
             const place& of = places[static_cast<std::size_t>(root)];
-            if (root != static_cast<int>(b)) places[b] = {of.offset + static_cast<std::size_t>(channel) * element_bytes, of.pixel, of.image};
+            if (root != static_cast<int>(b)) places[b] = {of.offset + static_cast<std::size_t>(channel) * element_bytes, of.pixel, of.image, of.root, of.bytes};
         }
     }
 };

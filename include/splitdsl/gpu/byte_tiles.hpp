@@ -43,16 +43,22 @@ inline constexpr byte_tile byte_tiles[]{{cudnn::kernel::convolve_tiles_16x16, 16
                                         {cudnn::kernel::convolve_tiles_64x32, 64, 32}, {cudnn::kernel::convolve_tiles_64x64, 64, 64}, {cudnn::kernel::convolve_tiles_128x64, 128, 64}};
 inline constexpr byte_tile picture_tile{cudnn::kernel::convolve_tiles_of_picture, 128, 64}, dense_tile{cudnn::kernel::multiply_row_tiles, 16, 16};
 
-constexpr long long tiles_of(const byte_tile& t, long long rows, long long columns) { return (rows + t.rows - 1) / t.rows * ((columns + t.columns - 1) / t.columns); }
+constexpr long long tiles_of(int tile_rows, int tile_columns, long long rows, long long columns) { return (rows + tile_rows - 1) / tile_rows * ((columns + tile_columns - 1) / tile_columns); }
+constexpr long long tiles_of(const byte_tile& t, long long rows, long long columns) { return tiles_of(t.rows, t.columns, rows, columns); }
 
-/// The tile with the fewest clocks of the multiprocessor that has most of them. Estimates, not measured: a multiprocessor takes in 32 bytes a clock from the second-level cache where all do,
-/// multiplies 2,048 bytes a clock, and ends four of a tile's results a clock; blocks that share it share these. So a small map has small tiles, as many as there are multiprocessors.
+/// Clocks of the multiprocessor that has most of them; `depth` in bytes. Estimates, not measured: a multiprocessor takes in 32 bytes a clock from the second-level cache where all do,
+/// multiplies 2,048 bytes a clock (of 16-bit values half as many numbers), and ends four of a tile's results a clock; blocks that share it share these. So a small map has small tiles, as many as
+/// there are multiprocessors.
+constexpr long long clocks_of_tile(int tile_rows, int tile_columns, long long rows, long long columns, long long depth, int multiprocessors) {
+    const long long blocks = (tiles_of(tile_rows, tile_columns, rows, columns) + std::max(multiprocessors, 1) - 1) / std::max(multiprocessors, 1);
+    return blocks * (std::max((tile_rows + tile_columns) * depth / 32, tile_rows * tile_columns * depth / 2048) + tile_rows * tile_columns / 4);
+}
+/// The tile with the fewest of them.
 constexpr const byte_tile& byte_tile_for(long long rows, long long columns, long long depth, int multiprocessors) {
     const byte_tile* best = byte_tiles;
     long long least = std::numeric_limits<long long>::max();
     for (const byte_tile& t : byte_tiles) {
-        const long long blocks = (tiles_of(t, rows, columns) + std::max(multiprocessors, 1) - 1) / std::max(multiprocessors, 1);
-        const long long clocks = blocks * (std::max((t.rows + t.columns) * depth / 32, t.rows * t.columns * depth / 2048) + t.rows * t.columns / 4);
+        const long long clocks = clocks_of_tile(t.rows, t.columns, rows, columns, depth, multiprocessors);
         if (clocks < least) least = clocks, best = &t;
     }
     return *best;

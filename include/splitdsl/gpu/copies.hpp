@@ -5,6 +5,7 @@
 #pragma once
 
 #include <kernels/cudnn/device.hpp>
+#include <splitdsl/gpu/layers.hpp>
 
 #include <cstddef>
 #include <functional>
@@ -23,19 +24,24 @@ struct transfer {
     int step{-1};       ///< to the device: the first step that reads it; from there: the one that writes it; -1: none of the graph's
 };
 
-/// The second stream of an arena. What is captured from both is one graph; a graph without copies beside kernels stays a chain.
+/// The streams of an arena beside its own, for copies and for steps that run beside each other. What is captured from all is one graph; a graph without either stays a chain.
 class copy_stream {
 public:
-    /// `most`: transfers to the device in one graph. Throws `device_error`.
-    copy_stream(const cudnn::device& on, std::size_t most) : gpu{on}, copies{on}, forked{on} {
+    /// `most`: transfers to the device in one graph; `beside`: lanes, for at most `steps` steps. Throws `device_error`.
+    copy_stream(const cudnn::device& on, std::size_t most, int beside, std::size_t steps) : gpu{on}, copies{on}, forked{on}, lanes{on, beside, steps} {
         for (std::size_t i = 0; i < most; ++i) arrived.emplace_back(on);
     }
 
-    /// While `main` is captured: starts `steps` in order with everything that they read and write brought over, and `rest` behind them. A transfer from the
-    /// device waits for nothing but the step that writes it, and for one to the device waits the step that reads it. Returns whether anything was started.
+    const cudnn::device_stream& stream_of(int lane, const cudnn::device_stream& main) const { return lanes.of(lane, main); }
+
+    /// While `main` is captured: starts `steps` in order, each on its lane behind those that it must wait for, with everything that they read and write brought over, and `rest` behind them all. A
+    /// transfer from the device waits for nothing but the step that writes it, and for one to the device waits the step that reads it. Returns whether anything was started.
     template <class Start>
-    bool capture(const cudnn::device_stream& main, std::span<const int> steps, std::span<const transfer> to_device, std::span<const transfer> from_device, Start start,
-                 const std::function<void()>& rest = {}) const {
+    bool capture(const layers& net, const cudnn::device_stream& main, std::span<const int> steps, std::span<const transfer> to_device, std::span<const transfer> from_device, Start start,
+                 const std::function<void()>& rest = {}) {
+        const bool in_lanes = lanes.count() > 1;
+        if (in_lanes) lanes.begin();
+        const auto stream_here = [&](int step) -> const cudnn::device_stream& { return step < 0 || !in_lanes ? main : lanes.of(net.lane_of(static_cast<std::size_t>(step)), main); };
         // What the first step needs, and all if there is none, goes ahead of it: nothing could run beside that.
         const auto is_ahead = [&](const transfer& t) { return steps.empty() || t.step == steps.front(); };
         bool is_open = false;
@@ -52,22 +58,39 @@ public:
         const auto leave = [&](int step) {
             for (const transfer& t : from_device) {
                 if (t.step != step || is_behind(t)) continue;
-                fork(main);
+                fork(stream_here(step));
                 is_open = true;
                 copy_out(t, copies);
             }
         };
+        // Whatever fails, the capture ends with all streams joined.
+        struct joining {
+            const copy_stream& of;
+            const cudnn::device_stream& main;
+            bool in_lanes;
+            const bool& is_open;
+            bool is_over{};
+            ~joining() {
+                if (is_over) return;
+                if (in_lanes) of.lanes.join_quietly(main);
+                if (is_open) (void)of.order(of.copies, main);
+            }
+        } join_all{*this, main, in_lanes, is_open};
         leave(-1);
         for (const int step : steps) {
+            if (in_lanes) lanes.enter(net.lane_of(static_cast<std::size_t>(step)), main, [&](int first) { return net.must_wait(static_cast<std::size_t>(step), static_cast<std::size_t>(first)); });
             for (std::size_t i = 0; i < to_device.size(); ++i)
-                if (to_device[i].step == step && !is_ahead(to_device[i])) gpu.expect(gpu.driver().wait_for_event(main.get(), arrived[i].get(), 0), "waiting for an event");
+                if (to_device[i].step == step && !is_ahead(to_device[i])) gpu.expect(gpu.driver().wait_for_event(stream_here(step).get(), arrived[i].get(), 0), "waiting for an event");
             start(step);
+            if (in_lanes) lanes.leave(step, net.lane_of(static_cast<std::size_t>(step)), main);
             leave(step);
         }
+        if (in_lanes) lanes.join(main);
         if (rest) rest();
         for (const transfer& t : from_device)
             if (is_behind(t)) copy_out(t, main);
         if (is_open) join(main);
+        join_all.is_over = true;
         return rest || !steps.empty() || !to_device.empty() || !from_device.empty();
     }
 
@@ -95,6 +118,7 @@ private:
     const cudnn::device& gpu;
     cudnn::device_stream copies;
     cudnn::device_event forked;
+    lane_streams lanes;
     std::vector<cudnn::device_event> arrived;
 };
 

@@ -28,12 +28,12 @@ struct frame_store {
     std::vector<std::optional<stream_pooling>> pools;   ///< one a stream, or none; nothing where it grows by widths, for the processor
 
     /// `pooled`: how the device pools the streams' maps, if it does.
-    frame_store(const cudnn::device& gpu, std::span<const layers* const> each, const pipeline& host, std::optional<pool_form> pooled) : stream{gpu}, copies{gpu, most_transfers(each.front()->of())} {
+    frame_store(const cudnn::device& gpu, std::span<const layers* const> each, const pipeline& host, std::optional<pool_form> pooled) : stream{gpu}, copies{gpu, most_transfers(each.front()->of()), each.front()->lanes(), each.front()->of().steps.size()} {
         const program& p = each.front()->of();
         std::size_t arena_bytes = 0, work = 0, images = 0;
         for (const layers* l : each) {
             arena_bytes = std::max(arena_bytes, l->arena().bytes);
-            work = std::max(work, l->workspace());
+            work = std::max(work, l->workspace() * static_cast<std::size_t>(l->lanes()));
             images = std::max(images, static_cast<std::size_t>(l->images()));
         }
         arena = {gpu, arena_bytes};

@@ -4,6 +4,7 @@
 /// A network's pipeline on a GPU: it stands wherever a CPU's pipeline stands, and falls back to that one when the device fails.
 #pragma once
 
+#include <splitdsl/gpu/choice_by_time.hpp>
 #include <splitdsl/gpu/session.hpp>
 #include <splitdsl/runtime/dispatch.hpp>
 
@@ -64,6 +65,9 @@ public:
         for (std::size_t i = 0; i < p.steps.size() && !is_left_to_cpu; ++i)
             if (!is_on_device(p, p.steps[i])) is_left_to_cpu = true;
         if (is_left_to_cpu) note({device_failure::unsupported, std::string("GPU: ") + table.network + " has steps on bytes for which the device has no kernel (docs/int8.md, docs/gpu.md); the CPU runs it"});
+        double seconds = gpu.seconds_to_choose();
+        for (const auto& l : sizes)
+            if (!is_left_to_cpu) choose(*l, seconds);
     }
     ~gpu_engine() {
         for (const entry* e = newest.load(std::memory_order_relaxed); e;) delete std::exchange(e, e->older);
@@ -73,6 +77,8 @@ public:
 
     const pipeline& net_here() const { return table; }
     const layers& laid_out() const { return *sizes.front(); }
+    /// Of one frame's convolutions, and all sizes of batches.
+    const choice_counts& chosen() const { return choices; }
     gpu_counters counters() const {
         const std::lock_guard lock{guard};
         return {ran_here.load(std::memory_order_relaxed), ran_on_cpu.load(std::memory_order_relaxed), batches.load(std::memory_order_relaxed), lost.load(std::memory_order_relaxed), reason, why};
@@ -189,6 +195,16 @@ private:
             stored.push_back({packed, std::move(there)});
         } catch (const device_error& failure) {
             note(failure);
+        }
+    }
+
+    /// Where there is no room to take times, ways are as they would be without.
+    void choose(layers& l, double& seconds) {
+        try {
+            const choice_counts n = choose_by_time(gpu, l, seconds);
+            choices.timed += n.timed, choices.ways += n.ways, choices.changed += n.changed, choices.left += n.left;
+        } catch (const device_error& failure) {
+            if (failure.why != device_failure::out_of_memory) note(failure);
         }
     }
 
@@ -314,6 +330,7 @@ private:
     const pipeline& cpu;
     std::optional<pool_form> pools;
     bool outputs_stay;
+    choice_counts choices;
     std::vector<std::unique_ptr<layers>> sizes;         ///< for 1, 2, 4, ... frames
     pipeline table;
     std::array<char, 16> name{};

@@ -8,6 +8,8 @@
 #include <splitdsl/codec/half.hpp>
 #include <splitdsl/gpu/arena.hpp>
 #include <splitdsl/gpu/byte_layers.hpp>
+#include <splitdsl/gpu/lanes.hpp>
+#include <splitdsl/gpu/value_tiles.hpp>
 
 #include <algorithm>
 #include <bit>
@@ -43,14 +45,24 @@ constexpr bool has_weight(step_kind k) {
 inline bool has_codec_range(const step& s) { return s.plan.kind == step_kind::encode && graph::has_range(s.from); }
 constexpr bool has_shift(step_kind k) { return (has_weight(k) && k != step_kind::l2_normalise) || k == step_kind::affine; }
 
+/// One of the ways in which a convolution may run.
+struct convolution_way {
+    std::shared_ptr<const cudnn::convolution_plan> plan{};     ///< cuDNN's
+    bool plan_ends{}, plan_shifts{};            ///< it also activates; it also adds bias and addend
+    bool is_last_resort{};                      ///< it is of the engines of which cuDNN says no more than that they work
+    const value_tile* tile{};                   ///< our own kernel, which does everything; neither: our kernel for any shape
+    int melted{-1};                             ///< and so much that it does this step in front of it as well
+};
+
 /// One step's share: bytes from the parameters' begin, and cuDNN's plan if it runs the convolution.
 struct layer {
     std::size_t weight{}, weight_values{};
     std::size_t scale{}, shift{}, channels{};   ///< of 32-bit floats; a bias is a shift, of a layer on bytes of whole numbers
     std::size_t bias{};                         ///< the shift as cuDNN takes it: of the values' type
     std::size_t terms{};                        ///< of steps on bytes: a `byte_terms`; of a calibrated encoder: two keys, as find_range leaves them
-    std::shared_ptr<const cudnn::convolution_plan> plan{};     ///< null: our own kernels
-    bool plan_ends{}, plan_shifts{};            ///< it also activates; it also adds bias and addend
+    convolution_way way{};                      ///< of a convolution
+    bool is_melted{};                           ///< the step behind it does this one
+    bool does_before{};                         ///< of a fully connected layer and an output: likewise
     const byte_tile* tile{};                    ///< of a layer on bytes: null: not on tensor cores
 };
 
@@ -88,20 +100,39 @@ public:
         }
         parameter_bytes = end;
         place_and_plan();
-        for (const layer& l : list)
-            if (l.plan) work = std::max(work, static_cast<std::size_t>(l.plan->workspace()));
+        for (std::size_t i = 0; i < list.size(); ++i)
+            if (is_timed(i)) this->take(i, way_by_rule(i));
+        for (std::size_t i = 1; i < list.size(); ++i) list[i - 1].is_melted = list[i - 1].is_melted || (list[i].does_before = does_what_is_before(i));
     }
 
     const program& of() const { return p; }
     int images() const { return count; }
     const arena_plan& arena() const { return memory; }
     const layer& at(std::size_t step) const { return list[step]; }
-    std::size_t workspace() const { return work; }
+    /// What one lane's convolutions need; the next lane's begins behind it.
+    std::size_t workspace() const {
+        std::size_t most = 0;
+        for (const layer& l : list)
+            if (l.way.plan) most = std::max(most, static_cast<std::size_t>(l.way.plan->workspace()));
+        return (most + 255) / 256 * 256;
+    }
+    std::size_t parameters() const { return parameter_bytes; }
     cudnn::element element() const {
         return as == precision::f16 ? cudnn::element::f16 : as == precision::bf16 ? cudnn::element::bf16 : cudnn::element::f32;
     }
     shape in_of(const step& s) const { return p.buffers[static_cast<std::size_t>(s.plan.in)].of; }
     shape out_of(const step& s) const { return p.buffers[static_cast<std::size_t>(s.plan.out)].of; }
+    /// The stream that a step runs on beside others, and how many there are.
+    int lane_of(std::size_t i) const { return beside.of[i]; }
+    int lanes() const { return beside.count; }
+    /// Whether a step, with what it does of the steps in front of it, reads or writes memory that `first` writes, or writes what that reads.
+    bool must_wait(std::size_t later, std::size_t first) const {
+        const touched a = touched_by(first), b = touched_by(later);
+        const auto any = [&](const std::vector<int>& some, const std::vector<int>& others) {
+            return std::any_of(some.begin(), some.end(), [&](int x) { return std::any_of(others.begin(), others.end(), [&](int y) { return share_memory(x, y); }); });
+        };
+        return any(a.written, b.read) || any(a.written, b.written) || any(a.read, b.written);
+    }
     /// Whether a concatenation's operand stands where it belongs already.
     bool is_in_place(const step& s) const {
         return detail::is_concat_copy(s) && slices[static_cast<std::size_t>(s.plan.in)].of == s.plan.out && slices[static_cast<std::size_t>(s.plan.in)].channel == s.plan.offset;
@@ -110,8 +141,11 @@ public:
     int operands() const { return static_cast<int>(std::count_if(p.steps.begin(), p.steps.end(), detail::is_concat_copy)); }
     int copied() const { return static_cast<int>(std::count_if(p.steps.begin(), p.steps.end(), [&](const step& s) { return detail::is_concat_copy(s) && !is_in_place(s); })); }
     /// Convolutions that cuDNN runs, those of them with everything that follows in one graph, and those it was asked to.
-    int planned() const { return static_cast<int>(std::count_if(list.begin(), list.end(), [](const layer& l) { return l.plan != nullptr; })); }
-    int fused() const { return static_cast<int>(std::count_if(list.begin(), list.end(), [](const layer& l) { return l.plan && l.plan_ends; })); }
+    int planned() const { return static_cast<int>(std::count_if(list.begin(), list.end(), [](const layer& l) { return l.way.plan != nullptr; })); }
+    int fused() const { return static_cast<int>(std::count_if(list.begin(), list.end(), [](const layer& l) { return l.way.plan && l.way.plan_ends; })); }
+    /// Convolutions in our own tiles, and steps that these do on the way.
+    int in_tiles() const { return static_cast<int>(std::count_if(list.begin(), list.end(), [](const layer& l) { return l.way.tile != nullptr; })); }
+    int melted() const { return static_cast<int>(std::count_if(list.begin(), list.end(), [](const layer& l) { return l.is_melted; })); }
     int convolutions() const { return static_cast<int>(std::count_if(p.steps.begin(), p.steps.end(), [](const step& s) { return is_dense_conv(s.plan.kind); })); }
 
     /// The parameters as the device reads them. `parameters`: as `pipeline::pack` gets them.
@@ -129,6 +163,44 @@ public:
             else lay_out(p.steps[i], l, parameters, to.data());
         }
         return to;
+    }
+
+    /// Whether a tensor's pixels are whole eights of channels, as kernels read them that take eight at once.
+    bool comes_in_eights(int buffer) const {
+        return p.buffers[static_cast<std::size_t>(buffer)].of.channels % 8 == 0 && memory.places[static_cast<std::size_t>(buffer)].pixel % 8 == 0;
+    }
+    /// Whether there may be more than one way to run a step.
+    bool is_timed(std::size_t i) const { return is_dense_conv(p.steps[i].plan.kind) && (list[i].way.plan || runs_in_value_tiles(shape_of(i), gpu.compute_capability())); }
+    /// All ways to run a convolution: cuDNN's, in its heuristics' order, then tiles in the order of their estimates, with what melts in and without.
+    std::vector<convolution_way> ways_of(std::size_t i) const {
+        std::vector<convolution_way> ways;
+        const step& s = p.steps[i];
+        convolution_way w;
+        if (asks_cudnn(s) && plan_convolution(s, w, true) > 0)
+            for (int before = 0; before < most_plans; ++before) {
+                cudnn::convolution_shape c = convolution_of(s);
+                c.has_bias = w.plan_shifts, c.has_addend = w.plan_shifts && s.plan.addend >= 0, c.activation = w.plan_ends ? static_cast<int>(s.plan.activation) : 0;
+                c.is_last_resort = w.is_last_resort;
+                w.plan = gpu.plan_for(c, before);
+                if (!w.plan->valid()) break;
+                ways.push_back(w);
+            }
+        const std::vector<convolution_way> ours = tiled_ways(i);
+        ways.insert(ways.end(), ours.begin(), ours.end());
+        return ways;
+    }
+    /// What decides how long a convolution's ways take, so that layers alike are timed once.
+    cudnn::convolution_shape shape_of(std::size_t i) const {
+        const step& s = p.steps[i];
+        cudnn::convolution_shape c = convolution_of(s);
+        c.has_bias = true, c.has_addend = s.plan.addend >= 0, c.activation = static_cast<int>(s.plan.activation);
+        return c;
+    }
+    /// From now on the step runs so.
+    void take(std::size_t i, const convolution_way& w) {
+        if (list[i].way.melted >= 0) list[static_cast<std::size_t>(list[i].way.melted)].is_melted = false;
+        list[i].way = w;
+        if (w.melted >= 0) list[static_cast<std::size_t>(w.melted)].is_melted = true;
     }
 
     /// `as_slices`: with the places that tensors have; otherwise as if each had one of its own.
@@ -172,14 +244,15 @@ private:
         for (bool settled = false; !settled;) {
             settled = true;
             slices = find_slices(p, cudnn::bytes_of(element()), apart);
-            memory = arena_plan{p, cudnn::bytes_of(element()), slices, count};
+            beside = count == 1 ? lanes_of(p, slices) : lane_plan::one(p);        // several frames fill a device by themselves
+            memory = arena_plan{p, cudnn::bytes_of(element()), slices, count, beside.last};
             for (std::size_t i = 0; i < p.steps.size(); ++i) {
                 const step& s = p.steps[i];
                 if (!asks_cudnn(s)) continue;
-                const int how = plan_convolution(s, list[i], true);
+                const int how = plan_convolution(s, list[i].way, true);
                 bool in_slices = false;
                 for (const int b : {s.plan.in, s.plan.out, s.plan.addend}) in_slices = in_slices || (b >= 0 && slices[static_cast<std::size_t>(b)].of >= 0);
-                layer alone;
+                convolution_way alone;
                 if (!in_slices || how == best_plan || plan_convolution(s, alone, false) <= how) continue;
                 for (const int b : {s.plan.in, s.plan.out, s.plan.addend})
                     if (b >= 0 && slices[static_cast<std::size_t>(b)].of >= 0) apart[static_cast<std::size_t>(b)] = true;
@@ -188,10 +261,66 @@ private:
         }
     }
 
+    struct touched {
+        std::vector<int> read, written;
+    };
+    touched touched_by(std::size_t i) const {
+        touched t;
+        for (bool more = true; more; more = i-- > 0 && list[i].is_melted) {
+            const graph::step& s = p.steps[i].plan;
+            for (const int b : {s.in, s.in2, s.addend})
+                if (b >= 0) t.read.push_back(b);
+            if (s.out >= 0) t.written.push_back(s.out);
+        }
+        return t;
+    }
+    bool share_memory(int a, int b) const {
+        const place &x = memory.places[static_cast<std::size_t>(a)], &y = memory.places[static_cast<std::size_t>(b)];
+        const detail::channel_range c = detail::channels_of(p, slices, a), d = detail::channels_of(p, slices, b);
+        return c.root == d.root ? c.meets(d) : x.root < y.root + y.bytes && y.root < x.root + x.bytes;
+    }
+    /// A fully connected layer makes the means of a map that all its blocks together read quickly, and leaves an output's floats.
+    bool does_what_is_before(std::size_t i) const {
+        const step &s = p.steps[i], &before = p.steps[i - 1];
+        if (!may_do_both(p, i, slices)) return false;
+        if (s.plan.kind == step_kind::output) return !list[i - 1].way.plan;
+        if (s.plan.kind != step_kind::dense || list[i].way.plan) return false;
+        const shape map = in_of(before);
+        const long long bytes = map.size() * static_cast<long long>(cudnn::bytes_of(element()));
+        return comes_in_eights(before.plan.in) && map.channels <= most_pooled_channels && bytes <= most_pooled_bytes && (out_of(s).channels + 7) / 8 * bytes <= most_pooled_reads;
+    }
+    /// By estimate: a multiprocessor reads 64 bytes a clock from the second-level cache, all together 40 times as many, and a kernel more takes about 3,000 clocks.
+    static constexpr int most_pooled_channels = 1024;
+    static constexpr long long most_pooled_bytes = 192 * 1024, most_pooled_reads = 8 << 20;
+
+    std::vector<convolution_way> tiled_ways(std::size_t i) const {
+        std::vector<convolution_way> ways;
+        const cudnn::convolution_shape c = shape_of(i);
+        const auto add = [&](int melted) {
+            const auto tiles = value_tiles_for(c, gpu.multiprocessors());
+            for (std::size_t k = 0; k < most_tiles; ++k) ways.push_back({.plan = nullptr, .tile = tiles[k], .melted = melted});
+        };
+        if (!is_dense_conv(p.steps[i].plan.kind) || !runs_in_value_tiles(c, gpu.compute_capability())) return ways;
+        if (const int before = melting_into(p, i, slices, count); before >= 0 && memory.places[static_cast<std::size_t>(p.steps[static_cast<std::size_t>(before)].plan.in)].pixel % 8 == 0) add(before);
+        add(-1);
+        return ways;
+    }
+    /// Without times: cuDNN, but where it has no engine, or leaves another kernel to start beside its own and a tile would not, few pixels given.
+    convolution_way way_by_rule(std::size_t i) const {
+        const convolution_way& w = list[i].way;
+        const std::vector<convolution_way> ours = tiled_ways(i);
+        if (ours.empty()) return w;
+        const bool saves_kernel = ours.front().melted >= 0 || !w.plan_ends;
+        const bool is_small = blocks_of(*ours.front().tile, shape_of(i)) <= 4LL * std::max(gpu.multiprocessors(), 1);
+        return !w.plan || (saves_kernel && is_small) ? ours.front() : w;
+    }
+
     static constexpr int best_plan = 6;
+    static constexpr int most_plans = 8;            ///< of cuDNN's engines that are timed
+    static constexpr std::size_t most_tiles = 3;    ///< of our tiles, with and without what melts in
     /// Everything in one graph if cuDNN can (3); else without the activation (2); else the sums alone (1). What is left, `combine` does in place. Three more for
     /// an engine that is meant to be quick: one for less of it is better than any other.
-    int plan_convolution(const step& s, layer& l, bool as_slices) const {
+    int plan_convolution(const step& s, convolution_way& l, bool as_slices) const {
         cudnn::convolution_shape c = convolution_of(s, as_slices);
         const int activation = static_cast<int>(s.plan.activation);
         const auto attempt = [&](bool shifts, bool ends) {
@@ -204,7 +333,7 @@ private:
             return l.plan != nullptr;
         };
         for (const bool is_last_resort : {false, true}) {
-            c.is_last_resort = is_last_resort;
+            c.is_last_resort = l.is_last_resort = is_last_resort;
             const int quick = is_last_resort ? 0 : 3;
             if (cudnn::fuses(activation) && attempt(true, true)) return quick + 3;
             if (activation != 0 && attempt(true, false)) return quick + 2;
@@ -280,9 +409,10 @@ private:
     precision as;
     int count;
     std::vector<slice> slices;
+    lane_plan beside;
     arena_plan memory;
     std::vector<layer> list;
-    std::size_t parameter_bytes{}, work{};
+    std::size_t parameter_bytes{};
 };
 
 } // namespace splitdsl::gpu

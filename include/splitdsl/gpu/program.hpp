@@ -6,6 +6,7 @@
 
 #include <splitdsl/check/check.hpp>
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <vector>
@@ -55,7 +56,34 @@ struct program {
     }
 };
 
+/// Whether a kernel of ours that does the second step may do the first on the way: a batch norm (with at most a relu) or factors of channels in front of a convolution of one tap, a map's means
+/// in front of a fully connected layer; or this one, which then leaves floats, in front of an output.
+inline bool may_melt(const step& first, const step& then) {
+    using graph::step_kind;
+    if (first.plan.out < 0 || first.plan.out != then.plan.in || first.plan.stage != then.plan.stage) return false;
+    if (then.plan.kind == step_kind::dense) return first.plan.kind == step_kind::global_pool;
+    if (then.plan.kind == step_kind::output) return first.plan.kind == step_kind::dense;
+    const bool is_conv = then.plan.kind == step_kind::conv && then.from.kernel.height == 1 && then.from.kernel.width == 1;
+    return is_conv && first.plan.addend < 0 &&
+           ((first.plan.kind == step_kind::affine && first.plan.activation <= graph::activation_kind::relu) ||
+            (first.plan.kind == step_kind::multiply && first.plan.activation == graph::activation_kind::none));
+}
+
 namespace detail {
+
+/// What a step reads that may melt into the one behind it is read by that one, or by the one that this melts into.
+inline void lengthen_lives(program& p) {
+    int reader = static_cast<int>(p.steps.size()) - 1;
+    for (int i = reader - 1; i >= 0; --i) {
+        const graph::step& s = p.steps[static_cast<std::size_t>(i)].plan;
+        if (!may_melt(p.steps[static_cast<std::size_t>(i)], p.steps[static_cast<std::size_t>(i) + 1])) {
+            reader = i;
+            continue;
+        }
+        for (const int b : {s.in, s.in2, s.addend})
+            if (b >= 0) p.buffers[static_cast<std::size_t>(b)].last = std::max(p.buffers[static_cast<std::size_t>(b)].last, reader);
+    }
+}
 
 /// Bytes that cross a cut are floats on the wire alone: the encoder reads the bytes, the decoder writes them, and the floats between need no memory.
 inline void join_conversions(program& p) {
@@ -127,6 +155,7 @@ program program_of() {
         p.steps.push_back(s);
     }
     p.buffers.assign(l.buffers, l.buffers + l.buffer_count);
+    detail::lengthen_lives(p);
     if constexpr (has_ranges<Network>) detail::join_conversions(p);
     for (int k = 0; k < l.stages; ++k) p.stage_first.push_back(l.stage_first[k]);
     p.stage_first.push_back(l.count);

@@ -21,6 +21,14 @@ struct frame_addresses {
 /// Bytes from one frame's to the next where several lie together: inputs, and what crosses a cut.
 constexpr std::size_t frame_step(std::size_t bytes) { return (bytes + 15) / 16 * 16; }
 
+/// cuDNN's handle outlives our streams: whoever recorded leaves it with the default one.
+struct released_stream {
+    const cudnn::device& of;
+    ~released_stream() {
+        if (of.network_handle()) of.network().use_stream(of.network_handle(), nullptr);
+    }
+};
+
 class recorder {
 public:
     static constexpr int threads = 256;                 ///< of a block; reductions have room for as many
@@ -31,6 +39,7 @@ public:
     void start(std::size_t index) const {
         const step& s = net.of().steps[index];
         const layer& l = net.at(index);
+        if (l.is_melted) return;
         switch (s.plan.kind) {
         case step_kind::load_input: return load_input(s);
         case step_kind::conv:
@@ -40,12 +49,12 @@ public:
         case step_kind::winograd_4x4_strided:
         case step_kind::winograd_3x3_strided:
         case step_kind::winograd_line:
-        case step_kind::winograd_2x2_of_5x5: return l.plan ? by_cudnn(s, l) : window(cudnn::kernel::convolve, s, l);
-        case step_kind::depthwise: return window(cudnn::kernel::convolve_depthwise, s, l);
+        case step_kind::winograd_2x2_of_5x5: return l.way.plan ? by_cudnn(s, l) : l.way.tile ? in_value_tiles(s, l) : window(cudnn::kernel::convolve, s, l);
+        case step_kind::depthwise: return window(cudnn::kernel::convolve_depthwise, s, l, cudnn::kernel::convolve_depthwise_eights);
         case step_kind::conv_transpose: return window(cudnn::kernel::convolve_transposed, s, l);
         case step_kind::max_pool:
-        case step_kind::avg_pool: return window(cudnn::kernel::pool_windows, s, l);
-        case step_kind::dense: return l.plan ? by_cudnn(s, l) : dense(s, l);
+        case step_kind::avg_pool: return window(cudnn::kernel::pool_windows, s, l, cudnn::kernel::pool_windows_eights);
+        case step_kind::dense: return l.way.plan ? by_cudnn(s, l) : dense(index);
         case step_kind::affine:
         case step_kind::activate:
         case step_kind::magnitude:
@@ -64,6 +73,7 @@ public:
         case step_kind::copy_channels: return net.is_in_place(s) ? void() : channels(s, 0, s.plan.offset, net.in_of(s).channels, index);
         case step_kind::flatten: return order(cudnn::kernel::flatten, net.in_of(s), s.plan.in, pointer(s.plan.out), place_of(s.plan.out).image);
         case step_kind::output:
+            if (l.does_before) return dense(index - 1, static_cast<float*>(address(m.outputs + 4 * static_cast<cudnn::device_address>(s.plan.offset) * images())));
             return order(cudnn::kernel::to_planar, net.in_of(s), s.plan.in, address(m.outputs + 4 * static_cast<cudnn::device_address>(s.plan.offset) * images()), net.in_of(s).size());
         case step_kind::encode: return encode(s, l);
         case step_kind::decode: return decode(s);
@@ -101,11 +111,11 @@ private:
 
     /// `blocks` for each of the frames.
     template <class Job>
-    void launch(cudnn::kernel k, Job job, long long blocks) const { launch_for(images(), k, job, blocks); }
+    void launch(cudnn::kernel k, Job job, long long blocks, int of_threads = threads) const { launch_for(images(), k, job, blocks, of_threads); }
     template <class Job>
-    void launch_for(unsigned frames, cudnn::kernel k, Job job, long long blocks) const {
+    void launch_for(unsigned frames, cudnn::kernel k, Job job, long long blocks, int of_threads = threads) const {
         void* parameters[]{&job};
-        gpu.expect(gpu.driver().launch(gpu.function(k, net.element()), static_cast<unsigned>(std::clamp<long long>(blocks, 1, 65535)), frames, 1, threads, 1, 1, 0, stream.get(), parameters, nullptr),
+        gpu.expect(gpu.driver().launch(gpu.function(k, net.element()), static_cast<unsigned>(std::clamp<long long>(blocks, 1, 65535)), frames, 1, static_cast<unsigned>(of_threads), 1, 1, 0, stream.get(), parameters, nullptr),
                    (std::string("starting ") + cudnn::kernel_names[static_cast<int>(k)]).c_str());
     }
     /// A thread an item, as many blocks as keep the device busy.
@@ -113,6 +123,18 @@ private:
     void launch_over(cudnn::kernel k, Job job, long long items) const {
         const long long most = std::max(1LL, 32LL * std::max(gpu.multiprocessors(), 1) / images());
         launch(k, job, std::min<long long>((items + threads - 1) / threads, most));
+    }
+    /// Of items that are eight channels each: in smaller blocks where there are few, so that every multiprocessor has some.
+    template <class Job>
+    void launch_over_eights(cudnn::kernel k, Job job, long long items) const {
+        const long long processors = std::max(gpu.multiprocessors(), 1);
+        const int of_threads = items * images() < 2 * threads * processors ? 64 : threads;
+        const long long most = std::max(1LL, 8192 / of_threads * processors / images());
+        launch(k, job, std::min((items + of_threads - 1) / of_threads, most), of_threads);
+    }
+    bool in_eights(const step& s) const {
+        const bool whole = net.comes_in_eights(s.plan.out) && net.comes_in_eights(s.plan.in) && (s.plan.in2 < 0 || net.comes_in_eights(s.plan.in2));
+        return whole && (s.plan.addend < 0 || net.comes_in_eights(s.plan.addend));
     }
     cudnn::ending_job ending(const step& s) const { return {static_cast<int>(s.plan.activation), s.plan.slope, tensor(s.plan.addend)}; }
     /// Eight channels of a pixel are one thread's where a tensor changes its order.
@@ -127,31 +149,62 @@ private:
         launch_over(cudnn::kernel::load_image, j, of.size());
     }
     void by_cudnn(const step& s, const layer& l) const {
-        const int status = l.plan->run(gpu.network_handle(), {at(s.plan.in), m.parameters + l.weight, m.parameters + l.bias, s.plan.addend < 0 ? 0 : at(s.plan.addend), at(s.plan.out), m.workspace});
+        if (gpu.network().use_stream(gpu.network_handle(), stream.get()) != 0) throw device_error(device_failure::lost, "cuDNN does not take a stream");
+        const int status = l.way.plan->run(gpu.network_handle(), {at(s.plan.in), m.parameters + l.weight, m.parameters + l.bias, s.plan.addend < 0 ? 0 : at(s.plan.addend), at(s.plan.out), m.workspace});
         if (status != 0)
             throw device_error(device_failure::unsupported, std::string("cuDNN does not run a planned convolution (") + (gpu.network().error_text ? gpu.network().error_text(status) : "?") + ")");
-        if (l.plan_ends) return;
-        const bool needs_shift = !l.plan_shifts;
+        if (l.way.plan_ends) return;
+        const bool needs_shift = !l.way.plan_shifts;
         if (!needs_shift && s.plan.activation == graph::activation_kind::none) return;
         cudnn::ending_job then = ending(s);
-        if (l.plan_shifts) then.addend = {};
+        if (l.way.plan_shifts) then.addend = {};
         cudnn::combine_job j = combination(s, net.out_of(s), then);
         j.a = tensor(s.plan.out), j.b = {};
         if (needs_shift) j.operation = cudnn::op_shift, j.shift = floats(l.shift);
-        launch_over(cudnn::kernel::combine, j, net.out_of(s).size());
+        combine(j, net.out_of(s), net.comes_in_eights(s.plan.out) && (!then.addend.at || net.comes_in_eights(s.plan.addend)));
     }
-    void window(cudnn::kernel k, const step& s, const layer& l) const {
+    void combine(const cudnn::combine_job& j, const shape& of, bool whole) const {
+        const bool often = j.operation == cudnn::op_pass || j.operation == cudnn::op_affine || j.operation == cudnn::op_shift || j.operation == cudnn::op_add || j.operation == cudnn::op_multiply;
+        if (whole && often) launch_over_eights(cudnn::kernel::combine_eights, j, of.size() / 8);
+        else launch_over(cudnn::kernel::combine, j, of.size());
+    }
+    cudnn::window_job window_of(const step& s, const layer& l) const {
         const cudnn::convolution_shape c = net.convolution_of(s);
-        const bool pools = k == cudnn::kernel::pool_windows;
-        launch_over(k,
-                    cudnn::window_job{tensor(s.plan.in), tensor(s.plan.out), pools ? nullptr : address(m.parameters + l.weight), pools ? nullptr : floats(l.shift), ending(s), c.in_channels, c.in_height,
-                                      c.in_width, c.out_channels, c.out_height, c.out_width, c.kernel_h, c.kernel_w, c.stride_h, c.stride_w, c.pad_top, c.pad_left, c.pad_bottom, c.pad_right,
-                                      c.dilation_h, c.dilation_w, c.groups, s.plan.kind == step_kind::avg_pool, s.plan.kind == step_kind::avg_pool && has(s.from.flags, op_flag::count_include_pad)},
-                    net.out_of(s).size());
+        const bool averages = s.plan.kind == step_kind::avg_pool, pools = averages || s.plan.kind == step_kind::max_pool;
+        return {tensor(s.plan.in), tensor(s.plan.out), pools ? nullptr : address(m.parameters + l.weight), pools ? nullptr : floats(l.shift), ending(s), c.in_channels, c.in_height,
+                c.in_width, c.out_channels, c.out_height, c.out_width, c.kernel_h, c.kernel_w, c.stride_h, c.stride_w, c.pad_top, c.pad_left, c.pad_bottom, c.pad_right,
+                c.dilation_h, c.dilation_w, c.groups, averages, averages && has(s.from.flags, op_flag::count_include_pad)};
     }
-    void dense(const step& s, const layer& l) const {
+    void window(cudnn::kernel k, const step& s, const layer& l) const { launch_over(k, window_of(s, l), net.out_of(s).size()); }
+    void window(cudnn::kernel k, const step& s, const layer& l, cudnn::kernel of_eights) const {
+        if (in_eights(s) && net.in_of(s).channels == net.out_of(s).channels) launch_over_eights(of_eights, window_of(s, l), net.out_of(s).size() / 8);
+        else window(k, s, l);
+    }
+    /// The rows of all frames are one product's.
+    void in_value_tiles(const step& s, const layer& l) const {
+        cudnn::value_tile_job j = value_tile_job_of(window_of(s, l), net.images());
+        if (l.way.melted >= 0) {
+            const step& before = net.of().steps[static_cast<std::size_t>(l.way.melted)];
+            const layer& its = net.at(static_cast<std::size_t>(l.way.melted));
+            j.window.in = tensor(before.plan.in);
+            if (before.plan.kind == step_kind::affine) j.scale = floats(its.scale), j.shift = floats(its.shift);
+            else j.factor = pointer(before.plan.in2);
+            j.entry_rectifies = before.plan.activation == graph::activation_kind::relu;
+        }
+        launch_for(1, l.way.tile->is(net.element()), j, tiles_of(l.way.tile->rows, l.way.tile->columns, j.rows, j.window.out_channels));
+    }
+    /// A warp a unit. `to`: where the results go as floats instead.
+    void dense(std::size_t index, float* to = nullptr) const {
+        const step& s = net.of().steps[index];
+        const layer& l = net.at(index);
         const int units = net.out_of(s).channels;
-        launch(cudnn::kernel::multiply_rows, cudnn::dense_job{tensor(s.plan.in), tensor(s.plan.out), address(m.parameters + l.weight), floats(l.shift), ending(s), net.in_of(s).channels, units}, units);
+        cudnn::dense_job j{tensor(s.plan.in), tensor(s.plan.out), address(m.parameters + l.weight), floats(l.shift), ending(s), net.in_of(s).channels, units, 0, to};
+        if (l.does_before) {
+            const step& pool = net.of().steps[index - 1];
+            j.in = tensor(pool.plan.in), j.pooled_pixels = pixels(net.in_of(pool));
+        }
+        const int of_threads = l.does_before ? threads : threads / 2;
+        launch(cudnn::kernel::multiply_rows, j, (units + of_threads / 32 - 1) / (of_threads / 32), of_threads);
     }
     cudnn::combine_job combination(const step& s, const shape& of, const cudnn::ending_job& then) const {
         return {tensor(s.plan.in), tensor(s.plan.in2), tensor(s.plan.out), nullptr, nullptr, then, pixels(of), of.channels, cudnn::op_pass, 0};
@@ -168,7 +221,7 @@ private:
         case step_kind::divisive: j.operation = inverse ? (squared ? cudnn::op_multiply_by_root : cudnn::op_multiply) : squared ? cudnn::op_divide_by_root : cudnn::op_divide; break;
         default: break;
         }
-        launch_over(cudnn::kernel::combine, j, of.size());
+        combine(j, of, in_eights(s));
     }
     void by_pixel(const step& s, const layer& l) const {
         const shape from = net.in_of(s);
@@ -176,7 +229,7 @@ private:
         switch (s.plan.kind) {
         case step_kind::softmax: return launch(cudnn::kernel::softmax, j, pixels(from));
         case step_kind::l2_normalise: return launch(cudnn::kernel::to_unit_length, j, pixels(from));
-        case step_kind::global_pool: return launch(cudnn::kernel::pool_image, j, (from.channels + 31) / 32);
+        case step_kind::global_pool: return launch(in_eights(s) ? cudnn::kernel::pool_image_eights : cudnn::kernel::pool_image, j, (from.channels + 31) / 32);
         default: return launch_over(cudnn::kernel::softmax_of_splits, j, from.size() / s.plan.offset);
         }
     }

@@ -32,18 +32,23 @@ public:
     /// there already (`place_input`). Throws `device_error`.
     session(const cudnn::device& on, const layers& of, cudnn::device_address parameters, frame_store& in, bool outputs_stay)
         : gpu{on}, net{of}, p{of.of()}, memory{in}, images{static_cast<std::size_t>(of.images())}, keeps{outputs_stay} {
-        m = {in.arena.at(), parameters, in.workspace.at(), in.partials.at(), in.outputs.at(), in.sizes.at(), {}};
+        frame_addresses m{in.arena.at(), parameters, in.workspace.at(), in.partials.at(), in.outputs.at(), in.sizes.at(), {}};
         for (const cudnn::device_memory& x : in.inputs) m.inputs.push_back(x.at());
         for (const cudnn::pinned_memory& x : in.inputs_here) inputs_taken.push_back(x.data());
         placed.resize(keeps ? p.inputs.size() : 0);
         gpu.expect(gpu.use(), "using the device");
         const auto lock = gpu.lock_network();           // one handle for all, and it works on one stream at a time
-        if (gpu.network_handle() && gpu.network().use_stream(gpu.network_handle(), stream().get()) != 0) throw device_error(device_failure::lost, "cuDNN does not take a stream");
         const released_stream release{gpu};
+        of_lanes.assign(static_cast<std::size_t>(net.lanes()), m);
+        recorders.reserve(of_lanes.size());             // they refer to their addresses
+        for (std::size_t l = 0; l < of_lanes.size(); ++l) {
+            of_lanes[l].workspace += l * net.workspace();
+            recorders.emplace_back(gpu, net, of_lanes[l], memory.copies.stream_of(static_cast<int>(l), stream()));
+        }
         // What cuDNN loads or compiles at a plan's first run must not happen while a graph is captured.
-        const recorder first{gpu, net, m, stream()};
+        const recorder& first = recorders.front();
         for (std::size_t i = 0; i < p.steps.size(); ++i)
-            if (net.at(i).plan) first.start(i);
+            if (net.at(i).way.plan) first.start(i);
         gpu.expect(gpu.driver().wait(stream().get()), "the first run of the convolutions");
         for (int k = 0; k < p.stages(); ++k) stages.push_back(record_stage(k));
         std::size_t largest = 0;
@@ -202,14 +207,6 @@ private:
         bool is_next{}, is_here{};  ///< of the next frame, of this one
     };
 
-    /// cuDNN's handle outlives our stream: it is left with the default one.
-    struct released_stream {
-        const cudnn::device& of;
-        ~released_stream() {
-            if (of.network_handle()) of.network().use_stream(of.network_handle(), nullptr);
-        }
-    };
-
     static void note(int& status, int seen) noexcept {
         if (status == cudnn::driver_ok) status = seen;
     }
@@ -235,7 +232,7 @@ private:
     static bool crosses_as_it_is(const step& s) { return s.plan.passes; }
     bool is_started(int i) const {
         const step_kind kind = at(i).plan.kind;
-        return !crosses_as_it_is(at(i)) && kind != step_kind::copy_input && kind != step_kind::branch && !net.is_in_place(at(i));
+        return !crosses_as_it_is(at(i)) && kind != step_kind::copy_input && kind != step_kind::branch && !net.is_in_place(at(i)) && !net.at(static_cast<std::size_t>(i)).is_melted;
     }
     /// Another stage of the trunk runs next, unless the caller stops here.
     bool is_followed(int stage) const {
@@ -244,7 +241,6 @@ private:
 
     stage_graphs record_stage(int stage) {
         stage_graphs g;
-        const recorder record{gpu, net, m, stream()};
         const int begin = p.stage_first[static_cast<std::size_t>(stage)], end = p.stage_first[static_cast<std::size_t>(stage) + 1];
         for (int i = begin; i < end; ++i) {
             const step& s = at(i);
@@ -280,19 +276,19 @@ private:
                 continue;
             }
             const bool first = b == 0, last = b + 2 == borders.size();
-            x.graph = capture(record, g, from, to, first, last);
+            x.graph = capture(g, from, to, first, last);
         }
         if (!g.pieces.empty() && g.pieces.front().branch >= 0) {        // copies come before the branch
             piece x;
-            x.graph = capture(record, g, begin, begin, true, false);
+            x.graph = capture(g, begin, begin, true, false);
             for (piece& y : g.pieces) ++y.skip;
             g.pieces.insert(g.pieces.begin(), std::move(x));
         }
-        if (!g.pieces.empty() && g.pieces.back().branch >= 0) g.pieces.emplace_back().graph = capture(record, g, end, end, false, true);
+        if (!g.pieces.empty() && g.pieces.back().branch >= 0) g.pieces.emplace_back().graph = capture(g, end, end, false, true);
         return g;
     }
 
-    cudnn::device_graph capture(const recorder& record, const stage_graphs& g, int from, int to, bool first, bool last) {
+    cudnn::device_graph capture(const stage_graphs& g, int from, int to, bool first, bool last) {
         std::vector<int> started;
         for (int i = from; i < to; ++i)
             if (is_started(i)) started.push_back(i);
@@ -310,7 +306,7 @@ private:
                 reads.push_back({memory.pooled_here[static_cast<std::size_t>(k)].data(), place_of(buffer), span_of(pooled_bytes(k)),
                                  reader_of([buffer](const step& s) { return s.plan.in == buffer; })});
             }
-            if (g.exit >= 0) reads.push_back({memory.sizes_here.data() + size_at(g.exit), m.sizes + size_at(g.exit), span_of(1)});
+            if (g.exit >= 0) reads.push_back({memory.sizes_here.data() + size_at(g.exit), of_lanes.front().sizes + size_at(g.exit), span_of(1)});
         }
         for (const int i : started)
             if (!keeps && at(i).plan.kind == step_kind::output && (g.behind.empty() || g.behind.front().step != i)) writes.push_back(output_of(i));
@@ -322,10 +318,10 @@ private:
         const bool pools = last && std::any_of(g.maps.begin(), g.maps.end(), [this](int k) { return pool_of(k) != nullptr; });
         const auto pool = [&] {
             for (const int k : g.maps)
-                if (pool_of(k)) record.pool(map_of(p.streams[static_cast<std::size_t>(k)].map), *pool_of(k));
+                if (pool_of(k)) recorders.front().pool(map_of(p.streams[static_cast<std::size_t>(k)].map), *pool_of(k));
         };
-        const auto start = [&](int i) { record.start(static_cast<std::size_t>(i)); };
-        return {gpu, stream(), [&] { return memory.copies.capture(stream(), started, reads, writes, start, pools ? std::function<void()>(pool) : nullptr); }};
+        const auto start = [&](int i) { recorders[static_cast<std::size_t>(net.lane_of(static_cast<std::size_t>(i)))].start(static_cast<std::size_t>(i)); };
+        return {gpu, stream(), [&] { return memory.copies.capture(net, stream(), started, reads, writes, start, pools ? std::function<void()>(pool) : nullptr); }};
     }
     transfer output_of(int step) const {
         const std::size_t begin = 4 * images * static_cast<std::size_t>(at(step).plan.offset);
@@ -352,7 +348,6 @@ private:
 
     /// Returns the bytes of one frame's payload.
     std::size_t record_cut(std::size_t c) {
-        const recorder record{gpu, net, m, stream()};
         cut_graphs& g = cuts.emplace_back();
         std::byte* const payload = memory.payloads[c].data();
         const int before = p.cut_stage[c], behind = before + 1;
@@ -377,9 +372,9 @@ private:
             }
             n += images * frame_step(x.bytes);
         }
-        const auto start = [&](int i) { record.start(static_cast<std::size_t>(i)); };
-        g.leave = {gpu, stream(), [&] { return memory.copies.capture(stream(), encoders, {}, leaving, start); }};
-        g.enter = {gpu, stream(), [&] { return memory.copies.capture(stream(), decoders, entering, {}, start); }};
+        const auto start = [&](int i) { recorders.front().start(static_cast<std::size_t>(i)); };
+        g.leave = {gpu, stream(), [&] { return memory.copies.capture(net, stream(), encoders, {}, leaving, start); }};
+        g.enter = {gpu, stream(), [&] { return memory.copies.capture(net, stream(), decoders, entering, {}, start); }};
         std::size_t bytes = 0;
         for (const crossing& x : p.cuts[c]) bytes += x.bytes;
         return bytes;
@@ -455,7 +450,8 @@ private:
     frame_store& memory;
     std::size_t images;
     bool keeps;                             ///< outputs stay here, and inputs are copied outside of the graphs
-    frame_addresses m;
+    std::vector<frame_addresses> of_lanes;              ///< lanes run cuDNN in room of their own
+    std::vector<recorder> recorders;
     mutable std::vector<const void*> inputs_taken;      ///< in pinned memory
     mutable std::vector<placed_input> placed;           ///< those that may be: of sessions whose outputs stay
     std::vector<stage_graphs> stages;

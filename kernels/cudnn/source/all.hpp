@@ -13,6 +13,7 @@
 #include "pooling.hpp"
 #include "prelude.hpp"
 #include "regions.hpp"
+#include "value_tiles.hpp"
 #include "windows.hpp"
 
 #include <cstddef>
@@ -20,7 +21,7 @@
 
 namespace splitdsl::kernels::cudnn {
 
-inline constexpr const char* device_texts[]{jobs_text, elements_text, windows_text, codec_text, pooling_text, regions_text, bytes_text, byte_tiles_text, candidates_text};
+inline constexpr const char* device_texts[]{jobs_text, elements_text, windows_text, codec_text, pooling_text, regions_text, bytes_text, byte_tiles_text, value_tiles_text, candidates_text};
 
 /// Calls `X(name, job)` for every kernel that reads or writes tensors; each exists as name_f32, name_f16 and name_bf16.
 #define SPLITDSL_TYPED_KERNELS(X)                                                                                                  \
@@ -31,7 +32,8 @@ inline constexpr const char* device_texts[]{jobs_text, elements_text, windows_te
     X(find_range, affine_job) X(quantise_u8, affine_job) X(quantise_u16, affine_job) X(dequantise_u8, affine_job)                  \
     X(dequantise_u16, affine_job) X(encode_half, order_job) X(decode_half, order_job) X(pool_patches, patch_job)                   \
     X(multiply_rows_of_bytes, byte_dense_job) X(multiply_row_tiles, byte_tile_job) X(bytes_of_values, byte_move_job)               \
-    X(values_of_bytes, byte_move_job)
+    X(values_of_bytes, byte_move_job) X(combine_eights, combine_job) X(convolve_depthwise_eights, window_job)                      \
+    X(pool_windows_eights, window_job) X(pool_image_eights, pixel_job)
 /// And for those that exist once.
 #define SPLITDSL_PLAIN_KERNELS(X)                                                                                                  \
     X(level_patches, patch_levels_job) X(lift_cells, octave_job) X(average_cells, octave_job) X(load_bytes, image_job)             \
@@ -41,6 +43,12 @@ inline constexpr const char* device_texts[]{jobs_text, elements_text, windows_te
     X(convolve_tiles_128x64, byte_tile_job) X(convolve_tiles_64x64, byte_tile_job) X(convolve_tiles_64x32, byte_tile_job)          \
     X(convolve_tiles_32x32, byte_tile_job) X(convolve_tiles_16x32, byte_tile_job) X(convolve_tiles_16x16, byte_tile_job)           \
     X(convolve_tiles_of_picture, byte_tile_job)                                                                                    \
+    X(convolve_half_tiles_128x64, value_tile_job) X(convolve_half_tiles_64x64, value_tile_job)                                     \
+    X(convolve_half_tiles_64x32, value_tile_job) X(convolve_half_tiles_32x32, value_tile_job)                                      \
+    X(convolve_half_tiles_16x32, value_tile_job) X(convolve_half_tiles_16x16, value_tile_job)                                      \
+    X(convolve_bfloat_tiles_128x64, value_tile_job) X(convolve_bfloat_tiles_64x64, value_tile_job)                                 \
+    X(convolve_bfloat_tiles_64x32, value_tile_job) X(convolve_bfloat_tiles_32x32, value_tile_job)                                  \
+    X(convolve_bfloat_tiles_16x32, value_tile_job) X(convolve_bfloat_tiles_16x16, value_tile_job)                                  \
     X(score_classes, class_score_job) X(choose_candidates, choice_job) X(decode_candidates, decode_job)
 
 enum class kernel : int {

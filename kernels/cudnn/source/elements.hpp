@@ -16,6 +16,46 @@ SPLITDSL_DEVICE float read(const bfloat_bits* at) { return float_of(*at); }
 SPLITDSL_DEVICE void write(float* at, float value) { *at = value; }
 SPLITDSL_DEVICE void write(half_bits* at, float value) { *at = half_of(value); }
 SPLITDSL_DEVICE void write(bfloat_bits* at, float value) { *at = bfloat_of(value); }
+struct alignas(16) sixteen_bytes {
+    unsigned int of[4];
+};
+// Eight channels in one access, of 32-bit floats in two. `here` false: zeros, whatever is there.
+template <class T>
+SPLITDSL_DEVICE void read_eight(const T* at, float* to, bool here) {
+    const sixteen_bytes v = *(const sixteen_bytes*)at;
+    SPLITDSL_UNROLL
+    for (int k = 0; k < 8; ++k) {
+        T x;
+        x.bits = here ? (unsigned short)(v.of[k / 2] >> (16 * (k % 2))) : (unsigned short)0;
+        to[k] = read(&x);
+    }
+}
+SPLITDSL_DEVICE void read_eight(const float* at, float* to, bool here) {
+    const sixteen_bytes* const v = (const sixteen_bytes*)at;
+    const sixteen_bytes halves[2] = {v[0], v[1]};
+    SPLITDSL_UNROLL
+    for (int k = 0; k < 8; ++k) to[k] = here ? float_from_bits((int)halves[k / 4].of[k % 4]) : 0.0f;
+}
+template <class T>
+SPLITDSL_DEVICE void write_eight(T* at, const float* from) {
+    sixteen_bytes v;
+    SPLITDSL_UNROLL
+    for (int k = 0; k < 4; ++k) {
+        T low;
+        T high;
+        write(&low, from[2 * k]);
+        write(&high, from[2 * k + 1]);
+        v.of[k] = (unsigned int)low.bits | (unsigned int)high.bits << 16;
+    }
+    *(sixteen_bytes*)at = v;
+}
+SPLITDSL_DEVICE void write_eight(float* at, const float* from) {
+    sixteen_bytes v[2];
+    SPLITDSL_UNROLL
+    for (int k = 0; k < 8; ++k) v[k / 4].of[k % 4] = (unsigned int)bits_of(from[k]);
+    ((sixteen_bytes*)at)[0] = v[0];
+    ((sixteen_bytes*)at)[1] = v[1];
+}
 template <class T>
 SPLITDSL_DEVICE T* image_of(const device_tensor& t) { return (T*)t.at + image_here() * t.image; }
 
@@ -27,15 +67,18 @@ SPLITDSL_DEVICE int smaller(int a, int b) { return a < b ? a : b; }
 SPLITDSL_DEVICE int larger(int a, int b) { return a > b ? a : b; }
 
 SPLITDSL_DEVICE float hard_step(float x) { return fminf(fmaxf(x + 3.0f, 0.0f), 6.0f); }
+// Seldom wanted and long: not in line, so that every kernel is short.
+SPLITDSL_DEVICE_CALL float curved(float x, int is_tanh) { return is_tanh ? tanhf(x) : 1.0f / (1.0f + expf(-x)); }
 SPLITDSL_DEVICE float activated(float x, int activation, float slope) {
+    const float sixth = 1.0f / 6.0f;
     switch (activation) {
     case 1: return x > 0.0f ? x : (x == x ? 0.0f : x);
     case 2: return x == x ? fminf(fmaxf(x, 0.0f), 6.0f) : x;
     case 3: return x > 0.0f ? x : slope * x;
-    case 4: return x * hard_step(x) / 6.0f;
-    case 5: return hard_step(x) / 6.0f;
-    case 6: return 1.0f / (1.0f + expf(-x));
-    case 7: return tanhf(x);
+    case 4: return x * (hard_step(x) * sixth);
+    case 5: return hard_step(x) * sixth;
+    case 6:
+    case 7: return curved(x, activation == 7);
     default: return x;
     }
 }
@@ -43,6 +86,24 @@ template <class T>
 SPLITDSL_DEVICE void finish(const device_tensor& to, long long pixel, int channel, float value, const ending_job& then) {
     if (then.addend.at) value += read(image_of<T>(then.addend) + pixel * then.addend.pixel + channel);
     write(image_of<T>(to) + pixel * to.pixel + channel, activated(value, then.activation, then.slope));
+}
+
+// Of eight channels from `channel` on.
+template <class T>
+SPLITDSL_DEVICE void finish_eight(const device_tensor& to, long long pixel, int channel, float* value, const ending_job& then) {
+    if (then.addend.at) {
+        float more[8];
+        read_eight(image_of<T>(then.addend) + pixel * then.addend.pixel + channel, more, true);
+        SPLITDSL_UNROLL
+        for (int k = 0; k < 8; ++k) value[k] += more[k];
+    }
+    SPLITDSL_UNROLL
+    for (int k = 0; k < 8; ++k) value[k] = activated(value[k], then.activation, then.slope);
+    write_eight(image_of<T>(to) + pixel * to.pixel + channel, value);
+}
+SPLITDSL_DEVICE float warp_total(float value) {
+    for (int n = 16; n > 0; n /= 2) value += of_lane_across(value, n);
+    return value;
 }
 
 template <class Sum>
@@ -82,13 +143,30 @@ SPLITDSL_DEVICE void load_image(const image_job& j) {
         float value = j.is_u8 ? (float)in[from] : ((const float*)in)[from];
         if (j.normalises) {
             if (j.is_u8) value = exact_divide(value, 255.0f);
-            value = exact_divide(exact_add(value, -j.mean[c]), j.deviation[c]);
+            // Not by index: parameters that are indexed are copied to memory first.
+            const float mean = c == 0 ? j.mean[0] : c == 1 ? j.mean[1] : c == 2 ? j.mean[2] : j.mean[3];
+            const float deviation = c == 0 ? j.deviation[0] : c == 1 ? j.deviation[1] : c == 2 ? j.deviation[2] : j.deviation[3];
+            value = exact_divide(exact_add(value, -mean), deviation);
         }
         write(image_of<T>(j.out) + pixel * j.out.pixel + c, value);
     }
 }
 SPLITDSL_KERNELS(load_image, image_job)
 
+SPLITDSL_DEVICE float combined(float x, float y, float scale, float shift, int operation) {
+    switch (operation) {
+    case op_affine: return x * scale + shift;
+    case op_shift: return x + shift;
+    case op_add: return x + y;
+    case op_multiply: return x * y;
+    case op_absolute: return fabsf(x);
+    case op_square: return x * x;
+    case op_divide: return x / y;
+    case op_divide_by_root: return x / sqrtf(y);
+    case op_multiply_by_root: return x * sqrtf(y);
+    default: return x;
+    }
+}
 template <class T>
 SPLITDSL_DEVICE void combine(const combine_job& j) {
     const T* a = image_of<T>(j.a);
@@ -96,24 +174,35 @@ SPLITDSL_DEVICE void combine(const combine_job& j) {
     for (long long i = first_item(); i < j.pixels * j.channels; i += item_step()) {
         const long long pixel = quotient_of(i, j.channels);
         const int c = remainder_of(i, j.channels);
-        float x = read(a + pixel * j.a.pixel + c);
-        float y = j.b.at ? read(b + (j.by_channel ? (long long)c : pixel * j.b.pixel + c)) : 0.0f;
-        switch (j.operation) {
-        case op_affine: x = x * j.scale[c] + j.shift[c]; break;
-        case op_shift: x = x + j.shift[c]; break;
-        case op_add: x = x + y; break;
-        case op_multiply: x = x * y; break;
-        case op_absolute: x = fabsf(x); break;
-        case op_square: x = x * x; break;
-        case op_divide: x = x / y; break;
-        case op_divide_by_root: x = x / sqrtf(y); break;
-        case op_multiply_by_root: x = x * sqrtf(y); break;
-        default: break;
-        }
-        finish<T>(j.out, pixel, c, x, j.then);
+        const float x = read(a + pixel * j.a.pixel + c);
+        const float y = j.b.at ? read(b + (j.by_channel ? (long long)c : pixel * j.b.pixel + c)) : 0.0f;
+        finish<T>(j.out, pixel, c, combined(x, y, j.scale ? j.scale[c] : 1.0f, j.shift ? j.shift[c] : 0.0f, j.operation), j.then);
     }
 }
 SPLITDSL_KERNELS(combine, combine_job)
+
+// The same where all tensors come in eights of channels, for what networks do often: affine, shift, add, multiply.
+template <class T>
+SPLITDSL_DEVICE void combine_eights(const combine_job& j) {
+    const T* a = image_of<T>(j.a);
+    const T* b = image_of<T>(j.b);
+    const int groups = j.channels / 8;
+    for (long long i = first_item(); i < j.pixels * groups; i += item_step()) {
+        const long long pixel = quotient_of(i, groups);
+        const int c = 8 * remainder_of(i, groups);
+        float x[8];
+        float y[8];
+        float scale[8];
+        read_eight(a + pixel * j.a.pixel + c, x, true);
+        if (j.b.at) read_eight(b + (j.by_channel ? (long long)c : pixel * j.b.pixel + c), y, true);
+        if (j.scale) read_eight(j.scale + c, scale, true);
+        if (j.shift) read_eight(j.shift + c, y, true);
+        SPLITDSL_UNROLL
+        for (int k = 0; k < 8; ++k) x[k] = j.operation == op_affine ? x[k] * scale[k] + y[k] : j.operation == op_multiply ? x[k] * y[k] : j.operation == op_pass ? x[k] : x[k] + y[k];
+        finish_eight<T>(j.out, pixel, c, x, j.then);
+    }
+}
+SPLITDSL_KERNELS(combine_eights, combine_job)
 
 template <class T>
 SPLITDSL_DEVICE void move_channels(const channels_job& j) {
@@ -144,14 +233,41 @@ SPLITDSL_DEVICE channel_group group_of(long long i, long long pixels, int channe
     return g;
 }
 SPLITDSL_DEVICE long long groups_in(long long pixels, int channels) { return pixels * ((channels + 7) / 8); }
+SPLITDSL_DEVICE bool in_eights(const device_tensor& t, int channels) { return channels % 8 == 0 && t.pixel % 8 == 0; }
+// The group's values, `act(k, value)` for each of them; the other way `value_of(k)` is written. `whole`: all its eights are at once.
+template <class T, class Act>
+SPLITDSL_DEVICE void read_group(const T* in, const channel_group& g, int pixel, bool whole, const Act& act) {
+    const T* from = in + g.pixel * pixel + g.begin;
+    if (whole) {
+        float values[8];
+        read_eight(from, values, true);
+        SPLITDSL_UNROLL
+        for (int k = 0; k < 8; ++k) act(g.begin + k, values[k]);
+    } else {
+        for (int c = g.begin; c < g.end; ++c) act(c, read(from + c - g.begin));
+    }
+}
+template <class T, class Value>
+SPLITDSL_DEVICE void write_group(T* out, const channel_group& g, int pixel, bool whole, const Value& value_of) {
+    T* to = out + g.pixel * pixel + g.begin;
+    if (whole) {
+        float values[8];
+        SPLITDSL_UNROLL
+        for (int k = 0; k < 8; ++k) values[k] = value_of(g.begin + k);
+        write_eight(to, values);
+    } else {
+        for (int c = g.begin; c < g.end; ++c) write(to + c - g.begin, value_of(c));
+    }
+}
 
 template <class From, class To>
 SPLITDSL_DEVICE void leave_pixels(const order_job& j) {
     const From* in = image_of<From>(j.tensor);
     To* out = (To*)j.planar + image_here() * j.planar_image;
+    const bool whole = in_eights(j.tensor, j.channels);
     for (long long i = first_item(); i < groups_in(j.pixels, j.channels); i += item_step()) {
         const channel_group g = group_of(i, j.pixels, j.channels);
-        for (int c = g.begin; c < g.end; ++c) write(out + c * j.pixels + g.pixel, read(in + g.pixel * j.tensor.pixel + c));
+        read_group(in, g, j.tensor.pixel, whole, [&](int c, float value) { write(out + c * j.pixels + g.pixel, value); });
     }
 }
 template <class T>
@@ -162,9 +278,10 @@ template <class T>
 SPLITDSL_DEVICE void from_planar(const order_job& j) {
     const float* in = (const float*)j.planar + image_here() * j.planar_image;
     T* out = image_of<T>(j.tensor);
+    const bool whole = in_eights(j.tensor, j.channels);
     for (long long i = first_item(); i < groups_in(j.pixels, j.channels); i += item_step()) {
         const channel_group g = group_of(i, j.pixels, j.channels);
-        for (int c = g.begin; c < g.end; ++c) write(out + g.pixel * j.tensor.pixel + c, in[c * j.pixels + g.pixel]);
+        write_group(out, g, j.tensor.pixel, whole, [&](int c) { return in[c * j.pixels + g.pixel]; });
     }
 }
 SPLITDSL_KERNELS(to_planar, order_job)

@@ -53,6 +53,8 @@ struct dense_job {
     const float* bias;
     ending_job then;
     int inputs, units;
+    long long pooled_pixels;    // not 0: `in` is a map of so many, whose means the inputs are
+    float* floats;              // not null: there the results go instead, units of each image
 };
 
 struct combine_job {            // elementwise
@@ -184,6 +186,20 @@ struct byte_tile_job {          // the same as products of matrices: row (image,
     unsigned int by_width;
     int activation;             // of a dense layer
     float slope;
+};
+
+struct value_tile_job {         // a convolution of 16-bit values, likewise; tensors count in values
+    window_job window;          // weight: (output, row, column, input)
+    int rows;                   // of all images
+    int depth;                  // bytes of an output's weights
+    int pieces;                 // of 16 bytes, 8 values: of all taps, of one
+    int tap_pieces;
+    unsigned int by_tap;
+    unsigned int by_width;
+    const float* scale;         // not null: of one tap: each value is scale * value + shift of its channel, or 0 if that is less, before it is multiplied
+    const float* shift;
+    const void* factor;         // not null: likewise each value is factor * value of its channel; of one image
+    int entry_rectifies;
 };
 
 struct byte_pool_job {

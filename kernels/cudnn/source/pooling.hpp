@@ -15,6 +15,29 @@ SPLITDSL_DEVICE void pool_patches(const patch_job& j) {
     const long long cells = (long long)j.rows * j.columns;
     const long long row = (long long)j.columns * j.side * j.in.pixel;
     const float area = (float)(j.side * j.side);
+    // Eight channels of a patch are a thread's, and threads beside each other have patches beside each other: means lie in planes. The same sums in the same order.
+    if (in_eights(j.in, j.channels)) {
+        for (long long i = first_item(); i < groups_in(cells, j.channels); i += item_step()) {
+            const channel_group g = group_of(i, cells, j.channels);
+            const T* in = image_of<T>(j.in) + quotient_of(g.pixel, j.columns) * j.side * row + (long long)remainder_of(g.pixel, j.columns) * j.side * j.in.pixel + g.begin;
+            float sum[8];
+            for (int x = 0; x < j.side; ++x, in += j.in.pixel) {
+                float column[8];
+                read_eight(in, column, true);
+                for (int y = 1; y < j.side; ++y) {
+                    float value[8];
+                    read_eight(in + y * row, value, true);
+                    SPLITDSL_UNROLL
+                    for (int k = 0; k < 8; ++k) column[k] = exact_add(column[k], value[k]);
+                }
+                SPLITDSL_UNROLL
+                for (int k = 0; k < 8; ++k) sum[k] = x == 0 ? column[k] : exact_add(sum[k], column[k]);
+            }
+            SPLITDSL_UNROLL
+            for (int k = 0; k < 8; ++k) j.means[(g.begin + k) * cells + g.pixel] = j.side == 1 ? sum[k] : divided_apart(sum[k], area);
+        }
+        return;
+    }
     for (long long i = first_item(); i < cells * j.channels; i += item_step()) {
         const int c = remainder_of(i, j.channels);
         const long long cell = quotient_of(i, j.channels);
@@ -60,7 +83,8 @@ SPLITDSL_KERNEL level_patches(patch_levels_job j) {
         j.parameters[1] = p.zero_point;
     }
     if (!j.levels) return;
-    for (long long i = first_item(); i < j.count; i += item_step()) j.levels[i] = (short)level_of(j.means[i], p, 255);
+    const float_divisor scale = divisor_of(p.scale);
+    for (long long i = first_item(); i < j.count; i += item_step()) j.levels[i] = (short)level_of(j.means[i], scale, p.zero_point, 255);
 }
 
 struct cell_place {
@@ -110,9 +134,8 @@ SPLITDSL_KERNEL lift_cells(octave_job j) {
     }
 }
 SPLITDSL_KERNEL average_cells(octave_job j) {
-    affine_numbers q;
-    q.scale = float_from_bits(j.parameters[0]);
-    q.zero_point = j.parameters[1];
+    const float_divisor scale = divisor_of(float_from_bits(j.parameters[0]));
+    const int zero = j.parameters[1];
     for (long long i = first_item(); i < (long long)j.rows * j.columns * j.channels; i += item_step()) {
         const cell_place c = place_of_cell(j, i);
         const float* from = j.means + c.quarters;
@@ -126,7 +149,8 @@ SPLITDSL_KERNEL average_cells(octave_job j) {
         const int first = smaller(j.row_level[c.row], j.column_level[c.column]);
         const int second = larger(j.row_level[c.row], j.column_level[c.column]);
         j.whole[c.whole] = mean;
-        write_cell(j, c.to, level_of(first > 0 ? mean : (second > 0 ? v : x3), q, 255), level_of(first == second ? x1 : u, q, 255), level_of(x0, q, 255), level_of(x2, q, 255));
+        write_cell(j, c.to, level_of(first > 0 ? mean : (second > 0 ? v : x3), scale, zero, 255), level_of(first == second ? x1 : u, scale, zero, 255), level_of(x0, scale, zero, 255),
+                   level_of(x2, scale, zero, 255));
     }
 }
 

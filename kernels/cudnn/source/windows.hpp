@@ -62,6 +62,47 @@ SPLITDSL_DEVICE void convolve_depthwise(const window_job& j) {
 }
 SPLITDSL_KERNELS(convolve_depthwise, window_job)
 
+// Eight channels a thread; a row of the window is read at once: `Width` taps, 0: one after another.
+template <class T, int Width>
+SPLITDSL_DEVICE void add_window_row(const window_job& j, const T* in, const T* weight, int left, bool row_is_inside, float* sum) {
+    const int width = Width > 0 ? Width : j.kernel_w;
+    SPLITDSL_UNROLL
+    for (int s = 0; s < width; ++s) {
+        const int x = left + s * j.dilation_w;
+        float value[8];
+        float by[8];
+        read_eight(in + (long long)smaller(larger(x, 0), j.in_width - 1) * j.in.pixel, value, row_is_inside && x >= 0 && x < j.in_width);
+        read_eight(weight + s * j.out_channels, by, true);
+        SPLITDSL_UNROLL
+        for (int k = 0; k < 8; ++k) sum[k] += value[k] * by[k];
+    }
+}
+template <class T>
+SPLITDSL_DEVICE void convolve_depthwise_eights(const window_job& j) {
+    const T* in = image_of<T>(j.in);
+    const int groups = j.out_channels / 8;
+    const long long all = (long long)j.out_height * j.out_width * groups;
+    for (long long i = first_item(); i < all; i += item_step()) {
+        const int c = 8 * remainder_of(i, groups);
+        const long long pixel = quotient_of(i, groups);
+        const int top = (int)quotient_of(pixel, j.out_width) * j.stride_h - j.pad_top;
+        const int left = remainder_of(pixel, j.out_width) * j.stride_w - j.pad_left;
+        float sum[8];
+        read_eight(j.bias + c, sum, true);
+        for (int r = 0; r < j.kernel_h; ++r) {
+            const int y = top + r * j.dilation_h;
+            const bool inside = y >= 0 && y < j.in_height;
+            const T* from = in + (long long)smaller(larger(y, 0), j.in_height - 1) * j.in_width * j.in.pixel + c;
+            const T* weight = (const T*)j.weight + (long long)r * j.kernel_w * j.out_channels + c;
+            if (j.kernel_w == 3) add_window_row<T, 3>(j, from, weight, left, inside, sum);
+            else if (j.kernel_w == 5) add_window_row<T, 5>(j, from, weight, left, inside, sum);
+            else add_window_row<T, 0>(j, from, weight, left, inside, sum);
+        }
+        finish_eight<T>(j.out, pixel, c, sum, j.then);
+    }
+}
+SPLITDSL_KERNELS(convolve_depthwise_eights, window_job)
+
 template <class T>
 SPLITDSL_DEVICE void convolve_transposed(const window_job& j) {
     const T* in = image_of<T>(j.in);
@@ -88,16 +129,80 @@ SPLITDSL_DEVICE void convolve_transposed(const window_job& j) {
 }
 SPLITDSL_KERNELS(convolve_transposed, window_job)
 
+enum mean_size { pool_lanes = 4, mean_room = 8 * (256 + pool_lanes), most_pooled_inputs = 1024 };       // lanes of eight channels each, beside each other: 64 bytes of a pixel and more
+// Means of eight channels each, for those of a block's lanes that are first in their column: to[k] of channel 8 * group + k.
+template <class T>
+SPLITDSL_DEVICE void mean_of_eights(const T* in, int step, long long pixels, int group, int groups, float* room, float* to) {
+    const int lane = thread_here() % pool_lanes;
+    const int row = thread_here() / pool_lanes;
+    const int rows = threads_here() / pool_lanes;
+    float sum[8] = {0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f};
+    if (group + lane < groups) {
+        const T* from = in + 8 * (group + lane);
+        for (long long p = row; p < pixels; p += 4LL * rows) {
+            SPLITDSL_UNROLL
+            for (int n = 0; n < 4; ++n) {       // four pixels on their way at once
+                float value[8];
+                const long long at = p + (long long)n * rows;
+                read_eight(from + (at < pixels ? at : p) * step, value, at < pixels);
+                SPLITDSL_UNROLL
+                for (int k = 0; k < 8; ++k) sum[k] += value[k];
+            }
+        }
+    }
+    // Four more floats for each of the eight: a warp that adds them up reads every bank once.
+    wait_for_block();
+    SPLITDSL_UNROLL
+    for (int k = 0; k < 8; ++k) room[k * (threads_here() + pool_lanes) + thread_here()] = sum[k];
+    wait_for_block();
+    if (thread_here() < 8 * pool_lanes) {
+        const int k = thread_here() / pool_lanes;
+        float total = 0.0f;
+        for (int r = 0; r < rows; ++r) total += room[k * (threads_here() + pool_lanes) + r * pool_lanes + lane];
+        if (group + lane < groups) to[8 * (group + lane) + k] = total / (float)pixels;
+    }
+}
+
+// A warp makes a unit. Where `pooled_pixels` is set its inputs are the means of a map, which every block makes for itself.
 template <class T>
 SPLITDSL_DEVICE void multiply_rows(const dense_job& j) {
-    SPLITDSL_SHARED float room[256];
+    SPLITDSL_SHARED float room[mean_room];
+    SPLITDSL_SHARED float means[most_pooled_inputs];
     const T* in = image_of<T>(j.in);
-    for (int unit = block_here(); unit < j.units; unit += blocks_here()) {
+    const int lane = thread_here() % 32;
+    const int warps = threads_here() / 32;
+    if (j.pooled_pixels > 0) {
+        for (int group = 0; group < j.inputs / 8; group += pool_lanes) mean_of_eights(in, j.in.pixel, j.pooled_pixels, group, j.inputs / 8, room, means);
+        wait_for_block();
+        for (int i = thread_here(); i < j.inputs; i += threads_here()) {
+            T rounded;          // as a map's means are between kernels
+            write(&rounded, means[i]);
+            means[i] = read(&rounded);
+        }
+        wait_for_block();
+    }
+    for (int unit = block_here() * warps + thread_here() / 32; unit < j.units; unit += blocks_here() * warps) {
         float sum = 0.0f;
         const T* w = (const T*)j.weight + (long long)unit * j.inputs;
-        for (int i = thread_here(); i < j.inputs; i += threads_here()) sum += read(in + i) * read(w + i);
-        sum = block_total(sum, room);
-        if (thread_here() == 0) finish<T>(j.out, 0, unit, sum + (j.bias ? j.bias[unit] : 0.0f), j.then);
+        if (j.inputs % 8 == 0) {
+            SPLITDSL_UNROLL_BY_FOUR
+            for (int i = 8 * lane; i < j.inputs; i += 8 * 32) {
+                float value[8];
+                float by[8];
+                read_eight(w + i, by, true);
+                if (j.pooled_pixels > 0) read_eight(means + i, value, true);
+                else read_eight(in + i, value, true);
+                SPLITDSL_UNROLL
+                for (int k = 0; k < 8; ++k) sum += value[k] * by[k];
+            }
+        } else {
+            for (int i = lane; i < j.inputs; i += 32) sum += read(in + i) * read(w + i);
+        }
+        sum = warp_total(sum);
+        if (lane > 0) continue;
+        sum += j.bias ? j.bias[unit] : 0.0f;
+        if (j.floats) j.floats[image_here() * j.units + unit] = activated(sum, j.then.activation, j.then.slope);
+        else finish<T>(j.out, 0, unit, sum, j.then);
     }
 }
 SPLITDSL_KERNELS(multiply_rows, dense_job)
@@ -130,6 +235,67 @@ SPLITDSL_DEVICE void pool_windows(const window_job& j) {
     }
 }
 SPLITDSL_KERNELS(pool_windows, window_job)
+
+// Eight channels a thread; `Width` columns of the window are read at once, 0: one after another.
+template <class T, int Width>
+SPLITDSL_DEVICE void take_window_row(const window_job& j, const T* in, int left, float* sum, float* best) {
+    const int width = Width > 0 ? Width : j.kernel_w;
+    SPLITDSL_UNROLL
+    for (int s = 0; s < width; ++s) {
+        const int x = left + s;
+        const bool inside = x >= 0 && x < j.in_width;
+        float value[8];
+        read_eight(in + (long long)smaller(larger(x, 0), j.in_width - 1) * j.in.pixel, value, true);
+        SPLITDSL_UNROLL
+        for (int k = 0; k < 8; ++k) {
+            sum[k] += inside ? value[k] : 0.0f;
+            best[k] = value[k] > best[k] ? value[k] : best[k];      // around the input the nearest column's, which is in the window too
+        }
+    }
+}
+template <class T>
+SPLITDSL_DEVICE void pool_windows_eights(const window_job& j) {
+    const T* in = image_of<T>(j.in);
+    const int groups = j.out_channels / 8;
+    const long long all = (long long)j.out_height * j.out_width * groups;
+    for (long long i = first_item(); i < all; i += item_step()) {
+        const int c = 8 * remainder_of(i, groups);
+        const long long pixel = quotient_of(i, groups);
+        const int top = (int)quotient_of(pixel, j.out_width) * j.stride_h - j.pad_top;
+        const int left = remainder_of(pixel, j.out_width) * j.stride_w - j.pad_left;
+        const int y0 = larger(top, 0);
+        const int y1 = smaller(top + j.kernel_h, j.in_height);
+        const int x0 = larger(left, 0);
+        const int x1 = smaller(left + j.kernel_w, j.in_width);
+        float sum[8] = {0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f};
+        float best[8];
+        read_eight(in + ((long long)y0 * j.in_width + x0) * j.in.pixel + c, best, true);
+        for (int y = y0; y < y1; ++y) {
+            const T* row = in + (long long)y * j.in_width * j.in.pixel + c;
+            if (j.kernel_w == 3) take_window_row<T, 3>(j, row, left, sum, best);
+            else if (j.kernel_w == 2) take_window_row<T, 2>(j, row, left, sum, best);
+            else take_window_row<T, 0>(j, row, left, sum, best);
+        }
+        int count = (y1 - y0) * (x1 - x0);
+        if (j.count_include_pad) count = (smaller(top + j.kernel_h, j.in_height + j.pad_bottom) - top) * (smaller(left + j.kernel_w, j.in_width + j.pad_right) - left);
+        SPLITDSL_UNROLL
+        for (int k = 0; k < 8; ++k) sum[k] = j.average ? sum[k] / (float)count : best[k];
+        write_eight(image_of<T>(j.out) + pixel * j.out.pixel + c, sum);
+    }
+}
+SPLITDSL_KERNELS(pool_windows_eights, window_job)
+
+template <class T>
+SPLITDSL_DEVICE void pool_image_eights(const pixel_job& j) {
+    SPLITDSL_SHARED float room[mean_room];
+    SPLITDSL_SHARED float means[8 * pool_lanes];
+    const int group = block_here() * pool_lanes;
+    mean_of_eights(image_of<T>(j.in) + 8 * group, j.in.pixel, j.pixels, 0, smaller(j.channels / 8 - group, pool_lanes), room, means);
+    wait_for_block();
+    const int c = 8 * group + thread_here();
+    if (thread_here() < 8 * pool_lanes && c < j.channels) write(image_of<T>(j.out) + c, means[thread_here()]);
+}
+SPLITDSL_KERNELS(pool_image_eights, pixel_job)
 
 template <class T>
 SPLITDSL_DEVICE void pool_image(const pixel_job& j) {
