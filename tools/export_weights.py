@@ -27,12 +27,15 @@ packages.require("numpy")
 
 import numpy
 
+import entropy_prior
 import safetensors_io
 import torch_file
 
 MOST_SHOWN = 200
 COUNTERS = "num_batches_tracked"
 TAKEN = {"<f4", "<f2", "<f8"}
+PRIOR = ("entropy_bottleneck._quantized_cdf", "entropy_bottleneck._offset", "entropy_bottleneck._cdf_length")
+MEDIANS = "entropy_bottleneck.quantiles"
 
 
 class ExportError(Exception):
@@ -114,16 +117,21 @@ def strip(state, prefix):
 
 
 def prepared(state, as_half):
-    """Finite f32 (or f16) arrays, without PyTorch's counters."""
+    """Finite f32 (or f16) arrays, without PyTorch's counters; a learned prior's tables as integers, its medians in f32."""
     result, wrong = {}, []
     for name, array in state.items():
         if name.endswith(COUNTERS):
+            continue
+        if name.endswith(PRIOR) and array.dtype.kind == "i" and array.dtype.itemsize <= 8:
+            result[name] = array.astype(numpy.int32)
+            if (result[name] != array).any():
+                wrong.append(f"{torch_file.printable(name)} holds integers beyond 32 bits")
             continue
         if array.dtype.str not in TAKEN:
             wrong.append(f"{torch_file.printable(name)} holds {array.dtype}, expected floats")
             continue
         with numpy.errstate(over="ignore"):
-            stored = array.astype(numpy.float16 if as_half else numpy.float32)
+            stored = array.astype(numpy.float16 if as_half and not name.endswith(MEDIANS) else numpy.float32)
         if not numpy.isfinite(array).all():
             wrong.append(f"{torch_file.printable(name)} holds a value that is not finite")
         elif not numpy.isfinite(stored).all():
@@ -132,18 +140,24 @@ def prepared(state, as_half):
     return result, wrong
 
 
+def are_prior_rows(name, found, wanted):
+    """A prior's rows are as long as the longest of them; a network takes them up to a length."""
+    return name.endswith(PRIOR[0]) and len(found) == 2 and found[0] == wanted[0] and 3 <= found[1] <= wanted[1]
+
+
 def differences(state, shapes, ignored):
     """Every line that keeps a state from being a network's, and the tensors in the network's order."""
     lines, chosen = [], {}
     for name, shape in shapes.items():
         if name not in state:
             lines.append(f"{name} {shape} is missing")
-        elif tuple(state[name].shape) != shape:
+        elif tuple(state[name].shape) != shape and not are_prior_rows(name, state[name].shape, shape):
             lines.append(f"{name} should have shape {shape}, found {tuple(state[name].shape)}")
         else:
             chosen[name] = state[name]
+    trained = {n[:-len("quantiles")] for n in shapes if n.endswith(MEDIANS)}  # what a prior's tables were computed from is not needed
     for name in state:
-        if name not in shapes and not any(name.startswith(i) or name.endswith(i) for i in ignored):
+        if name not in shapes and not any(name.startswith(i) or name.endswith(i) for i in ignored) and not any(name.startswith(i) for i in trained):
             lines.append(f"{torch_file.printable(name)} {tuple(state[name].shape)} is not part of the network")
     return lines, chosen
 
@@ -187,6 +201,10 @@ def convert(options):
         state = torch_file.read_state(options.state, options.key)
     if options.strip_prefix:
         state = strip(state, options.strip_prefix)
+    try:
+        state = entropy_prior.completed(state)
+    except entropy_prior.PriorError as problem:
+        raise ExportError(str(problem)) from None
     metadata = {"made_by": "tools/export_weights.py"}
     if not options.network:
         tensors, wrong = prepared(state, options.half)

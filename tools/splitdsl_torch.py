@@ -18,6 +18,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from factorised_prior import FactorisedPrior
+
 
 def load_graph(path):
     """Reads a graph and checks what the rest of this file relies on: operands stand before their readers."""
@@ -133,7 +135,9 @@ class GraphModule(nn.Module):
         for op in self.ops:
             shape = self.ops[op["inputs"][0]]["shape"] if op["inputs"] else None
             module = weighted_module(op, shape)
-            if op["kind"] == "l2_normalise":
+            if op.get("prior"):
+                self.places[op["index"]] = self.adopt(op["prior"].removesuffix("."), FactorisedPrior(shape[0]))
+            elif op["kind"] == "l2_normalise":
                 self.places[op["index"]] = self.adopt_factor(op["name"], shape[0])
             elif module is not None:
                 self.places[op["index"]] = self.adopt(op["name"], module)
@@ -172,7 +176,9 @@ class GraphModule(nn.Module):
 
     def check_parameters(self):
         wanted = {p["name"]: tuple(p["shape"]) for p in self.graph.get("parameters", [])}
-        found = {n: tuple(t.shape) for n, t in self.state_dict().items() if not n.endswith("num_batches_tracked")}
+        priors = tuple({op["prior"] for op in self.ops if op.get("prior")})  # their layers are not deployed, and their rows have the length they need
+        found = {n: tuple(t.shape) for n, t in self.state_dict().items() if not n.endswith("num_batches_tracked") and not (priors and n.startswith(priors))}
+        wanted = {n: shape for n, shape in wanted.items() if not (priors and n.startswith(priors))}
         if wanted and wanted != found:
             differing = sorted(n for n in wanted.keys() | found.keys() if wanted.get(n) != found.get(n))
             raise ValueError("graph and module disagree on parameters: " +
@@ -210,6 +216,8 @@ class GraphModule(nn.Module):
             return self.normalise(op, x[0])
         if kind == "l2_normalise":
             return functional.normalize(x[0], dim=1, eps=op["eps"]) * self.places[op["index"]]().reshape(1, -1, 1, 1)
+        if op.get("prior"):
+            return self.places[op["index"]](x[0]) if self.quantise else x[0]
         if op["index"] in self.places:
             return self.weighted(op, x[0])
         if kind in ELEMENTWISE:

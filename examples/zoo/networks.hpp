@@ -58,6 +58,8 @@
     X(entropic_student_lossless, imagenet, 256, entropic_student_resnet50<224, 224, 1000, 24, splitdsl::lossless_f32()>) \
     X(entropic_student_resnest269e, imagenet, 256, entropic_student_resnest269e<>) \
     X(entropic_student_resnest269e_lossless, imagenet, 256, entropic_student_resnest269e<224, 224, 1000, 24, splitdsl::lossless_f32()>) \
+    X(ladon_resnet50, none, 0, ladon_resnet50<256, 320>) \
+    X(ladon_resnest269e, none, 0, ladon_resnest269e<256, 320>) \
     X(inception_v4, imagenet, 342, inception_v4<>) \
     X(cnn_trad_fpool3, none, 0, cnn_trad_fpool3<>) \
     X(il_carlanet, none, 0, imitation<splitdsl::zoo::carla_perception<>>) \

@@ -99,6 +99,12 @@ SEEDS = {
         "chunks": steps(1, 0, 0, (1, 9, 64, 0, 6), bytes([1, 2, 0, 0, 0, 60]), (0,), (5,)),
         "level": steps(0, 3, 0, (7, 1, 9), struct.pack("<Bf", 0, 0.5), bytes([7, 1, 2, 3]), (7, 2, 4), bytes([0, 1, 2, 3])),
     },
+    "prior_payload_fuzz": {
+        "stream": bytes([1, 7]) + bytes.fromhex("229894f1061100001800c2f523258c2711e3b77f4fffffc4c3990aa000017eeda50ebbbcae00636f"),  # tests/numeric/prior_reference.py's
+        "whole_numbers": bytes([3, 3]) + b"\xff" * 8 + struct.pack("<4h", 0, -32767, 32767, 5),
+        "values": bytes([0x80 | 1, 2]) + struct.pack("<9f", 0, -1, 1e9, 7.25, 9, -5000, 32767, 62767, float("nan")),
+        "wide_values": bytes([0x80 | 2, 3]) + struct.pack("<4f", -8192, 0.5, 8191, 8200),
+    },
     "frame_fuzz": {
         "cloud": bytes([0, 8]) + frame(0, handshake()) + frame(2, bytes(96)) + frame(9) + frame(11),
         "cloud_input": bytes([1, 6]) + frame(2, bytes(200), cut=255) + frame(5, bytes(100)) + frame(7),

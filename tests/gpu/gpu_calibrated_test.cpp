@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The splitdsl authors
 // SPDX-License-Identifier: BSD-3-Clause
 /// @file gpu_calibrated_test.cpp
-/// Codecs whose range comes with the weights, on a device made of host memory: the processor's bytes, or a sentence.
+/// Codecs whose range or prior comes with the weights, on a device made of host memory: the processor's bytes, or a sentence.
 #include "../catch.hpp"
 #include "fake_device.hpp"
 
@@ -36,6 +36,7 @@ struct as_it_came {
 };
 struct bytes : as_it_came<affine_u8(calibrated)> {};
 struct words : as_it_came<affine_u16(calibrated)> {};
+struct coded : as_it_came<entropy_bottleneck()> {};
 /// The processor quantises in the convolution's epilogue, the device behind it.
 struct ended {
     static constexpr auto graph() {
@@ -63,7 +64,7 @@ struct side {
     frame_memory memory(const void* const* inputs) { return {arena.data(), packed.data(), inputs, outputs.data(), nullptr}; }
     std::vector<std::byte> stored() {
         std::vector<std::byte> payload(net.cuts[0].payload_bytes);
-        REQUIRE(net.store_payload(memory(nullptr), 0, payload.data()) == payload.size());
+        payload.resize(net.store_payload(memory(nullptr), 0, payload.data()));
         return payload;
     }
     std::vector<std::byte> head(const void* const* inputs) {
@@ -131,6 +132,36 @@ TEST_CASE("GPU: a calibrated codec's bytes are the CPU's, one by one and in a ba
     same_bytes<bytes>(0);
     same_bytes<words>(0);
     same_bytes<ended>(1);   // sums in another order may fall to the other side of two levels
+}
+
+TEST_CASE("GPU: what the device rounds about medians is coded by the CPU into the CPU's payload, which another device goes on from") {
+    same_bytes<coded>(0);
+    fake::now = {};
+    {
+        const kernels::cudnn::device on(made_up(), options());
+        const gpu::gpu_engine engine(on, gpu::program_of<coded>(), pipeline_of<coded>(), {.precision = precision::f32, .batch = 2});
+        const auto values = random_weights(parameters<coded>(), 2);
+        side host(pipeline_of<coded>(), values), device(engine.net_here(), values), other(engine.net_here(), values);
+        const auto first = frame_of(host.net, 1), second = frame_of(host.net, 2);
+        const void* const in[]{first.data()};
+        const void* const next[]{second.data()};
+        const auto payload = host.head(in), payload_of_second = host.head(next);
+        CHECK(payload.size() < payload_of_second.size() + 200);
+        CHECK(payload.size() < host.net.cuts[0].payload_bytes * 3 / 4);
+        REQUIRE(host.net.load_payload(host.memory(nullptr), 0, payload));
+        REQUIRE(host.net.run(host.memory(nullptr), 1, 2, nullptr));
+        REQUIRE(device.net.load_payload(device.memory(nullptr), 0, payload));
+        REQUIRE(device.net.run(device.memory(nullptr), 1, 2, nullptr));
+        for (std::size_t i = 0; i < host.outputs.size(); ++i) CHECK(std::abs(device.outputs[i] - host.outputs[i]) < 1e-5F);
+        REQUIRE(device.net.load_payload(device.memory(nullptr), 0, payload));
+        REQUIRE(other.net.load_payload(other.memory(nullptr), 0, payload_of_second));
+        frame_memory together[]{device.memory(nullptr), other.memory(nullptr)};
+        together[1].packed_weights = together[0].packed_weights;
+        REQUIRE(engine.net_here().run_batch(together, 1, 2, nullptr));
+        for (std::size_t i = 0; i < host.outputs.size(); ++i) CHECK(std::abs(device.outputs[i] - host.outputs[i]) < 1e-5F);
+        CHECK_FALSE(device.net.load_payload(device.memory(nullptr), 0, std::span{payload}.first(payload.size() - 1)));
+    }
+    check_clean();
 }
 
 TEST_CASE("GPU: a cut that sends a tensor's bytes as they are is the CPU's, and says so") {

@@ -9,6 +9,7 @@
 #include <splitdsl/zoo/inception_v3.hpp>
 #include <splitdsl/zoo/inception_v4.hpp>
 #include <splitdsl/zoo/keyword_spotting.hpp>
+#include <splitdsl/zoo/ladon.hpp>
 #include <splitdsl/zoo/mnasnet.hpp>
 #include <splitdsl/zoo/mobilenet_v2.hpp>
 #include <splitdsl/zoo/mobilenet_v3.hpp>
@@ -39,6 +40,18 @@ struct counted : Family {
 // Sainath and Parada's Table 1 has 32 frames and 4 classes; biases on top of its weights.
 [[maybe_unused]] constexpr counted<zoo::cnn_trad_fpool3<32, 40, 4>,
                                    20 * 8 * 64 + 64 + 10 * 4 * 64 * 64 + 64 + 2048 * 32 + 32 + 32 * 128 + 128 + 128 * 4 + 4> keywords{};
+
+// Ladon: 138,672 parameters at the edge; the same payload as Entropic Student's, for three tasks in the place of one.
+struct ladon_encoder {
+    static constexpr auto graph() {
+        return input("image", u8, {.channels = 3, .height = 224, .width = 224}) | normalise(imagenet) | named("bottleneck_layer", zoo::entropic_student_parts::encoder(24));
+    }
+};
+[[maybe_unused]] constexpr counted<ladon_encoder, 138'672> encoder{};
+[[maybe_unused]] constexpr counted<zoo::ladon_resnet50<224, 224>, 46'703'548> ladon{};
+static_assert(cut_shape<zoo::ladon_resnet50<224, 224>>("latent") == shape{24, 55, 55} && payload_bytes<zoo::ladon_resnet50<224, 224>>("latent") == 2 * 24 * 55 * 55 + 8);
+static_assert(payload_bytes<zoo::entropic_student_resnet50<>>("latent") == 2 * 24 * 55 * 55 + 8);
+static_assert(payload_bytes<zoo::entropic_student_resnet50<224, 224, 1000, 24, affine_u8()>>("latent") == 24 * 55 * 55 + 8);
 
 // SAGE's bottlenecks (Table 1 and section 4.3): at 88 x 200 and at 720 x 1280.
 using sage_resnet34 = zoo::imitation<zoo::bottlefit_resnet34<zoo::bottleneck_choice{}, 88, 200, 512>>;

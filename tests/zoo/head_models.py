@@ -5,12 +5,18 @@
 Each model gives its raw outputs as one (n, values) tensor, in the order of the library's outputs, and keeps its own `state_dict` names.
 """
 import functools
+import pathlib
+import sys
 import types
 
+import numpy
 import torch
 import torchvision
 from torch import nn
 from torch.nn import functional
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "numeric"))
+import prior_reference  # noqa: E402
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
@@ -200,6 +206,18 @@ class Divisive(nn.Module):
         return x * divisor if self.inverse else x / divisor
 
 
+def prior_tables(channels):
+    """A module with what CompressAI's EntropyBottleneck stores: rows a few steps wide about random medians."""
+    prior = prior_reference.spread_prior(channels, 1.5, numpy.random.default_rng(5))
+    module, columns = nn.Module(), max(map(len, prior.rows))
+    medians = torch.from_numpy(prior.median)[:, None, None]
+    module.register_buffer("quantiles", torch.cat([medians - 10, medians, medians + 10], 2))
+    module.register_buffer("_offset", torch.tensor(prior.offset, dtype=torch.int32))
+    module.register_buffer("_cdf_length", torch.tensor([len(r) for r in prior.rows], dtype=torch.int32))
+    module.register_buffer("_quantized_cdf", torch.tensor([r + [0] * (columns - len(r)) for r in prior.rows], dtype=torch.int32))
+    return module
+
+
 class EntropicStudent(nn.Module):
     """Encoder, decoder and a ResNet-50 or ResNeSt-269e from layer2 on."""
 
@@ -209,6 +227,7 @@ class EntropicStudent(nn.Module):
         def plain(before, after, kernel, stride=1, pad=0):
             return nn.Conv2d(before, after, kernel, stride, pad, bias=False)
         self.bottleneck_layer = nn.Module()
+        self.bottleneck_layer.entropy_bottleneck = prior_tables(channels)
         self.bottleneck_layer.encoder = nn.Sequential(plain(3, 4 * channels, 5, 2, 2), Divisive(4 * channels), plain(4 * channels, 2 * channels, 5, 2, 2), Divisive(2 * channels),
                                                       plain(2 * channels, channels, 2))
         self.bottleneck_layer.decoder = nn.Sequential(plain(channels, 512, 2, 1, 1), Divisive(512, True), plain(512, 256, 2), Divisive(256, True), plain(256, 256, 2, 1, 1))
@@ -228,6 +247,27 @@ class EntropicStudent(nn.Module):
 
     def forward(self, x):
         return self.decode(self.encode(x))
+
+
+class Ladon(EntropicStudent):
+    """Three heads over Entropic Student's backbone: its classes, DeepLabV3's mask, and Faster R-CNN's pyramid and proposals."""
+
+    def __init__(self, deep=False):
+        super().__init__(deep)
+        self.fpn = torchvision.ops.FeaturePyramidNetwork([256, 512, 1024, 2048], 256, torchvision.ops.feature_pyramid_network.LastLevelMaxPool())
+        self.rpn = nn.Module()
+        self.rpn.head = torchvision.models.detection.rpn.RPNHead(256, 3)
+        self.classifier = torchvision.models.segmentation.deeplabv3.DeepLabHead(2048, 21)
+
+    def decode(self, x):
+        c2 = self.bottleneck_layer.decoder(x)
+        c3 = self.layer2(c2)
+        c4 = self.layer3(c3)
+        c5 = self.layer4(c4)
+        maps = list(self.fpn(dict(zip("2345", (c2, c3, c4, c5)))).values())
+        mask = functional.interpolate(self.classifier(c5), (4 * c2.shape[2], 4 * c2.shape[3]), mode="bilinear", align_corners=False)
+        logits, offsets = self.rpn.head(maps)
+        return torch.cat([self.fc(c5.mean((2, 3))), mask.flatten(1), together(maps[:4]), two_each(logits, offsets)], 1)
 
 
 def faster_rcnn():
@@ -251,8 +291,11 @@ MODELS = {
     "resnest14d": (functools.partial(ResNeSt, 32, (1, 1, 1, 1)), IMAGENET, 10611688, ()),
     "resnest269e": (functools.partial(ResNeSt, 64, (3, 30, 48, 8)), IMAGENET, 110929480, ()),
     "entropic_student_lossless": (EntropicStudent, IMAGENET, None, ()),
+    "ladon_resnet50": (Ladon, IMAGENET, None, ()),
+    "ladon_resnest269e": (functools.partial(Ladon, True), IMAGENET, None, ()),
     "entropic_student_resnest269e_lossless": (functools.partial(EntropicStudent, True), IMAGENET, None, ()),
 }
 # A codec inside makes steps of rounding errors. What these send is compared with PyTorch's, and their answer with PyTorch's to the same bytes.
 CODED = {"entropic_student_resnet50": "entropic_student_lossless", "entropic_student_resnest269e": "entropic_student_resnest269e_lossless"}
 MODELS.update({name: MODELS[lossless] for name, lossless in CODED.items()})
+CODED.update({name: name for name in MODELS if name.startswith("ladon_")})

@@ -31,6 +31,7 @@ except ImportError as problem:
     sys.exit(0)
 import safetensors_io  # noqa: E402
 import zoo_models  # noqa: E402
+import prior_reference  # noqa: E402
 
 torch.set_num_threads(max(2, torch.get_num_threads()))    # with one thread PyTorch computes 1x1 convolutions ten times slower
 BOUND = 1e-4
@@ -118,19 +119,22 @@ def count_macs(model, run, frame, ignored):
 
 
 def behind_cut(model, frame, sent, wrong):
-    """PyTorch's answer to the bytes that were sent (affine u8), which must be PyTorch's own but for values that rounding puts on the next step."""
-    latent = model.encode(frame)
+    """PyTorch's answer to the payloads that were sent, decoded in Python; they must hold PyTorch's own steps but for values that rounding puts on the next one."""
+    prior = prior_reference.Prior.of_state(model.state_dict(), "bottleneck_layer.entropy_bottleneck.")
     answers = []
-    for own, raw in zip(latent, sent):
-        scale, zero = float(raw[:4].view("<f4")[0]), int(raw[4:8].view("<i4")[0])
-        steps = torch.from_numpy(raw[8:].astype(numpy.float32)).reshape(own.shape)
-        want_scale = float(own.max() - own.min()) / 255
-        want_zero = int(min(max(-float(own.min()) / want_scale, 0), 255))
-        want = torch.round(torch.clamp(want_zero + own / want_scale, 0, 255))
-        off = (want - steps).abs()
-        if abs(scale - want_scale) > 1e-5 * want_scale or zero != want_zero or float(off.max()) > 1 or float((off > 0).float().mean()) > 1e-3:
-            wrong.append(f"sent: scale {scale:g} for {want_scale:g}, zero point {zero} for {want_zero}, {int((off > 0).sum())} of {off.numel()} values differ, by {float(off.max()):g} at most")
-        answers.append(model.decode(((steps - zero) * scale)[None]))
+    for own in model.encode(frame):
+        size = int.from_bytes(sent[:4], "little")
+        payload, sent = sent[4:4 + size], sent[4 + size:]
+        steps, flat = prior_reference.decode(prior, payload, own[0].numel()), own.reshape(own.shape[0], -1).numpy()
+        off = numpy.abs(prior.steps(flat) - steps)
+        if off.max() > 1 or (off > 0).mean() > 1e-3:
+            wrong.append(f"sent: {(off > 0).sum()} of {off.size} steps differ, by {off.max()} at most")
+        ideal = prior_reference.ideal_bytes(prior, steps)
+        if not ideal <= size <= 1.01 * ideal + 8:
+            wrong.append(f"sent: {size} bytes for an ideal of {ideal:.0f}")
+        answers.append(model.decode(torch.from_numpy(prior.values(steps)).reshape(own.shape)[None]))
+    if sent:
+        wrong.append(f"sent: {len(sent)} bytes more than expected")
     return torch.cat(answers)
 
 
@@ -166,7 +170,7 @@ def compare(entry, program, folder, plant):
     command = [program, name, "--weights", str(folder / "weights"), "--input", str(folder / "input"), "--output", str(folder / "output"), "--cuts"]
     if name in zoo_models.CODED:
         subprocess.run([*command, "--payloads", str(folder / "sent")], check=True)
-        want = behind_cut(model, zoo_models.normalise(frames[0], statistics), numpy.fromfile(folder / "sent", "u1").reshape(count, -1), wrong)
+        want = behind_cut(model, zoo_models.normalise(frames[0], statistics), (folder / "sent").read_bytes(), wrong)
     else:
         subprocess.run(command, check=True)
     got = torch.from_numpy(numpy.fromfile(folder / "output", "<f4")).reshape(count, -1)

@@ -13,10 +13,12 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdint>
 #include <cstring>
 #include <fstream>
 #include <iostream>
 #include <iterator>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -79,11 +81,12 @@ void check_cuts(const pipeline& net, const zoo_networks::loaded_weights& weights
     runner head(net, weights), tail(net, weights);
     for (std::size_t k = 0; k < net.cuts.size(); ++k) {
         std::vector<float> outputs(net.output_floats);
-        std::vector<std::byte> payload(net.cuts[k].payload_bytes);
+        std::vector<std::byte> payload(net.cuts[k].payload_bytes);    // the most
         const frame_memory here = head.memory(frame, outputs.data()), there = tail.memory(nullptr, outputs.data());
         const int stage = net.cuts[k].stage;
         net.run(here, 0, stage + 1, nullptr);
-        if (net.store_payload(here, static_cast<int>(k), payload.data()) != payload.size() || !net.load_payload(there, static_cast<int>(k), payload))
+        payload.resize(net.store_payload(here, static_cast<int>(k), payload.data()));
+        if (!net.load_payload(there, static_cast<int>(k), payload))
             throw std::runtime_error(std::string("cut ") + net.cuts[k].name + ": the payload was refused");
         net.run(there, stage + 1, net.stages, nullptr);
         if (std::memcmp(outputs.data(), whole, outputs.size() * sizeof(float)) != 0)
@@ -91,17 +94,19 @@ void check_cuts(const pipeline& net, const zoo_networks::loaded_weights& weights
     }
 }
 
-/// What the first cut sends of each frame.
+/// What the first cut sends of each frame, behind its size (u32).
 std::vector<std::byte> payloads_of(const pipeline& net, const zoo_networks::loaded_weights& weights, const std::byte* frames, std::size_t count, std::size_t bytes) {
     if (net.cuts.empty()) throw std::runtime_error("--payloads: the network has no cut");
     runner head(net, weights);
-    const std::size_t size = net.cuts[0].payload_bytes;
-    std::vector<std::byte> sent(count * size);
+    std::vector<std::byte> sent, payload(net.cuts[0].payload_bytes);
     std::vector<float> outputs(net.output_floats);
     for (std::size_t i = 0; i < count; ++i) {
         const frame_memory here = head.memory(frames + i * bytes, outputs.data());
         net.run(here, 0, net.cuts[0].stage + 1, nullptr);
-        if (net.store_payload(here, 0, sent.data() + i * size) != size) throw std::runtime_error(std::string("cut ") + net.cuts[0].name + ": a payload of another size");
+        const auto size = static_cast<std::uint32_t>(net.store_payload(here, 0, payload.data()));
+        const auto front = std::as_bytes(std::span{&size, 1});
+        sent.insert(sent.end(), front.begin(), front.end());
+        sent.insert(sent.end(), payload.begin(), payload.begin() + static_cast<std::ptrdiff_t>(size));
     }
     return sent;
 }
@@ -154,7 +159,7 @@ int main(int argc, char** argv) {
     app.add_option("--weights", weights, "safetensors file");
     app.add_option("--input", in, "frames one after another, each all of its inputs' bytes");
     app.add_option("--output", out, "every frame's outputs as f32");
-    app.add_option("--payloads", sent, "also write what the first cut sends of every frame");
+    app.add_option("--payloads", sent, "also write what the first cut sends of every frame, behind its size (u32)");
     app.add_option("--threads", threads, "frames at a time")->check(CLI::Range(1, 64));
     app.add_flag("--cuts", cuts, "also run the first frame split at every cut; bits must agree");
     CLI11_PARSE(app, argc, argv);

@@ -3,7 +3,8 @@
 /// @file tensor_codec.hpp
 /// A cut's codec: a tensor's values as payload bytes and back, for every `codec_id` of the language.
 ///
-/// Layouts, little-endian: f32, f16: the values; affine u8, u16: scale (f32), zero point (i32), the values. Rows of (channels, height, width).
+/// Layouts, little-endian: f32, f16: the values; affine u8, u16: scale (f32), zero point (i32), the values. Rows of (channels, height, width). A learned prior's
+/// payload is made of tables, which entropy_bottleneck.hpp has; here its values are taken as they stand in working memory.
 /// Forced inline: kernels for several instruction sets include this file, and an out-of-line copy built for one must not exist.
 #pragma once
 
@@ -52,10 +53,11 @@ SPLITDSL_CODEC_INLINE void decode_affine(const std::byte* from, std::size_t coun
 
 } // namespace detail
 
-/// Writes `encoded_bytes(kind, count)` bytes. Never fails: values that are not finite clamp (affine) or travel as they are (f32, f16); in f16 also
+/// Writes `working_size(kind, count)` bytes. Never fails: values that are not finite clamp (affine) or travel as they are (f32, f16); in f16 also
 /// what is 65,520 or more, as an infinity.
 SPLITDSL_CODEC_INLINE void encode(codec_id kind, const float* values, std::size_t count, std::byte* to) {
     switch (kind) {
+    case codec_id::entropy:
     case codec_id::pooled: // as it stands in working memory; the wire has dynamic_pool_stream.hpp
     case codec_id::float32:
         for (std::size_t i = 0; i < count; ++i) detail::put_little(to + 4 * i, std::bit_cast<std::uint32_t>(values[i]));
@@ -77,6 +79,7 @@ SPLITDSL_CODEC_INLINE void encode_calibrated(codec_id kind, finite_range range, 
 /// to arrive as it left, or the two halves of a network would differ from the whole.
 SPLITDSL_CODEC_INLINE bool decodes(codec_id kind, const std::byte* from, std::size_t size) {
     switch (kind) {
+    case codec_id::entropy:
     case codec_id::pooled:
     case codec_id::float32: return size % 4 == 0;
     case codec_id::float16: return size % 2 == 0;
@@ -86,9 +89,10 @@ SPLITDSL_CODEC_INLINE bool decodes(codec_id kind, const std::byte* from, std::si
     return false;
 }
 
-/// Reads `count` values from `encoded_bytes(kind, count)` bytes that `encode` wrote or `decodes` has seen.
+/// Reads `count` values from `working_size(kind, count)` bytes that `encode` wrote or `decodes` has seen.
 SPLITDSL_CODEC_INLINE void decode_sound(codec_id kind, const std::byte* from, float* values, std::size_t count) {
     switch (kind) {
+    case codec_id::entropy:
     case codec_id::pooled:
     case codec_id::float32:
         for (std::size_t i = 0; i < count; ++i) values[i] = std::bit_cast<float>(detail::get_little<std::uint32_t>(from + 4 * i));
@@ -101,9 +105,9 @@ SPLITDSL_CODEC_INLINE void decode_sound(codec_id kind, const std::byte* from, fl
     }
 }
 
-/// Reads `count` values; false (and nothing written) if the size is not `encoded_bytes(kind, count)` or the bytes do not decode.
+/// Reads `count` values; false (and nothing written) if the size is not `encoded_bytes(kind, count)`, the bytes do not decode, or a prior is wanted.
 SPLITDSL_CODEC_INLINE bool decode(codec_id kind, const std::byte* from, std::size_t size, float* values, std::size_t count) {
-    if (size != encoded_bytes(kind, count) || !decodes(kind, from, size)) return false;
+    if (kind == codec_id::entropy || size != encoded_bytes(kind, count) || !decodes(kind, from, size)) return false;
     decode_sound(kind, from, values, count);
     return true;
 }

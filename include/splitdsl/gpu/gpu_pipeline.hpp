@@ -313,10 +313,13 @@ private:
         s->leave_frame();
         return cpu.run(m, begin, last, stop);
     }
-    /// From the device's pinned memory if the frame ran there: also when the device failed since.
+    /// From the device's pinned memory if the frame ran there: also when the device failed since. A learned prior's tables are the processor's: it codes what the device rounded.
     std::size_t store_payload(const frame_memory& m, int cut, std::byte* payload) const noexcept {
         const session* const s = alone_of(m);
-        return s && s->holds_frame() ? s->store_payload(cut, payload) : cpu.store_payload(m, cut, payload);
+        if (!s || !s->holds_frame()) return cpu.store_payload(m, cut, payload);
+        if (!cpu.functions.copy_working) return s->store_payload(cut, payload);
+        s->restore(m, cpu, cut);
+        return cpu.store_payload(m, cut, payload);
     }
     /// Payloads wait in the host's arena for the run that begins behind them: of one frame, or of several.
     bool load_payload(const frame_memory& m, int cut, std::span<const std::byte> payload) const noexcept {

@@ -43,6 +43,8 @@ constexpr bool has_weight(step_kind k) {
 }
 /// Whether a step encodes with a calibrated range.
 inline bool has_codec_range(const step& s) { return s.plan.kind == step_kind::encode && graph::has_range(s.from); }
+/// Or rounds about a prior's medians.
+inline bool has_medians(const step& s) { return s.plan.kind == step_kind::encode && graph::has_prior(s.from); }
 constexpr bool has_shift(step_kind k) { return (has_weight(k) && k != step_kind::l2_normalise) || k == step_kind::affine; }
 
 /// One of the ways in which a convolution may run.
@@ -59,7 +61,7 @@ struct layer {
     std::size_t weight{}, weight_values{};
     std::size_t scale{}, shift{}, channels{};   ///< of 32-bit floats; a bias is a shift, of a layer on bytes of whole numbers
     std::size_t bias{};                         ///< the shift as cuDNN takes it: of the values' type
-    std::size_t terms{};                        ///< of steps on bytes: a `byte_terms`; of a calibrated encoder: two keys, as find_range leaves them
+    std::size_t terms{};                        ///< of steps on bytes: a `byte_terms`; of a calibrated encoder: two keys, as find_range leaves them; of a prior's: its medians
     convolution_way way{};                      ///< of a convolution
     bool is_melted{};                           ///< the step behind it does this one
     bool does_before{};                         ///< of a fully connected layer and an output: likewise
@@ -97,6 +99,7 @@ public:
             }
             if (has_byte_terms(k)) l.terms = take(sizeof(cudnn::byte_terms));
             if (has_codec_range(s)) l.terms = take(2 * sizeof(std::int32_t));
+            if (has_medians(s)) l.terms = take(sizeof(float) * static_cast<std::size_t>(in_of(s).channels));
         }
         parameter_bytes = end;
         place_and_plan();
@@ -159,6 +162,9 @@ public:
                     const std::int32_t key = bits ^ ((bits >> 31) & 0x7fffffff);
                     std::memcpy(to.data() + l.terms + 4 * end, &key, 4);
                 }
+            } else if (has_medians(p.steps[i])) {
+                const float* const quantiles = parameters[p.steps[i].parameters + 2];   // (channels, 1, 3)
+                for (std::size_t c = 0; c < static_cast<std::size_t>(in_of(p.steps[i]).channels); ++c) std::memcpy(to.data() + l.terms + 4 * c, quantiles + 3 * c + 1, 4);
             } else if (has_byte_terms(p.steps[i].plan.kind)) lay_out_bytes(p, p.steps[i], l.tile, parameters, {to.data() + l.weight, to.data() + l.shift, to.data() + l.scale, to.data() + l.terms});
             else lay_out(p.steps[i], l, parameters, to.data());
         }

@@ -165,7 +165,8 @@ program program_of() {
         const graph::cut_group& group = cuts_of<Network>.groups[k];
         for (int q = 0; q < group.count; ++q) {
             const graph::crossing& x = group.items[q];
-            p.cuts.back().push_back({x.is_input ? -1 : l.item_buffer[k][q], x.is_input ? inputs[static_cast<std::size_t>(x.op)] : -1, static_cast<std::size_t>(x.bytes)});
+            const std::int64_t size = x.is_input ? x.bytes : working_size(x.codec, shaped_of<Network>.out[static_cast<std::size_t>(x.op)].size());
+            p.cuts.back().push_back({x.is_input ? -1 : l.item_buffer[k][q], x.is_input ? inputs[static_cast<std::size_t>(x.op)] : -1, static_cast<std::size_t>(size)});
         }
     }
     p.streams.assign(l.streams, l.streams + l.stream_count);

@@ -4,6 +4,7 @@
 /// Starts the kernel of each kind of step on a stream, so that a graph can be captured from it.
 #pragma once
 
+#include <splitdsl/codec/entropy_bottleneck.hpp>
 #include <splitdsl/gpu/layers.hpp>
 #include <splitdsl/gpu/stream_pooling.hpp>
 
@@ -334,6 +335,9 @@ private:
             return launch_over(cudnn::kernel::planar_of_bytes, byte_move(c, tensor(c.plan.in), planar(s.plan.out), net.at(static_cast<std::size_t>(s.converts))), groups(of));
         }
         if (s.codec == codec_id::float32 || s.codec == codec_id::pooled) return recode(cudnn::kernel::to_planar, of, s.plan.in, s.plan.out, 4);
+        if (s.codec == codec_id::entropy) // what the prior makes of it is the processor's (pipeline_functions::copy_working)
+            return launch_over(cudnn::kernel::round_about_medians, cudnn::median_job{tensor(s.plan.in), static_cast<float*>(pointer(s.plan.out)), place_of(s.plan.out).image / 4,
+                               static_cast<const float*>(address(m.parameters + l.terms)), of.channels, pixels(of), static_cast<float>(most_steps)}, groups(of));
         if (s.codec == codec_id::float16) return recode(cudnn::kernel::encode_half, of, s.plan.in, s.plan.out, 2);
         const bool is_calibrated = has_codec_range(s);
         const int parts = is_calibrated ? 1 : static_cast<int>(std::min<long long>(range_parts, (of.size() + 4 * threads - 1) / (4 * threads)));
@@ -348,7 +352,7 @@ private:
             const step& c = net.of().steps[static_cast<std::size_t>(s.converts)];
             return launch_over(cudnn::kernel::bytes_of_planar, byte_move(c, planar(s.plan.in), tensor(c.plan.out), net.at(static_cast<std::size_t>(s.converts))), groups(of));
         }
-        if (s.codec == codec_id::float32 || s.codec == codec_id::pooled) return recode(cudnn::kernel::from_planar, of, s.plan.out, s.plan.in, 4);
+        if (s.codec == codec_id::float32 || s.codec == codec_id::pooled || s.codec == codec_id::entropy) return recode(cudnn::kernel::from_planar, of, s.plan.out, s.plan.in, 4);
         if (s.codec == codec_id::float16) return recode(cudnn::kernel::decode_half, of, s.plan.out, s.plan.in, 2);
         launch_over(s.codec == codec_id::affine8 ? cudnn::kernel::dequantise_u8 : cudnn::kernel::dequantise_u16, affine(s.plan.out, s.plan.in, of, 0), groups(of));
     }

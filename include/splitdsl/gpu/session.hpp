@@ -149,7 +149,7 @@ public:
     }
 
     int cut_behind(int stage) const noexcept { return p.cut_behind(stage); }
-    /// A frame's payload at a cut as the last run left it; returns its bytes.
+    /// A frame's payload at a cut as the last run left it, before any prior codes it; returns its bytes.
     std::size_t store_payload(int cut, std::byte* to, std::size_t i = 0) const noexcept {
         std::size_t n = 0, at = 0;
         for (const crossing& x : p.cuts[static_cast<std::size_t>(cut)]) {
@@ -179,7 +179,7 @@ public:
     /// Puts a cut's payload into the host's arena.
     void restore(const frame_memory& to, const pipeline& host, int cut, std::size_t i = 0) const noexcept {
         const std::size_t n = store_payload(cut, scratch.data(), i);
-        (void)host.load_payload(to, cut, {scratch.data(), n});
+        (void)host.place_working(to, cut, {scratch.data(), n});
     }
 
 private:
@@ -389,8 +389,8 @@ private:
     /// What crossed the cut, from the host's arena.
     void take_payload(const frame_memory& from, const pipeline& host, int cut, std::size_t i) noexcept {
         const auto& items = p.cuts[static_cast<std::size_t>(cut)];
-        if (items.size() == 1) return void(host.store_payload(from, cut, item(cut, 0, items.front(), i)));
-        (void)host.store_payload(from, cut, scratch.data());
+        if (items.size() == 1) return void(host.copy_working(from, cut, item(cut, 0, items.front(), i)));
+        (void)host.copy_working(from, cut, scratch.data());
         std::size_t n = 0, at = 0;
         for (const crossing& x : items) {
             std::memcpy(item(cut, at, x, i), scratch.data() + n, x.bytes);

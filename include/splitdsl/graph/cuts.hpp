@@ -19,7 +19,7 @@ inline constexpr int max_network_streams = 32; ///< that `dynamic_pool` declares
 namespace graph {
 
 /// Names of the codecs, by `codec_id`.
-inline constexpr const char* codec_words[]{"f32", "f16", "affine_u8", "affine_u16", "dynamic_pool"};
+inline constexpr const char* codec_words[]{"f32", "f16", "affine_u8", "affine_u16", "dynamic_pool", "entropy_bottleneck"};
 /// Of a codec's op: where its range comes from is part of its name.
 constexpr const char* codec_word(const op& o) {
     if (has_range(o)) return o.codec == codec_id::affine8 ? "affine_u8 calibrated" : "affine_u16 calibrated";

@@ -66,6 +66,11 @@ constexpr pool_ladder_result pooled_sizes(const op& o, shape s) {
 constexpr bool is_pooled(const op& o) { return o.kind == op_kind::quantise && o.codec == codec_id::pooled; }
 /// Whether a codec's range is a parameter: two values, the least and the largest.
 constexpr bool has_range(const op& o) { return o.kind == op_kind::quantise && has(o.flags, op_flag::is_calibrated); }
+/// Whether a codec has the tables of a learned prior.
+constexpr bool has_prior(const op& o) { return o.kind == op_kind::quantise && o.codec == codec_id::entropy; }
+/// Columns of `_quantized_cdf` that a network takes: 16 384 whole numbers a channel, what stands for all others, and where the last one ends.
+inline constexpr int most_prior_columns = 16384 + 2;
+inline constexpr int prior_tensors = 4;
 
 template <std::size_t N, std::size_t S>
 constexpr shaped<N> infer(const body<N, S>& g, const resolved<N, S>& r) {
@@ -274,7 +279,7 @@ constexpr shaped<N> infer(const body<N, S>& g, const resolved<N, S>& r) {
 }
 
 /// Shapes of an op's parameters, in the order weight, bias (convolutions, dense), weight, bias, running_mean, running_var (batch norm),
-/// gamma, beta (gdn). A calibrated codec has its range.
+/// gamma, beta (gdn). A calibrated codec has its range; a prior the lengths of its rows, offsets, quantiles, and the rows.
 struct parameter_dims {
     int dims[4]{};
     int rank{};
@@ -288,10 +293,12 @@ struct parameter_dims {
 constexpr int parameters_in(const op& o, bool has_bias) {
     if (o.kind == op_kind::batch_norm) return 4;
     if (has_range(o)) return 1;
+    if (has_prior(o)) return prior_tensors;
     return has_weights(o.kind) ? 1 + (has_bias ? 1 : 0) : 0;
 }
 constexpr parameter_dims dims_of(const op& o, shape in, int which) {
     if (has_range(o)) return {{2}, 1};
+    if (has_prior(o)) return which < 2 ? parameter_dims{{in.channels}, 1} : which == 2 ? parameter_dims{{in.channels, 1, 3}, 3} : parameter_dims{{in.channels, most_prior_columns}, 2};
     if (o.kind == op_kind::batch_norm || o.kind == op_kind::l2_normalise) return {{in.channels}, 1};
     if (o.kind == op_kind::gdn) return which == 0 ? parameter_dims{{in.channels, in.channels}, 2} : parameter_dims{{in.channels}, 1};
     if (which == 1) return {{o.out}, 1};
@@ -325,6 +332,11 @@ constexpr parameter_table<N> collect(const body<N, S>& g, const resolved<N, S>& 
         if (has_range(o)) { // labels are unique (SD103)
             t.owner[i] = static_cast<int>(i);
             t.first[i] = t.count++;
+        }
+        if (has_prior(o)) { // two codecs of one scope read the same tensors
+            t.owner[i] = static_cast<int>(i);
+            t.first[i] = t.count;
+            t.count += prior_tensors;
         }
         if (!has_weights(o.kind)) continue;
         const std::uint64_t h = r.hash[static_cast<std::size_t>(r.name[i])];

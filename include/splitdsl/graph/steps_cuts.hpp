@@ -27,7 +27,7 @@ public:
         Lowering& l = self();
         const bool ends_conv = may_end_conv(i, from);
         encoded[static_cast<std::size_t>(i)] = from;
-        region[static_cast<std::size_t>(i)] = l.new_bytes(encoded_size(codec, l.out_of(i).size()));
+        region[static_cast<std::size_t>(i)] = l.new_bytes(working_size(codec, l.out_of(i).size()));
         if (ends_conv) l.to.buffers[static_cast<std::size_t>(region[static_cast<std::size_t>(i)])].first = l.to.count - 1;
         l.emit({.kind = step_kind::encode, .op = i, .in = from, .out = region[static_cast<std::size_t>(i)], .scratch = l.scratch_for(i, 4 * l.out_of(i).size()), .passes = passes, .ends_conv = ends_conv});
     }

@@ -65,7 +65,7 @@ struct padding {
 };
 
 /// How a tensor becomes bytes where it leaves a place. Part of the network: a cut's codec is applied also when nothing is sent.
-enum class codec_id : std::uint8_t { float32, float16, affine8, affine16, pooled };
+enum class codec_id : std::uint8_t { float32, float16, affine8, affine16, pooled, entropy };
 struct codec_choice {
     codec_id id;
     bool is_calibrated;                 ///< an affine codec whose range comes with the weights
@@ -81,7 +81,11 @@ constexpr codec_choice affine_u8() { return {codec_id::affine8}; }  ///< 1 byte 
 constexpr codec_choice affine_u16() { return {codec_id::affine16}; } ///< 2 bytes a value + 8
 constexpr codec_choice affine_u8(calibrated_range) { return {codec_id::affine8, true}; }   ///< the same bytes, range from the weights
 constexpr codec_choice affine_u16(calibrated_range) { return {codec_id::affine16, true}; } ///< the same bytes, range from the weights
-/// Bytes of an encoded tensor of `values` elements.
+/// Rounds about a median for each channel and codes the whole numbers by a learned factorised prior (Ballé et al. 2018, as CompressAI's EntropyBottleneck): a
+/// payload's size depends on the frame, at most 2 bytes a value + 8. The prior is four tensors of the weights file, `entropy_bottleneck._quantized_cdf`,
+/// `._offset`, `._cdf_length` and `.quantiles` in the scope where the codec's cut or tap stands.
+constexpr codec_choice entropy_bottleneck() { return {codec_id::entropy}; }
+/// Bytes of an encoded tensor of `values` elements; the most where a codec's payloads vary.
 constexpr std::int64_t encoded_size(codec_id c, std::int64_t values) {
     switch (c) {
     case codec_id::float32: return 4 * values;
@@ -89,9 +93,12 @@ constexpr std::int64_t encoded_size(codec_id c, std::int64_t values) {
     case codec_id::affine8: return values + 8;
     case codec_id::affine16: return 2 * values + 8;
     case codec_id::pooled: return 4 * values;           // in working memory; on the wire its levels (codec/dynamic_pool_stream.hpp)
+    case codec_id::entropy: return 2 * values + 8;      // of whole numbers in 16 bits, which no coding of them may exceed
     }
     return 0;
 }
+/// Bytes it takes between a frame's encoder and decoder: what a prior codes stands there as floats, rounded.
+constexpr std::int64_t working_size(codec_id c, std::int64_t values) { return c == codec_id::entropy ? 4 * values : encoded_size(c, values); }
 
 enum class op_kind : std::uint8_t {
     input, normalise, conv, conv_transpose, dense, batch_norm,

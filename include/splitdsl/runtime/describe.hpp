@@ -139,7 +139,7 @@ inline std::string json(const description& d) {
         s += "],\"shape\":" + shape_text(d.out[i]) + ",\"place\":\"" + std::string(d.places[static_cast<std::size_t>(d.place[i])]) + "\",\"macs\":" + std::to_string(d.macs[i]) +
              ",\"used\":" + truth(d.used[i]);
         const std::string settings = op_settings(o, d.has_bias[i]);
-        s += (settings.empty() ? "" : "," + settings) + "}";
+        s += (settings.empty() ? "" : "," + settings) + (has_prior(o) ? ",\"prior\":\"" + prior_scope(full_name(d, i)) + "\"}" : "}");
     }
     s += "],\n\"outputs\":[";
     bool first = true;

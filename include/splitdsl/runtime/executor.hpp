@@ -372,28 +372,66 @@ struct engine {
         return n;
     }
 
-    static std::size_t store_payload(const void*, const frame_memory& m, int cut, std::byte* payload) {
+    /// Whether payloads differ from what stands in working memory: a learned prior codes their tensors.
+    static constexpr bool has_priors = [] {
+        for (const instruction& c : program_of<Network>.code)
+            if (c.kind == step_kind::encode && c.codec == codec_id::entropy) return true;
+        return false;
+    }();
+    static packed_prior prior_of(const frame_memory& m, const stored_item& item) { return packed_prior{packed_of(m, item.coder)}; }
+    static std::size_t plane_of(const stored_item& item) { return execution::plane_of(at(item.coder).in.of); }
+
+    static std::size_t store_payload(const void*, const frame_memory& m, int cut, std::byte* payload) { return store<has_priors>(m, cut, payload); }
+    static std::size_t copy_working(const void*, const frame_memory& m, int cut, std::byte* to) { return store<false>(m, cut, to); }
+    template <bool Codes>
+    static std::size_t store(const frame_memory& m, int cut, std::byte* payload) {
         const program<Network>& p = program_of<Network>;
         std::size_t n = 0;
         for (int q = 0; q < p.item_count[static_cast<std::size_t>(cut)]; ++q) {
             const stored_item& item = p.items[static_cast<std::size_t>(cut)][static_cast<std::size_t>(q)];
+            if constexpr (Codes) {
+                if (item.coder >= 0) {
+                    n += encode_by_prior(prior_of(m, item), at(item.coder).in.of.channels, plane_of(item), reinterpret_cast<const float*>(m.arena + item.at), payload + n);
+                    continue;
+                }
+            }
             __builtin_memcpy(payload + n, m.arena + item.at, static_cast<std::size_t>(item.bytes));
             n += static_cast<std::size_t>(item.bytes);
         }
         return n;
     }
 
-    static bool load_payload(const void*, const frame_memory& m, int cut, std::span<const std::byte> payload) {
+    static bool load_payload(const void*, const frame_memory& m, int cut, std::span<const std::byte> payload) { return load<has_priors>(m, cut, payload); }
+    static bool place_working(const void*, const frame_memory& m, int cut, std::span<const std::byte> from) { return load<false>(m, cut, from); }
+    static std::size_t working_bytes(int cut) {
         const program<Network>& p = program_of<Network>;
-        if (cut < 0 || cut >= cuts_of_network || payload.size() != table().cuts[cut].payload_bytes) return false;
+        std::size_t n = 0;
+        for (int q = 0; q < p.item_count[static_cast<std::size_t>(cut)]; ++q) n += static_cast<std::size_t>(p.items[static_cast<std::size_t>(cut)][static_cast<std::size_t>(q)].bytes);
+        return n;
+    }
+    template <bool Codes>
+    static bool load(const frame_memory& m, int cut, std::span<const std::byte> payload) {
+        const program<Network>& p = program_of<Network>;
+        if (cut < 0 || cut >= cuts_of_network) return false;
+        if (Codes ? payload.size() > table().cuts[cut].payload_bytes : payload.size() != working_bytes(cut)) return false;
         std::size_t n = 0;
         for (int q = 0; q < p.item_count[static_cast<std::size_t>(cut)]; ++q) {
             const stored_item& item = p.items[static_cast<std::size_t>(cut)][static_cast<std::size_t>(q)];
             const std::byte* from = payload.data() + n;
+            if constexpr (Codes) {
+                if (item.coder >= 0) {
+                    const std::size_t read = decode_by_prior(prior_of(m, item), at(item.coder).in.of.channels, plane_of(item), from, payload.size() - n, reinterpret_cast<float*>(m.arena + item.at));
+                    if (read == 0) return false;
+                    n += read;
+                    continue;
+                }
+                if (payload.size() - n < static_cast<std::size_t>(item.bytes)) return false;
+            }
             if (item.command_limit >= 0 && static_cast<int>(from[0]) >= item.command_limit) return false;
             __builtin_memcpy(m.arena + item.at, from, static_cast<std::size_t>(item.bytes));
             n += static_cast<std::size_t>(item.bytes);
         }
+        if (n != payload.size()) return false;
         // Each encoded tensor must decode: a scale that is not finite or a zero point out of range is not a payload.
         for (int i = p.stage_first[static_cast<std::size_t>(table().cuts[cut].stage) + 1]; i < count && at(i).kind == step_kind::decode; ++i)
             if (!decodes(at(i).codec, m.arena + at(i).in.at, static_cast<std::size_t>(at(i).encoded))) return false;
@@ -474,6 +512,10 @@ engine<Network>::tables::tables() noexcept {
     all.functions.bad_input = &engine::bad_input;
     all.functions.store_payload = &engine::store_payload;
     all.functions.load_payload = &engine::load_payload;
+    if constexpr (has_priors) {
+        all.functions.copy_working = &engine::copy_working;
+        all.functions.place_working = &engine::place_working;
+    }
     all.functions.packed_bytes = &engine::packed_bytes;
     if constexpr (steps_of<Network>.stream_count > 0) {
         static stream_tables<Network> s;

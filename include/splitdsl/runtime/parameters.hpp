@@ -18,6 +18,7 @@ struct parameter {
     std::vector<std::uint64_t> dims;
     int op{};                   ///< the op that owns it
     bool is_codec_range{};      ///< the least and the largest value that a calibrated codec takes
+    bool is_prior{};            ///< of an `entropy_bottleneck` codec, whose four stand one after another; integers but for the quantiles
     constexpr std::int64_t size() const {
         std::uint64_t n = 1;
         for (const std::uint64_t d : dims) n *= d;
@@ -56,6 +57,12 @@ constexpr text parameter_word(op_kind k, int which) {
     return k == op_kind::batch_norm || which < 2 ? words[which] : text{};
 }
 
+/// CompressAI's names of a prior's tensors, behind that of the scope its codec stands in.
+inline constexpr text prior_module = "entropy_bottleneck.";
+inline constexpr text prior_words[prior_tensors]{"_cdf_length", "_offset", "quantiles", "_quantized_cdf"};
+inline std::string prior_scope(const std::string& scope) { return scope + (scope.empty() ? "" : ".") + std::string(prior_module); }
+inline std::string prior_name(const std::string& scope, int which) { return prior_scope(scope) + std::string(prior_words[which]); }
+
 inline std::vector<parameter> list_parameters(const parameter_source& d) {
     std::vector<parameter> list;
     for (std::size_t i = 0; i < d.size; ++i) {
@@ -65,10 +72,12 @@ inline std::vector<parameter> list_parameters(const parameter_source& d) {
             list.push_back({std::string(o.label) + ".range", {2}, static_cast<int>(i), true});
             continue;
         }
+        const std::string layer = full_name(d.scopes, d.parent, d.name[i]);
         for (int w = 0; w < parameters_in(o, d.has_bias[i]); ++w) {
             const parameter_dims dims = dims_of(o, d.out[d.a[i]], w);
             const text word = parameter_word(o.kind, w);
-            parameter p{full_name(d.scopes, d.parent, d.name[i]) + (word.empty() ? "" : ".") + std::string(word), {}, static_cast<int>(i)};
+            parameter p{has_prior(o) ? prior_name(layer, w) : layer + (word.empty() ? "" : ".") + std::string(word), {}, static_cast<int>(i)};
+            p.is_prior = has_prior(o);
             for (int k = 0; k < dims.rank; ++k) p.dims.push_back(static_cast<std::uint64_t>(dims.dims[k]));
             list.push_back(std::move(p));
         }
@@ -79,7 +88,8 @@ inline std::vector<parameter> list_parameters(const parameter_source& d) {
 } // namespace graph
 
 /// The parameters a weights file must hold, in the order `pipeline::pack` takes them. Of an `int8` network also what calibration found: the least and
-/// the largest value of each tensor that becomes bytes, and what is added to its channels. A calibrated codec's range is "<label>.range", of two values.
+/// the largest value of each tensor that becomes bytes, and what is added to its channels. A calibrated codec's range is "<label>.range", of two values; an `entropy_bottleneck`
+/// codec's four tensors follow one another (`graph::prior_words`).
 template <class Network>
 std::vector<parameter> parameters() {
     const auto& g = graph_of<Network>;

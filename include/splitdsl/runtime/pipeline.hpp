@@ -101,6 +101,9 @@ struct pipeline_functions {
     int (*bad_input)(const void* self, const frame_memory& memory){};    ///< null: no input has a range
     std::size_t (*store_payload)(const void* self, const frame_memory& memory, int cut, std::byte* payload){};
     bool (*load_payload)(const void* self, const frame_memory& memory, int cut, std::span<const std::byte> payload){};
+    /// As a payload's tensors stand in working memory, for a device that runs other stages of the frame; null: payloads are no other bytes.
+    std::size_t (*copy_working)(const void* self, const frame_memory& memory, int cut, std::byte* to){};
+    bool (*place_working)(const void* self, const frame_memory& memory, int cut, std::span<const std::byte> from){};
     /// Of 2 to `pipeline::batch_limit` frames; null: one after another.
     bool (*run_batch)(const void* self, const frame_memory* frames, int count, int first, int last, const std::atomic<bool>* stop){};
     void (*forget)(const void* self, const std::byte* arena){};          ///< null: nothing is kept for an arena
@@ -140,11 +143,18 @@ struct pipeline {
     bool run(const frame_memory& memory, int first, int last, const std::atomic<bool>* stop) const { return functions.run(self, memory, first, last, stop); }
     /// The first input whose value is out of range (a select's command), or -1.
     int bad_input(const frame_memory& memory) const { return functions.bad_input ? functions.bad_input(self, memory) : -1; }
-    /// Copies the payload group of `cut` out of the arena after its stage ran; returns the bytes written.
+    /// Writes the payload group of `cut` out of the arena after its stage ran; returns its bytes, at most the cut's `payload_bytes`.
     std::size_t store_payload(const frame_memory& memory, int cut, std::byte* payload) const { return functions.store_payload(self, memory, cut, payload); }
     /// Puts a received payload into the arena, so that `run(cut's stage + 1, stages)` goes on. False if the bytes are not a payload of this cut.
     bool load_payload(const frame_memory& memory, int cut, std::span<const std::byte> payload) const {
         return functions.load_payload(self, memory, cut, payload);
+    }
+    /// A payload group as it stands in the arena: `store_payload` and `load_payload` but for what a learned prior codes.
+    std::size_t copy_working(const frame_memory& memory, int cut, std::byte* to) const {
+        return (functions.copy_working ? functions.copy_working : functions.store_payload)(self, memory, cut, to);
+    }
+    bool place_working(const frame_memory& memory, int cut, std::span<const std::byte> from) const {
+        return (functions.place_working ? functions.place_working : functions.load_payload)(self, memory, cut, from);
     }
     /// `run` of several frames, up to `batch_limit` of them together where that is faster. Each has an arena, inputs and outputs of its own; weights and workers are the first
     /// one's. Every frame's values are those of `run`, on a CPU bit for bit. False if `stop` was set: then no frame's values hold.

@@ -63,7 +63,8 @@ struct instruction {
 
 struct stored_item {
     std::ptrdiff_t at{};
-    std::int64_t bytes{};
+    std::int64_t bytes{};               ///< in working memory, and on the wire unless a prior codes it
+    int coder{-1};                      ///< the step with that prior's tables
     int command_limit{-1};              ///< of a u8 input a select reads: its number of branches
 };
 
@@ -227,7 +228,9 @@ constexpr program<Network> write_program() {
             const graph::crossing& x = group.items[static_cast<std::size_t>(q)];
             stored_item& item = p.items[static_cast<std::size_t>(k)][static_cast<std::size_t>(q)];
             item.at = memory_of<Network, simd::lanes>.offset[static_cast<std::size_t>(l.item_buffer[static_cast<std::size_t>(k)][static_cast<std::size_t>(q)])];
-            item.bytes = x.bytes;
+            item.bytes = x.is_input ? x.bytes : working_size(x.codec, shaped_of<Network>.out[static_cast<std::size_t>(x.op)].size());
+            for (std::size_t i = 0; x.codec == codec_id::entropy && i < program<Network>::count; ++i)
+                if (l.steps[i].kind == graph::step_kind::encode && l.steps[i].op == x.op) item.coder = static_cast<int>(i);
             if (x.is_input)
                 for (std::size_t i = 0; i < g.ops.size(); ++i)
                     if (g.ops[i].kind == op_kind::select && r.used[i] && r.b[i] == x.op) item.command_limit = g.ops[i].out;

@@ -26,9 +26,17 @@ public:
         return all.outer;
     }
 
+    template <class Predicate>
+    static constexpr bool has(Predicate predicate) {
+        for (int k = 0; k < groups().count; ++k)
+            for (int q = 0; q < groups().groups[k].count; ++q)
+                if (predicate(groups().groups[k].items[q])) return true;
+        return false;
+    }
+    static constexpr bool changes(const graph::crossing& x) { return !x.is_input && x.codec == codec_id::float32; }
+
 private:
     static constexpr const graph::cut_table& groups() { return cuts_of<Network>; }
-    static constexpr bool changes(const graph::crossing& x) { return !x.is_input && x.codec == codec_id::float32; }
     static constexpr std::size_t raw_bytes(const graph::crossing& x) { return static_cast<std::size_t>(x.bytes); }
     static constexpr std::size_t sent_bytes(const graph::crossing& x) { return changes(x) ? encoded_bytes(Codec, raw_bytes(x) / 4) : raw_bytes(x); }
     static std::size_t own_arena() { return (pipeline_of<Network>().arena_bytes + 63) / 64 * 64; }
@@ -109,7 +117,14 @@ private:
 template <class Network, codec_id Codec>
 const pipeline& recoded_pipeline() {
     static_assert(check<Network>);
-    return detail::recoding<Network, Codec>::get();
+    static_assert(Codec != codec_id::entropy, "splitdsl: a learned prior is trained with its network; declare it");
+    using recoding = detail::recoding<Network, Codec>;
+    if constexpr (recoding::has([](const graph::crossing& x) { return x.codec == codec_id::entropy; })) {
+        static_assert(!recoding::has(&recoding::changes), "splitdsl: payloads of a learned prior vary in size; declare the codecs of the network's other cuts and taps as well");
+        return pipeline_of<Network>();
+    } else {
+        return recoding::get();
+    }
 }
 
 } // namespace splitdsl

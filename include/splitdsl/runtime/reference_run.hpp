@@ -6,10 +6,13 @@
 
 #include <kernels/reference/reference.hpp>
 #include <splitdsl/codec/dynamic_pool_stream.hpp>
+#include <splitdsl/codec/entropy_bottleneck.hpp>
 #include <splitdsl/codec/tensor_codec.hpp>
 #include <splitdsl/error.hpp>
 #include <splitdsl/runtime/describe.hpp>
 
+#include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <map>
 #include <string>
@@ -47,6 +50,16 @@ private:
         return found == weights.end() ? nullptr : found->second.data();
     }
 
+    /// As CompressAI quantises: to the nearest whole number from the median, ties to even, limited as the codec limits it.
+    static planar rounded(const planar& in, const std::vector<float>& quantiles) {
+        planar out = in;
+        const std::size_t plane = in.data.size() / static_cast<std::size_t>(in.channels);
+        for (std::size_t k = 0; k < in.data.size(); ++k) {
+            const float median = quantiles[k / plane * 3 + 1], steps = std::nearbyint(in.data[k] - median), most = static_cast<float>(most_steps);
+            out.data[k] = (std::isnan(steps) ? 0 : std::clamp(steps, -most, most)) + median;
+        }
+        return out;
+    }
     planar load(std::size_t i, const std::map<std::string, const void*>& inputs) const {
         const op& o = d.ops[i];
         const auto found = inputs.find(std::string(o.label));
@@ -141,6 +154,7 @@ private:
         }
         case op_kind::quantise: {
             if (graph::is_pooled(o)) return pooled(o, in);
+            if (graph::has_prior(o)) return rounded(in, weights.at(graph::prior_name(graph::full_name(d, i), 2)));
             std::vector<std::byte> coded(encoded_bytes(o.codec, in.data.size()));
             planar out = in;
             if (graph::has_range(o)) {

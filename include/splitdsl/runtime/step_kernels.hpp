@@ -239,6 +239,8 @@ inline void pack_step(const step_kernel& kernel, const instruction& c, const flo
     }
     if (c.ranges >= 0) p.ranges = parameters[c.ranges], p.shift = parameters[c.ranges + 1];
     if (c.payload_range >= 0) p.codec_range = parameters[c.payload_range];
+    if (c.kind == step_kind::encode && c.codec == codec_id::entropy)
+        p.prior = {parameters[c.parameters], parameters[c.parameters + 1], parameters[c.parameters + 2], parameters[c.parameters + 3], graph::most_prior_columns};
     kernel.pack(c, p, packed);
 }
 

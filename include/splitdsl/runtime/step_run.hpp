@@ -5,6 +5,7 @@
 #pragma once
 
 #include <kernels/simd/simd.hpp>
+#include <splitdsl/codec/entropy_bottleneck.hpp>
 #include <splitdsl/codec/tensor_codec.hpp>
 #include <splitdsl/runtime/pipeline.hpp>
 #include <splitdsl/runtime/program.hpp>
@@ -16,6 +17,7 @@ using graph::step_kind;
 inline constexpr int step_kinds = static_cast<int>(step_kind::branch) + 1;
 
 SPLITDSL_INLINE simd::extent extent_of(const shape& s) { return {s.channels, s.height, s.width}; }
+SPLITDSL_INLINE std::size_t plane_of(const shape& s) { return static_cast<std::size_t>(s.height) * static_cast<std::size_t>(s.width); }
 SPLITDSL_INLINE simd::view written(const frame_memory& m, const placed& b) { return {reinterpret_cast<float*>(m.arena + b.at), b.row, b.block}; }
 SPLITDSL_INLINE simd::const_view read(const frame_memory& m, const placed& b) {
     return b.at == placed::none ? simd::const_view{} : simd::const_view{reinterpret_cast<const float*>(m.arena + b.at), b.row, b.block};
@@ -70,6 +72,7 @@ struct parameters_of_step {
     const float* ranges{};      ///< of steps on bytes: the least and the largest value of each tensor
     const float* shift{};       ///< and what is added to each channel of `out`
     const float* codec_range{}; ///< of a calibrated encoder, or a convolution that does its work: the least and the largest value
+    prior_tensors prior{};      ///< of an encoder by a learned prior
 };
 
 /// One step of up to `simd::most_frames` frames.

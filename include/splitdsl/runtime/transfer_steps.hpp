@@ -63,9 +63,16 @@ struct kernel_of<step_kind::flatten> : task_a_row_read {
 /// affine codec that is not calibrated is found before, on the tensor as it lies; so these codecs' steps are one task. A tensor of bytes travels as it is.
 template <>
 struct kernel_of<step_kind::encode> {
-    static std::size_t packed_floats(const instruction& c) { return c.in.is_u8 ? simd::requantisation_floats : c.payload_range >= 0 ? level_floats : 0; }
+    static std::size_t packed_floats(const instruction& c) {
+        if (c.codec == codec_id::entropy) return packed_prior::most_words(c.in.of.channels, graph::most_prior_columns);
+        return c.in.is_u8 ? simd::requantisation_floats : c.payload_range >= 0 ? level_floats : 0;
+    }
+    static std::size_t packed_floats_of(const instruction& c, const float* weight) { // a prior's first tensor: the lengths of its rows
+        return c.codec == codec_id::entropy ? packed_prior::words_of(c.in.of.channels, weight) : packed_floats(c);
+    }
     static int tasks(const instruction&) { return 1; }
     static void pack(const instruction& c, const parameters_of_step& p, float* packed) {
+        if (c.codec == codec_id::entropy) return packed_prior::pack(p.prior, c.in.of.channels, packed);
         if (c.in.is_u8) return simd::pack_dequantise_u8(simd::byte_scale_of(p.ranges[2 * c.in.range], p.ranges[2 * c.in.range + 1]), packed);
         if (c.codec == codec_id::affine16) pack_levels<std::uint16_t>(p.codec_range, packed);
         else pack_levels<std::uint8_t>(p.codec_range, packed);
@@ -88,6 +95,10 @@ struct kernel_of<step_kind::encode> {
         std::byte* const to = s.m.arena + s.c.out.at;
         if (s.c.codec == codec_id::float32 || s.c.codec == codec_id::pooled) // little-endian machines only, as all we know
             return simd::blocked_to_planar(s.from(), s.in(), reinterpret_cast<float*>(to), 0, simd::row_tasks(s.from()));
+        if (s.c.codec == codec_id::entropy) { // coded where it leaves (engine::store_payload)
+            simd::blocked_to_planar(s.from(), s.in(), reinterpret_cast<float*>(to), 0, simd::row_tasks(s.from()));
+            return round_about_medians(packed_prior{s.packed}, s.c.in.of.channels, plane_of(s.c.in.of), reinterpret_cast<float*>(to));
+        }
         if (s.c.codec == codec_id::float16) {
             simd::blocked_to_planar(s.from(), s.in(), s.scratch, 0, simd::row_tasks(s.from()));
             return encode(s.c.codec, s.scratch, static_cast<std::size_t>(s.c.in.of.size()), to);
@@ -127,6 +138,7 @@ struct kernel_of<step_kind::decode> {
             const affine_parameters p = detail::affine_parameters_in(from);
             return simd::dequantise_blocked(s.of(), reinterpret_cast<const std::uint8_t*>(from + 8), p.scale, static_cast<float>(p.zero_point), s.scratch, s.out());
         }
+        if (s.c.codec == codec_id::entropy) return simd::planar_to_blocked(s.of(), reinterpret_cast<const float*>(from), s.out(), 0, simd::row_tasks(s.of()));
         decode_sound(s.c.codec, from, s.scratch, count);
         simd::planar_to_blocked(s.of(), s.scratch, s.out(), 0, simd::row_tasks(s.of()));
     }

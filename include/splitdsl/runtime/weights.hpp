@@ -9,6 +9,7 @@
 #include <splitdsl/runtime/finite.hpp>
 #include <splitdsl/runtime/fixed_array.hpp>
 #include <splitdsl/runtime/parameters.hpp>
+#include <splitdsl/runtime/prior_weights.hpp>
 #include <splitdsl/runtime/safetensors.hpp>
 
 #include <algorithm>
@@ -23,13 +24,19 @@ namespace splitdsl {
 
 namespace detail {
 
+/// What a learned prior was trained with: its layers, and what else CompressAI stores beside the tables.
+inline bool is_of_prior(std::string_view name) {
+    const std::size_t at = name.find(graph::prior_module);
+    return at != std::string_view::npos && (at == 0 || name[at - 1] == '.');
+}
+
 /// Names a network leaves alone: its own list (`static constexpr auto ignored() { return std::array{...}; }`, suffixes), the counters
-/// PyTorch keeps beside batch norms, the self-test tensors and ranges of files our tools write, also those of its codecs that find theirs per frame.
+/// PyTorch keeps beside batch norms, the self-test tensors and ranges of files our tools write, also those of its codecs that find theirs per frame, and a prior's training.
 template <class Network>
 bool is_ignored(std::string_view name) {
     if (name.starts_with("selftest.") || name.starts_with("int8.") || name.ends_with("num_batches_tracked")) return true;
     for (const op& o : graph_of<Network>.ops)
-        if (o.kind == op_kind::quantise && name == std::string(o.label) + ".range") return true;
+        if (o.kind == op_kind::quantise && (name == std::string(o.label) + ".range" || (graph::has_prior(o) && is_of_prior(name)))) return true;
     if constexpr (requires { Network::ignored(); })
         for (const std::string_view i : Network::ignored())
             if (name.ends_with(i) || name.starts_with(i)) return true;
@@ -81,7 +88,7 @@ template <class Network>
 class network_weights {
 public:
     /// `values`: one vector a parameter, in `parameters<Network>()` order. Refused (weights_error): another number or size of them, values that are not
-    /// finite, a codec's range without 0 in it, a range of bytes that is upside down, a variance or a gdn's beta that is not above 0.
+    /// finite, a codec's range without 0 in it, a prior whose rows do not rise from 0 to 65536, a range of bytes that is upside down, a variance or a gdn's beta that is not above 0.
     explicit network_weights(const std::vector<std::vector<float>>& values, const pipeline& net = pipeline_of<Network>())
         : runs{&net} {
         const std::vector<parameter> names = parameters<Network>();
@@ -94,6 +101,9 @@ public:
             if (const std::string fault = detail::value_fault(names[i], values[i], &graph_of<Network>.ops[0]); !fault.empty()) throw weights_error("weights of " + std::string(net.network) + ": " + fault);
             pointers[i] = values[i].data();
         }
+        for (std::size_t i = 0; i < names.size(); ++i)
+            if (detail::begins_prior(names[i]))
+                if (const std::string fault = detail::prior_fault(names, values, i); !fault.empty()) throw weights_error("weights of " + std::string(net.network) + ": " + fault);
         content = detail::digest_of(names, values);
         packed = std::make_shared<aligned_buffer>(net.packed_bytes_for(pointers.data()));
         net.pack(pointers.data(), packed->data());
@@ -130,17 +140,20 @@ std::vector<std::vector<float>> match_weights(const safetensors& file, const std
             note(p.name + " " + detail::shown(p.dims) + " is missing" + who);
             continue;
         }
-        if (t->shape != p.dims && !detail::is_dense_form(t->shape, p.dims)) {
-            note(p.name + " should have shape " + detail::shown(p.dims) + ", found " + detail::shown(t->shape));
+        if (t->shape != p.dims && !detail::is_dense_form(t->shape, p.dims) && !detail::are_prior_rows(p, t->shape)) {
+            note(p.name + " should have shape " + detail::shown(p.dims) + ", found " + detail::shown(t->shape) + detail::prior_advice(p, t->shape));
             continue;
         }
         try {
-            values.back() = to_floats(*t);
+            values.back() = p.is_prior ? detail::prior_values(p, *t) : to_floats(*t);
             if (const std::string fault = detail::value_fault(p, values.back(), &graph_of<Network>.ops[0]); !fault.empty()) note(fault);
         } catch (const weights_error& e) {
             note(e.what());
         }
     }
+    for (std::size_t i = 0; differences == 0 && i < names.size(); ++i)
+        if (detail::begins_prior(names[i]))
+            if (const std::string fault = detail::prior_fault(names, values, i); !fault.empty()) note(fault);
     bool wrapped = !file.tensors().empty();
     for_each_tensor(file, [&](const auto& t) {
         const std::string name{t.name};

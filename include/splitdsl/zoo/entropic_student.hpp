@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The splitdsl authors
 // SPDX-License-Identifier: BSD-3-Clause
 /// @file entropic_student.hpp
-/// The learned compressor of Entropic Student and Ladon, in front of ResNet-50's or ResNeSt-269e's later layers (architecture; no entropy model).
+/// The learned compressor of Entropic Student and Ladon, entropy bottleneck included, in front of ResNet-50's or ResNeSt-269e's later layers.
 #pragma once
 
 #include <splitdsl/zoo/resnest.hpp>
@@ -29,16 +29,16 @@ constexpr auto decoder(int channels) {
 template <codec_choice Codec, std::size_t N, std::size_t S>
 constexpr auto network(int height, int width, int channels, const body<N, S>& rest) {
     return input("image", u8, {.channels = 3, .height = height, .width = width}) | normalise(imagenet)
-         | head("edge", identity()) | bottleneck("latent", named("bottleneck_layer", encoder(channels)), Codec) | tail("cloud", named("bottleneck_layer", decoder(256)) | rest);
+         | head("edge", identity()) | named("bottleneck_layer", bottleneck("latent", encoder(channels), Codec)) | tail("cloud", named("bottleneck_layer", decoder(256)) | rest);
 }
 
 } // namespace entropic_student_parts
 
 /// Matsubara et al. 2022 and Ladon: encoder at the edge, decoder and ResNet-50 from layer2 on in the cloud. Input "image": (3, Height, Width) u8,
-/// ImageNet's statistics; output: Classes logits; cut "latent" (24 x 55 x 55 at 224). `Codec` stands for the papers' rounding and entropy coder.
-/// Weights: `bottleneck_layer.{encoder,decoder}.N`, GDNs as `gdn` describes them, then torchvision's `layer2` ... `fc`; the entropy model's
-/// `bottleneck_layer.entropy_bottleneck.` is ignored.
-template <int Height = 224, int Width = 224, int Classes = 1000, int Channels = 24, codec_choice Codec = affine_u8()>
+/// ImageNet's statistics; output: Classes logits; cut "latent" (24 x 55 x 55 at 224): rounded about medians and coded by the trained prior, or by another
+/// `Codec`. Weights: `bottleneck_layer.{encoder,decoder}.N`, GDNs as `gdn` describes them, the prior's tables in `bottleneck_layer.entropy_bottleneck.` (which
+/// another codec ignores), then torchvision's `layer2` ... `fc`.
+template <int Height = 224, int Width = 224, int Classes = 1000, int Channels = 24, codec_choice Codec = entropy_bottleneck()>
 struct entropic_student_resnet50 {
     static constexpr auto ignored() { return std::array{"bottleneck_layer.entropy_bottleneck."}; }
     static constexpr auto graph() {
@@ -48,7 +48,7 @@ struct entropic_student_resnet50 {
 };
 
 /// The same in front of ResNeSt-269e; its layers have timm's names.
-template <int Height = 224, int Width = 224, int Classes = 1000, int Channels = 24, codec_choice Codec = affine_u8()>
+template <int Height = 224, int Width = 224, int Classes = 1000, int Channels = 24, codec_choice Codec = entropy_bottleneck()>
 struct entropic_student_resnest269e {
     static constexpr auto ignored() { return std::array{"bottleneck_layer.entropy_bottleneck."}; }
     static constexpr auto graph() {

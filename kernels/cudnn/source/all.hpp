@@ -30,7 +30,8 @@ inline constexpr const char* device_texts[]{jobs_text, elements_text, windows_te
     X(multiply_rows, dense_job) X(pool_windows, window_job) X(pool_image, pixel_job) X(upsample, resample_job)                     \
     X(place_pixels, resample_job) X(softmax, pixel_job) X(softmax_of_splits, pixel_job) X(to_unit_length, pixel_job)               \
     X(find_range, affine_job) X(quantise_u8, affine_job) X(quantise_u16, affine_job) X(dequantise_u8, affine_job)                  \
-    X(dequantise_u16, affine_job) X(encode_half, order_job) X(decode_half, order_job) X(pool_patches, patch_job)                   \
+    X(dequantise_u16, affine_job) X(encode_half, order_job) X(decode_half, order_job) X(round_about_medians, median_job)           \
+    X(pool_patches, patch_job)                                                                                                     \
     X(multiply_rows_of_bytes, byte_dense_job) X(multiply_row_tiles, byte_tile_job) X(bytes_of_values, byte_move_job)               \
     X(values_of_bytes, byte_move_job) X(combine_eights, combine_job) X(convolve_depthwise_eights, window_job)                      \
     X(pool_windows_eights, window_job) X(pool_image_eights, pixel_job)

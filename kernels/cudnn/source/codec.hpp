@@ -3,7 +3,7 @@
 /// @file codec.hpp
 /// Device code: tensors to payload bytes and back, bit for bit what splitdsl/codec/ makes of the same values.
 ///
-/// Single IEEE operations in the order of `codec/affine.hpp`, then integers. A payload's values stand in (channels, height, width) order.
+/// Single IEEE operations in the order of `codec/affine.hpp` and `codec/entropy_bottleneck.hpp`, then integers. A payload's values stand in (channels, height, width) order.
 #pragma once
 
 #include "elements.hpp"
@@ -208,6 +208,23 @@ SPLITDSL_DEVICE void decode_half(const order_job& j) {
 }
 SPLITDSL_KERNELS(encode_half, order_job)
 SPLITDSL_KERNELS(decode_half, order_job)
+
+template <class T>
+SPLITDSL_DEVICE void round_about_medians(const median_job& j) {
+    const T* in = image_of<T>(j.tensor);
+    float* out = j.planar + image_here() * j.planar_image;
+    for (long long i = first_item(); i < groups_in(j.pixels, j.channels); i += item_step()) {
+        const channel_group g = group_of(i, j.pixels, j.channels);
+        for (int c = g.begin; c < g.end; ++c) {
+            float steps = exact_add(read(in + g.pixel * j.tensor.pixel + c), -j.medians[c]);
+            steps = steps == steps ? steps : 0.0f;
+            steps = steps < -j.most ? -j.most : steps;
+            steps = steps > j.most ? j.most : steps;
+            out[c * j.pixels + g.pixel] = exact_add(exact_add(exact_add(steps, 12582912.0f), -12582912.0f), j.medians[c]);
+        }
+    }
+}
+SPLITDSL_KERNELS(round_about_medians, median_job)
 
 )
 

@@ -120,6 +120,16 @@ struct affine_job {             // the affine codec
     int is_calibrated;          // one range, of all images
 };
 
+struct median_job {             // whole numbers of steps from a median for each channel
+    device_tensor tensor;
+    float* planar;
+    long long planar_image;
+    const float* medians;
+    int channels;
+    long long pixels;
+    float most;                 // steps
+};
+
 struct patch_job {              // dynamic pooling: means over side x side of each channel, planar
     device_tensor in;
     float* means;
