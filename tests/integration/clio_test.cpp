@@ -270,6 +270,7 @@ TEST_CASE("sides of other widths refuse each other, and say which") {
     cloud_core cloud{theirs.net(), theirs.bytes(), {.weights_digest = theirs.digest(), .streams = &above}, std::move(listener)};
     auto stream = door.connect(1s);
     auto me = introduction_for(weights().net(), weights().digest());
+    me.network = theirs.net().network; // a declaration that was changed on one side keeps its name
     stream_terms{weights().net()}.introduce(me);
     std::string why;
     CHECK_FALSE(introduce(*stream, me, 9, std::chrono::steady_clock::now() + 2s, why).accepted);

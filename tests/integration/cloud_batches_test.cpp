@@ -81,6 +81,22 @@ TEST_CASE("a connection without a request that waits takes the place of another'
     CHECK(q.take() == 15);
 }
 
+TEST_CASE("however small a tenant's share is, a full queue of another's requests has a place for its first") {
+    const std::array<queue_share, 2> shares{{{.share = 1000}, {.share = 1}}};
+    request_queue<int> q{8, shares};
+    std::array<queue_turn, 2> who{{{.tenant = 0}, {.tenant = 1}}};
+    const instant t{1s};
+    int of_small = 0;
+    for (int step = 0; step < 20'000; ++step) {
+        while (q.size() < 8) REQUIRE_FALSE(q.put(t, who[0], 0));
+        q.put(t, who[1], 1);
+        while (q.size() < 8) q.put(t, who[0], 0);
+        of_small += q.take();
+    }
+    CHECK(of_small >= 10);
+    CHECK(of_small <= 40); // 20 by its share
+}
+
 TEST_CASE("tenants take turns before their connections do, by their shares") {
     const std::array<queue_share, 2> shares{queue_share{.share = 1}, queue_share{.share = 2}};
     const instant t{1s};

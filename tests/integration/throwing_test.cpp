@@ -65,7 +65,10 @@ struct throwing_streams final : cloud_stream_hooks, cloud_stream_guest {
     void introduce(link::handshake&) const override {}
     int streams() const noexcept override { return 1; }
     std::uint32_t packet_bytes() const noexcept override { return 64; }
-    cloud_stream_guest* open() override { return this; }
+    cloud_stream_guest* open() override {
+        if (in_open) fail_somehow();
+        return this;
+    }
     void close(cloud_stream_guest*) noexcept override {}
     bool packet(const link::frame_header&, std::span<const std::byte>, instant) override {
         if (in_packet) fail_somehow();
@@ -76,7 +79,7 @@ struct throwing_streams final : cloud_stream_hooks, cloud_stream_guest {
     burst read_out(cloud_connection&) override { return burst::over; }
     duration gap() const noexcept override { return {}; }
     void burst_over(cloud_connection&) override {}
-    std::atomic<bool> in_packet{};
+    std::atomic<bool> in_packet{}, in_open{};
 };
 
 } // namespace
@@ -147,6 +150,12 @@ TEST_CASE("a stream hook that throws ends its own connection, counted by name") 
     second.send({.kind = message_kind::stop, .epoch = 9, .sequence = 1});
     CHECK_FALSE(second.next().has_value());
     CHECK(s.ended(ending::failed, 2));
+    streams.in_open = true;
+    raw_edge refused{s};
+    refused.hello();
+    CHECK_FALSE(refused.next().has_value());
+    CHECK(s.ended(ending::no_resources));
+    streams.in_open = false;
     raw_edge later{s};
     later.hello();
     CHECK(later.next() == message_kind::hello_ack);

@@ -184,6 +184,16 @@ TEST_CASE("SAGE-18: the round trip is measured while every frame is offloaded, a
     CHECK(edge.probe_bytes_sent() < 2 * 2048 + 85 * 48);
 }
 
+TEST_CASE("where a rate probe is due with every question, the round trip is asked for all the same") {
+    auto s = settings();
+    s.ping_interval = s.probe_interval = 200ms;
+    sim::simulated_edge<offload_when_up, sim::plain_world> edge{offload_when_up{}, s, {.rate_up = constant(1'000'000)}, surroundings()};
+    for (auto at = 500ms; at < 10s; at += 100ms) {
+        edge.idle_until(instant{at});
+        CHECK(edge.view_now().age <= 500ms); // two intervals and what an answer takes
+    }
+}
+
 TEST_CASE("a link is asked as soon as it is up, round trip first, and one that is never asked is never fresh") {
     auto edge = edge_over({});
     CHECK(edge.view_now().age == duration::max());

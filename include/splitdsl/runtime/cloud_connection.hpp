@@ -277,7 +277,7 @@ private:
         if (why.empty()) return true;
         stream->wait(true, false, std::chrono::milliseconds{100}); // let the sentence arrive before the end
         return end(ending::refused), false;
-    } catch (const std::bad_alloc&) { // a handshake is read and written in new memory; all later messages have theirs
+    } catch (...) { // a handshake is read and written in new memory, all later messages have theirs; and a stream hook's `open` may have none for a newcomer
         return end(ending::no_resources), false;
     }
     /// Why the edge may not stay. Who is not let in learns nothing of the network.

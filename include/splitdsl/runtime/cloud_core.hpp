@@ -263,7 +263,8 @@ private:
             why = ending::silent;
         }
         (*out)->end(why);
-        guests.erase(out); // waits for its thread
+        (*out)->join(); // here: a request under way may be the last owner, on that very thread, which still has members to touch
+        guests.erase(out);
         return true;
     }
     /// Says why and goes on at once. A TCP connection that is closed with its peer's hello unread is reset, and what was sent to it may be lost: so it stays

@@ -75,7 +75,9 @@ inline bool same_token(std::string_view a, std::string_view b) noexcept {
     return differ == 0;
 }
 /// Of memory that is given up next: not left out by a compiler that sees nobody read it.
-inline void wipe(void* from, std::size_t bytes) noexcept { ::explicit_bzero(from, bytes); }
+inline void wipe(void* from, std::size_t bytes) noexcept {
+    if (bytes > 0) ::explicit_bzero(from, bytes); // who was not let in has no memory
+}
 
 } // namespace detail
 

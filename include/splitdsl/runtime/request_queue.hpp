@@ -158,7 +158,7 @@ private:
         const auto length = [&](const line& l) { return static_cast<double>(l.heap.size() + (&l == &newcomers)) / l.share.share; };
         line* most = &newcomers;
         for (line& l : lines)
-            if (length(l) > length(*most)) most = &l;
+            if (l.heap.size() > 1 && (most->heap.empty() || length(l) > length(*most))) most = &l; // nobody's only one
         return *most;
     }
 

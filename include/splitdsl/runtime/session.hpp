@@ -238,7 +238,7 @@ private:
             over = false;
             heard_at = clock();
             pinged_at = payload_seen_at = heard_at - std::max(setup.options.ping_interval, setup.options.probe_interval); // ask at once
-            ping_open = false;
+            ping_open = probed = false;
             ++counts.connects;
             box.open(stream.get());
             failed("the connection was lost, or the other side is silent"); // what it is, should it not be up from here on
@@ -421,7 +421,8 @@ private:
         // than whether anybody is there, so that a link on which something was heard needs none.
         const instant quiet_since = setup.streams != nullptr && setup.streams->has_events() ? std::max(pinged_at, heard_at) : pinged_at;
         if (ping_open || box.busy() || (asked && now - asked_when < setup.options.silence) || now - quiet_since < ping_pause()) return true;
-        const bool probe = setup.options.probe_bytes > 0 && picture.estimator().rtt.known()
+        // Never two in a row: only a ping measures the round trip.
+        const bool probe = setup.options.probe_bytes > 0 && !probed && picture.estimator().rtt.known()
                            && now - std::max(asked_when, payload_seen_at) >= setup.options.probe_interval;
         if (probe) payload_seen_at = now;
         ping_bytes = link::header_bytes + (probe ? setup.options.probe_bytes : 0);
@@ -435,6 +436,7 @@ private:
         });
         if (!written) return true;
         ping_open = true;
+        probed = probe;
         pinged_at = clock();
         ++(probe ? counts.probes : counts.pings);
         counts.probe_bytes_up += ping_bytes;
@@ -487,7 +489,7 @@ private:
     std::uint32_t connections{}, ping_sequence{}, asked_before_ping{};
     std::size_t ping_bytes{};
     instant heard_at{}, pinged_at{}, payload_seen_at{};
-    bool ping_open{};
+    bool ping_open{}, probed{}; // probed: the newest question was a rate probe
     bool over{}; // found by the reader: nothing comes or goes any more
 
     mutable std::mutex failure_mutex;

@@ -371,7 +371,7 @@ private:
     }
     void ask_at_once(instant t) {
         pinged = last_probe = t - std::max(settings.ping_interval, settings.probe_interval);
-        ping_open = false;
+        ping_open = probed = false;
     }
     void tick(instant t) {
         keep_alive(t);
@@ -382,10 +382,11 @@ private:
         constexpr duration silence = std::chrono::seconds{1}; // session_options' default: what is unanswered for longer holds no ping back
         const bool awaited = (unanswered > 0 && t - last_payload < silence) || (ping_open && t - pinged < silence);
         if (!up || awaited || line.up.queued(t) > 0 || t - pinged < ping_pause()) return;
-        const bool probe = probes() && seen.estimator().rtt.known() && t - std::max(last_payload, last_probe) >= settings.probe_interval;
+        const bool probe = probes() && !probed && seen.estimator().rtt.known() && t - std::max(last_payload, last_probe) >= settings.probe_interval;
         const std::size_t bytes = probe ? settings.probe_bytes : settings.ping_bytes;
         if (!transmit(t, bytes, {.what = event_kind::pong_leaves})) return;
         if (probe) last_probe = t;
+        probed = probe; // never two in a row: only a ping measures the round trip
         pinged = t;
         ping_open = true;
         probe_bytes_up += bytes;
@@ -434,7 +435,7 @@ private:
     std::uint32_t epoch{};
     std::size_t unanswered{};
     std::uint64_t bytes_up{}, probe_bytes_up{};
-    bool up{}, ever{}, ping_open{};
+    bool up{}, ever{}, ping_open{}, probed{};
 };
 
 } // namespace splitdsl::sim
