@@ -169,7 +169,7 @@ int main(int argc, char** argv) {
         std::printf("gRPC %s\n", roundtrip::grpc_call::version().c_str());
 #else
         report["grpc"] = nullptr;
-        std::printf("built without gRPC (Debian: libgrpc++-dev, protobuf-compiler-grpc): its side is left out\n");
+        std::printf("built without gRPC (Debian: libgrpc++-dev, libprotobuf-dev, protobuf-compiler-grpc): its side is left out\n");
 #endif
         bool fine = true;
         fine = compete<936>(how, report) && fine;

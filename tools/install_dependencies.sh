@@ -17,7 +17,7 @@ case $group in
     test | full)
         required+=(catch2 python3)
         wanted+=(clang-14 clang libclang-rt-14-dev python3-torch python3-torchvision python3-numpy python3-pil
-            libgrpc++-dev protobuf-compiler-grpc chromium)
+            libgrpc++-dev libprotobuf-dev protobuf-compiler-grpc chromium)
         [ "$group" = full ] && wanted+=(g++-aarch64-linux-gnu qemu-user-static clang-tidy clang-format)
         ;;
     -h | --help)
