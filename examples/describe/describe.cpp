@@ -27,6 +27,7 @@ struct arguments {
     int quality{75}, runs{20}, threads{1};
     std::uint64_t seed{1};
     bool list{}, time{};
+    scan_terms scan{};
 };
 
 std::vector<std::string> names_compiled() {
@@ -76,11 +77,18 @@ void run(const arguments& a) {
         r.measured = measure(net, weights.packed, a.weights.empty() ? "random weights of seed " + std::to_string(a.seed) : "weights of " + a.weights, a.runs, a.threads);
     }
     r.stages = sums_of(net, r.layers, r.measured ? &*r.measured : nullptr);
+    if (a.scan.mbps > 0) {
+        scan_terms t = a.scan;
+        t.edge_measured = t.edge_ms == 0;
+        if (t.edge_measured && !r.measured) throw option_error("--scan: expected what the whole network takes on the device, found neither --edge-ms nor --time, which measures it here");
+        if (t.edge_measured) t.edge_ms = splitdsl::to_milliseconds(r.measured->whole.median);
+        r.scan = scan_of(r.graph, r.layers, r.input.raw, t, r.measured ? &*r.measured : nullptr);
+    }
 
     if (!a.json.empty()) pictures::write_json(a.json, json_of(r));
     const std::string text = a.format == "json" ? splitdsl::graph::writing::json(r.graph)
                            : a.format == "dot"  ? splitdsl::graph::writing::dot(r.graph)
-                                                : splitdsl::graph::writing::table(r.graph) + split_table(r) + stages_text(r);
+                                                : splitdsl::graph::writing::table(r.graph) + split_table(r) + (r.scan ? scan_text(*r.scan) : "") + stages_text(r);
     std::fputs(text.c_str(), stdout);
     if (a.format != "table" && a.time) std::fputs(stages_text(r).c_str(), stderr); // standard output stays what other programs read
 }
@@ -100,6 +108,12 @@ int main(int argc, char** argv) {
     auto* const weights = app.add_option("--weights", a.weights, "a safetensors file to measure with, instead of random weights")->type_name("FILE");
     auto* const seed = app.add_option("--seed", a.seed, "of the random weights")->check(options::at_least(std::uint64_t{0}))->capture_default_str()->needs(time);
     seed->excludes(weights);
+    auto* const scan = app.add_option("--scan", a.scan.mbps, "where to split by time at this uplink")->type_name("MBPS")->check(options::between(1e-3, 1e6));
+    auto* const cloud = app.add_option("--cloud-ms", a.scan.cloud_ms, "what the whole network takes in the cloud")->check(options::between(0.0, 1e6))->needs(scan);
+    scan->needs(cloud);
+    app.add_option("--edge-ms", a.scan.edge_ms, "what it takes on the device; without it --time measures that here")->check(options::between(1e-3, 1e6))->needs(scan);
+    app.add_option("--rtt", a.scan.rtt_ms, "round trip of that link in ms")->check(options::between(0.0, 1e6))->capture_default_str()->needs(scan);
+    app.add_option("--deadline", a.scan.deadline_ms, "in ms; what is later is marked")->check(options::between(1e-3, 1e6))->capture_default_str()->needs(scan);
     app.add_option("--json", a.json, "write everything here as one JSON document")->type_name("FILE");
     app.add_flag("--list", a.list, "print the networks and exit");
     return options::exit_status("splitdsl-describe", app, argc, argv, [&] {

@@ -6,6 +6,7 @@
 
 #include "input_sizes.hpp"
 #include "layers.hpp"
+#include "split_scan.hpp"
 #include "stage_report.hpp"
 
 #include <nlohmann/json.hpp>
@@ -28,6 +29,7 @@ struct report {
     input_sizes input{};
     std::vector<stage_sums> stages{};
     std::optional<measurement> measured{};
+    std::optional<split_scan> scan{};
 };
 
 /// What a payload may be smaller than: its name, its letter in the table, its bytes (nothing: not known).
@@ -184,6 +186,7 @@ inline nlohmann::ordered_json json_of(const report& r) {
     if (r.measured)
         all["times"] = {{"label", "measured"}, {"unit", "milliseconds"}, {"machine", r.measured->machine}, {"instruction_set", r.measured->instruction_set}, {"threads", r.measured->threads},
                         {"runs", r.measured->runs}, {"weights", r.measured->weights}, {"weight_bytes", r.measured->weight_bytes}, {"whole", timed(r.measured->whole)}};
+    if (r.scan) all["scan"] = json_of(*r.scan);
     all["graph"] = json::parse(splitdsl::graph::writing::json(r.graph));
     return all;
 }

@@ -154,7 +154,7 @@ struct drive_record {
     /// What latencies, sources, misses and bytes are.
     splitdsl::provenance time_label() const { return simulated ? splitdsl::provenance::simulated : splitdsl::provenance::measured; }
     /// What joules are: no power meter is read.
-    splitdsl::provenance energy_label() const { return simulated ? splitdsl::provenance::simulated : splitdsl::provenance::modelled; }
+    splitdsl::provenance energy_label() const { return weaker(time_label(), splitdsl::provenance::modelled); }
     /// What lane deviations are: the road is drawn, whatever the clock.
     static constexpr splitdsl::provenance road_label() { return splitdsl::provenance::simulated; }
 };

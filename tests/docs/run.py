@@ -11,7 +11,7 @@ with that one in front. Blocks opened by ```cpp alone are fragments and are only
     run.py --headers                        blocks in comments of include/**/*.hpp opened by ```cpp body: each is a function's body behind tests/docs/examples.hpp
     run.py --words                          one reference page a word: docs/reference/NAME.md for each include/splitdsl/lang/NAME.hpp
     run.py --links                          links between pages and their headings, paths in `backticks` under the project's folders, and what commands
-                                            name: scripts, programs, targets of make, presets, options
+                                            name: scripts, programs, targets of make, presets, options; docs/papers.md has every row of every paper
     run.py --self-test                      the checks of --links find planted errors
 """
 import argparse
@@ -163,8 +163,29 @@ def wrong_links(path, text):
             yield f"names {target}, which does not exist"
 
 
+PAPERS = {"SAGE": 32, "BF": 19, "LAD": 13, "FLT": 22, "EDGE": 15}
+STATES = ("done", "simulated", "modelled", "in part", "data missing", "not built")
+
+
+def wrong_papers(text):
+    """Each row of docs/papers.md once and in order, in five cells, with a known state; what is there names a test of ours."""
+    rows = re.findall(r"^\| ((?:%s)-\d+) \|(.*)\|$" % "|".join(PAPERS), text, re.M)
+    wanted = [f"{paper}-{n:02}" for paper, last in PAPERS.items() for n in range(1, last + 1)]
+    if [row for row, _ in rows] != wanted:
+        yield f"expected the rows {wanted[0]} to {wanted[-1]} once each, in order; found others from {next((f for f, w in zip([r for r, _ in rows] + [''], wanted) if f != w), 'the end')!r} on"
+    for row, cells in rows:
+        cells = [cell.strip() for cell in cells.split(" |")]
+        if len(cells) != 4:
+            yield f"{row}: expected 5 cells, found {len(cells) + 1}"
+        elif not cells[3].startswith(STATES):
+            yield f"{row}: expected a state that begins with one of {', '.join(STATES)}, found {cells[3]!r}"
+        elif cells[3].startswith(STATES[:3]) and "](../tests/" not in cells[2]:
+            yield f"{row}: {cells[3].split(';')[0]}, but no test of ours is named"
+
+
 def check_links():
     named, found = Named(), []
+    found += [f"docs/papers.md: {what}" for what in wrong_papers((ROOT / "docs" / "papers.md").read_text(encoding="utf-8"))]
     for path in pages():
         text = path.read_text(encoding="utf-8")
         found += [f"{path.relative_to(ROOT)}: {what}" for what in [*wrong_links(path, text), *wrong_in_commands(text, named)]]
@@ -183,6 +204,12 @@ def self_test():
     right = ("`#include <splitdsl/language.hpp>`", "[a](errors.md#sd101)", "`make test`", "```sh\nmake demo     # make nothing\n```", "```sh\nbuild/release/examples/drive --simulate && make soak\n```", "`cmake --preset release`")
     faults = [f"{text!r} should be found: {what}" for text, what in planted.items() if not any(what in said for said in [*wrong_links(path, text), *wrong_in_commands(text, named)])]
     faults += [f"{text!r} is right, found: {said}" for text in right for said in [*wrong_links(path, text), *wrong_in_commands(text, named)]]
+    papers = (ROOT / "docs" / "papers.md").read_text(encoding="utf-8")
+    spoilt = {"expected the rows": (r"^\| SAGE-09 \|", "| SAGE-08 |"), "others from 'EDGE-16'": (r"^\| EDGE-15 \|", "| EDGE-16 |"), "SAGE-05: expected 5 cells, found 4": (r"^\| SAGE-05 \|[^|]*\|", "| SAGE-05 |"),
+              "SAGE-05: expected a state": (r"^(\| SAGE-05 .*\|)[^|]*\|$", r"\1 finished |"), "SAGE-05: done": (r"^(\| SAGE-05 .*\|)[^|]*\|[^|]*\|$", r"\1 F | done |")}
+    faults += [f"docs/papers.md with {old!r} as {new!r} should be found: {what}" for what, (old, new) in spoilt.items()
+               if not any(what in said for said in wrong_papers(re.sub(old, new, papers, flags=re.M)))]
+    planted |= spoilt
     print("\n".join([*faults, f"{len(planted)} planted errors, {len(faults)} faults"]))
     return 1 if faults else 0
 

@@ -231,6 +231,38 @@ def claims(describe, networks):
     done("published shapes")
 
 
+def scans(describe):
+    """SAGE-09: every split's time is its layers' on either side and the link's between; the best is the least; figure 3's moral."""
+    mbps, rtt, edge, cloud = 10, 5, 215.5, 2.4
+    document = describe.document("densenet169", "--scan", mbps, "--edge-ms", edge, "--cloud-ms", cloud, "--rtt", rtt)
+    scan, layers, total = document["scan"], [l for l in document["layers"] if l["split"] and l["split"]["in_table"]], document["macs"]
+    rows = scan["rows"]
+    check(scan["label"] == "modelled" and (scan["mbps"], scan["rtt"], scan["edge"], scan["cloud"], scan["deadline"]) == (mbps, rtt, edge, cloud, 100), f"a scan says its terms: {scan['label']}")
+    check(len(rows) == len(layers) + 2 and rows[0]["behind"] == "input" and rows[0]["bytes"] == document["input"]["raw"] and rows[-1]["bytes"] == 0, "the input, every layer and everything here")
+    reply = 4 * 1000                        # its 1000 answers come back as floats, as fast
+    for row, layer in zip(rows[1:-1], layers):
+        share = layer["macs_so_far"] / total
+        wire = rtt + 8 * (layer["split"]["bytes"]["f32"] + reply) / (mbps * 1e3)
+        if not check(row["behind"] == layer["label"] and row["bytes"] == layer["split"]["bytes"]["f32"] and abs(row["edge"] - edge * share) < 1e-3
+                     and abs(row["cloud"] - cloud * (1 - share)) < 1e-3 and abs(row["communication"] - wire) < 1e-3
+                     and abs(row["total"] - row["edge"] - row["communication"] - row["cloud"]) < 1e-3 and row["in_time"] == (row["total"] <= 100), f"densenet169 split behind {layer['label']}: {row}"):
+            break
+    check(scan["best"] == min(rows, key=lambda r: r["total"]) and scan["best"]["behind"] == "input", f"of a network without a bottleneck nothing beats the input: {scan['best']}")
+    code, text, _ = describe.run("densenet169", "--scan", mbps, "--edge-ms", edge, "--cloud-ms", cloud)
+    part = text.split("split by time", 1)[-1].split("stages", 1)[0]
+    check(code == 0 and "modelled" in part and part.count(" best") == 1 + part.count("the best of") and sum("cut transition" in line for line in part.splitlines()) == 3, f"the table shows the best row and the cuts: {part}")
+    measured = describe.document("cifar10_resnet20", "--scan", 1000, "--cloud-ms", 0.1, "--time", "--runs", 3)
+    check(measured["scan"]["edge_measured"] and abs(measured["scan"]["edge"] - measured["times"]["whole"]["median"]) < 1e-9, "without --edge-ms the time is the measured one")
+    if "sage_densenet169" in names(describe):
+        scan = describe.document("sage_densenet169", "--scan", mbps, "--edge-ms", edge, "--cloud-ms", cloud)["scan"]
+        check(scan["best"]["behind"] == "cut uplink" and scan["best"]["in_time"] and abs((scan["rows"][0]["communication"] - rtt) / (scan["best"]["communication"] - rtt) - 14.1) < 0.3,
+              f"SAGE's bottleneck beats its input, 14 times on the link: {scan['best']}")
+    for wrong, said in ((["--scan", 10], "requires --cloud-ms"), (["--scan", 10, "--cloud-ms", 2], "neither --edge-ms nor --time"), (["--edge-ms", 3], "requires --scan"),
+                        (["--scan", "nan", "--cloud-ms", 2], "expected 0.001 to 1000000, found nan")):
+        describe.refuses(f"{wrong}", ["cifar10_resnet20", *wrong], said)
+    done("layer scans")
+
+
 def times(describe):
     for threads in (1, 2):
         document = describe.document("cifar10_resnet20", "--time", "--runs", 5, "--threads", threads)
@@ -263,6 +295,7 @@ def main():
     done("every network's sums")
     pictures(describe)
     claims(describe, networks)
+    scans(describe)
     times(describe)
     print(f"{len(problems)} problems")
     return 1 if problems else 0

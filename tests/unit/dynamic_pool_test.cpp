@@ -103,11 +103,6 @@ TEST_CASE("shapes that dynamic pooling cannot use are refused with their reason"
         for (int j = 0; j < i; ++j) CHECK(std::string{sentence(static_cast<pool_fault>(i))} != sentence(static_cast<pool_fault>(j)));
 }
 
-TEST_CASE("Eq. 1 as printed and as its worked example computes it") {
-    CHECK(largest_payload_as_printed(25'000, 10'000, 251) == 502);
-    CHECK(largest_payload_as_computed(25'000, 10'000, 251, 4) == 3012);
-}
-
 // ---- nesting --------------------------------------------------------------------------------------------------------------
 
 TEST_CASE("for every side up to 64 and every even stride, every size is the mean over its tiles and costs its own number of values") {

@@ -46,6 +46,36 @@ TEST_CASE("one packet, one answer: every frame takes exactly what the connection
     CHECK(by_trunk > 0); // phases late in the interval
 }
 
+TEST_CASE("FLT-20: a simulated frame's energy is every phase of its connection events, and the processor's time") {
+    // As above: a frame's 100 bytes go up in one event, and the answer's 16 come down in the next; all other events are a poll and its answer.
+    small_case c{{100}};
+    c.world.active = {0.0093};
+    // No two figures alike, so that none can stand for another.
+    c.world.draws = {.name = "uneven", .volts = 3, .pre_process = {310us, 1.1}, .ramp = {430us, 0.7}, .start = {50us, 2.3}, .post_process = {370us, 1.9},
+                     .transmit_ma = 6.4, .receive_ma = 5.3, .switch_ma = 0.9, .standby_ma = 0.013};
+    sim::fleet_simulator run{policy::fleet{policy::fleet_plan(1, 1, 0.7F)}, c.world, c.answers, 3};
+    int with_answer = 0;
+    for (int i = 0; i < 200; ++i) {
+        const sim::fleet_frame f = run.run_frame(0);
+        const instant end = f.start + f.latency, sent = event_after(f.start + 20ms, 10ms);
+        const auto events = static_cast<double>((event_after(end + 1ns, 10ms) - event_after(f.start + 1ns, 10ms)) / duration{10ms});
+        const bool answered = sent + 10ms <= end;
+        const double transmitting = 880 + 80 * (events - 1), receiving = answered ? 208 + 80 * (events - 1) : 80 * events, switching = 300 * events;
+        const double awake = transmitting + receiving + switching + (310 + 430 + 50 + 370) * events;
+        const double nanojoules = 3 * (events * (310 * 1.1 + 430 * 0.7 + 50 * 2.3 + 370 * 1.9) + 6.4 * transmitting + 5.3 * receiving + 0.9 * switching
+                                       + 0.013 * (to_milliseconds(f.latency) * 1e3 - awake));
+        CHECK(f.radio_energy.value == Approx(nanojoules * 1e-9).epsilon(1e-9));
+        CHECK(f.compute_energy.value == Approx(0.0093 * to_seconds(f.latency)));
+        CHECK(f.idle_energy.value == 0);
+        CHECK(f.energy().value == Approx(f.radio_energy.value + f.compute_energy.value));
+        with_answer += answered;
+    }
+    CHECK(with_answer > 150);
+    // A frame of which nothing is sent does not pay for the radio.
+    sim::fleet_simulator alone{policy::all_edge{}, c.world, c.answers, 3};
+    CHECK(alone.run_frame(0).radio_energy.value == 0);
+}
+
 TEST_CASE("a stage that cannot be broken off is paid for to its end and delays the next frame") {
     small_case c{{100}};
     c.world.stops_within_stage = false;

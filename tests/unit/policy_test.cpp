@@ -9,6 +9,7 @@
 #include <splitdsl/policy/all_edge.hpp>
 #include <splitdsl/policy/frame_energy.hpp>
 #include <splitdsl/policy/layer_scan.hpp>
+#include <splitdsl/policy/partition.hpp>
 #include <splitdsl/policy/sage.hpp>
 #include <splitdsl/policy/weighted.hpp>
 #include <splitdsl/radio/cellular.hpp>
@@ -437,6 +438,33 @@ TEST_CASE("layer_scan finds what trying every split finds, and names the six sma
     const std::string text = to_text(with_bottleneck);
     CHECK(text.find("late") != std::string::npos);
     CHECK(std::count(text.begin(), text.end(), '\n') == 6);
+}
+
+TEST_CASE("Neurosurgeon as a report, as a policy and as Eq. 9 without energy name the same split and the same time") {
+    random_source random{std::mt19937_64{12}};
+    int chosen[3] = {};
+    for (int i = 0; i < 3000; ++i) {
+        deployment d = random_deployment(random);
+        d.deadline = std::chrono::hours{1};
+        const link_view link = good_link(random.log_between(0.02, 200), from_milliseconds(random.between(0, 30)));
+        std::vector<policy::layer_cost> layers;
+        duration edge{}, cloud = d.cloud_total;
+        for (int k = 0; k < d.cuts; ++k) {
+            layers.push_back({"layer", d.cut[k].edge_head - edge, cloud - d.cut[k].cloud_tail, d.cut[k].payload});
+            edge = d.cut[k].edge_head;
+            cloud = d.cut[k].cloud_tail;
+        }
+        layers.push_back({"last", d.edge_total - edge, cloud, {}});
+        const auto report = policy::scan_layers(layers, {.input = d.input, .reply = d.reply}, link);
+        const auto choice = policy::neurosurgeon{d, {.inputs = true}}.choose(link);
+        const auto least = policy::weighted{d, {.time_weight = 1, .energy_weight = 0}}.best(link);
+        REQUIRE(choice.cut == least.cut);
+        REQUIRE(choice.cut == (report.best == layers.size() ? -2 : report.rows[report.best].last_on_edge));
+        REQUIRE(choice.expected == least.time);
+        REQUIRE(choice.expected == report.rows[report.best].total);
+        ++chosen[choice.cut == -2 ? 0 : choice.cut == -1 ? 1 : 2];
+    }
+    for (const int n : chosen) CHECK(n > 300);
 }
 
 TEST_CASE("a frame is charged for what it did: local, offloaded, rolled back") {

@@ -200,6 +200,42 @@ TEST_CASE("FLT-20: the phases of BLE's energy add up, and an exchange costs what
     CHECK(energy_of(one, 1s, *find_ble_radio("fleet_10mw")).total().value == Approx(10e-3 * 2168e-6));
 }
 
+TEST_CASE("FLT-20: each phase of BLE's energy has its own length and current, and standby is what is left") {
+    constexpr ble_radio r{.name = "uneven", .volts = 2, .pre_process = {300us, 7}, .ramp = {500us, 0.5}, .start = {40us, 3}, .post_process = {200us, 11},
+                          .transmit_ma = 6, .receive_ma = 5, .switch_ma = 1.5, .standby_ma = 0.25};
+    constexpr ble_activity a{.events = 10, .exchanges = 12, .transmitting = 30ms, .receiving = 4ms, .switching = 3600us};
+    const ble_energy e = energy_of(a, 100ms, r);
+    const auto is = [](joules found, double microjoules) { return found.value * 1e6 == Approx(microjoules); };
+    CHECK(is(e.pre_process, 2 * 7 * 3));            // volts x mA x ms
+    CHECK(is(e.ramp, 2 * 0.5 * 5));
+    CHECK(is(e.start, 2 * 3 * 0.4));
+    CHECK(is(e.post_process, 2 * 11 * 2));
+    CHECK(is(e.transmit, 2 * 6 * 30));
+    CHECK(is(e.receive, 2 * 5 * 4));
+    CHECK(is(e.switching, 2 * 1.5 * 3.6));
+    CHECK(is(e.standby, 2 * 0.25 * (100 - 10.4 - 37.6)));
+    CHECK(is(e.total(), 42 + 5 + 2.4 + 44 + 360 + 40 + 10.8 + 26));
+    CHECK(energy_of(a, 10ms, r).standby.value == 0);    // an event that runs past the stretch leaves no negative standby
+    // FLEET's Table 1: 125 kbps take longer for the same bytes, and so more.
+    const auto packets = [&](ble_phy phy) {
+        return energy_of({.events = 1, .exchanges = 4, .transmitting = 4 * pdu_airtime(phy, 251), .receiving = 4 * pdu_airtime(phy, 0), .switching = 8 * ble_frame_space}, 1s, r).total();
+    };
+    CHECK((packets(ble_phy::coded_125k) > packets(ble_phy::coded_500k) && packets(ble_phy::coded_500k) > packets(ble_phy::le_1m) && packets(ble_phy::le_1m) > packets(ble_phy::le_2m)));
+}
+
+TEST_CASE("FLT-18: what table 4's PHYs differ by is a number of packets, the same for both devices, if its 1.41 mJ is read as 14.15") {
+    // Between 125 kbps and 2 Mbps only the time on the air differs, at FLEET's 10 mW.
+    const ble_radio& r = *find_ble_radio("fleet_10mw");
+    const auto packet = [&](ble_phy phy) { return energy_of({.exchanges = 1, .transmitting = pdu_airtime(phy, 251), .receiving = pdu_airtime(phy, 0)}, {}, r).total(); };
+    const double one = 1e3 * (packet(ble_phy::coded_125k) - packet(ble_phy::le_2m)).value;
+    CHECK(one == Approx(0.164).margin(0.001));
+    const double gap8 = (7.29 - 1.04) / one, a77 = (14.15 - 8.11) / one, m33 = (1.57 - 1.08) / one;
+    CHECK(gap8 / a77 == Approx(1).margin(0.04));    // both send ImageNet's pictures
+    CHECK(a77 == Approx(37).margin(1));
+    CHECK(m33 == Approx(3).margin(0.1));            // CIFAR's
+    CHECK((1.41 - 8.11) / one < 0);                 // as printed, the slow radio would give energy back
+}
+
 TEST_CASE("LoRa's time on the air is Semtech's, and the duty cycle stretches a transfer") {
     // Published calculators: 23 bytes at SF 7 take 61.7 ms, at SF 12 (low data rate) 1482.8 ms.
     CHECK(to_milliseconds(airtime(lora_setting{}, 23)) == Approx(61.696).margin(0.001));

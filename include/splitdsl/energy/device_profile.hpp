@@ -8,7 +8,9 @@
 #include <splitdsl/energy/provenance.hpp>
 #include <splitdsl/units.hpp>
 
+#include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -64,10 +66,10 @@ inline std::vector<device_profile> to_device_profiles(const facts_table& table) 
         if (const auto w = table.number(r, 2)) p.active_watts = watts{*w};
         if (const auto w = table.number(r, 3)) p.idle_watts = watts{*w};
         const std::string& label = table.text(r, 4);
-        if (label == "measured") p.label = provenance::measured;
-        else if (label == "modelled") p.label = provenance::modelled;
-        else if (label == "simulated") p.label = provenance::simulated;
-        else throw trace_error(table.place(r, 4) + "expected measured, modelled or simulated, found '" + label + "'");
+        const provenance all[] = {provenance::measured, provenance::published, provenance::modelled, provenance::simulated};
+        const auto found = std::find_if(std::begin(all), std::end(all), [&](provenance one) { return to_text(one) == label; });
+        if (found == std::end(all)) throw trace_error(table.place(r, 4) + "expected measured, published, modelled or simulated, found '" + label + "'");
+        p.label = *found;
         p.source = table.text(r, 5);
         profiles.push_back(std::move(p));
     }

@@ -60,8 +60,13 @@ private:
 static_assert(scheduler_policy<cascade> && falls_back_v<cascade>);
 
 /// Largest share of inputs that may go on to the big network so that the cascade is faster than sending all of them:
-/// T_small + p (T_net + T_big) < T_net + T_big, hence p < 1 - T_small / (T_net + T_big). Below 0: it never is. `link` and `big` not both 0.
-constexpr double cascade_limit(duration small, duration link, duration big) { return 1 - to_seconds(small) / to_seconds(link + big); }
+/// T_small + p (T_net + T_big) < T_net + T_big, hence p < 1 - T_small / (T_net + T_big). Below 0: it never is. 0 where sending takes no time.
+/// Source: after Liang et al., section 5.2.
+constexpr double cascade_limit(duration small, duration link, duration big) {
+    const double send = to_seconds(link) + to_seconds(big);
+    return send > 0 ? 1 - to_seconds(small) / send : 0;
+}
+/// Whether a cascade that passes on this share of its inputs is faster on average than sending all of them.
 constexpr bool cascade_pays(double share, duration small, duration link, duration big) { return share < cascade_limit(small, link, big); }
 
 } // namespace splitdsl::policy

@@ -1,7 +1,8 @@
 // SPDX-FileCopyrightText: The splitdsl authors
 // SPDX-License-Identifier: BSD-3-Clause
 /// @file layer_scan.hpp
-/// Where an unaltered network would best be split: Neurosurgeon's scan over a table of layers, as a report (SAGE Fig. 3).
+/// Where an unaltered network would best be split: Neurosurgeon's scan over a table of layers, as a report (SAGE Fig. 3). The same rule as a
+/// policy: `policy::neurosurgeon` (partition.hpp); with energy beside time: `policy::weighted`. All three add up times by `cost_of_offload`.
 #pragma once
 
 #include <splitdsl/energy/equations.hpp>
@@ -72,11 +73,13 @@ inline layer_scan_report scan_layers(std::span<const layer_cost> layers, const l
             throw option_error("layer scan: expected times and sizes of at least 0, found a negative one in layer '" + l.name + "'");
         cloud_left += l.cloud;
     }
+    deployment wire;
+    wire.reply = o.reply;
     layer_scan_report report;
     report.rows.reserve(layers.size() + 1);
     const auto add = [&](const std::string& name, int last, bytes sent, bool remote) {
         layer_scan_row r{name, last, sent, edge_done, {}, cloud_left, {}, true};
-        if (remote) r.communication = communication_time(upload_time(sent, link.rate_up), download_time(o.reply, known_downlink(link)), link.rtt);
+        if (remote) r.communication = cost_of_offload(wire, sent, cloud_left, link).communication;
         r.total = saturating_sum(r.communication, computation_time(r.edge, r.cloud));
         r.in_time = o.deadline.count() == 0 || r.total <= o.deadline;
         report.rows.push_back(std::move(r));
@@ -94,11 +97,11 @@ inline layer_scan_report scan_layers(std::span<const layer_cost> layers, const l
 
 /// The report as a table, times in milliseconds; the best row is marked.
 inline std::string to_text(const layer_scan_report& report) {
-    std::string text = "split behind                         bytes     edge     comm    cloud    total\n";
+    std::string text = "split behind                                     bytes     edge     comm    cloud    total\n";
     for (std::size_t i = 0; i < report.rows.size(); ++i) {
         const layer_scan_row& r = report.rows[i];
         char line[160];
-        std::snprintf(line, sizeof line, "%-32.32s %9.0f %8.2f %8.2f %8.2f %8.2f%s%s\n", r.name.c_str(), r.sent.value, to_milliseconds(r.edge),
+        std::snprintf(line, sizeof line, "%-44.44s %9.0f %8.2f %8.2f %8.2f %8.2f%s%s\n", r.name.c_str(), r.sent.value, to_milliseconds(r.edge),
                       to_milliseconds(r.communication), to_milliseconds(r.cloud), to_milliseconds(r.total), r.in_time ? "" : " late",
                       i == report.best ? " best" : "");
         text += line;

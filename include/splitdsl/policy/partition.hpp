@@ -123,9 +123,7 @@ private:
         return best;
     }
     constexpr duration expected(duration head, bytes payload, duration cloud, const link_view& link) const noexcept {
-        if (options.radio.interval.count() == 0)
-            return saturating_sum(saturating_sum(head, upload_time(payload, link.rate_up)),
-                                  saturating_sum(saturating_sum(link.rtt, cloud), download_time(plan.reply, known_downlink(link))));
+        if (options.radio.interval.count() == 0) return saturating_sum(head, cost_of_offload(plan, payload, cloud, link).until_answer);
         const duty_cycle& d = options.radio;
         const double nominal = 8.0 * d.packet_bytes * d.packets / to_seconds(d.interval);
         const double arrives = link.rate_up.value >= nominal ? 1 : link.rate_up.value / nominal;

@@ -32,7 +32,7 @@ constexpr radio_power without_base(radio_power p) { return {p.uplink_mw_per_mbps
 /// What a radio draws after its last transfer until the network lets it sleep.
 ///
 /// SAGE leaves this out. At one frame every 100 ms an LTE radio never leaves its tail, so a count per frame is too low: reports
-/// take the tail as an option.
+/// take the tail as an option (`policy::frame_energy_options`). A default one is none.
 struct tail_power {
     duration length{};
     watts power{};
@@ -42,7 +42,6 @@ struct tail_power {
         return power * (gap < length ? gap : length);
     }
 };
-inline constexpr tail_power no_tail{};
 /// Huang et al.: 11.576 s at 1060 mW. Other copies of the constants say 1.125 or 1.13 W.
 inline constexpr tail_power lte_tail{std::chrono::milliseconds{11'576}, {1.060}};
 

@@ -7,9 +7,11 @@
 #include <splitdsl/energy/device_profile.hpp>
 #include <splitdsl/error.hpp>
 #include <splitdsl/graph/limits.hpp>
+#include <splitdsl/policy/fleet.hpp>
 #include <splitdsl/policy/partition.hpp>
 #include <splitdsl/radio/ble.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <string>
@@ -180,10 +182,7 @@ inline int sizes_by_rule(const exit_network& n, const stage_times& t, int stage,
     const auto k = static_cast<std::size_t>(stage);
     const duration next = k + 1 < t.stage.size() ? t.stage[k + 1] : duration{};
     const auto& sizes = n.stages[k].stream;
-    const std::int64_t most = radio::largest_feature(s, next, rule);
-    int fit = 0;
-    while (fit < static_cast<int>(sizes.size()) && sizes[static_cast<std::size_t>(fit)] <= most) ++fit;
-    return sizes.empty() ? 0 : std::max(fit, 1);
+    return sizes.empty() ? 0 : std::max(policy::levels_within(sizes, radio::largest_feature(s, next, rule)), 1);
 }
 
 /// What a partition policy knows before the first frame: cut k behind stage k, its largest payload, and the times around it. `cloud`: of
