@@ -30,6 +30,14 @@ if(TARGET classify AND Python3_Interpreter_FOUND AND SPLITDSL_JPEG AND SPLITDSL_
     endif()
 endif()
 
+# ---- a cascade: a small network here, a big one behind the relay ---------------------------------------------------------------------
+if(TARGET classify AND TARGET splitdsl-relay AND Python3_Interpreter_FOUND AND SPLITDSL_JPEG AND SPLITDSL_PNG AND SPLITDSL_zip_LIBRARY)
+    add_test(NAME "classify: a cascade over a slow way answers as each network does" COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/integration/cascade.py
+        --classify $<TARGET_FILE:classify> --relay $<TARGET_FILE:splitdsl-relay> WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+    set_tests_properties("classify: a cascade over a slow way answers as each network does" PROPERTIES LABELS "classify;integration" TIMEOUT 300 RUN_SERIAL TRUE
+        SKIP_REGULAR_EXPRESSION "SKIPPED:")
+endif()
+
 # ---- splitdsl-describe: what it refuses, sums, crossing bytes, sizes of pictures, times -----------------------------------------------
 if(TARGET splitdsl-describe AND SPLITDSL_TORCH_PYTHON AND SPLITDSL_JPEG AND SPLITDSL_PNG)
     set(describe ${SPLITDSL_TORCH_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/integration/describe.py --program $<TARGET_FILE:splitdsl-describe>)
@@ -117,6 +125,29 @@ if(TARGET splitdsl-sim)
         set_tests_properties("simulation: ${scenario} answers every frame" PROPERTIES LABELS simulation TIMEOUT 300
             PASS_REGULAR_EXPRESSION "all_edge[^\n]* 0\n.*fleet[^\n]* 0\n" FAIL_REGULAR_EXPRESSION "  [1-9][0-9]*\n;splitdsl-sim: ")
     endforeach()
+    # Cascades: what is saved and where that ends; the times are the formula's, 47.76 ms + 1.37 ms and 11.21 ms (unit/cascade_test.cpp has the rest).
+    add_test(NAME "simulation: a cascade of published times pays while fewer than 77.2 % are passed on" COMMAND splitdsl-sim
+        ${PROJECT_SOURCE_DIR}/examples/sim/cascade_tx2_v100.toml --frames 4000)
+    set_tests_properties("simulation: a cascade of published times pays while fewer than 77.2 % are passed on" PROPERTIES LABELS simulation TIMEOUT 120
+        PASS_REGULAR_EXPRESSION "every input [^\n]* 49.13 .*cascade, 0.5 [^\n]* 40.2[0-9] .*\\(49.13 ms\\) while it passes on less than 77.2 % of them, here up to a threshold of 0.6"
+        FAIL_REGULAR_EXPRESSION "  [1-9][0-9]*\n;splitdsl-sim: ")
+    file(READ ${PROJECT_SOURCE_DIR}/examples/sim/cascade_cifar.toml scenario)
+    string(REPLACE "../profiles" "${PROJECT_SOURCE_DIR}/examples/profiles" scenario "${scenario}")
+    string(REPLACE "\"cascade_cifar" "\"${PROJECT_SOURCE_DIR}/examples/sim/cascade_cifar" scenario "${scenario}")
+    string(REPLACE "# common" "common" skewed "${scenario}")
+    string(REPLACE "classes = [8]" "classes = [11]" no_such "${skewed}")
+    foreach(inputs IN ITEMS skewed no_such)
+        file(WRITE ${CMAKE_CURRENT_BINARY_DIR}/simulation/${inputs}.toml "${${inputs}}")
+    endforeach()
+    # Recorded answers: 12.5 % of the pictures are passed on at 0.8; of skewed ones 5 %.
+    add_test(NAME "simulation: a cascade of recorded answers passes on what its small network is not sure of" COMMAND splitdsl-sim ${PROJECT_SOURCE_DIR}/examples/sim/cascade_cifar.toml)
+    add_test(NAME "simulation: of skewed inputs a cascade passes on fewer" COMMAND splitdsl-sim ${CMAKE_CURRENT_BINARY_DIR}/simulation/skewed.toml)
+    add_test(NAME "simulation: a common class that no picture shows is refused" COMMAND splitdsl-sim ${CMAKE_CURRENT_BINARY_DIR}/simulation/no_such.toml)
+    set_tests_properties("simulation: a cascade of recorded answers passes on what its small network is not sure of" "simulation: of skewed inputs a cascade passes on fewer"
+        "simulation: a common class that no picture shows is refused" PROPERTIES LABELS simulation TIMEOUT 120)
+    set_tests_properties("simulation: a cascade of recorded answers passes on what its small network is not sure of" PROPERTIES PASS_REGULAR_EXPRESSION "cascade, 0.8 [^\n]* 12.5 %")
+    set_tests_properties("simulation: of skewed inputs a cascade passes on fewer" PROPERTIES PASS_REGULAR_EXPRESSION "cascade, 0.8 [^\n]* 5.0 %")
+    set_tests_properties("simulation: a common class that no picture shows is refused" PROPERTIES PASS_REGULAR_EXPRESSION "skewed pictures: expected pictures of the common classes, found none")
     set(wrong_key [[colour = 1]])
     set(wrong_radio [[radio = { ble = "interval=9" }]])
     set(wrong_lora [[radio = { kind = "lora", lora = "sf=5" }]])

@@ -3,6 +3,7 @@
 /// @file bench_zoo.cpp
 /// How long any network of the zoo takes, whole or up to a cut; as a table, or asked again and again by bench_peers.py.
 #include "compared.hpp"
+#include "power.hpp"
 
 #include <examples/options/exit_status.hpp>
 #include <examples/options/numbers.hpp>
@@ -24,6 +25,7 @@
 #include <fstream>
 #include <iostream>
 #include <memory>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -36,6 +38,7 @@ struct arguments {
     int runs{10};
     std::string weights{}, input{}, output{}, cut{}, json{};
     bool serve{}, list{};
+    zoo_bench::power_arguments power{};
 };
 
 /// A network with its memory: all of it, or what an edge runs up to a cut.
@@ -182,19 +185,24 @@ int serve(const arguments& a) {
 
 int table(const arguments& a) {
     for (const std::string& name : a.names) named(name);       // a misspelled name before anything is timed
+    zoo_bench::power_source power{a.power};
     nlohmann::json report{{"unit", "milliseconds"}, {"label", "measured"}, {"runs", a.runs}, {"rows", nlohmann::json::array()}};
     std::printf("%-34s %-8s %-10s %9s %9s %9s %9s %9s   %d runs, times in ms\n", "network", "threads", "code", "GMAC", "first", "least", "median", "GFLOP/s", a.runs);
     for (const std::string& name : a.names) {
         ready_network n{named(name), a};
         for (const int threads : a.threads) {
             double first = 0;
+            const joules before = power.reading();
             std::vector<double> all = timed(n, a.runs, threads, nullptr, &first);
+            const joules energy = power.reading() - before;
+            const double seconds = (std::accumulate(all.begin(), all.end(), 0.0) + first) / 1e3;
             std::sort(all.begin(), all.end());
             const double least = all.front(), median = all[all.size() / 2], rate = 2 * n.macs() / (least * 1e6);
             std::printf("%-34s %-8d %-10s %9.4f %9.3f %9.3f %9.3f %9.1f\n", name.c_str(), threads, n.instruction_set(), n.macs() / 1e9, first, least, median, rate);
             std::fflush(stdout);
             report["rows"].push_back({{"network", name}, {"threads", threads}, {"instruction_set", n.instruction_set()}, {"macs", n.macs()}, {"first", first}, {"least", least}, {"median", median},
                                       {"gflops_at_least", rate}, {"all", all}});
+            if (power.asked()) power.report(least, a.runs + 1, energy, seconds, report["rows"].back());
         }
     }
     std::printf("first: the run before the timed ones; in a network's first row, the one after its weights were loaded and packed. GFLOP/s: two operations a\n"
@@ -205,6 +213,7 @@ int table(const arguments& a) {
 /// Frames run together against one after another, all sizes in turn in every round: least times, as what else runs only adds.
 int batches(const arguments& a) {
     for (const std::string& name : a.names) named(name);
+    zoo_bench::power_source power{a.power};
     nlohmann::json report{{"unit", "milliseconds a frame"}, {"label", "measured"}, {"runs", a.runs}, {"rows", nlohmann::json::array()}};
     std::printf("%-34s %-8s %-10s %6s %10s %8s %10s %8s   least of %d runs, ms a frame; ratio: one alone / in the batch\n", "network", "threads", "code", "batch", "least", "ratio",
                 "processor", "ratio", a.runs);
@@ -214,11 +223,15 @@ int batches(const arguments& a) {
         for (const int b : a.batches)
             if (b > 1 && b <= n.batch_limit()) sizes.push_back(b);
         for (const int threads : a.threads) {
-            std::vector<double> least(sizes.size(), 1e30), busy(sizes.size(), 1e30);
+            std::vector<double> least(sizes.size(), 1e30), busy(sizes.size(), 1e30), seconds(sizes.size());
+            std::vector<joules> energy(sizes.size());
             const auto work = [&] {
                 for (int round = -1; round < a.runs; ++round)       // the first one is not counted
                     for (std::size_t k = 0; k < sizes.size(); ++k) {
+                        const joules drawn = power.reading();
                         const double before = processor_time(), ms = n.run_together(sizes[k], threads > 1), used = (processor_time() - before) / sizes[k];
+                        energy[k] += power.reading() - drawn;
+                        seconds[k] += ms * sizes[k] / 1e3;
                         if (round >= 0) least[k] = std::min(least[k], ms), busy[k] = std::min(busy[k], used);
                     }
             };
@@ -228,6 +241,7 @@ int batches(const arguments& a) {
                 std::printf("%-34s %-8d %-10s %6d %10.3f %8.3f %10.3f %8.3f\n", name.c_str(), threads, n.instruction_set(), sizes[k], least[k], least[0] / least[k], busy[k], busy[0] / busy[k]);
                 report["rows"].push_back({{"network", name}, {"threads", threads}, {"instruction_set", n.instruction_set()}, {"batch", sizes[k]}, {"least", least[k]},
                                           {"ratio", least[0] / least[k]}, {"processor", busy[k]}, {"processor_ratio", busy[0] / busy[k]}});
+                if (power.asked()) power.report(least[k], static_cast<double>(a.runs + 1) * sizes[k], energy[k], seconds[k], report["rows"].back());
             }
             std::fflush(stdout);
         }
@@ -253,6 +267,11 @@ int main(int argc, char** argv) {
     auto* const serving = app.add_flag("--serve", a.serve, "Read numbers of runs from standard input, answer each with a line of times; what bench_peers.py talks to");
     app.add_option("--output", a.output, "With --serve: the first answer (f32, or what the cut sends)")->option_text("FILE")->needs(serving);
     together->excludes(serving);
+    for (auto* const one : {app.add_flag("--rapl", a.power.rapl, "Frames a joule by the processor's energy counter, where the system lets us read it"),
+                            app.add_option("--watts", a.power.watts, "Frames a joule by what the machine is said to draw")->check(options::between(0.001, 1e5)),
+                            app.add_option("--profile", a.power.profile, "The same, by what a table such as examples/profiles/devices.csv says of this machine")->option_text("FILE:NAME"),
+                            app.add_option("--dollars-per-hour", a.power.dollars_per_hour, "What an hour of the machine costs: dollars a million frames")->check(options::between(1e-6, 1e6))})
+        one->excludes(serving);
     app.add_flag("--list", a.list, "Print the networks and exit");
     return options::exit_status("bench_zoo", app, argc, argv, [&] {
         if (a.list) {

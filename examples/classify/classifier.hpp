@@ -12,6 +12,7 @@
 #include <splitdsl/image/preprocess.hpp>
 #include <splitdsl/link/handshake.hpp>
 #include <splitdsl/link/tcp.hpp>
+#include <splitdsl/policy/confidence.hpp>
 #include <splitdsl/runtime/aligned_buffer.hpp>
 #include <splitdsl/runtime/answer.hpp>
 #include <splitdsl/runtime/cloud_core.hpp>
@@ -47,11 +48,11 @@ inline std::string names_of_cuts(const splitdsl::pipeline& p) {
     return text;
 }
 /// Throws `option_error` with the names there are.
-inline const zoo_networks::network& network_named(const std::string& name) {
+inline const zoo_networks::network& network_named(const std::string& name, const std::string& option = "--model") {
     const auto* found = zoo_networks::find(name);
-    if (!found) throw splitdsl::option_error("--model " + name + ": no such network; there are: " + names_of_all());
+    if (!found) throw splitdsl::option_error(option + " " + name + ": no such network; there are: " + names_of_all());
     if (found->meaning == zoo_networks::labels::none)
-        throw splitdsl::option_error("--model " + name + ": not a classifier of pictures; those are: " + names_of_all());
+        throw splitdsl::option_error(option + " " + name + ": not a classifier of pictures; those are: " + names_of_all());
     return *found;
 }
 /// The cut's number, -1 for "input". Throws `option_error` with the cuts there are.
@@ -125,6 +126,8 @@ public:
         for (std::size_t i = 0; i < count; ++i) best.push_back({class_of(network.meaning, order[i]), logits[order[i]]});
         return best;
     }
+    /// Of the last picture: the largest softmax value of all outputs.
+    float confidence() const { return splitdsl::policy::predict({values.data(), outputs}).confidence; }
     /// Of `recognise`: how often the cloud, this machine (`edge`), or this machine after the cloud failed (`fallback`) answered.
     int answered(splitdsl::answer_source source) const { return sources[static_cast<std::size_t>(source)]; }
     /// And how often nobody did within the deadline, because this machine stood still: these pictures were finished here, late.

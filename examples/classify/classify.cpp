@@ -8,6 +8,7 @@
 #include "archive.hpp"
 #include "backend.hpp"
 #include "classifier.hpp"
+#include "first_network.hpp"
 
 #include <examples/options/exit_status.hpp>
 #include <splitdsl/image/decode.hpp>
@@ -17,9 +18,12 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include <chrono>
 #include <cstdio>
 #include <new>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 using namespace classify;
@@ -28,10 +32,10 @@ using namespace splitdsl;
 namespace {
 
 struct arguments : pictures::picture_arguments {
-    std::string split, connect, bind{"127.0.0.1"}, offset{"down"}, codec{"f32"};
+    std::string split, connect, bind{"127.0.0.1"}, offset{"down"}, codec{"f32"}, first, first_weights;
     options::gpu_choice backend;
     int serve{-1}, top{5};
-    double deadline_s{10}, patience_s{5};
+    double deadline_s{10}, patience_s{5}, sure{0.8};
     bool cuts{};
 };
 
@@ -63,8 +67,8 @@ int serve(const zoo_networks::network& which, const arguments& a) {
 /// Every picture's results, in order; what cannot be read has an error instead.
 class session_of_pictures {
 public:
-    session_of_pictures(classifier& c, const pictures::label_list& l, const arguments& a)
-        : network{c}, labels{l}, options{a}, recipe{c.recipe(a.offset == "down" ? imaging::crop_offset::rounded_down : imaging::crop_offset::torchvision)} {}
+    session_of_pictures(classifier& c, first_network* asked_first, const pictures::label_list& l, const arguments& a)
+        : network{c}, first{asked_first}, labels{l}, options{a}, offset{a.offset == "down" ? imaging::crop_offset::rounded_down : imaging::crop_offset::torchvision} {}
 
     void see_file(const std::string& file) {
         try {
@@ -87,6 +91,7 @@ public:
     }
     int failures() const { return errors; }
     int pictures() const { return seen; }
+    timed_answers by_first{}, by_model{}; ///< of a cascade
     nlohmann::ordered_json results = nlohmann::ordered_json::array();
 
 private:
@@ -96,14 +101,29 @@ private:
         try {
             const std::vector<std::byte> bytes = read();
             imaging::shared_input input{imaging::decode(bytes, {.most_pixels = options.most_pixels, .name = place, .most_pixels_name = "--most-pixels"})};
-            const std::vector<scored> best = network.recognise(input.planes_for(recipe), static_cast<std::size_t>(options.top));
+            const auto count = static_cast<std::size_t>(options.top);
+            nlohmann::ordered_json result{{"file", name}};
+            std::vector<scored> best;
+            if (first) {
+                const auto& small = input.planes_for(first->recipe(offset));
+                const auto& whole = input.planes_for(network.recipe(offset)); // both before the clock starts: it times the answers
+                const auto begin = std::chrono::steady_clock::now();
+                auto sure = first->recognise(small, count);
+                best = sure ? std::move(*sure) : network.recognise(whole, count);
+                const double ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count();
+                (sure ? by_first : by_model).ms.push_back(ms);
+                result["by"] = sure ? options.first : options.model;
+                result["ms"] = ms;
+            } else
+                best = network.recognise(input.planes_for(network.recipe(offset)), count);
             nlohmann::ordered_json top = nlohmann::ordered_json::array();
             if (!options.quiet) std::printf("%s\n", name.c_str());
             for (const scored& s : best) {
                 top.push_back({{"class", s.index}, {"logit", s.logit}});
                 if (!options.quiet) std::printf("%10.4f  %s\n", static_cast<double>(s.logit), labels[s.index].c_str());
             }
-            results.push_back({{"file", name}, {"top", std::move(top)}});
+            result["top"] = std::move(top);
+            results.push_back(std::move(result));
             ++seen;
         } catch (const error& e) {
             failed(name, e.what());
@@ -118,9 +138,10 @@ private:
     }
 
     classifier& network;
+    first_network* first;
     const pictures::label_list& labels;
     const arguments& options;
-    imaging::recipe recipe;
+    imaging::crop_offset offset;
     int seen{}, errors{};
 };
 
@@ -138,6 +159,8 @@ int run(const arguments& a) {
     const bool split = !a.split.empty();
     if (split != !a.connect.empty()) throw option_error("--split CUT and --connect HOST:PORT belong together; cuts of " + a.model + ": " + names_of_cuts(which.pipeline()));
     if (a.codec != "f32" && !split && a.serve < 0) throw option_error("--codec " + a.codec + " says how cuts travel: it belongs to --split, --serve or --cuts");
+    if (a.first.empty() != a.first_weights.empty()) throw option_error("--first NAME and --first-weights FILE belong together");
+    const zoo_networks::network* const small = a.first.empty() ? nullptr : &network_named(a.first, "--first");
     const int cut = split ? cut_named(which, a.split) : -1;
     const link::host_port peer = split ? link::parse_host_port(a.connect, "--connect") : link::host_port{};
     if (a.weights.empty()) throw option_error("--weights FILE is missing");
@@ -145,26 +168,32 @@ int run(const arguments& a) {
     if (a.pictures.empty()) throw option_error("a picture (JPEG, PNG) or a ZIP archive of pictures is missing");
     options::require_writable("--json", a.json);
     options::require_not_read("--json", a.json, a.pictures);
-    options::require_not_read("--json", a.json, {a.weights, a.labels});
+    options::require_not_read("--json", a.json, {a.weights, a.labels, a.first_weights});
 
     const backend code{which, a.backend, a.codec};
     classifier network{which, code.net(), a.weights};
     const pictures::label_list labels{names_of(which.meaning), network.classes(), a.labels};
     if (split) network.offload(cut, std::make_unique<link::tcp>(peer.host, peer.port), from_seconds(a.deadline_s), from_seconds(a.patience_s));
 
-    session_of_pictures all{network, labels, a};
+    std::optional<first_network> first;
+    if (small) first.emplace(*small, a.first_weights, a.sure, network);
+    session_of_pictures all{network, first ? &*first : nullptr, labels, a};
     for (const std::string& file : a.pictures) all.see_file(file);
 
     const nlohmann::ordered_json answered{{"cloud", network.answered(answer_source::cloud)}, {"edge", network.answered(answer_source::edge)}, {"fallback", network.answered(answer_source::fallback)}};
     if (split && network.late() > 0)
         std::fprintf(stderr, "%d pictures had no answer within the deadline, for this machine stood still: they were finished here\n", network.late());
     if (split)
-        std::fprintf(stderr, "%d pictures split at %s: %d answered by %s, %d here after it failed to, %d here without asking; %zu bytes sent\n", all.pictures(), a.split.c_str(),
+        std::fprintf(stderr, "%d pictures split at %s: %d answered by %s, %d here after it failed to, %d here without asking; %zu bytes sent\n", all.pictures() - all.by_first.pictures(), a.split.c_str(),
                      network.answered(answer_source::cloud), a.connect.c_str(), network.answered(answer_source::fallback), network.answered(answer_source::edge), network.bytes_sent());
+    if (first)
+        std::fprintf(stderr, "%d pictures answered by %s alone in %s, %d passed on to %s in %s (both networks and the way); measured, means and 95 %% intervals\n",
+                     all.by_first.pictures(), a.first.c_str(), all.by_first.text().c_str(), all.by_model.pictures(), a.model.c_str(), all.by_model.text().c_str());
     code.report();
     if (!a.json.empty()) {
         nlohmann::ordered_json document{{"model", a.model}, {"code", code.net().instruction_set}, {"weight_bytes", network.weight_bytes()}, {"results", std::move(all.results)}};
         if (split) document["split"] = {{"cut", a.split}, {"codec", a.codec}, {"answered_by", answered}, {"late", network.late()}, {"bytes_sent", network.bytes_sent()}};
+        if (first) document["first"] = {{"model", a.first}, {"sure", a.sure}, {"answered", all.by_first.json()}, {"passed_on", all.by_model.json()}, {"label", "measured"}};
         pictures::write_json(a.json, document);
     }
     return all.failures() > 0 ? 1 : 0;
@@ -187,8 +216,11 @@ int main(int argc, char** argv) {
     auto* const offset = app.add_option("--crop-offset", a.offset, "where the centre crop begins if the margin is odd: down, or as torchvision")->check(CLI::IsMember({"down", "torchvision"}))->capture_default_str();
     app.add_option("--deadline", a.deadline_s, "seconds a split picture may take in all; what is not answered in time is finished here within them. Too few for that are refused")->check(options::between(0.01, 3600.0))->capture_default_str()->needs(split);
     app.add_option("--patience", a.patience_s, "seconds to wait for the other side at the start")->check(options::between(0.0, 3600.0))->capture_default_str()->needs(split);
+    auto* const first = app.add_option("--first", a.first, "a small network that is asked first, here: --model is asked only where it is not sure")->type_name("NAME");
+    auto* const first_weights = app.add_option("--first-weights", a.first_weights, "its safetensors file")->type_name("FILE");
+    auto* const sure = app.add_option("--sure", a.sure, "from this confidence on, its largest softmax value, the answer of --first is the answer")->check(options::between(0.0, 1.0))->capture_default_str()->needs(first);
     auto* const cuts = app.add_flag("--cuts", a.cuts, "print the model's cuts");
-    for (auto* const other : {split, connect, top, offset, files, app.get_option("--json"), app.get_option("--labels"), app.get_option("--most-pixels")})
+    for (auto* const other : {split, connect, top, offset, files, first, first_weights, sure, app.get_option("--json"), app.get_option("--labels"), app.get_option("--most-pixels")})
         serving->excludes(other), cuts->excludes(other);
     cuts->excludes(serving);
     return options::exit_status("classify", app, argc, argv, [&] {

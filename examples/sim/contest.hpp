@@ -11,16 +11,27 @@
 #include <splitdsl/policy/cascade.hpp>
 #include <splitdsl/policy/local_early_exit.hpp>
 #include <splitdsl/runtime/safetensors_writer.hpp>
+#include <splitdsl/sim/cascade_curve.hpp>
 #include <splitdsl/sim/fleet_summary.hpp>
 #include <splitdsl/sim/link_thresholds.hpp>
+#include <splitdsl/sim/skewed_pictures.hpp>
 
 #include <cstdio>
 #include <deque>
+#include <numeric>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 namespace simulate {
+
+/// Where a cascade stops being faster than sending every input, at the mean times of this point.
+struct break_even {
+    double sending_ms{};              ///< mean latency of sending every input
+    double share{};                   ///< of the inputs: as long as fewer are passed on, the cascade is faster
+    std::optional<float> threshold{}; ///< the largest one at which fewer are
+};
 
 /// What one policy came to.
 struct outcome {
@@ -30,6 +41,7 @@ struct outcome {
     std::string network{};
     splitdsl::sim::fleet_summary summary{};
     std::vector<splitdsl::policy::answer_thresholds> learnt{}; ///< fleet_by_benefit, calibrated: for states of the link
+    std::optional<break_even> pays{};                          ///< cascade of one exit
 };
 
 /// The point of a sweep that is run: the scenario's own, or one with other values.
@@ -143,6 +155,7 @@ public:
             }
         }
         o.summary = run_with(c, at, o.threshold, shown);
+        if (c.kind == policy_kind::cascade && terms_of.networks[c.network].exits() == 1) o.pays = break_even_of(c, at, shown);
         return o;
     }
     std::vector<outcome> run_all(const point& at) const {
@@ -208,6 +221,9 @@ private:
                 {c.group, c.network, c.confidence, sim::read_exit_answers(made.file(), c.group, c.confidence, "synthetic answers")});
         } else
             groups.push_back({c.group, c.network, c.confidence, sim::read_exit_answers(file, c.group, c.confidence, terms_of.answers)});
+        if (terms_of.common.empty()) return;
+        sim::exit_answers& a = groups.back().answers; // the labels and the seed are every group's, so the pictures are too
+        a = a.of(sim::skewed_pictures(a, terms_of.common, terms_of.of_common, terms_of.seed));
     }
     const splitdsl::sim::exit_answers& answers_of(const contender& c) const {
         return std::find_if(groups.begin(), groups.end(),
@@ -309,6 +325,24 @@ private:
         case policy_kind::cascade: return go(policy::cascade{sure, c.input});
         }
         throw option_error("policy " + c.name + ": expected a known kind, found another");
+    }
+
+    break_even break_even_of(contender c, const point& at, const splitdsl::sim::fleet_run& shown) const {
+        using namespace splitdsl;
+        const sim::fleet_world w = world_of(c, at, 0);
+        duration small{};
+        for (std::size_t k = 0; k < w.network.stages.size(); ++k) {
+            small += w.times.stage[k] + w.times.exit[k];
+            if (w.network.stages[k].exit >= 0) break;
+        }
+        c.kind = policy_kind::offload_input;
+        const double sending_ms = run_with(c, at, 0, shown).mean_latency_ms;
+        std::vector<std::size_t> pictures_shown(shown.pictures);
+        std::iota(pictures_shown.begin(), pictures_shown.end(), shown.first);
+        const duration sending = from_milliseconds(sending_ms); // way and big network together: the sum is all that counts
+        return {.sending_ms = sending_ms,
+                .share = policy::cascade_limit(small, sending, {}),
+                .threshold = sim::cascade_crossover(answers_of(c).of(pictures_shown), {small, sending, {}})};
     }
 
     scenario terms_of;

@@ -62,6 +62,23 @@ inline std::string table(const std::vector<outcome>& all) {
     return text;
 }
 
+/// Where cascades stop being faster than sending every input: a sentence for each place, if there are any.
+inline std::string break_evens(const std::vector<outcome>& all) {
+    std::vector<std::string> said;
+    for (const outcome& o : all) {
+        if (!o.pays) continue;
+        const std::string sentence = o.network + ": a cascade is faster than sending every input (" + parts::fixed(o.pays->sending_ms, 2) + " ms) "
+                                     + (o.pays->threshold ? "while it passes on less than " + parts::fixed(100 * o.pays->share, 1)
+                                                                + " % of them, here up to a threshold of " + parts::fixed(static_cast<double>(*o.pays->threshold), 2)
+                                                          : std::string{"at no threshold: the small network alone takes longer"})
+                                     + "\n";
+        if (std::find(said.begin(), said.end(), sentence) == said.end()) said.push_back(sentence);
+    }
+    std::string text;
+    for (const std::string& one : said) text += one;
+    return text;
+}
+
 /// {NAME: {"accuracy", "mean_latency_ms", "p99_latency_ms", "energy_mj", "bytes_up", "unanswered", ...}}
 inline nlohmann::json policies_json(const std::vector<outcome>& all) {
     nlohmann::json policies = nlohmann::json::object();
@@ -94,6 +111,10 @@ inline nlohmann::json policies_json(const std::vector<outcome>& all) {
                                                       {"cloud", parts::used(t.cloud)},
                                                       {"local", parts::used(t.local)}});
         if (o.has_threshold) policies[o.name]["accuracy_reached"] = o.reached;
+        if (o.pays) {
+            policies[o.name]["break_even"] = {{"sending_ms", o.pays->sending_ms}, {"share", o.pays->share}, {"threshold", nullptr}};
+            if (o.pays->threshold) policies[o.name]["break_even"]["threshold"] = *o.pays->threshold;
+        }
     }
     return policies;
 }

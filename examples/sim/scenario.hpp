@@ -88,9 +88,9 @@ struct sweep_terms {
 /// The radio of a scenario or of a sweep's point.
 struct air_terms {
     splitdsl::radio::ble_setting ble{};
-    std::optional<splitdsl::radio::packet_radio> other{}; ///< LoRa or 802.11ah; `ble` then does not count
+    std::optional<splitdsl::radio::packet_radio> other{}; ///< LoRa, 802.11ah or a steady link; `ble` then does not count
 
-    std::string_view kind() const { return !other ? "ble" : other->kind == splitdsl::radio::packet_kind::lora ? "lora" : "halow"; }
+    std::string_view kind() const { return other ? to_text(other->kind) : std::string_view{"ble"}; }
     /// As a scenario has it, and as every table names it: with the rule that limits the air.
     std::string line() const { return other ? splitdsl::radio::to_text(*other) : to_text(ble); }
     std::string rule() const {
@@ -119,6 +119,8 @@ struct scenario {
     std::string cloud_profile{}; ///< empty: `cloud_ms` is all
     std::string answers{};       ///< a file; empty: synthetic
     splitdsl::sim::synthetic_options synthetic{};
+    std::vector<int> common{};   ///< classes that are; empty: pictures come as the answers have them
+    double of_common{};          ///< share of the pictures that show one
     double validation{}, accuracy{};
     std::vector<double> thresholds{};
     std::vector<splitdsl::sim::exit_network> networks{};
@@ -249,6 +251,7 @@ inline contender read_contender(terms t, const std::vector<splitdsl::sim::exit_n
 inline air_terms read_air(std::string_view kind, const std::string& line) {
     if (kind == "lora") return {.other = splitdsl::radio::parse_lora(line)};
     if (kind == "halow") return {.other = splitdsl::radio::parse_halow(line)};
+    if (kind == "steady") return {.other = splitdsl::radio::parse_steady(line)};
     return {.ble = splitdsl::radio::parse_ble(line)};
 }
 
@@ -294,7 +297,7 @@ inline scenario read_scenario(const std::string& path) {
     device.end();
 
     terms radio = t.inside("radio");
-    const std::string kind = radio.choice("kind", {"ble", "lora", "halow"}, "ble");
+    const std::string kind = radio.choice("kind", {"ble", "lora", "halow", "steady"}, "ble");
     const std::string line_of_kind = radio.text(kind);
     s.air = radio.made(kind, [&] { return read_air(kind, line_of_kind); });
     const auto drawn_by = [&](const auto& known, std::string_view usual) {
@@ -310,8 +313,10 @@ inline scenario read_scenario(const std::string& path) {
         drawn_by(splitdsl::radio::known_ble_radios, "nrf52840_0dbm");
     else if (kind == "lora")
         s.air.other->draws = *drawn_by(splitdsl::radio::known_lora_radios, "sx1276_13dbm");
-    else
+    else if (kind == "halow")
         s.air.other->draws = *drawn_by(std::array{splitdsl::radio::assumed_halow_radio}, splitdsl::radio::assumed_halow_radio.name);
+    else
+        s.air.other->draws = *drawn_by(std::array{splitdsl::radio::uncounted_radio}, splitdsl::radio::uncounted_radio.name);
     s.packet_overhead = static_cast<int>(radio.whole("packet_overhead", 0, 250, 0));
     s.reply_bytes = static_cast<int>(radio.whole("reply_bytes", 1, 251, 16));
     radio.end();
@@ -332,6 +337,13 @@ inline scenario read_scenario(const std::string& path) {
         s.synthetic.seed = static_cast<std::uint64_t>(y.whole("seed", 0, std::numeric_limits<std::int64_t>::max(), 1));
         s.synthetic.strength = y.number("strength", 0.01, 1000, s.synthetic.strength);
         y.end();
+    }
+    if (answers.has("common")) {
+        terms common = answers.inside("common");
+        for (const std::int64_t c : common.wholes("classes", 0, 65'535)) s.common.push_back(static_cast<int>(c));
+        if (s.common.empty()) common.refuse("classes", "at least one class");
+        s.of_common = common.number("share", 0, 1);
+        common.end();
     }
     s.validation = answers.number("validation", 0, 0.9, 0.5);
     answers.end();

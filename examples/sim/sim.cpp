@@ -80,7 +80,7 @@ int run(const settings& o) {
             options::write("--svg", o.svg, simulate::plot("Simulated: " + s.name + "; " + answers_of(s), setting_of(s, c.own_point()), own));
         if (!o.quiet) {
             print_head(s, c.own_point());
-            std::cout << simulate::table(own);
+            std::cout << simulate::table(own) << simulate::break_evens(own);
             for (const auto& one : own)
                 if (!one.reached)
                     std::cout << "! " << one.name << ": no threshold reached " << simulate::parts::fixed(100 * s.accuracy, 2)
@@ -98,7 +98,7 @@ int run(const settings& o) {
                     if (!o.quiet) {
                         std::cout << '\n';
                         print_head(s, p);
-                        std::cout << simulate::table(all);
+                        std::cout << simulate::table(all) << simulate::break_evens(all);
                     }
                 } catch (const splitdsl::option_error& e) { // such as a packet that does not fit a short interval
                     entry["refused"] = e.what();

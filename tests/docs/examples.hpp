@@ -7,10 +7,12 @@
 #include <splitdsl/splitdsl.hpp>
 
 #include <splitdsl/energy/meter.hpp>
+#include <splitdsl/energy/sample_statistics.hpp>
 #include <splitdsl/energy/simpson.hpp>
 #include <splitdsl/link/relay.hpp>
 #include <splitdsl/policy/layer_scan.hpp>
 #include <splitdsl/runtime/distribution.hpp>
+#include <splitdsl/runtime/prometheus.hpp>
 #include <splitdsl/runtime/random_weights.hpp>
 #include <splitdsl/runtime/safetensors_writer.hpp>
 

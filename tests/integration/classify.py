@@ -108,6 +108,13 @@ def refusals(classify, _):
                      "--split features99: squeezenet1_1 has no such cut", "input, features2,", "features12")
     classify.refuses("a cut without a peer", ["--model", "squeezenet1_1", "--weights", missing, "--split", "features5", "a.jpg"], "--connect HOST:PORT")
     classify.refuses("a peer without a cut", ["--model", "squeezenet1_1", "--weights", missing, *peer, "a.jpg"], "--split CUT", "features12")
+    first = ["--first", "cifar10_resnet20"]
+    classify.refuses("a first network without weights", ["--model", "cifar10_resnet56", "--weights", missing, *first, "a.jpg"], "--first NAME and --first-weights FILE belong together")
+    classify.refuses("an unknown first network", ["--model", "cifar10_resnet56", "--weights", missing, "--first", "resnet21", "--first-weights", missing, "a.jpg"],
+                     "--first resnet21: no such network")
+    classify.refuses("a confidence above one", ["--model", "cifar10_resnet56", "--weights", missing, *first, "--sure", "1.5", "a.jpg"], "--sure: expected 0 to 1, found 1.5")
+    classify.refuses("a confidence without a first network", ["--model", "cifar10_resnet56", "--weights", missing, "--sure", "0.5", "a.jpg"], "--sure", "--first")
+    classify.refuses("a first network of the serving side", ["--model", "cifar10_resnet56", "--weights", missing, *first, "--serve", "0"], "--first", "--serve")
     for address in ("nowhere", ":7447", "host:", "host:0", "host:65536", "host:12x", "host:-1", "::1:7447"):
         classify.refuses(f"the address {address}", ["--model", "squeezenet1_1", "--weights", missing, "--split", "input", f"--connect={address}", "a.jpg"],
                          "--connect: expected ", "in brackets" if address.startswith("::") else "HOST:PORT with a port from 1 to 65535", address)

@@ -11,7 +11,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TOOLS = ["tools/train_fleet.py", "tools/train_fleet_wide.py", "tools/learn_channel_order.py", "tools/train_drive.py", "tools/evaluate_drive.py", "tools/train_bottleneck.py",
-         "tools/tune_winograd.py", "tools/import_onnx.py", "tools/export_weights.py", "benchmarks/dynamic_pool_features.py"]
+         "tools/tune_winograd.py", "tools/import_onnx.py", "tools/export_weights.py", "tools/cascade_answers.py", "benchmarks/dynamic_pool_features.py"]
 # None in sys.modules makes an import fail as if nothing were installed.
 RUN = f"import runpy, sys; sys.modules.update(numpy=None, torch=None, PIL=None); sys.argv = sys.argv[1:]; sys.path.insert(0, {str(ROOT / 'tools')!r}); runpy.run_path(sys.argv[0], run_name='__main__')"
 

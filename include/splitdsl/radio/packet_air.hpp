@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The splitdsl authors
 // SPDX-License-Identifier: BSD-3-Clause
 /// @file packet_air.hpp
-/// LoRa and 802.11ah in virtual time: which queued packet goes out when, when it arrives, when that is known, and what it costs.
+/// LoRa, 802.11ah and steady links in virtual time: which queued packet goes out when, when it arrives, when that is known, and what it costs.
 #pragma once
 
 #include <splitdsl/detail/xoshiro.hpp>
@@ -9,22 +9,26 @@
 #include <splitdsl/radio/halow.hpp>
 #include <splitdsl/radio/lora.hpp>
 #include <splitdsl/radio/packet_line.hpp>
+#include <splitdsl/radio/steady.hpp>
 
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace splitdsl::radio {
 
-enum class packet_kind : std::uint8_t { lora, halow };
+enum class packet_kind : std::uint8_t { lora, halow, steady };
+constexpr std::string_view to_text(packet_kind k) { return k == packet_kind::lora ? "lora" : k == packet_kind::halow ? "halow" : "steady"; }
 
 /// A radio that sends one packet after another, without connection events.
 struct packet_radio {
     packet_kind kind{packet_kind::lora};
     lora_setting lora{};
     halow_setting halow{};
+    steady_setting steady{};
     int octets{lora_most_octets};                    ///< most of the user's bytes in one packet
     ble_delivery delivery{ble_delivery::unreliable}; ///< `reliable` is `resending`: every packet is acknowledged at once anyway
     int most_tries{};                                ///< of a packet that is sent again; 0: no limit
@@ -32,9 +36,11 @@ struct packet_radio {
     duration receive_delay{std::chrono::seconds{1}};
     sleeping_radio draws{known_lora_radios[1]};
 
-    double loss() const { return kind == packet_kind::lora ? lora.loss : halow.loss; }
-    void set_loss(double p) { (kind == packet_kind::lora ? lora.loss : halow.loss) = p; }
-    bool always_listens() const { return kind == packet_kind::lora ? receive_delay.count() == 0 : halow.wake_interval.count() == 0; }
+    double loss() const { return kind == packet_kind::lora ? lora.loss : kind == packet_kind::halow ? halow.loss : steady.loss; }
+    void set_loss(double p) { (kind == packet_kind::lora ? lora.loss : kind == packet_kind::halow ? halow.loss : steady.loss) = p; }
+    bool always_listens() const {
+        return kind == packet_kind::lora ? receive_delay.count() == 0 : kind == packet_kind::halow ? halow.wake_interval.count() == 0 : true;
+    }
 };
 
 /// Octets of an acknowledgement of its own, with LoRaWAN's header and check.
@@ -44,19 +50,21 @@ inline constexpr int lora_acknowledgement_octets = 12;
 /// loss outside 0 to 1, negative times.
 inline void require_valid(const packet_radio& r) {
     const bool lora = r.kind == packet_kind::lora;
-    const std::string name = lora ? "lora" : "halow";
+    const std::string name{to_text(r.kind)};
     const auto refuse = [&](const std::string& expected, const std::string& found) {
         throw option_error(name + ": expected " + expected + ", found " + found);
     };
     if (!(r.loss() >= 0 && r.loss() <= 1)) refuse("a loss from 0 to 1", std::to_string(r.loss()));
     if (lora)
         require_valid(r.lora);
+    else if (r.kind == packet_kind::steady)
+        require_valid(r.steady);
     else {
         halow_setting s = r.halow;
         s.loss = 0; // a link that loses all is a case to simulate
         require_valid(s);
     }
-    const int most = lora ? lora_most_octets : halow::most_octets;
+    const int most = lora ? lora_most_octets : r.kind == packet_kind::halow ? halow::most_octets : steady::most_octets;
     if (r.octets < 1 || r.octets > most) refuse("1 to " + std::to_string(most) + " bytes a packet", std::to_string(r.octets));
     if (r.most_tries < 0) refuse("0 tries (no limit) or more", std::to_string(r.most_tries));
     if (r.receive_delay.count() < 0) refuse("a receive delay of at least 0 ms", std::to_string(to_milliseconds(r.receive_delay)));
@@ -65,6 +73,7 @@ inline void require_valid(const packet_radio& r) {
 /// How long a packet takes the sender, from its start until the next one may start: LoRa's window and silence, 802.11ah's access and
 /// acknowledgement. Being asleep is not in it.
 inline duration packet_period(const packet_radio& r, int octets) {
+    if (r.kind == packet_kind::steady) return sending_time(r.steady, octets);
     if (r.kind == packet_kind::halow) return exchange_airtime(r.halow, octets);
     const duration sent = airtime(r.lora, octets);
     return sent + std::max(silence_after(r.lora, octets), r.receive_delay + airtime(r.lora, lora_acknowledgement_octets));
@@ -75,6 +84,7 @@ inline bits_per_second sustained_rate(const packet_radio& r) {
 }
 /// From a packet's end until the sender has heard of it.
 inline duration round_trip(const packet_radio& r) {
+    if (r.kind == packet_kind::steady) return 2 * r.steady.delay;
     if (r.kind == packet_kind::halow) return r.halow.wake_interval / 2 + exchange_airtime(r.halow, 1);
     return r.receive_delay + airtime(r.lora, lora_acknowledgement_octets);
 }
@@ -193,11 +203,12 @@ private:
         if (lanes[1].count() == 0) return never;
         const instant ready = lanes[1].packets[lanes[1].head].ready;
         if (has_windows()) return ready <= window ? window : never;
+        if (s.kind == packet_kind::steady) return std::max(ready, free_down);
         return awake(std::max(ready, free_from));
     }
     /// `t`, or the station's next wake.
     instant awake(instant t) const {
-        if (s.kind == packet_kind::lora || s.halow.wake_interval.count() == 0 || t <= awake_until) return t;
+        if (s.kind != packet_kind::halow || s.halow.wake_interval.count() == 0 || t <= awake_until) return t;
         const instant next = next_wake(s.halow, t);
         return next > t && t <= next - s.halow.wake_interval + s.halow.wake_for ? t : next;
     }
@@ -210,7 +221,9 @@ private:
         p.sent = start;
         const bool arrives = !random.chance(s.loss());
         if (way == ble_way::up) share.tell(arrives);
-        const timing t = s.kind == packet_kind::lora ? over_lora(way, start, p.size, arrives) : over_halow(way, start, p.size);
+        const timing t = s.kind == packet_kind::lora    ? over_lora(way, start, p.size, arrives)
+                         : s.kind == packet_kind::halow ? over_halow(way, start, p.size)
+                                                        : over_steady(way, start, p.size);
         const bool again = !arrives && s.delivery != ble_delivery::unreliable && (s.most_tries == 0 || p.tries < s.most_tries);
         if (again) {
             p.ready = t.known;
@@ -267,11 +280,20 @@ private:
         free_from = awake_until = start + exchange_airtime(s.halow, size);
         return {start + access + frame, free_from};
     }
+    timing over_steady(ble_way way, instant start, int size) {
+        const bool up = way == ble_way::up;
+        const duration busy = sending_time(s.steady, size);
+        ++done.packets;
+        (up ? done.transmitting : done.receiving) += busy;
+        const instant end = (up ? free_from : free_down) = start + busy;
+        return {end + s.steady.delay, end + 2 * s.steady.delay};
+    }
 
     packet_radio s;
     splitdsl::detail::xoshiro256 random;
     lane lanes[2]{};
     instant free_from{instant::min()};    // the device's radio
+    instant free_down{instant::min()};    // a steady link's other way
     instant allowed_from{instant::min()}; // by the duty cycle
     instant window{instant::min()};       // in which the gateway may answer
     instant awake_until{instant::min()};

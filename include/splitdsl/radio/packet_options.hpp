@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The splitdsl authors
 // SPDX-License-Identifier: BSD-3-Clause
 /// @file packet_options.hpp
-/// A LoRa or 802.11ah link as one line of text, for options and reports.
+/// A LoRa, 802.11ah or steady link as one line of text, for options and reports.
 #pragma once
 
 #include <splitdsl/radio/packet_air.hpp>
@@ -86,12 +86,39 @@ inline packet_radio parse_halow(std::string_view text) {
     return r;
 }
 
+/// Keys: rate (kbit/s), delay (ms, one way), bytes (of a packet, at most 65535), loss (0 to 1), delivery (unreliable, resending; packets are sent
+/// again unless it says otherwise), tries. Refused as by `parse_lora`.
+///
+/// ```cpp
+/// const auto r = radio::parse_steady("rate=20000,delay=23.88");
+/// ```
+inline packet_radio parse_steady(std::string_view text) {
+    packet_radio r{.kind = packet_kind::steady, .octets = 1500, .delivery = ble_delivery::resending, .draws = uncounted_radio};
+    read_terms("steady", "rate, delay, bytes, loss, delivery, tries", text, [&](const term& t) {
+        if (t.key == "rate") {
+            double kbps = 0;
+            t.read(kbps);
+            r.steady.rate = kilobits_per_second(kbps);
+        } else if (t.key == "delay") t.read(r.steady.delay);
+        else if (t.key == "bytes") t.read(r.octets);
+        else if (t.key == "loss") t.read(r.steady.loss);
+        else if (t.key == "delivery") parts::read_delivery(t, r.delivery);
+        else if (t.key == "tries") t.read(r.most_tries);
+        else return false;
+        return true;
+    });
+    require_valid(r);
+    return r;
+}
+
 /// As the parsers read it.
 inline std::string to_text(const packet_radio& r) {
     using parts::short_number;
     std::string tail = ",bytes=" + std::to_string(r.octets) + ",loss=" + short_number(r.loss())
                        + ",delivery=" + (r.delivery == ble_delivery::unreliable ? "unreliable" : "resending");
     if (r.most_tries > 0) tail += ",tries=" + std::to_string(r.most_tries);
+    if (r.kind == packet_kind::steady)
+        return "rate=" + short_number(to_kilobits_per_second(r.steady.rate)) + ",delay=" + short_number(to_milliseconds(r.steady.delay)) + tail;
     if (r.kind == packet_kind::halow)
         return "bandwidth=" + std::to_string(r.halow.bandwidth_mhz) + ",mcs=" + std::to_string(r.halow.mcs)
                + ",guard=" + (r.halow.short_guard ? "short" : "long") + ",wake=" + short_number(to_milliseconds(r.halow.wake_interval))
@@ -104,6 +131,7 @@ inline std::string to_text(const packet_radio& r) {
 /// What binds the air, as every table has to say: a duty cycle, or times of waking.
 inline std::string airtime_rule(const packet_radio& r) {
     using parts::short_number;
+    if (r.kind == packet_kind::steady) return "both ways at once";
     if (r.kind == packet_kind::lora)
         return "duty cycle " + short_number(100 * r.lora.duty_cycle) + " %"
                + (r.receive_delay.count() > 0 ? ", answers only " + short_number(to_milliseconds(r.receive_delay)) + " ms behind a packet"

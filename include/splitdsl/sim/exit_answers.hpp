@@ -56,6 +56,23 @@ public:
     }
     policy::prediction offload(std::size_t picture, int choice) const { return offloads[picture * shape.choices + at(choice)].full(); }
 
+    /// The answers to these pictures, in this order; one may come more than once. Each is below `pictures()`.
+    exit_answers of(std::span<const std::size_t> chosen) const {
+        sizes s = shape;
+        s.pictures = chosen.size();
+        exit_answers picked{{}, s};
+        const auto copy = [&](const std::vector<entry>& from, std::vector<entry>& into) {
+            const auto each = static_cast<std::ptrdiff_t>(from.size() / std::max<std::size_t>(shape.pictures, 1));
+            for (const std::size_t p : chosen) {
+                const auto row = from.begin() + static_cast<std::ptrdiff_t>(p) * each;
+                into.insert(into.end(), row, row + each);
+            }
+        };
+        for (const std::size_t p : chosen) picked.labels.push_back(labels[p]);
+        copy(trunks, picked.trunks), copy(locals, picked.locals), copy(clouds, picked.clouds), copy(offloads, picked.offloads);
+        return picked;
+    }
+
 private:
     struct entry {
         float confidence{};

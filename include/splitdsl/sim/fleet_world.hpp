@@ -34,7 +34,7 @@ struct fleet_world {
     stage_times times{};
     bool local_exits{true}; ///< the device computes the network's exits
     radio::ble_setting radio{};
-    std::optional<radio::packet_radio> other_radio{}; ///< LoRa or 802.11ah; `radio` and `draws` then do not count
+    std::optional<radio::packet_radio> other_radio{}; ///< LoRa, 802.11ah or a steady link; `radio` and `draws` then do not count
     int packet_overhead{};                            ///< of the user's bytes in each packet, for headers of the streams; FLEET counts none
     duration cloud{std::chrono::milliseconds{5}};     ///< of every answer, once its bytes are in the gateway
     double cloud_macs_per_second{};                   ///< 0: `cloud` is all; else each answer takes its MACs at this speed besides
