@@ -61,6 +61,19 @@ if(TARGET three_cameras AND Python3_Interpreter_FOUND)
     endforeach()
 endif()
 
+# ---- examples/three_tiers: robot, factory and datacentre as three processes, the relay on both links ------------------------------
+if(TARGET three_tiers AND Python3_Interpreter_FOUND)
+    set(tests live apart refusals)
+    if(SPLITDSL_TEST_FULL)
+        list(APPEND tests kill)
+    endif()
+    foreach(test IN LISTS tests)
+        add_test(NAME "three tiers: ${test}" COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/integration/three_tiers.py
+            --program $<TARGET_FILE:three_tiers> ${test} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+        set_tests_properties("three tiers: ${test}" PROPERTIES LABELS integration TIMEOUT 600 RUN_SERIAL TRUE)
+    endforeach()
+endif()
+
 # ---- examples/visual_wake: FLEET over connection events, the cloud a second process, and its report --------------------------------
 if(TARGET visual_wake AND Python3_Interpreter_FOUND AND SPLITDSL_JPEG AND SPLITDSL_PNG AND SPLITDSL_zip_LIBRARY)
     foreach(test IN ITEMS live policies refusals)
@@ -92,7 +105,7 @@ endif()
 # ---- every program: a full disk, numbers out of range, options that do not go together, exit statuses -----------------------------
 if(Python3_Interpreter_FOUND)
     set(programs)
-    foreach(program classify splitdsl-calibrate drive drive_dataset splitdsl-describe splitdsl-relay splitdsl-sim three_cameras visual_wake quick_start)
+    foreach(program classify splitdsl-calibrate drive drive_dataset splitdsl-describe splitdsl-relay splitdsl-sim three_cameras three_tiers visual_wake quick_start)
         if(TARGET ${program})
             list(APPEND programs ${program}=$<TARGET_FILE:${program}>)
         endif()

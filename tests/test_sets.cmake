@@ -12,7 +12,7 @@ set(SPLITDSL_TEST_SET_address runtime_test runtime_streams_test executor_test co
     entropy_bottleneck_test ordinary_file_test recoded_test dynamic_pool_coding_test dynamic_pool_packets_test)
 # Data races: edge, cloud, links.
 set(SPLITDSL_TEST_SET_threads runtime_test runtime_streams_test step_crew_test link_test live_test live_answers_test throwing_test cloud_test cloud_batches_test diagnosis_test fan_in_test streams_test
-    stream_batches_test)
+    stream_batches_test tiers_test)
 # Only tests/fuzz.
 set(SPLITDSL_TEST_SET_fuzz)
 

@@ -10,8 +10,10 @@
 #include <splitdsl/energy/sample_statistics.hpp>
 #include <splitdsl/energy/simpson.hpp>
 #include <splitdsl/link/relay.hpp>
+#include <splitdsl/policy/behind_cut.hpp>
 #include <splitdsl/policy/layer_scan.hpp>
 #include <splitdsl/runtime/distribution.hpp>
+#include <splitdsl/runtime/middle_tier.hpp>
 #include <splitdsl/runtime/prometheus.hpp>
 #include <splitdsl/runtime/random_weights.hpp>
 #include <splitdsl/runtime/safetensors_writer.hpp>
@@ -39,8 +41,16 @@ struct stereo {
              | named("a", conv(4, {.kernel = 3})) | global_pool() | named("control", dense(3));
     }
 };
+struct inspector {
+    static constexpr auto graph() {
+        return input("camera", u8, {.channels = 3, .height = 16, .width = 24}) | normalise(zero_to_one) | head("robot", named("a", conv(4, {.kernel = 3, .stride = 2})) | relu())
+             | bottleneck("radio", named("b", conv(2, {.kernel = 3})), affine_u8()) | stage("factory", named("c", conv(8, {.kernel = 3})) | relu())
+             | bottleneck("backhaul", named("d", conv(2, {.kernel = 3})), affine_u8()) | tail("cloud", global_pool() | named("fault", dense(3)));
+    }
+};
 
 extern const network_weights<lane_keeper> weights;
+extern const network_weights<inspector> inspector_weights;
 extern const pipeline net;
 extern const std::span<const std::byte> packed;
 extern const deployment costs;

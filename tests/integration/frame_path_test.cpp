@@ -18,6 +18,7 @@
 #include "fake_network.hpp"
 #include "fan_in_network.hpp"
 #include "stream_network.hpp"
+#include "tiers_rig.hpp"
 
 #include <splitdsl/link/in_process.hpp>
 #include <splitdsl/link/tcp_listener.hpp>
@@ -48,8 +49,9 @@
 
 namespace {
 
-enum watched { compute, link_thread, sentinel, others };
-constexpr std::array<const char*, others> names{"sd-compute", "sd-link", "sd-sentinel"};
+enum watched { compute, link_thread, sentinel, serving, others };
+constexpr int lockless = serving; // the threads in front of it; a cloud's connections share a queue
+constexpr std::array<const char*, others> names{"sd-compute", "sd-link", "sd-sentinel", "sd-cloud"};
 enum counted { allocations, releases, mutexes, waits, wakes, kinds_counted };
 std::atomic<bool> counting{};
 std::atomic<long> counts[others][kinds_counted]{};
@@ -187,7 +189,7 @@ void check_frame_path(std::unique_ptr<link::listener> listener, std::unique_ptr<
     CHECK(after.frame.late > before.frame.late);
     CHECK(after.link.pings > before.link.pings);
     CHECK(after.link.connects == before.link.connects);
-    for (int t = 0; t < others; ++t) {
+    for (int t = 0; t < lockless; ++t) {
         INFO(what << ": " << names[static_cast<std::size_t>(t)]);
         std::printf("%-10s %-12s over %d frames: %ld allocations, %ld releases, %ld mutexes, %ld futex waits, %ld futex wakes\n", what,
                     names[static_cast<std::size_t>(t)], n, counts[t][allocations].load(), counts[t][releases].load(),
@@ -320,7 +322,7 @@ TEST_CASE("after warm-up a frame that streams over TCP allocates nothing and loc
     CHECK(here.counted().packets > sent.packets);
     CHECK(here.counted().acknowledgements > sent.acknowledgements);
     CHECK(after.link.connects == before.link.connects);
-    for (int t = 0; t < others; ++t) {
+    for (int t = 0; t < lockless; ++t) {
         INFO(names[static_cast<std::size_t>(t)]);
         std::printf("streams    %-12s over 100 frames: %ld allocations, %ld releases, %ld mutexes\n", names[static_cast<std::size_t>(t)], counts[t][allocations].load(), counts[t][releases].load(),
                     counts[t][mutexes].load());
@@ -328,6 +330,53 @@ TEST_CASE("after warm-up a frame that streams over TCP allocates nothing and loc
         CHECK(counts[t][releases] == 0);
         CHECK(counts[t][mutexes] == 0);
     }
+}
+
+TEST_CASE("after warm-up a frame over three tiers allocates nothing on any tier, and locks no mutex but the queues'") {
+    tiers::calm();
+    auto top = std::make_unique<link::tcp_listener>(std::uint16_t{0});
+    const auto port = top->port();
+    cloud_core cloud{tiers::network<fake::cloud_behaviour>(), {}, {}, std::move(top)};
+    middle_options m{.reserve = 10ms, .calibration_runs = 0};
+    m.breaker.failures_to_open = 1000;
+    m.link.ping_interval = 10ms;
+    m.link.probe_interval = 50ms;
+    const middle_core<tiers::send_at> middle{tiers::network<tiers::middle_behaviour>(), {}, tiers::send_at{1}, m, std::make_unique<link::tcp_listener>(std::uint16_t{0}),
+                                             [port] { return std::make_unique<link::tcp>("127.0.0.1", port); }};
+    edge_options o{.deadline = 80ms, .reserve = 10ms, .calibration_runs = 0};
+    o.breaker.failures_to_open = 1000;
+    edge_core<tiers::send_at> edge{tiers::network<fake::edge_behaviour>(), {}, tiers::send_at{0}, o, std::make_unique<link::tcp>("127.0.0.1", middle.port())};
+    REQUIRE(comes_true([&] { return edge.link_now().up && middle.links_up() == 1; }));
+    const auto frames = [&](int n) {
+        for (int i = 0; i < n; ++i) {
+            const fake::tagged_input in{static_cast<std::uint32_t>(i)};
+            std::array<float, fake::outputs> out{};
+            if (i % 20 == 7) fake::cloud_behaviour.hang(2, 90ms); // a fallback of the middle tier, and a late reply to it
+            edge.infer(in.spans, out);
+            std::this_thread::sleep_for(2ms);
+        }
+    };
+    frames(40);
+    const auto before = middle.counters();
+    for (auto& thread : counts)
+        for (auto& c : thread) c = 0;
+    counting = true;
+    frames(100);
+    counting = false;
+    const auto after = middle.counters();
+    CHECK(after.answers.upstream > before.answers.upstream);
+    CHECK(after.answers.fallback > before.answers.fallback);
+    CHECK(after.frame.late > before.frame.late);
+    CHECK(after.link.connects == before.link.connects);
+    for (int t = 0; t < others; ++t) {
+        INFO(names[static_cast<std::size_t>(t)]);
+        std::printf("tiers      %-12s over 100 frames: %ld allocations, %ld releases, %ld mutexes\n", names[static_cast<std::size_t>(t)], counts[t][allocations].load(), counts[t][releases].load(),
+                    counts[t][mutexes].load());
+        CHECK(counts[t][allocations] == 0);
+        CHECK(counts[t][releases] == 0);
+        if (t < lockless) CHECK(counts[t][mutexes] == 0);
+    }
+    CHECK(counts[serving][mutexes] > 0); // what was watched did run
 }
 
 #endif

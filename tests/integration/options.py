@@ -37,7 +37,7 @@ def run(program, *words, full=False, timeout=120):
 
 def refuses(name, program, words, *parts, code=2, full=False):
     got, _, said = run(program, *words, full=full)
-    said = "".join(line for line in said.splitlines(True) if not line.startswith(("three_cameras: this machine is too busy", "three_cameras: no cloud within")))
+    said = "".join(line for line in said.splitlines(True) if not line.startswith(("three_cameras: this machine is too busy", "three_cameras: no cloud within", "three_tiers: this machine is too busy")))
     check(got == code and all(str(part) in said for part in parts) and said.count("\n") == 1, f"{name} {' '.join(map(str, words))[:120]}: status {got}: {said.strip()[:300]}")
 
 
@@ -57,6 +57,7 @@ def files(programs, folder):
             "drive": [("--json", [*quick_drive, "--out", folder / "drive"])],
             "drive_dataset": [("file", ["--frames", 1])],
             "three_cameras": [("--json", ["--frames", 20, "--deadline", 100, "--blackout", 0])],
+            "three_tiers": [("--json", ["--frames", 20, "--deadline", 30])],
             "visual_wake": [(option, ["--frames", 1, "--device", "cortex_a77_1500mhz", "--ble", "none"]) for option in ("--json", "--report")],
             "bench_policy": [("--json", ["--batches", 1])],
             "bench_dynamic_pool": [("--json", ["--no-speed"])]}
@@ -179,6 +180,7 @@ def together(programs):
                 "drive": [["--serve", 0, "--simulate"], ["--simulate", "--seeds", 1, "--seed", 2], ["--profile", "--self-test"], ["--simulate", "--seeds", 1, "--frames-csv", "x.csv"],
                           ["--simulate", "--real-time", 5]],
                 "three_cameras": [["--serve", 0, "--connect", "a:1"], ["--serve", 0, "--json", "x.json"]],
+                "three_tiers": [["--serve-datacentre", 0, "--connect", "a:1"], ["--serve-datacentre", 0, "--json", "x.json"], ["--connect", "a:1", "--kill"]],
                 "visual_wake": [["--serve", 0, "--connect", "a:1"], ["--serve", 0, "--json", "x.json"], ["--serve", 0, "--pictures", "x.png"], ["--thresholds", "x.json", "--threshold", 0.5]],
                 "splitdsl-relay": [["--to", "a:1", "--trace", "x.csv", "--generate", 1], ["--to", "a:1", "--trace", "x.csv", "--rate-up", 3], ["--to", "a:1", "--generate", 1, "--rate-up", 3]],
                 "splitdsl-sim": [["x.toml", "--benchmark", "--svg", "x.svg"]],
@@ -186,6 +188,7 @@ def together(programs):
     needed = {"classify": [(["--gpu", 0], "--backend"), (["--precision", "f16"], "--backend"), (["--or-cpu"], "--backend"), (["--deadline", 1], "--split"), (["--patience", 1], "--split"), (["--bind", "::1"], "--serve")],
               "drive": [(["--seeds", 1], "--simulate"), (["--no-road"], "--simulate"), (["--bind", "::1"], "--serve")],
               "three_cameras": [(["--bind", "::1"], "--serve")],
+              "three_tiers": [(["--next", "a:1"], "--serve-factory"), (["--serve-factory", 0], "--next")],
               "visual_wake": [(["--bind", "::1"], "--serve"), (["--labels", "x.csv"], "--pictures")],
               "splitdsl-relay": [(["--column", "x", "--to", "a:1"], "--trace"), (["--generate-seconds", 9, "--to", "a:1"], "--generate")],
               "splitdsl-describe": [(["--quality", 5, "squeezenet1_1"], "--picture"), (["--runs", 5, "squeezenet1_1"], "--time")]}

@@ -14,8 +14,8 @@ template <std::size_t N, std::size_t S>
 constexpr auto head(text place, const body<N, S>& of) { return detail::enclose(of, scope_kind::place, place, stage_order::head); }
 
 /// A stage between head and tail, for three tiers and more: places, their order, payloads, budgets and costs are the language's, for as many tiers as
-/// are declared. The runtime that comes along has two: a device that offloads at one of the cuts, and a cloud that runs everything behind it. A cloud
-/// does not forward to another one; a program of one's own may, with `pipeline::run`, `store_payload` and `load_payload` at each cut.
+/// are declared. The runtime goes by cuts: a device offloads at one of them; a middle tier (runtime/middle_tier.hpp) may offload again at a later one; a
+/// cloud runs everything behind its cut.
 template <std::size_t N, std::size_t S>
 constexpr auto stage(text place, const body<N, S>& of) { return detail::enclose(of, scope_kind::place, place, stage_order::between); }
 

@@ -16,9 +16,12 @@
 /// |  8 | 4     | epoch: which connection of this edge; replies of an earlier one are dropped       |
 /// | 12 | 4     | sequence: which frame (or ping, or probe)                                         |
 /// | 16 | 4     | payload bytes behind this header                                                  |
-/// | 20 | 4     | remaining deadline budget, us, at the moment of sending                           |
+/// | 20 | 4     | remaining deadline budget, us, at the moment of sending;                          |
+/// |    |       | replies: how many tiers behind the answering one computed it, 0 none              |
 /// | 24 | 4     | stamp: the asking side's clock, us, modulo 2^32; answers echo it                  |
 /// | 28 | 4     | answers: service time, us, from the question's last byte to this answer's sending |
+/// |    |       | payloads: of the budget, us, what the asking side needs from the answer's sending |
+/// |    |       | on: the way there and its own tail; before that the answer should leave           |
 /// | 32 | 4     | answers: arrival time, us, from the question's first read to its last one         |
 /// | 36 | 4     | answers: bytes of the question that the first read found already there;           |
 /// |    |       | streams: the first size that shall be answered, 0 the smallest                    |

@@ -80,6 +80,7 @@ struct answer {
     answer_source source{answer_source::none};
     frame_refusal refused{};      ///< why there was no frame, for `answer_source::none`
     int exit{-1};           ///< which early exit, for `answer_source::exit`
+    int tier{};             ///< which machine computed it: 0 this one, 1 the one it is connected to, 2 the one behind that ... (docs/tiers.md)
     int cut{-2};            ///< the cut offloaded at (-1: the input), -2: not offloaded
     bool on_time{};         ///< answered by the deadline
     bool host_stall{};      ///< the host did not let the process run within this frame (see docs/design/deadline.md)

@@ -12,6 +12,7 @@
 #include <splitdsl/runtime/cloud_connection.hpp>
 #include <splitdsl/runtime/cloud_options.hpp>
 #include <splitdsl/runtime/frame_arena.hpp>
+#include <splitdsl/runtime/onward.hpp>
 #include <splitdsl/runtime/pipeline.hpp>
 #include <splitdsl/runtime/request_queue.hpp>
 #include <splitdsl/runtime/threads.hpp>
@@ -66,7 +67,7 @@ public:
         if (options.tenants.size() > 1 && (options.streams != nullptr || net.functions.forget != nullptr))
             throw option_error("cloud: at most one tenant was expected where frames leave bytes outside the cloud's arenas (streams, a GPU), found "
                                + std::to_string(options.tenants.size()));
-        for (int i = 0; i < options.parallel; ++i) idle_benches.push_back(std::make_unique<bench>(net, limits, most, packed, options.workers));
+        for (int i = 0; i < options.parallel; ++i) idle_benches.push_back(std::make_unique<bench>(net, limits, most, packed, options.workers, i));
         seen.reserve(static_cast<std::size_t>(options.queue_max));
         warm_up();
         acceptor = detail::start_thread<&cloud_core::accept_all>(this);
@@ -132,7 +133,7 @@ private:
     };
     /// What requests that run together need; as many as run at once.
     struct bench {
-        bench(const pipeline& p, const message_sizes& m, int size, const std::byte* weights, const task_runner* workers) {
+        bench(const pipeline& p, const message_sizes& m, int size, const std::byte* weights, const task_runner* workers, int which) : number{which} {
             for (int i = 0; i < size; ++i) {
                 seats.push_back(std::make_unique<seat>(p, m));
                 seat& s = *seats.back();
@@ -140,6 +141,7 @@ private:
             }
             taken.reserve(static_cast<std::size_t>(size));
         }
+        const int number;
         std::span<frame_memory> first(std::size_t count) { return std::span{frames}.first(count); }
         std::vector<std::unique_ptr<seat>> seats;
         std::vector<frame_memory> frames; ///< a seat's
@@ -171,6 +173,9 @@ private:
         if (o.handshake_timeout <= duration{})
             throw option_error("cloud: a handshake_timeout above 0 was expected, found "
                                + std::to_string(to_milliseconds(o.handshake_timeout)) + " ms");
+        if (o.onward != nullptr && (o.batch > 1 || o.streams != nullptr))
+            throw option_error("middle tier: a batch of 1 and no streams were expected, found a batch of " + std::to_string(o.batch)
+                               + (o.streams != nullptr ? " and streams" : ""));
         check_tenants(o.tenants);
         if (o.idle_limit < duration{} || o.idle_least < duration{})
             throw option_error("cloud: an idle_limit and an idle_least of 0 or more were expected, found "
@@ -380,7 +385,7 @@ private:
         std::size_t count = 0; // of those that run, in the first seats
         for (std::size_t i = 0; i < b.taken.size(); ++i) {
             const cloud_request& r = b.taken[i];
-            if (clock() + tail_of(r.cut()) > r.deadline) {
+            if (clock() + least_time(b, r.cut()) > r.deadline) {
                 note(counts.shed_late);
                 r.from->shed(r.head);
                 continue;
@@ -401,6 +406,9 @@ private:
         if (count > 0) run(b, count, begun);
         for (const cloud_request& r : b.taken) r.from->free_place(r.place);
     }
+    duration least_time(const bench& b, int cut) const {
+        return options.onward == nullptr ? tail_of(cut) : std::min(tail_of(cut), options.onward->least_elsewhere(b.number));
+    }
     /// The edge is told, so that it falls back at once; others and the connection are as they were.
     void fail(const cloud_request& r) {
         note(counts.failed);
@@ -413,15 +421,22 @@ private:
     }
     void run(bench& b, std::size_t count, instant begun) {
         const int cut = b.taken.front().cut();
+        onward_end end{.what = onward_end::kind::answered, .alone = true};
         try {
-            network.run_batch(b.first(count), first_stage(cut), network.stages, &stopping);
+            if (options.onward == nullptr) network.run_batch(b.first(count), first_stage(cut), network.stages, &stopping);
+            else end = finish_onward(b, b.taken.front());
         } catch (...) { // a task_runner's
             for (std::size_t i = 0; i < count; ++i) fail(b.taken[i]);
             return;
         }
         if (stopping.load(std::memory_order_relaxed)) return;
+        if (end.what == onward_end::kind::failed) return fail(b.taken.front());
+        if (end.what == onward_end::kind::unanswered) {
+            note(counts.shed_late);
+            return b.taken.front().from->shed(b.taken.front().head);
+        }
         const instant ended = clock();
-        tail_times.learn(kind(cut), static_cast<int>(count), ended - begun);
+        if (end.alone) tail_times.learn(kind(cut), static_cast<int>(count), ended - begun);
         {
             const std::lock_guard hold{mutex}; // before the messages that tell of it, so that who has read one finds it counted
             counts.answered += count;
@@ -438,11 +453,18 @@ private:
                                            .codec = r.head.codec,
                                            .epoch = r.head.epoch,
                                            .sequence = r.head.sequence,
+                                           .budget_us = static_cast<std::uint32_t>(end.tier),
                                            .stamp_us = r.head.stamp_us,
                                            .service_us = link::wire_microseconds(ended - r.arrived),
                                            .arrival_us = link::wire_microseconds(r.arrival),
                                            .first_bytes = static_cast<std::uint32_t>(r.first_bytes)});
         }
+    }
+    /// One request, where frames do not run together.
+    onward_end finish_onward(bench& b, const cloud_request& r) {
+        return options.onward->finish(b.number,
+                                      {.cut = r.cut(), .codec = r.head.codec, .payload = r.payload, .due = r.deadline - std::chrono::microseconds{r.head.service_us}},
+                                      b.frames.front());
     }
     bool load_input(seat& s, std::span<const std::byte> payload) const {
         if (options.decode_input) return options.decode_input(payload, s.spans);

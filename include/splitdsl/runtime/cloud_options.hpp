@@ -20,6 +20,7 @@
 namespace splitdsl {
 
 struct cloud_stream_hooks;
+class onward_hooks;
 
 /// Each place to compute in has memory of the network's size and is run once at construction; no machine has as many processors.
 inline constexpr int most_parallel = 1024;
@@ -50,6 +51,7 @@ struct cloud_options {
     std::function<bool(std::span<const std::byte>, std::span<const std::span<std::byte>>)> decode_input{};
     cloud_stream_hooks* streams{}; ///< of a network with dynamic_pool streams (runtime/cloud_streams.hpp); outlives the cloud
     std::size_t encoded_input_max{}; ///< largest encoded input accepted; 0: the inputs' size and 1 kB
+    onward_hooks* onward{}; ///< a middle tier's own (runtime/middle_core.hpp); null: every request is computed here
 };
 
 /// Why a connection ended.

@@ -185,6 +185,7 @@ private:
         a.source = taken.source;
         a.exit = taken.source == answer_source::exit ? taken.detail : -1;
         a.cut = mine ? static_cast<int>(told.cut) : -2;
+        a.tier = taken.source == answer_source::cloud ? static_cast<int>(told.tier) : 0;
         if constexpr (streams_v<Policy>)
             if (taken.source == answer_source::cloud && a.cut == -2) a.exit = taken.detail; // the stream that was answered
         a.bytes_up = mine ? told.bytes_up : 0;
@@ -366,7 +367,7 @@ private:
         session::sent sent{};
         if (const auto size = make_payload(c, l)) {
             const duration left = machine.due() - options.last_resort_lead - begun;
-            sent = line->send({.sequence = l.frame, .cut = c.cut, .codec = c.codec, .bytes = *size, .left = left}, begun);
+            sent = line->send({.sequence = l.frame, .cut = c.cut, .codec = c.codec, .bytes = *size, .left = left, .kept = machine.keeps(begun)}, begun);
         }
         handed = std::chrono::steady_clock::now();
         note.cut = c.cut;
@@ -429,7 +430,7 @@ private:
             if constexpr (streams_v<Policy>)
                 if (facts.exit >= 0) facts.confidence = options.streams->confidence(facts.exit, std::span{r->values}.first(options.streams->answer_floats(facts.exit)));
             const command c = machine.reply(facts, now, view(now));
-            if (c.what == command::kind::publish) keep_reply(r->values);
+            if (c.what == command::kind::publish) keep_reply(r->values), note.tier = facts.tier + 1;
             line->pop_reply();
             if (c.what != command::kind::nothing) return c;
         }

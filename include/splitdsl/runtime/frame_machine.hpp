@@ -37,24 +37,16 @@ public:
 
     /// A frame begins: it was submitted at `start` and is taken up `now`. Any frame before it must be over.
     command begin(std::uint32_t frame, instant start, instant now, const link_view& link) {
-        ++counts.frames;
-        sequence = frame;
-        deadline = start + rules.deadline;
-        next_stage = 0;
-        newest_exit = -1;
-        reserving = false;
-        offloaded_cut = -2;
-        offloaded = false;
-        streamed = false;
-        least_size = -1;
-        fits = false;
-        counted_not_finite = false;
-        cloud_alone = false;
-        tail_in_time = true;
-        remembered[frame % memory] = {.sequence = frame};
-        if (rules.first_tail_stage() == 0) reserve_begins(now);
-        is = state::running;
+        enter(frame, start + rules.deadline, 0, now);
         return follow(policy.on(frame_start{frame}, seen(link, now), left(now)), now, link);
+    }
+    /// A frame comes in behind `cut` (-1: at the input), of a tier that another one asks; its answer is awaited until `due`. The policy is asked
+    /// twice: at the frame's start, where offloading at -1 sends on what came as it came; then as at the end of the cut's stage.
+    command begin_behind(int cut, std::uint32_t frame, instant due, instant now, const link_view& link) {
+        enter(frame, due, rules.stage_behind(cut), now);
+        const action first = policy.on(frame_start{frame}, seen(link, now), left(now));
+        if (cut < 0 || first.what != action::kind::proceed) return follow(first, now, link);
+        return follow(policy.on(splitdsl::stage_done{sequence, next_stage - 1, cut, -1, 0}, seen(link, now), left(now)), now, link);
     }
 
     /// The stage last commanded ended; `exit` is the early exit it answered, or -1.
@@ -184,6 +176,8 @@ public:
     std::uint32_t running_frame() const { return sequence; }
     instant due() const { return deadline; }
     int last_cut() const { return offloaded_cut; }
+    /// What an offload at `now` keeps of the frame's time, behind the wait for its answer: for the local tail, if there is one that can be in time.
+    duration keeps(instant now) const { return falls_back_v<Policy> ? rules.kept(next_stage, deadline - now).value_or(duration{}) : duration{}; }
     int last_stage() const { return next_stage - 1; }
     int exit_in_hand() const { return newest_exit; }
     circuit_breaker::state breaker_is() const { return breaker.now_is(); }
@@ -206,6 +200,25 @@ private:
     };
     static constexpr std::size_t memory = 64; // frames a straggler is told apart for
 
+    void enter(std::uint32_t frame, instant due, int stage, instant now) {
+        ++counts.frames;
+        sequence = frame;
+        deadline = due;
+        next_stage = stage;
+        newest_exit = -1;
+        reserving = false;
+        offloaded_cut = -2;
+        offloaded = false;
+        streamed = false;
+        least_size = -1;
+        fits = false;
+        counted_not_finite = false;
+        cloud_alone = false;
+        tail_in_time = true;
+        remembered[frame % memory] = {.sequence = frame};
+        if (rules.first_tail_stage() <= stage) reserve_begins(now);
+        is = state::running;
+    }
     link_view seen(link_view link, instant now) {
         link.up = link.up && breaker.allows(now);
         return link;

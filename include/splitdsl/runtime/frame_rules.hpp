@@ -61,6 +61,7 @@ struct reply_facts {
     bool shed{};   ///< the cloud gives no answer
     bool failed{};  ///< because something threw there
     bool damaged{}; ///< because the request came there damaged
+    int tier{}; ///< how many tiers behind the one that was asked computed it
     int exit{-1};
     int sizes{}; ///< of the stream that is answered, as many as the answer was made of
     float confidence{1};

@@ -72,6 +72,7 @@ struct breaker_note {
 struct frame_note {
     std::uint64_t frame{};
     std::int64_t cut{-2};
+    std::int64_t tier{1}; ///< of a reply
     std::uint64_t bytes_up{};
     std::int64_t queued{}, head{}, send{}, wait{}, tail{}; // ns
 

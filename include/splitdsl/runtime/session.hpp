@@ -106,6 +106,7 @@ public:
         int codec{};
         std::size_t bytes{}; ///< of the payload in `payload_room`
         duration left{};     ///< until an answer is of no use
+        duration kept{};     ///< of it, for the local tail: until then the answer is awaited
     };
     struct sent {
         bool taken{};
@@ -121,7 +122,8 @@ public:
                                               .epoch = e,
                                               .sequence = p.sequence,
                                               .budget_us = link::wire_microseconds(p.left),
-                                              .stamp_us = wire_stamp(now)},
+                                              .stamp_us = wire_stamp(now),
+                                              .service_us = link::wire_microseconds(p.kept + way())},
                                              box.message().first(link::header_bytes + p.bytes));
         asked_bytes.store(total, std::memory_order_relaxed);
         asked_at.store(now.time_since_epoch().count(), std::memory_order_relaxed);
@@ -197,7 +199,14 @@ private:
         std::int64_t rtt{}, sampled{never_sampled};
     };
     static constexpr std::int64_t never_sampled = INT64_MIN;
+    static constexpr std::uint32_t most_tiers = 255; // whatever the wire says
     static instant clock() { return std::chrono::steady_clock::now(); }
+    /// What a request and its answer take beside the request's bytes and the computing: the round trip, and the answer's bytes.
+    duration way() const noexcept {
+        const shared_view v = picture_words.load();
+        const double down = std::bit_cast<double>(v.rate_down), bits = 8.0 * static_cast<double>(link::header_bytes + setup.output_floats * sizeof(float));
+        return duration{v.rtt} + (down > bits ? from_seconds(bits / down) : duration{}); // not measured, or so slow that it is no measure: it adds nothing
+    }
 
     void run() {
         detail::enter_thread("sd-link", {.processors = setup.threads.processors});
@@ -372,7 +381,7 @@ private:
             picture.received(now, {.bytes = reader.bytes(), .at_first = reader.first_bytes(), .spread = reader.arrival()});
             const bool shed = h.kind == link::message_kind::shed;
             const auto because = [&](link::shed_reason r) { return shed && h.codec == static_cast<std::uint8_t>(r); };
-            hand_on({.shed = shed, .failed = because(link::shed_reason::failed), .damaged = because(link::shed_reason::damaged)}, reader.payload());
+            hand_on({.shed = shed, .failed = because(link::shed_reason::failed), .damaged = because(link::shed_reason::damaged), .tier = shed ? 0 : static_cast<int>(std::min(h.budget_us, most_tiers))}, reader.payload());
             return true;
         }
         case link::message_kind::exit_reply:
