@@ -1,4 +1,4 @@
-// expect: splitdsl SD211: normalise() takes up to 4 channels, and its deviations must not be zero
+// expect: splitdsl SD211: normalise() takes up to 4 channels, its means and deviations are finite, and no deviation is zero
 // SPDX-FileCopyrightText: The splitdsl authors
 // SPDX-License-Identifier: BSD-3-Clause
 #include <splitdsl/language.hpp>

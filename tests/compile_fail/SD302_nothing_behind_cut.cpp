@@ -1,4 +1,4 @@
-// expect: splitdsl SD302: a network computes nothing behind its last cut
+// expect: splitdsl SD302: a network computes nothing behind its last cut, or a task stands in front of one
 // SPDX-FileCopyrightText: The splitdsl authors
 // SPDX-License-Identifier: BSD-3-Clause
 #include <splitdsl/language.hpp>

@@ -43,6 +43,23 @@ constexpr float infinity = std::numeric_limits<float>::infinity();
 static_assert(is_accepted<[] { return image(1, 8, 8) | pad(1, -infinity); }> && is_accepted<[] { return image(1, 8, 8) | pad(1, 1e30F); }>);
 static_assert(fingerprint<network<[] { return image(1, 8, 8) | pad(1, -infinity); }>> != fingerprint<network<[] { return image(1, 8, 8) | pad(1, infinity); }>>);
 
+// As many, and names as long, as tables hold.
+constexpr text letters = "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijkl";
+template <int Count>
+constexpr auto vectors() {
+    return []<int... I>(std::integer_sequence<int, I...>) { return concat(input(letters.substr(0, std::size_t{I} + 1), f32, 1)...); }(std::make_integer_sequence<int, Count>{});
+}
+template <int Count>
+constexpr auto tasks() {
+    return []<int... I>(std::integer_sequence<int, I...>) { return vector(1) | fan_out(task(letters.substr(0, std::size_t{I} + 1), relu())...); }(std::make_integer_sequence<int, Count>{});
+}
+static_assert(is_accepted<[] { return vectors<63>(); }> && is_accepted<[] { return tasks<63>(); }>);
+static_assert(is_accepted<[] { return concat(vectors<63>(), input("x", f32, 1)); }>);
+static_assert(is_refused<[] { return concat(vectors<63>(), concat(input("x", f32, 1), input("y", f32, 1))); }>(code::SD313, 65));
+static_assert(is_accepted<[] { return tasks<62>() | early_exit("first", relu()) | early_exit("second", relu()); }>);
+static_assert(is_refused<[] { return tasks<63>() | early_exit("first", relu()) | early_exit("second", relu()); }>(code::SD313, 65));
+static_assert(is_refused<[] { return input(letters, f32, 1) | relu(); }>(code::SD104, 0) && is_accepted<[] { return vector(1) | named(letters, dense(1)); }>);
+
 // One more.
 static_assert(is_refused<[] { return image(1, 1, 100'000) | named("a", conv(1, {.kernel = 1, .stride = most_step + 1})); }>(code::SD218, most_step + 1));
 static_assert(is_refused<[] { return image(1, 8, 8) | named("a", conv(1, {.kernel = 1, .stride = INT_MAX})); }>(code::SD218, INT_MAX));
@@ -50,6 +67,8 @@ static_assert(is_refused<[] { return image(1, 8, 8) | named("a", conv(1, {.kerne
 static_assert(is_refused<[] { return image(1, 8, 8) | named("a", conv(1, {.kernel = 65'536 + 3})); }>(code::SD201, 65'539));
 static_assert(is_refused<[] { return image(1, 8, 8) | named("a", conv(1, {.kernel = 3, .dilation = INT_MAX})); }>(code::SD201, INT_MAX));
 static_assert(is_refused<[] { return image(1, 8, 8) | named("a", conv(1, {.kernel = INT_MAX, .dilation = INT_MAX})); }>(code::SD201, INT_MAX));
+static_assert(is_refused<[] { return image(1, 8, 8) | normalise({.mean = {infinity}}); }>(code::SD211, 1));
+static_assert(is_refused<[] { return image(1, 8, 8) | normalise({.deviation = {std::numeric_limits<float>::quiet_NaN()}}); }>(code::SD211, 1));
 static_assert(is_refused<[] { return image(1, 8, 8) | max_pool({.kernel = 2, .stride = 65'538}); }>(code::SD218, 65'538));
 static_assert(is_refused<[] { return image(1, 8, 8) | subsample(65'538); }>(code::SD218, 65'538));
 static_assert(is_refused<[] { return image(1, 8, 8) | pad({0, 0, 0, 65'540}); }>(code::SD218, 65'540));

@@ -96,7 +96,7 @@ constexpr std::int64_t widest_arena_at(int place) {
 
 /// Budgets that are declared, that are declared under a name near it, and that can be read.
 template <class Network>
-inline constexpr bool has_limits = requires { Network::limits; };
+inline constexpr bool has_limits = requires { Network::limits; } || requires { &Network::limits; }; // the second: of a member that is not static
 template <class Network>
 inline constexpr bool has_limit = requires { Network::limit().at_most; } || requires { std::begin(Network::limit())->at_most; };
 template <class Network>

@@ -14,6 +14,7 @@ namespace splitdsl {
 /// Most candidate cuts of one network, and most tensors of one payload group.
 inline constexpr int max_network_cuts = 16;
 inline constexpr int max_group_tensors = 16;
+inline constexpr int most_tensors = 64;       ///< inputs, and outputs: tasks and exits together
 inline constexpr int max_network_streams = 32; ///< that `dynamic_pool` declares
 
 namespace graph {
@@ -206,7 +207,8 @@ constexpr cut_table find_cuts(const body<N, S>& g, const resolved<N, S>& r, cons
             else {
                 const op& o = ops[static_cast<std::size_t>(tapped)];
                 const codec_id codec = o.kind == op_kind::quantise ? o.codec : codec_id::float32;
-                add(c, {tapped, codec, encoded_size(codec, p.out[static_cast<std::size_t>(tapped)].size()), false});
+                if (o.kind == op_kind::input) add(c, {tapped, codec_id::float32, input_bytes(o), true}); // which would travel unasked, too
+                else add(c, {tapped, codec, encoded_size(codec, p.out[static_cast<std::size_t>(tapped)].size()), false});
             }
         }
     }
@@ -220,10 +222,7 @@ constexpr cut_table find_cuts(const body<N, S>& g, const resolved<N, S>& r, cons
             if (by <= c.boundary || (from > c.boundary && o.kind != op_kind::input)) continue;
             bool listed = false;
             for (int q = 0; q < c.count; ++q) listed = listed || c.items[static_cast<std::size_t>(q)].op == from;
-            if (listed || o.kind == op_kind::quantise) {
-                if (!listed && !has(o.flags, op_flag::is_stream)) fail(code::SD303, by, from, size);
-                continue;
-            }
+            if (listed) continue;
             if (o.kind != op_kind::input) fail(code::SD303, by, from, size);
             else add(c, {from, codec_id::float32, size, true});
         }
@@ -253,14 +252,19 @@ constexpr cut_table find_cuts(const body<N, S>& g, const resolved<N, S>& r, cons
         }
     }
     check_streams(g, r, p, t, fail);
-    int exits = 0;
-    for (std::size_t i = 0; i < N; ++i)
+    int exits = 0, inputs = 0;
+    for (std::size_t i = 0; i < N; ++i) {
+        if (ops[i].kind == op_kind::input && r.target[i] == static_cast<int>(i) && ++inputs == most_tensors + 1) fail(code::SD313, static_cast<int>(i), most_tensors, inputs);
+        if (ops[i].kind == op_kind::output && !has(ops[i].flags, op_flag::is_exit) && t.count > 0 && static_cast<int>(i) < t.groups[t.count - 1].boundary)
+            fail(code::SD302, static_cast<int>(i), 0, 0); // whoever answers from behind the cut has not computed it
         if (ops[i].kind == op_kind::output && has(ops[i].flags, op_flag::is_exit)) {
             if (++exits == 44) fail(code::SD313, static_cast<int>(i), 43, exits);
             // Who asked takes an exit's answer where it expects the trunk's. Of several tasks it stands in no single one's place.
             const shape answer = p.out[static_cast<std::size_t>(r.a[i])], whole = p.out[static_cast<std::size_t>(r.result)];
             if (r.tasks == 0 && !(answer == whole)) fail(code::SD320, static_cast<int>(i), whole.size(), answer.size());
         }
+    }
+    if (r.tasks + exits > most_tensors) fail(code::SD313, -1, most_tensors, r.tasks + exits);
     for (int k = 0; k < t.count; ++k) {
         cut_group& c = t.groups[static_cast<std::size_t>(k)];
         // Who sends a later cut's payload has the one before it too, and need not have the input.

@@ -111,12 +111,16 @@ constexpr std::uint64_t mix(std::uint64_t h, text t) {
     return mix(h, t.size());
 }
 
-constexpr bool bad_label(text t) {
+constexpr bool bad_name(text t) {
     if (t.empty()) return true;
     for (const char c : t)
         if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-')) return true;
     return false;
 }
+
+/// What tables of a compiled network hold with an end behind it (`tensor_info::name`).
+inline constexpr std::size_t most_letters = 63;
+constexpr bool bad_label(text t) { return t.size() > most_letters || bad_name(t); }
 
 template <std::size_t N, std::size_t S>
 constexpr resolved<N, S> resolve(const body<N, S>& g) {
@@ -139,10 +143,11 @@ constexpr resolved<N, S> resolve(const body<N, S>& g) {
     int roots[S + 1]{};
     std::size_t root_count = 0;
     bool in_bottleneck[N]{};
+    int branch_around[N]{};     // the innermost branch of a select, its scope's number + 1
     for (std::size_t s = 0; s < S; ++s) {
         const scope& c = scopes[s];
         if (c.kind == scope_kind::name) {
-            if (c.index < 0 && bad_label(c.name)) fail(code::SD104, c.begin, 0, 0);
+            if (c.index < 0 && bad_name(c.name)) fail(code::SD104, c.begin, 0, 0);
             while (root_count > 0 && scopes[static_cast<std::size_t>(roots[root_count - 1])].begin >= c.begin)
                 r.parent[static_cast<std::size_t>(roots[--root_count])] = static_cast<int>(s);
             roots[root_count++] = static_cast<int>(s);
@@ -159,7 +164,7 @@ constexpr resolved<N, S> resolve(const body<N, S>& g) {
                 }
                 r.places[static_cast<std::size_t>(r.place_count++)] = c.name;
             }
-            if (bad_label(c.name)) fail(code::SD104, c.begin, 0, 0);
+            if (bad_name(c.name)) fail(code::SD104, c.begin, 0, 0);
             for (int i = c.begin; i < c.end; ++i) {
                 const std::size_t k = static_cast<std::size_t>(i);
                 if (r.place[k] < 0) r.place[k] = p, r.order[k] = c.index;
@@ -171,6 +176,8 @@ constexpr resolved<N, S> resolve(const body<N, S>& g) {
             for (int i = c.begin; i < c.end; ++i) in_bottleneck[static_cast<std::size_t>(i)] = true;
         } else if (c.kind == scope_kind::branch) {
             r.branch_begin[static_cast<std::size_t>(c.end)] = c.begin;
+            for (int i = c.begin; i < c.end; ++i)
+                if (int& around = branch_around[static_cast<std::size_t>(i)]; around == 0) around = static_cast<int>(s) + 1;
         }
     }
     for (std::size_t s = S; s-- > 0;) {
@@ -200,6 +207,7 @@ constexpr resolved<N, S> resolve(const body<N, S>& g) {
     // Operands.
     label_entry labels[max_labels]{};
     std::size_t label_count = 0;
+    int branches[N]{};          // of a command's selects
     for (std::size_t i = 0; i < N; ++i) {
         const op& o = ops[i];
         const int here = static_cast<int>(i);
@@ -224,7 +232,7 @@ constexpr resolved<N, S> resolve(const body<N, S>& g) {
             } else {
                 const op& first = ops[static_cast<std::size_t>(labels[l].at < 0 ? 0 : labels[l].at)];
                 if (o.kind != op_kind::input || first.kind != op_kind::input) fail(code::SD103, here, labels[l].at, here);
-                else if (!(first.size == o.size) || first.element != o.element) fail(code::SD216, here, first.size.size(), o.size.size());
+                else if (!(first.size == o.size) || first.element != o.element || has(first.flags, op_flag::is_hwc) != has(o.flags, op_flag::is_hwc)) fail(code::SD216, here, first.size.size(), o.size.size());
                 r.target[i] = labels[l].at;
             }
         } else if (o.kind == op_kind::input || o.kind == op_kind::quantise || o.kind == op_kind::output) {
@@ -235,6 +243,18 @@ constexpr resolved<N, S> resolve(const body<N, S>& g) {
         if (is_alias(o.kind)) r.target[i] = r.a[i] < 0 ? here : r.a[i];
         if (has_weights(o.kind) && r.name[i] < 0) fail(code::SD101, here, 0, 0);
         if (o.kind == op_kind::output && !has(o.flags, op_flag::is_exit)) ++r.tasks;
+        // A branch that does not run makes nothing for others, and no stage ends in the middle of one.
+        if (const int around = branch_around[i]; around > 0 && (o.kind == op_kind::output || has(o.flags, op_flag::is_cut) || has(o.flags, op_flag::is_stream)))
+            fail(code::SD323, here, scopes[around - 1].begin, here);
+        for (const int from : {o.kind == op_kind::select ? -1 : r.a[i], r.b[i]}) {
+            if (from < 0 || ops[from].kind == op_kind::input || branch_around[from] == 0) continue;
+            if (const scope& c = scopes[branch_around[from] - 1]; here < c.begin || here >= c.end) fail(code::SD323, here, c.begin, from);
+        }
+        if (o.kind == op_kind::select && r.b[i] >= 0 && ops[r.b[i]].kind == op_kind::input) {
+            int& of_command = branches[r.b[i]];
+            if (of_command == 0) of_command = o.out;
+            else if (of_command != o.out) fail(code::SD216, here, of_command, o.out);
+        }
     }
     r.result = g.result < 0 || N == 0 ? -1 : r.target[static_cast<std::size_t>(g.result)];
     if (r.result < 0) {
@@ -280,6 +300,10 @@ constexpr resolved<N, S> resolve(const body<N, S>& g) {
             r.has_bias[i] = o.with_bias == bias::yes || (o.with_bias == bias::automatic && !normalised);
         }
     }
+    // A cut reads what it carries: nothing behind the cut melts into that.
+    for (std::size_t s = 0; s < S; ++s)
+        for (std::size_t l = 0; scopes[s].kind == scope_kind::carry && l < label_count; ++l)
+            if (labels[l].name == scopes[s].name && labels[l].at >= 0) ++r.readers[static_cast<std::size_t>(labels[l].at)];
     return r;
 }
 

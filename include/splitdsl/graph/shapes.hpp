@@ -43,6 +43,8 @@ constexpr int most_of(const padding& p) { return most_of(most_of(p.top, p.left),
 /// Multiply-accumulates of a layer, at most: sums and costs of whole networks then stay within 64 bits.
 inline constexpr std::int64_t most_macs = std::int64_t{1} << 48;
 
+inline constexpr float most_value = 3.4028234664e38F; ///< finite ones
+
 /// Output size of a window along one axis; the caller has checked that the window fits.
 constexpr std::int64_t windowed(std::int64_t size, int before, int after, int kernel, int stride, int dilation, bool ceil) {
     const std::int64_t room = size + before + after - dilation * (kernel - 1) - 1;
@@ -175,9 +177,12 @@ constexpr shaped<N> infer(const body<N, S>& g, const resolved<N, S>& r) {
             break;
         case op_kind::batch_norm: p.parameters[i] = 4 * std::int64_t{s.channels}; break;
         case op_kind::normalise: {
-            bool zero = false;
-            for (int c = 0; c < s.channels && c < 4; ++c) zero = zero || o.values[static_cast<std::size_t>(4 + c)] == 0;
-            if (s.channels > 4 || zero) fail(code::SD211, i, 4, s.channels);
+            bool is_odd = false;
+            for (int c = 0; c < s.channels && c < 4; ++c) {
+                const float mean = o.values[static_cast<std::size_t>(c)], deviation = o.values[static_cast<std::size_t>(4 + c)];
+                is_odd = is_odd || deviation == 0 || !(mean >= -most_value && mean <= most_value && deviation >= -most_value && deviation <= most_value);
+            }
+            if (s.channels > 4 || is_odd) fail(code::SD211, i, 4, s.channels);
             break;
         }
         case op_kind::global_pool: t = {s.channels, 1, 1}; break;

@@ -81,6 +81,7 @@ public:
             const int b = new_buffer(out_of(i));
             emit({.kind = step_kind::load_input, .op = i, .in = -1, .out = b, .defines = true});
             touch_slot(i);
+            if (branches > 0) return b; // one that may not run: who reads it elsewhere loads it there
             value[k] = b;
         }
         if (value[k] < 0 && is_pooled(at(i))) read_stream(i);
@@ -198,22 +199,26 @@ public:
         to.stage_macs[static_cast<std::size_t>(stage)] += p.macs[k];
     }
 
+    static constexpr int most_nested = 62;  // concats
+    int nested[N]{};                        // into a concat and not written by themselves, how deep
     /// A concat read only by another concat is written straight into that one.
-    constexpr bool is_read_by_concat(int i) const {
+    constexpr bool melts_into_concat(int i) {
         const std::size_t k = static_cast<std::size_t>(i);
-        return r.readers[k] == 1 && r.reader[k] < static_cast<int>(N) && at(r.reader[k]).kind == op_kind::concat;
+        for (const int from : {r.a[k], r.b[k]})
+            if (at(from).kind == op_kind::concat && !is_placed(from) && nested[from] >= nested[k]) nested[k] = nested[from] + 1;
+        return nested[k] < most_nested && r.readers[k] == 1 && r.reader[k] < static_cast<int>(N) && at(r.reader[k]).kind == op_kind::concat;
     }
     constexpr bool is_placed(int i) const { return value[i] >= 0 || value8[i] >= 0; }
     /// Calls visit(op, its first channel) for what a concat joins, those inside concats that are not written by themselves.
     template <class Visit>
     constexpr void each_operand(int i, Visit visit) const {
-        int stack[64]{};
+        int stack[most_nested + 2]{};
         int depth = 0, channel = 0;
         stack[depth++] = r.b[i];
         stack[depth++] = r.a[i];
         while (depth > 0) {
             const int leaf = stack[--depth];
-            if (at(leaf).kind == op_kind::concat && !is_placed(leaf) && depth + 2 < 64) {
+            if (at(leaf).kind == op_kind::concat && !is_placed(leaf)) {
                 stack[depth++] = r.b[leaf];
                 stack[depth++] = r.a[leaf];
                 continue;
@@ -223,7 +228,7 @@ public:
         }
     }
     constexpr void concatenate(int i) {
-        if (is_read_by_concat(i)) return;
+        if (melts_into_concat(i)) return;
         int out = -1;
         each_operand(i, [&](int leaf, int channel) {
             const int in = tensor_of(leaf);
@@ -329,6 +334,7 @@ public:
                 to.buffers[static_cast<std::size_t>(to.slot[i])].first = 0;
                 to.buffers[static_cast<std::size_t>(to.slot[i])].last = to.count;
             }
+        part_where_independent();
         keep_parts_apart();
         return to;
     }
@@ -454,6 +460,22 @@ public:
         }
     }
 
+    /// A step that reads what another part's steps just wrote belongs to no part: it waits for all of them. A tap is read so in the next part, and what a
+    /// layer gave as bytes becomes floats, a step of that layer, where somebody behind the fan asks for them.
+    constexpr void part_where_independent() {
+        int writer[step_list<N, S>::capacity]{};    // of a buffer: which run of steps of one part
+        int run = 0, first_run = 0;                 // of the fan's
+        for (int s = 0; s < to.count; ++s) {
+            step& t = to.steps[static_cast<std::size_t>(s)];
+            const step* const before = s > 0 ? &to.steps[static_cast<std::size_t>(s - 1)] : nullptr;
+            const bool goes_on = before && before->fan == t.fan && before->stage == t.stage && before->part >= 0 && t.part >= 0;
+            if (!goes_on || before->part != t.part) ++run;
+            if (!goes_on) first_run = run;
+            for (const int b : {t.in, t.in2, t.addend})
+                if (t.part >= 0 && b >= 0 && writer[b] >= first_run && writer[b] != run) t.part = t.fan = -1;
+            if (t.out >= 0) writer[t.out] = run;
+        }
+    }
     /// Parts of a fan may run at the same time: what one of them uses lives until all have ended.
     constexpr void keep_parts_apart() {
         int begin = 0;

@@ -212,7 +212,7 @@ public:
     }
     constexpr void concatenate_u8(int i) {
         Lowering& l = self();
-        if (l.is_read_by_concat(i)) return;
+        if (l.melts_into_concat(i)) return;
         int out = -1;
         l.each_operand(i, [&](int leaf, int channel) {
             const int in = tensor_in_form(leaf);

@@ -8,7 +8,7 @@
 
 namespace splitdsl {
 
-/// Taps that may cross a cut beside its own tensor; they travel as f32 unless tapped with a codec.
+/// Taps that may cross a cut beside its own tensor; they travel as f32 unless tapped with a codec, inputs as they are.
 template <std::size_t Count>
 struct carried { std::array<text, Count> taps{}; };
 template <class... Text>

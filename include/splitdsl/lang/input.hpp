@@ -19,7 +19,7 @@ struct values { int count{}; };
 
 /// Declares an image input. u8 images must pass through `normalise` before any other op (SD212).
 /// Inputs belong to the network's first place; one that is read at another place travels in that cut's payload group.
-/// Two inputs of one name are the same input and must agree (SD216).
+/// Two inputs of one name are the same input and must agree, also in layout (SD216).
 ///
 /// ```cpp
 /// input("camera", u8, {.channels = 3, .height = 88, .width = 200})     // (3, 88, 200)

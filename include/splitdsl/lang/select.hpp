@@ -32,7 +32,8 @@ constexpr auto select_by(const op& command, const body<N, S>&... b) {
 } // namespace detail
 
 /// Declares the input `command` (u8, one value) and runs only the branch of that index; results must agree in shape (SD215).
-/// A command outside [0, branches) is refused, also from the wire. SAGE-02: the command-selected heads of conditional imitation learning.
+/// What a branch computes is read inside it alone, and no exit, cut, stream or task stands there (SD323): `tap("chosen", select(...))` names the result.
+/// A command outside [0, branches) is refused, also from the wire; selects of one command have as many branches (SD216). SAGE-02: the command-selected heads of conditional imitation learning.
 template <class... Branches>
 constexpr auto select(text command, const Branches&... branches) {
     static_assert(sizeof...(Branches) >= 2, "splitdsl: select needs at least two branches.");

@@ -11,7 +11,7 @@
 namespace splitdsl {
 
 /// FLEET's encoders: computed from the running tensor, which then goes on unchanged; read elsewhere with `from(name)` or `fuse`.
-/// A stream nobody reads is refused (SD312).
+/// A stream nobody reads is refused (SD312), and one that is read behind a cut which does not `carry` it (SD303).
 template <std::size_t N, std::size_t S>
 constexpr auto stream(text name, const body<N, S>& encoder, codec_choice codec) {
     auto r = encoder | detail::single(detail::cut_op(name, codec, op_flag::is_stream));

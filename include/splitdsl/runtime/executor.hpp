@@ -26,11 +26,11 @@ struct engine {
     struct tables {
         char names[max_network_cuts][64]{};
         cut_info cuts[max_network_cuts]{};
-        char input_names[64][64]{};
-        tensor_info inputs[64]{};
-        char output_names[64][64]{};
-        tensor_info outputs[64]{};
-        exit_info exits[64]{};
+        char input_names[most_tensors][64]{};
+        tensor_info inputs[most_tensors]{};
+        char output_names[most_tensors][64]{};
+        tensor_info outputs[most_tensors]{};
+        exit_info exits[most_tensors]{};
         char network[96]{};
         pipeline all{};
         tables() noexcept;
@@ -234,6 +234,8 @@ struct engine {
         const program<Network>& p = program_of<Network>;
         run_steps(m, p.stage_first[static_cast<std::size_t>(stage)], p.stage_first[static_cast<std::size_t>(stage) + 1], with);
     }
+    /// The step behind step i, or behind the branch or the chain that begins there: these run as a whole.
+    static int behind(int i) { return at(i).kind == step_kind::branch ? at(i).skip : at(i).chain > 0 ? i + at(i).chain : i + 1; }
     /// Steps of a fan's independent parts run side by side; everything else in order.
     static void run_steps(const frame_memory& m, int i, int end, joined with) {
         while (i < end) {
@@ -258,8 +260,8 @@ struct engine {
                     }
                 }, &shared);
             } else {
-                while (next < end && at(next).part < 0) ++next;
-                if (at(i).kind == step_kind::branch && at(i).skip > next) next = at(i).skip;
+                next = behind(i);
+                while (next < end && at(next).part < 0) next = behind(next);
                 run_range(m, i, next, with);
             }
             i = next;

@@ -252,8 +252,8 @@ struct described_tensor {
 };
 struct described_interface {
     described_tensor cuts[max_network_cuts]{};
-    described_tensor inputs[64]{};
-    described_tensor outputs[64]{};
+    described_tensor inputs[most_tensors]{};
+    described_tensor outputs[most_tensors]{};
     int input_count{}, output_count{};
 };
 template <class Network>
@@ -266,10 +266,10 @@ constexpr described_interface describe_interface() {
     for (int k = 0; k < cuts_of<Network>.count; ++k)
         d.cuts[k] = {refer(cuts_of<Network>.groups[k].name), {}, cuts_of<Network>.groups[k].payload, steps_of<Network>.cut_stage[k], graph::codec_word(g.ops[static_cast<std::size_t>(cuts_of<Network>.groups[k].items[0].op)])};
     for (std::size_t i = 0; i < g.ops.size(); ++i)
-        if (g.ops[i].kind == op_kind::input && r.target[i] == static_cast<int>(i) && d.input_count < 64)
+        if (g.ops[i].kind == op_kind::input && r.target[i] == static_cast<int>(i) && d.input_count < most_tensors)
             d.inputs[d.input_count++] = {g.ops[i].label, g.ops[i].size, graph::input_bytes(g.ops[i]), 0};
     auto output = [&](text_ref name, int op) {
-        if (d.output_count < 64) d.outputs[d.output_count++] = {name, shapes.out[op], shapes.out[op].size() * 4, 0};
+        if (d.output_count < most_tensors) d.outputs[d.output_count++] = {name, shapes.out[op], shapes.out[op].size() * 4, 0};
     };
     if (r.tasks == 0) output(refer("output"), r.result);
     for (const bool exits : {false, true})
