@@ -76,6 +76,8 @@ inline int type_of_attribute(int attribute) {
     }
 }
 
+constexpr std::int64_t fake_workspace = 1000;       // bytes that each plan asks for
+
 /// A tensor of a graph while it runs: in memory, or a value inside the graph.
 struct graph_tensor {
     std::int64_t dims[4]{}, strides[4]{};
@@ -192,6 +194,30 @@ inline int type_of_output(const fake_descriptor& graph) {
     return o.at(o.kind == dnn::operation_convolution ? dnn::forward_y : dnn::pointwise_y).one<int>(dnn::tensor_data_type);
 }
 
+/// What the tensors of a graph are in memory, and all of its workspace.
+inline std::vector<shadow::operand> operands_of_graph(const fake_descriptor& graph, const std::map<std::int64_t, void*>& memory, const void* workspace) {
+    operand_list list(1, 1, 4);
+    list.add("the workspace", workspace, fake_workspace, shadow::writes);
+    const auto add = [&](const char* name, const fake_descriptor& t, unsigned mode) {
+        if (t.one<bool>(dnn::tensor_is_virtual)) return;
+        const auto dims = t.list<std::int64_t>(dnn::tensor_dimensions), strides = t.list<std::int64_t>(dnn::tensor_strides);
+        const long long size = t.one<int>(dnn::tensor_data_type) == dnn::data_float ? 4 : 2;
+        const auto* const at = static_cast<const char*>(memory.at(t.one<std::int64_t>(dnn::tensor_id)));
+        for (std::int64_t n = 0; n < dims[0]; ++n)
+            for (std::int64_t y = 0; y < dims[2]; ++y)
+                for (std::int64_t x = 0; x < dims[3]; ++x)
+                    list.add(name, at + size * ((dims[0] == 1 ? 0 : n * strides[0]) + (dims[2] == 1 ? 0 : y * strides[2]) + (dims[3] == 1 ? 0 : x * strides[3])), size * dims[1], mode);
+    };
+    for (const auto* o : graph.list<fake_descriptor*>(dnn::graph_operations)) {
+        const bool convolves = o->kind == dnn::operation_convolution;
+        add("the input", o->at(convolves ? dnn::forward_x : dnn::pointwise_x), shadow::reads);
+        if (convolves) add("weights", o->at(dnn::forward_w), shadow::reads);
+        if (o->has(dnn::pointwise_b)) add("the addend", o->at(dnn::pointwise_b), shadow::reads);
+        add("the result", o->at(convolves ? dnn::forward_y : dnn::pointwise_y), operand_list::written);
+    }
+    return std::move(list.all);
+}
+
 /// cuDNN's handle: of one device, with one stream.
 struct fake_handle {
     int device{};
@@ -271,7 +297,7 @@ cudnn::network_api network() {
             *count = x.list<int>(-2)[2] >= 0 ? 1 : 0;
             if (*count == 1) *static_cast<int*>(values) = x.list<int>(-2)[2];
             return 0;
-        case dnn::plan_workspace: return *static_cast<std::int64_t*>(values) = 1000, *count = 1, 0;
+        case dnn::plan_workspace: return *static_cast<std::int64_t*>(values) = fake_workspace, *count = 1, 0;
         default: complain("attribute " + std::to_string(attribute) + " read"); return 2000;
         }
     };
@@ -293,10 +319,14 @@ cudnn::network_api network() {
         }
         if (now.fail_convolution_after >= 0 && now.convolutions_asked >= now.fail_convolution_after) return 5000;
         ++now.convolutions_asked;
-        return enqueue(stream, false, [run, engine = config.list<int>(-2)[1], graph = config.one<fake_descriptor*>(-1)]() mutable {        // a plan's descriptors live as long as it
+        return enqueue(stream, false, [run, workspace = v.one<void*>(dnn::variant_workspace), engine = config.list<int>(-2)[1], graph = config.one<fake_descriptor*>(-1)]() mutable {        // a plan's descriptors live as long as it
             ++now.convolutions;
             now.clock += now.engine_times[engine];
             ++now.engine_runs[engine];
+            if constexpr (shadow::is_on) {
+                shadow::seen.loads_plans = !shadow::runs_graph();
+                shadow::whole("cuDNN", operands_of_graph(*graph, run.memory, workspace));
+            }
             for (const auto* o : graph->list<fake_descriptor*>(dnn::graph_operations)) o->kind == dnn::operation_convolution ? run.convolve(*o) : run.point(*o);
             return 0;
         });

@@ -1,13 +1,13 @@
 // SPDX-FileCopyrightText: The splitdsl authors
 // SPDX-License-Identifier: BSD-3-Clause
 /// @file fake_device.cpp
-/// Device code and the libraries around it, as code for the host: compiled once and optimised, for tests that are not.
+/// Device code and the libraries around it, as code for the host: compiled once and optimised, for tests that are not; and once more with each access checked (shadow.hpp).
 #include "fake_cudnn.hpp"
 
 void fake::run_kernel(const char* name, const void* job, int blocks) {
     cudnn::here.last_warp_first = now.last_warp_first, cudnn::here.copies_are_late = now.copies_are_late;
     for (const cudnn::emulated_kernel& k : cudnn::emulated_kernels())
-        if (k.name == name) return cudnn::emulate(k.body, job, k.how, blocks, 256);
+        if (k.name == name) return run_launch(k, job, blocks, 256, 1);
     complain(std::string("there is no kernel ") + name);
 }
 

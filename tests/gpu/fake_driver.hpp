@@ -7,6 +7,7 @@
 #include "on_host.hpp" // first: it makes code of what other files only keep as text
 
 #include "fake_streams.hpp"
+#include "operands.hpp"
 
 #include <algorithm>
 #include <cstdlib>
@@ -27,6 +28,14 @@ inline bool is_pinned(const void* at, std::size_t bytes) {
     if (next == now.pinned.begin()) return false;
     const auto block = std::prev(next);
     return static_cast<const char*>(at) + bytes <= static_cast<const char*>(block->first) + block->second;
+}
+/// Of memory that nobody wrote, or the room between two frames, nothing is said before someone reads it.
+inline int copy(const char* name, void* to, const void* from, std::size_t bytes) {
+    if constexpr (shadow::is_on)
+        shadow::whole(name, {{"what is copied", reinterpret_cast<std::uintptr_t>(from), bytes, shadow::reads | shadow::may_be_unwritten},
+                             {"where it is copied to", reinterpret_cast<std::uintptr_t>(to), bytes, shadow::writes}});
+    std::memcpy(to, from, bytes);
+    return 0;
 }
 cudnn::driver_api driver() {
     cudnn::driver_api d;
@@ -56,7 +65,7 @@ cudnn::driver_api driver() {
         std::size_t used = bytes;
         for (const auto& [where, size] : now.memory) used += size;
         if (used > now.room) return static_cast<int>(cudnn::driver_out_of_memory);
-        void* const p = std::aligned_alloc(256, (bytes + 255) / 256 * 256);
+        void* const p = shadow::is_on ? shadow::allocate(bytes) : std::aligned_alloc(256, (bytes + 255) / 256 * 256);
         std::memset(p, 0xff, bytes);            // NaN: what nobody wrote must not be read
         *at = reinterpret_cast<std::uintptr_t>(p);
         now.memory[*at] = bytes;
@@ -70,7 +79,8 @@ cudnn::driver_api driver() {
         if (now.memory.erase(at) == 0) complain("cuMemFree of what was not allocated");
         if (now.owners[at] != in_use) complain("cuMemFree of another device's memory");
         now.owners.erase(at);
-        std::free(reinterpret_cast<void*>(at));
+        if constexpr (shadow::is_on) shadow::release(reinterpret_cast<void*>(at));
+        else std::free(reinterpret_cast<void*>(at));
         return 0;
     };
     d.allocate_pinned = [](void** at, std::size_t bytes, unsigned flags) {
@@ -83,6 +93,7 @@ cudnn::driver_api driver() {
         ++now.pinned_allocations;
         *at = std::malloc(bytes);
         now.pinned[*at] = bytes;
+        if constexpr (shadow::is_on) shadow::pin(*at, bytes);
         return 0;
     };
     d.release_pinned = [](void* at) {
@@ -90,6 +101,7 @@ cudnn::driver_api driver() {
         refuse_while_capturing("cuMemFreeHost");
         check_context("cuMemFreeHost");
         if (now.pinned.erase(at) == 0) complain("cuMemFreeHost of what was not allocated");
+        if constexpr (shadow::is_on) shadow::unpin(at);
         std::free(at);
         return 0;
     };
@@ -106,15 +118,15 @@ cudnn::driver_api driver() {
         refuse_while_capturing("cuMemcpyHtoD");
         check_context("cuMemcpyHtoD");
         if (!inside(to, bytes)) complain("cuMemcpyHtoD beyond an allocation");
-        std::memcpy(reinterpret_cast<void*>(to), from, bytes);
-        return default_is_behind = true, 0;
+        const auto work = in_order(nullptr, [=] { return copy("cuMemcpyHtoD", reinterpret_cast<void*>(to), from, bytes); });
+        return default_is_behind = true, work();
     };
     d.copy_in_async = [](cudnn::device_address to, const void* from, std::size_t bytes, handle stream) {
         const driver_call here;
         check_stream("cuMemcpyHtoDAsync", stream);
         if (!inside(to, bytes)) complain("cuMemcpyHtoDAsync beyond an allocation");
         if (!is_pinned(from, bytes)) complain("cuMemcpyHtoDAsync from memory that is not pinned");
-        return enqueue(stream, true, [=] { return std::memcpy(reinterpret_cast<void*>(to), from, bytes), 0; });
+        return enqueue(stream, true, [=] { return copy("a copy to the device", reinterpret_cast<void*>(to), from, bytes); });
     };
     d.copy_out_async = [](void* to, cudnn::device_address from, std::size_t bytes, handle stream) {
         const driver_call here;
@@ -123,13 +135,13 @@ cudnn::driver_api driver() {
         now.copies_out += !now.capturing;
         if (!inside(from, bytes)) complain("cuMemcpyDtoHAsync beyond an allocation");
         if (!is_pinned(to, bytes)) complain("cuMemcpyDtoHAsync to memory that is not pinned");
-        return enqueue(stream, true, [=] { return std::memcpy(to, reinterpret_cast<const void*>(from), bytes), 0; });
+        return enqueue(stream, true, [=] { return copy("a copy from the device", to, reinterpret_cast<const void*>(from), bytes); });
     };
     d.copy_on_device_async = [](cudnn::device_address to, cudnn::device_address from, std::size_t bytes, handle stream) {
         const driver_call here;
         check_stream("cuMemcpyDtoDAsync", stream);
         if (!inside(to, bytes) || !inside(from, bytes)) complain("cuMemcpyDtoDAsync beyond an allocation");
-        return enqueue(stream, true, [=] { return std::memcpy(reinterpret_cast<void*>(to), reinterpret_cast<const void*>(from), bytes), 0; });
+        return enqueue(stream, true, [=] { return copy("a copy on the device", reinterpret_cast<void*>(to), reinterpret_cast<const void*>(from), bytes); });
     };
     add_streams(d);
     d.load_module = [](handle* m, const void* image) {
@@ -160,7 +172,7 @@ cudnn::driver_api driver() {
             const auto takes = now.kernel_times.find(k->name);
             now.clock += takes == now.kernel_times.end() ? 1 : takes->second;
             cudnn::here.last_warp_first = now.last_warp_first, cudnn::here.copies_are_late = now.copies_are_late;
-            cudnn::emulate(k->body, job.data(), k->how, static_cast<int>(x), static_cast<int>(threads), static_cast<int>(y));
+            run_launch(*k, job.data(), static_cast<int>(x), static_cast<int>(threads), static_cast<int>(y));
             return 0;
         });
     };

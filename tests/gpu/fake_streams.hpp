@@ -5,11 +5,13 @@
 #pragma once
 
 #include "fake_device.hpp"
+#include "shadow.hpp"
 
 #include <algorithm>
 #include <chrono>
 #include <functional>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <thread>
 #include <utility>
@@ -30,6 +32,7 @@ struct fake_queue {
     std::map<handle, std::vector<std::size_t>> ends;    ///< of each stream: what the next piece of it waits for
     std::map<handle, std::vector<std::size_t>> events;
     std::set<handle> with_graphs;                       ///< streams that graphs run on
+    bool is_graph{};
 
     void add(std::function<int()> run, handle stream, bool is_copy) {
         auto& end = ends[stream];
@@ -50,7 +53,9 @@ struct fake_queue {
         int status = 0;
         for (const std::size_t before : work[i].after)
             if (const int seen = finish(before); status == 0) status = seen;
-        return status != 0 ? status : work[i].run();
+        if (status != 0) return status;
+        if (shadow::is_on && is_graph) shadow::at_node(static_cast<int>(i));
+        return work[i].run();
     }
     /// Runs all work of a stream, and of others what it waits for; `order` says when the others' runs.
     int run(handle stream, stream_order order) {
@@ -68,6 +73,17 @@ struct fake_queue {
     /// Whether `later` waits for `first`, by others perhaps.
     bool waits(std::size_t later, std::size_t first) const {
         return later == first || std::any_of(work[later].after.begin(), work[later].after.end(), [&](std::size_t i) { return i >= first && waits(i, first); });
+    }
+    /// For each piece of work all that it waits for.
+    std::vector<std::vector<bool>> all_before() const {
+        std::vector<std::vector<bool>> before(work.size(), std::vector<bool>(work.size()));
+        for (std::size_t i = 0; i < work.size(); ++i)
+            for (const std::size_t a : work[i].after) {
+                before[i][a] = true;
+                for (std::size_t k = 0; k < a; ++k)
+                    if (before[a][k]) before[i][k] = true;
+            }
+        return before;
     }
     /// Copies beside which some kernel may run.
     int overlaps() const {
@@ -99,6 +115,7 @@ struct fake_queue {
 };
 struct captured_graph {
     fake_queue queue;
+    std::vector<std::vector<bool>> before{};        ///< where accesses are checked: of each piece of work, what it waits for
     handle from{};      ///< the stream whose capture was begun
 };
 inline fake_queue pending;      // of all streams, outside of captures
@@ -107,6 +124,10 @@ inline thread_local bool default_is_behind = false;         // this thread gave 
 inline void complain(const std::string& what) {
     if (now.wrong.empty()) now.wrong = what;
 }
+inline const bool hears_of_accesses = [] {
+    if constexpr (shadow::is_on) shadow::report_to(complain);
+    return true;
+}();
 /// One thread at a time is inside, and what the fake itself takes from the heap is not counted.
 struct driver_call {
     driver_call() = default;
@@ -117,10 +138,32 @@ struct driver_call {
     std::lock_guard<std::recursive_mutex> hold{one};
     bool counted = std::exchange(now.counts_heap, false);
 };
+/// What has to be over before the next piece of a stream's work begins: of each stream, how much of it. The host is one: threads of it order each other in ways that are not seen here.
+inline std::map<handle, shadow::clock> ends_of_streams, of_events;
+inline shadow::clock host_knows;
+inline void join(shadow::clock& a, const shadow::clock& b) {
+    for (const auto& [stream, number] : b) a[stream] = std::max(a[stream], number);
+}
+/// The same work, at its place in the order of all work.
+template <class Work>
+std::function<int()> in_order(handle stream, Work work) {
+    if constexpr (!shadow::is_on) return work;
+    shadow::clock& end = ends_of_streams[stream];
+    join(end, host_knows);
+    static long all = 0;
+    const long number = end[stream] = ++all;
+    return [=, behind = std::make_shared<shadow::clock>(end)] {
+        shadow::at_moment(behind.get(), stream, number);
+        const int status = work();
+        shadow::at_moment(nullptr, nullptr, 0);
+        return status;
+    };
+}
 inline bool is_captured(handle stream) { return now.capturing && now.capturing->queue.ends.contains(stream); }
 inline int enqueue(handle stream, bool is_copy, std::function<int()> work) {
     if (now.capturing) return now.capturing->queue.add(std::move(work), stream, is_copy), 0;
     if (is_copy && !pending.with_graphs.contains(stream)) ++now.copies_beside_graphs;
+    work = in_order(stream, std::move(work));
     if (now.order == stream_order::issued && pending.work.empty()) return work();
     pending.add(std::move(work), stream, is_copy);
     return 0;
@@ -161,6 +204,7 @@ inline void add_streams(cudnn::driver_api& d) {
         pending.tidy();
         pending.ends.erase(s);
         pending.with_graphs.erase(s);
+        if constexpr (shadow::is_on) join(host_knows, ends_of_streams[s]), ends_of_streams.erase(s);
         return delete static_cast<int*>(s), --now.streams, 0;
     };
     d.wait = [](handle s) {
@@ -168,6 +212,7 @@ inline void add_streams(cudnn::driver_api& d) {
         const driver_call here;
         refuse_while_capturing("cuStreamSynchronize");
         check_context("cuStreamSynchronize");
+        if constexpr (shadow::is_on) join(host_knows, ends_of_streams[s]), shadow::seen.loads_plans = false;
         if (!s) return default_is_behind = false, 0;
         const int status = pending.run(s, now.order);
         pending.tidy();
@@ -179,14 +224,17 @@ inline void add_streams(cudnn::driver_api& d) {
         if (flags != cudnn::event_without_time && flags != cudnn::event_with_time) complain("cuEventCreate with flags that we never ask for");
         if (flags == cudnn::event_with_time) times[*e = new int{in_use}] = -1;
         else *e = new int{in_use};
+        if constexpr (shadow::is_on) shadow::seen.takes_times = !times.empty();
         return ++now.events, ++now.calls_that_allocate, 0;
     };
     d.destroy_event = [](handle e) {
         const driver_call here;
         check_context("cuEventDestroy");
         pending.events.erase(e);
+        of_events.erase(e);
         of_captures.erase(e);
         times.erase(e);
+        if constexpr (shadow::is_on) shadow::seen.takes_times = !times.empty();
         return delete static_cast<int*>(e), --now.events, 0;
     };
     d.record_event = [](handle e, handle s) {
@@ -199,6 +247,7 @@ inline void add_streams(cudnn::driver_api& d) {
             timed->second = now.clock;
         }
         (now.capturing ? now.capturing->queue : pending).record(e, s);
+        if (shadow::is_on && !now.capturing) of_events[e] = ends_of_streams[s];
         now.capturing ? void(of_captures.insert(e)) : void(of_captures.erase(e));
         return 0;
     };
@@ -216,6 +265,10 @@ inline void add_streams(cudnn::driver_api& d) {
         if (*static_cast<int*>(e) != in_use) complain("cuStreamWaitEvent for another device's event");
         if (!now.capturing && is_of_capture(e)) complain("cuStreamWaitEvent for an event that a capture recorded");
         if (now.capturing && !now.capturing->queue.events.contains(e)) complain("cuStreamWaitEvent in a capture for an event of none");
+        if constexpr (shadow::is_on) {
+            if (now.capturing && now.capturing->queue.ends.contains(s) && shadow::seen.event_waits++ == shadow::seen.left_out_event_wait) return 0;
+            if (!now.capturing) join(ends_of_streams[s], of_events[e]);
+        }
         (now.capturing ? now.capturing->queue : pending).wait(s, e);
         return 0;
     };
@@ -249,7 +302,10 @@ inline void add_streams(cudnn::driver_api& d) {
         const driver_call here;
         check_context("cuGraphInstantiate");
         if (flags != 0) complain("cuGraphInstantiate with flags");
-        *executable = new captured_graph(*static_cast<captured_graph*>(graph));
+        auto* const made = new captured_graph(*static_cast<captured_graph*>(graph));
+        made->queue.is_graph = true;
+        if constexpr (shadow::is_on) made->before = made->queue.all_before();
+        *executable = made;
         ++now.executables;
         return 0;
     };
@@ -263,7 +319,10 @@ inline void add_streams(cudnn::driver_api& d) {
         return enqueue(stream, false, [executable] {
             auto& g = *static_cast<captured_graph*>(executable);
             for (fake_work& w : g.queue.work) w.is_done = false;
-            return g.queue.run(g.from, now.order);
+            if constexpr (shadow::is_on) shadow::begin_graph(g.before);
+            const int status = g.queue.run(g.from, now.order);
+            if constexpr (shadow::is_on) shadow::end_graph();
+            return status;
         });
     };
     d.destroy_graph = [](handle g) {

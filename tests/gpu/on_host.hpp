@@ -5,8 +5,10 @@
 ///
 /// The threads of a block are contexts of their own that take turns where they wait, so a missing barrier shows as a wrong result. A warp goes as far
 /// as it can before the next one moves, the first one first or the last one; copies into shared memory happen where they are begun, or as late as where they
-/// are waited for. A kernel without barriers runs as one thread that takes all items.
+/// are waited for. A kernel without barriers runs as one thread that takes all items. Where accesses are checked (shadow.hpp) every kernel runs with all its threads.
 #pragma once
+
+#include "shadow.hpp"
 
 #include <splitdsl/codec/half.hpp>
 
@@ -26,6 +28,8 @@
 #include <vector>
 
 namespace splitdsl::kernels::cudnn {
+
+namespace shadow = fake::shadow;
 
 /// What a lane of a warp gives to the others.
 struct emulated_lane {
@@ -64,7 +68,8 @@ struct emulated_block {
     bool last_warp_first{}, copies_are_late{};
 };
 inline emulated_block here;
-[[noreturn]] inline void refuse_block(const char* what) {
+inline void refuse_block(const char* what) {
+    if constexpr (shadow::is_on) return shadow::report(what);
     std::fprintf(stderr, "emulated device: %s\n", what);
     std::abort();
 }
@@ -91,10 +96,14 @@ inline int threads_here() { return here.threads; }
 inline int block_here() { return here.block; }
 inline int blocks_here() { return here.blocks; }
 inline int image_here() { return here.image; }
-inline void count_one(int* at) { ++*at; }
+inline void count_one(int* at) {
+    if constexpr (shadow::is_on) shadow::touch_atomic(at, 4);
+    const shadow::unwatched apart;
+    ++*at;
+}
 /// From one stack to another. `swapcontext` also asks the system for the signals, which takes longer than most kernels here; sanitizers and
 /// checked jumps know stacks only by it.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || _FORTIFY_SOURCE > 0
+#if defined(__SANITIZE_ADDRESS__) || (defined(__SANITIZE_THREAD__) && !defined(SPLITDSL_CHECKED_DEVICE)) || _FORTIFY_SOURCE > 0
 #define SPLITDSL_SWAPS_CONTEXTS 1
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
@@ -134,10 +143,16 @@ inline void wait_for_change(const long& number, long seen) {
     here.thread = me;
 }
 inline void pass_barrier_if_all_arrived() {
-    if (here.arrived == here.alive) here.arrived = 0, ++here.barriers;
+    if (here.arrived < here.alive) return;
+    here.arrived = 0, ++here.barriers;
+    if constexpr (shadow::is_on) shadow::barrier_over();
 }
-inline void wait_for_block() {
+// Not in line: where it returns to is which barrier it was.
+[[gnu::noinline]] inline void wait_for_block() {
+    const shadow::unwatched apart;
     if (!here.in_turns) return;
+    if constexpr (shadow::is_on)
+        if (!shadow::passes_barrier(__builtin_return_address(0))) return;
     const long seen = here.barriers;
     ++here.arrived;
     pass_barrier_if_all_arrived();
@@ -145,6 +160,7 @@ inline void wait_for_block() {
 }
 /// What all lanes of this thread's warp give; each gives its own.
 inline const emulated_lane* meet_warp(const emulated_lane& mine) {
+    const shadow::unwatched apart;
     const auto lane = static_cast<std::size_t>(here.thread % 32);
     emulated_warp& warp = here.warps[static_cast<std::size_t>(here.thread / 32)];
     const long seen = warp.meetings;
@@ -157,20 +173,28 @@ inline const emulated_lane* meet_warp(const emulated_lane& mine) {
 
 /// As the manual has __shfl_xor_sync, of a whole warp.
 inline float of_lane_across(float mine, int mask) {
+    const shadow::unwatched apart;
     const int lane = here.thread % 32;
     return std::bit_cast<float>(meet_warp({{std::bit_cast<unsigned>(mine)}, {}, nullptr})[lane ^ mask].a[0]);
 }
 
 /// As the PTX manual has ldmatrix.m8n8.x4.b16: lanes 8k to 8k + 7 name the rows of matrix k; lane l gets of each matrix the l % 4th four bytes of row l / 4.
 inline void load_matrices(unsigned* to, const void* row) {
+    const shadow::unwatched apart;
     if (reinterpret_cast<std::uintptr_t>(row) % 16 != 0) refuse_block("a matrix's row that is not aligned");
     const int lane = here.thread % 32;
     const emulated_lane* const all = meet_warp({{}, {}, row});
-    for (int k = 0; k < 4; ++k) std::memcpy(to + k, static_cast<const char*>(all[8 * k + lane / 4].row) + 4 * (lane % 4), 4);
+    for (int k = 0; k < 4; ++k) {
+        const void* const from = static_cast<const char*>(all[8 * k + lane / 4].row) + 4 * (lane % 4);
+        // Bytes behind the last tap may hold anything: their weights are 0.
+        if constexpr (shadow::is_on) shadow::touch(from, 4, shadow::reads | (shadow::fragments_may_be_unwritten() ? shadow::may_be_unwritten : 0U));
+        std::memcpy(to + k, from, 4);
+    }
 }
 /// As the PTX manual has mma.m16n8k32 of bytes: register r of a has row l / 4 + 8 * (r % 2) from depth 4 * (l % 4) + 16 * (r / 2) on, register r of b has
 /// column l / 4 from depth 4 * (l % 4) + 16 * r on; sum r is of row l / 4 + 8 * (r / 2) and column 2 * (l % 4) + r % 2.
 inline void multiply_fragments(int* sum, const unsigned* a, const unsigned* b) {
+    const shadow::unwatched apart;
     const int lane = here.thread % 32;
     const emulated_lane* const all = meet_warp({{a[0], a[1], a[2], a[3]}, {b[0], b[1]}, nullptr});
     for (int r = 0; r < 4; ++r) {
@@ -183,6 +207,7 @@ inline void multiply_fragments(int* sum, const unsigned* a, const unsigned* b) {
 /// column l / 4 and two of the depth from 2 * (l % 4) + 8 * r on; sums as above.
 template <class T>
 void multiply_shorts(float* sum, const unsigned* a, const unsigned* b) {
+    const shadow::unwatched apart;
     const int lane = here.thread % 32;
     const emulated_lane* const all = meet_warp({{a[0], a[1], a[2], a[3]}, {b[0], b[1]}, nullptr});
     const auto value = [](unsigned pair, int depth) { return float_of(T{static_cast<unsigned short>(depth % 2 == 0 ? pair : pair >> 16)}); };
@@ -195,19 +220,28 @@ void multiply_shorts(float* sum, const unsigned* a, const unsigned* b) {
 inline void multiply_halves(float* sum, const unsigned* a, const unsigned* b) { multiply_shorts<half_bits>(sum, a, b); }
 inline void multiply_bfloats(float* sum, const unsigned* a, const unsigned* b) { multiply_shorts<bfloat_bits>(sum, a, b); }
 inline void begin_copy(void* to, const void* from, std::size_t bytes) {
+    const shadow::unwatched apart;
+    if constexpr (shadow::is_on) shadow::touch(from, bytes, shadow::reads), shadow::begin_copy(to, bytes);
     if (reinterpret_cast<std::uintptr_t>(to) % bytes != 0 || reinterpret_cast<std::uintptr_t>(from) % bytes != 0) refuse_block("a copy that is not aligned");
     emulated_thread& mine = here.each[static_cast<std::size_t>(here.thread)];
-    if (here.copies_are_late) mine.copies.push_back({to, from, bytes, mine.groups});
+    if (here.copies_are_late || shadow::is_on) mine.copies.push_back({to, from, bytes, mine.groups});
     else std::memcpy(to, from, bytes);
 }
 inline void begin_copy_of_16(void* to, const void* from) { begin_copy(to, from, 16); }
 inline void begin_copy_of_4(void* to, const void* from) { begin_copy(to, from, 4); }
-inline void end_copy_group() { ++here.each[static_cast<std::size_t>(here.thread)].groups; }
+inline void end_copy_group() {
+    const shadow::unwatched apart;
+    ++here.each[static_cast<std::size_t>(here.thread)].groups;
+}
 template <int Left>
-void wait_for_copies() {
+[[gnu::noinline]] void wait_for_copies() {
+    const shadow::unwatched apart;
+    if constexpr (shadow::is_on)
+        if (!shadow::passes_wait(__builtin_return_address(0))) return;
     emulated_thread& mine = here.each[static_cast<std::size_t>(here.thread)];
     std::erase_if(mine.copies, [&](const emulated_copy& c) {
         if (c.group >= mine.groups - Left) return false;
+        if constexpr (shadow::is_on) shadow::touch(c.from, c.bytes, shadow::reads), shadow::end_copy(c.to, c.bytes);
         std::memcpy(c.to, c.from, c.bytes);
         return true;
     });
@@ -217,7 +251,9 @@ void wait_for_copies() {
 inline void run_emulated_threads() {
     const int me = here.thread;
     for (;;) {
+        if constexpr (shadow::is_on) shadow::watching = true;
         here.body(here.job);
+        shadow::watching = false;
         here.each[static_cast<std::size_t>(me)].has_ended = true;
         if (here.arrived > 0) refuse_block("a thread that ends while others wait for it");
         --here.alive;
@@ -253,6 +289,7 @@ inline void run_emulated_block() {
                     const emulated_thread& x = here.each[t];
                     if (x.has_ended || (x.waits_for && *x.waits_for == x.seen)) continue;
                     here.thread = static_cast<int>(t);
+                    if constexpr (shadow::is_on) shadow::on_stack(stacks.threads[t].room.data(), stacks.threads[t].room.size());
                     switch_stacks(stacks.back, stacks.threads[t]);
                     any = moved = true;
                 }
@@ -264,6 +301,17 @@ inline void run_emulated_block() {
         if (!t.copies.empty()) refuse_block("a copy that nobody waited for");
 }
 
+/// Of a kernel without barriers: one thread after the other, on the caller's stack.
+[[gnu::noinline]] inline void run_watched_threads() {
+    constexpr std::size_t room = 64 * 1024;
+    shadow::on_stack(static_cast<char*>(__builtin_frame_address(0)) - room, room);
+    for (; here.thread < here.threads; ++here.thread) {
+        shadow::watching = true;
+        here.body(here.job);
+        shadow::watching = false;
+    }
+}
+
 /// How a kernel wants to be run: with barriers its blocks matter; where warps work together, its threads as well.
 enum class emulation { alone, in_blocks, in_warps };
 
@@ -272,12 +320,16 @@ inline void emulate(void (*body)(const void*), const void* job, emulation how, i
     const bool has_barriers = how != emulation::alone;
     here.body = body, here.job = job;
     here.in_turns = has_barriers;
+    if constexpr (shadow::is_on) shadow::leave_alone(&here, sizeof here);
     here.blocks = has_barriers ? blocks : 1;
     here.threads = how == emulation::in_warps ? threads : has_barriers ? std::min(threads, emulated_block::few_threads) : 1;
+    if constexpr (shadow::is_on) here.blocks = blocks, here.threads = threads;
     for (here.image = 0; here.image < images; ++here.image)
         for (here.block = 0; here.block < here.blocks; ++here.block) {
             here.thread = 0;
+            if constexpr (shadow::is_on) shadow::begin_block();
             if (has_barriers) run_emulated_block();
+            else if constexpr (shadow::is_on) run_watched_threads();
             else body(job);
         }
     here.in_turns = false;
@@ -328,7 +380,7 @@ inline const std::vector<emulated_kernel>& emulated_kernels() {
 #undef SPLITDSL_EMULATED
         };
         for (emulated_kernel& k : list)
-            for (const char* with : {"multiply_rows", "pool_image", "softmax_f", "to_unit_length", "find_range", "quantise_u", "level_patches", "choose_candidates", "decode_candidates"})
+            for (const char* with : {"multiply_rows", "pool_image", "softmax_f", "softmax_b", "to_unit_length", "find_range", "quantise_u", "level_patches", "choose_candidates", "decode_candidates"})
                 if (k.name.starts_with(with)) k.how = emulation::in_blocks;
         for (emulated_kernel& k : list)
             if (k.name.find("_tiles_") != std::string::npos) k.how = emulation::in_warps;
