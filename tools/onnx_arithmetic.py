@@ -81,7 +81,12 @@ def sub(node, x, y):
         return affine(node, x, 1.0, -per_channel(x, y))
     if isinstance(x, numpy.ndarray):
         return affine(node, y, numpy.float64(-1), per_channel(y, x))
-    raise Refused("the difference of two tensors")
+    return add(node, x, affine(node, y, numpy.float64(-1), 0.0)[0])
+
+
+@operator("Neg")
+def neg(node, x):
+    return affine(node, x, numpy.float64(-1), 0.0)
 
 
 @operator("Mul")

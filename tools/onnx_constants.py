@@ -21,7 +21,7 @@ def constant_of_shape(node, shape):
     raise Refused("of a computed shape")
 
 
-of_constants_only("Gather", "Range", "Expand", "Floor", "Ceil", "Neg", "Sqrt", "Reciprocal")
+of_constants_only("Gather", "Range", "Expand", "Floor", "Ceil", "Sqrt", "Reciprocal")
 
 
 def fold(node, operands):

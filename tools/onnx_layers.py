@@ -101,6 +101,20 @@ def clip(node, x, low=None, high=None):
     raise Refused(f"between {low:g} and {high:g}; the language has 0 to 6 and 0 to infinity")
 
 
+def bounded(name, bound, word):
+    """An operator of two operands that is a word of the language where the second is that constant."""
+    @operator(name)
+    def layer(node, x, y):
+        value = node.number(y, "second operand")
+        if value != bound or (name == "Min" and x.op.word != "relu"):
+            raise Refused(f"of a tensor and {value:g}; the language has the maximum of it and 0, and then the minimum of that and 6")
+        return node.same(word, x if name == "Max" else Tensor(x.op.inputs[0], x.dims))
+
+
+bounded("Max", 0, "relu")  # PyTorch's newer exporter writes clamp so
+bounded("Min", 6, "relu6")
+
+
 @operator("Softmax")
 def softmax(node, x):
     rank = len(x.dims)

@@ -33,7 +33,7 @@ def windowed(size, kernel, stride, pad, dilation=(1, 1), ceil=False):
         before, after = pad[axis], pad[axis + 2]
         room = size[axis] + before + after - dilation[axis] * (kernel[axis] - 1) - 1
         if room < 0:
-            raise Refused(f"its window {shown(kernel)} is larger than its padded input {shown(size)}")
+            raise Refused(f"its window {shown(list(kernel))} is larger than its input {shown(list(size))} with its padding {shown(list(pad))}")
         n = (-(-room // stride[axis]) if ceil else room // stride[axis]) + 1
         if ceil and (n - 1) * stride[axis] >= size[axis] + before:
             raise Refused("ceil_mode would place a window in the padding alone, where frameworks disagree")
@@ -129,12 +129,21 @@ def global_max_pool(node, x):
     return node.as_image(node.make("max_pool", [x.op], (channels, 1, 1), settings))
 
 
-@operator("ReduceMean")
-def reduce_mean(node, x, axes=None):
+def reduced(node, x, axes, what, pooled):
+    """`pooled(node, x)` where all of height and width become one value a channel."""
     if isinstance(x, Tensor) and x.op.shape[1:] == (1, 1) and len(x.dims) != 4:
-        raise Refused(f"it reads a tensor of shape {shown(x.dims)}; only the mean over height and width can be said")
+        raise Refused(f"it reads a tensor of shape {shown(x.dims)}; only the {what} over height and width can be said")
     channels = node.image(x)[0]
     if node.axes(axes, [], 4) != [2, 3]:
-        raise Refused("only the mean over height and width can be said")
-    op = node.make("global_pool", [x.op], (channels, 1, 1))
-    return [Tensor(op, [1, channels, 1, 1] if node.attribute("keepdims", 1) else [1, channels])]
+        raise Refused(f"only the {what} over height and width can be said")
+    return [Tensor(pooled(node, x)[0].op, [1, channels, 1, 1] if node.attribute("keepdims", 1) else [1, channels])]
+
+
+@operator("ReduceMean")
+def reduce_mean(node, x, axes=None):
+    return reduced(node, x, axes, "mean", global_average_pool)
+
+
+@operator("ReduceMax")
+def reduce_max(node, x, axes=None):
+    return reduced(node, x, axes, "maximum", global_max_pool)

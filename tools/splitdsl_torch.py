@@ -38,8 +38,8 @@ def load_graph(path):
     return graph
 
 
-def affine_quantise(x, levels=255):
-    """BottleFit's min/max affine quantiser and its inverse, one range per sample; the gradient passes straight through.
+def affine_quantise(x, levels=255, ends=None):
+    """BottleFit's min/max affine quantiser and its inverse, one range per sample, or that of `ends` (least and largest value); the gradient passes straight through.
 
     Single IEEE operations in the codec's order: scale = (max - min) / levels, zero_point = int(clamp(-min / scale)),
     code = round_half_even(clamp(zero_point + x / scale)), value = (code - zero_point) * scale. A constant tensor is kept exactly
@@ -48,7 +48,7 @@ def affine_quantise(x, levels=255):
     """
     with torch.no_grad():
         flat = x.reshape(x.shape[0], -1)
-        low, high = flat.min(1).values, flat.max(1).values
+        low, high = (flat.min(1).values, flat.max(1).values) if ends is None else (end.expand(x.shape[0]) for end in ends)
         scale = (high - low) / levels
         tiny = torch.finfo(torch.float32).tiny
         magnitude = torch.maximum(torch.maximum(low, -high), torch.zeros_like(low))  # of the end nearest to zero
@@ -66,7 +66,8 @@ def through_half(x):
     return x + (rounded - x).detach() if x.requires_grad else rounded
 
 
-CODECS = {"affine_u8": affine_quantise, "affine_u16": lambda x: affine_quantise(x, 65535), "f16": through_half, "f32": lambda x: x}
+LEVELS = {"affine_u8": 255, "affine_u16": 65535}
+CODECS = {**{name: lambda x, n=n: affine_quantise(x, n) for name, n in LEVELS.items()}, "f16": through_half, "f32": lambda x: x}
 
 ELEMENTWISE = {
     "relu": functional.relu, "relu6": functional.relu6, "hard_swish": functional.hardswish,
@@ -118,6 +119,18 @@ class Divisive(nn.Module):
         return x * norm if self.inverse else x / norm
 
 
+class CalibratedRange(nn.Module):
+    """An affine codec whose range is `NAME.range` of the weights file. (0, 0) until calibration has found it: the range of each sample meanwhile."""
+
+    def __init__(self, levels):
+        super().__init__()
+        self.register_buffer("range", torch.zeros(2))
+        self.levels = levels
+
+    def forward(self, x):
+        return affine_quantise(x, self.levels, self.range if self.range[0] < self.range[1] else None)
+
+
 class GraphModule(nn.Module):
     """A network as a module; see the head of this file.
 
@@ -137,6 +150,8 @@ class GraphModule(nn.Module):
             module = weighted_module(op, shape)
             if op.get("prior"):
                 self.places[op["index"]] = self.adopt(op["prior"].removesuffix("."), FactorisedPrior(shape[0]))
+            elif op["kind"] == "quantise" and op.get("calibrated"):
+                self.places[op["index"]] = self.adopt(op["name"], CalibratedRange(LEVELS[op["codec"]]))
             elif op["kind"] == "l2_normalise":
                 self.places[op["index"]] = self.adopt_factor(op["name"], shape[0])
             elif module is not None:
@@ -216,7 +231,7 @@ class GraphModule(nn.Module):
             return self.normalise(op, x[0])
         if kind == "l2_normalise":
             return functional.normalize(x[0], dim=1, eps=op["eps"]) * self.places[op["index"]]().reshape(1, -1, 1, 1)
-        if op.get("prior"):
+        if op.get("prior") or op.get("calibrated"):
             return self.places[op["index"]](x[0]) if self.quantise else x[0]
         if op["index"] in self.places:
             return self.weighted(op, x[0])

@@ -18,6 +18,7 @@ T.json and S.json are what describe<Net>(format::json) prints; what is called th
 Writes W/NAME.pt, for tools/export_weights.py, and W/NAME.json. Page: docs/training.md.
 """
 import argparse
+import hashlib
 import json
 import os
 import pathlib
@@ -31,6 +32,7 @@ import packages
 
 packages.require("numpy", "torch")
 
+import numpy
 import torch
 from torch.nn import functional
 
@@ -39,7 +41,7 @@ import train_fleet_pictures as pictures
 from command_line import run, whole_number
 from distillation import belongs, feature_distance, freeze, mixed_loss
 from splitdsl_torch import GraphModule, load_graph
-from training_steps import descend, load_checkpoint, save_checkpoint
+from training_steps import descend, load_checkpoint, load_saved, save_checkpoint, take_state
 
 
 def fraction(text):
@@ -92,6 +94,9 @@ class Network:
 
 def read_weights(file):
     tensors, _ = safetensors_io.load(file)
+    wrong = [n for n, a in tensors.items() if a.dtype.kind == "f" and not numpy.isfinite(a).all()]
+    if wrong:
+        raise ValueError(f"{file}: expected finite weights, found a value that is not in {', '.join(wrong[:5])}")
     return {n: torch.from_numpy(a.astype("float32")) for n, a in tensors.items()}
 
 
@@ -114,8 +119,22 @@ def start(student, options, teacher):
     """The teacher's weights where the names are the same, then an earlier stage's."""
     shared = student.take(teacher.module.state_dict()) if teacher else set()
     if options.start:
-        student.module.load_state_dict(torch.load(state_file(options, options.start)))
+        file = state_file(options, options.start)
+        take_state(file, student.module, load_saved(file))
     return shared
+
+
+def whole_layers(student, shared):
+    """Layers all of whose tensors are among `shared`. One that has another kernel than the teacher's of that name, but as large a bias, has to learn."""
+    own = {}
+    for name in student.module.state_dict():
+        own.setdefault(name.rpartition(".")[0], set()).add(name)
+    return {layer for layer, names in own.items() if names <= set(shared)}
+
+
+def digest(file):
+    """Which file it was: a run goes on from its checkpoint only with the same ones."""
+    return hashlib.sha256(pathlib.Path(file).read_bytes()).hexdigest()[:16] if file else None
 
 
 def accuracy(network, sets, quantise, batch=500):
@@ -171,7 +190,7 @@ def train(options):
     teacher = make_teacher(options) if options.verb == "head" or options.teacher or options.loss == "kd" else None
     student = Network(options.student, "student")
     shared = start(student, options, teacher)
-    frozen = {n.rsplit(".", 1)[0] for n in shared} if options.verb == "head" else set(options.frozen)
+    frozen = whole_layers(student, shared) if options.verb == "head" else set(options.frozen)
     for prefix in options.frozen:
         if not any(belongs(n, [prefix]) for n, _ in student.module.named_modules()):
             raise ValueError(f"--frozen {prefix}: the student has no layer of that name")
@@ -185,9 +204,10 @@ def train(options):
     checkpoint = state_file(options, options.name).with_suffix(".checkpoint")
     terms = {"verb": options.verb, "loss": options.loss if options.verb == "tune" else "features", "match": options.match, "from": options.start, "frozen": options.frozen,
              "alpha": options.alpha, "temperature": options.temperature, "soft": options.soft, "rate": options.rate,
-             "seed": options.seed, "epochs": options.epochs, "batch": options.batch, "pictures": len(labels)}
-    if checkpoint.exists() and (before := torch.load(checkpoint)["terms"]) != terms:
-        raise ValueError(f"{checkpoint}: another run's, which differs in {', '.join(k for k in terms if before.get(k) != terms[k])}: give another --name or --work")
+             "student": digest(options.student), "teacher": digest(options.teacher if teacher else None), "teacher_weights": digest(options.teacher_weights if teacher else None),
+             "from_weights": digest(options.start and state_file(options, options.start)), "seed": options.seed, "epochs": options.epochs, "batch": options.batch, "pictures": len(labels)}
+    if checkpoint.exists() and (before := load_saved(checkpoint).get("terms", {})) != terms:
+        raise ValueError(f"{checkpoint}: another run's, which differs in {', '.join(k for k in terms if before.get(k) != terms[k])}: give another --name or --work, or remove it")
     saved = load_checkpoint(checkpoint, student.module, optimiser) or {"epoch": 0}
     means = saved.get("means", [])
     for epoch in range(saved["epoch"], options.epochs):
@@ -233,7 +253,7 @@ def arguments():
     parser.add_argument("--name", help="of what is written to --work (the verb)")
     parser.add_argument("--from", dest="start", metavar="NAME", help="begin with WORK/NAME.pt")
     parser.add_argument("--match", nargs="+", default=[], metavar="TEACHER[=STUDENT]", help="head: layers whose values are to agree")
-    parser.add_argument("--loss", choices=["ce", "kd"], default="ce", help="tune: labels, or labels and teacher (%(default)s)")
+    parser.add_argument("--loss", choices=["ce", "kd"], help="tune: labels, or labels and teacher (ce)")
     parser.add_argument("--soft", choices=["kl", "probabilities", "logits"], default="kl", help="kd: how far the teacher is (%(default)s)")
     parser.add_argument("--alpha", type=fraction, default=0.5, help="kd: the labels' share (%(default)s)")
     parser.add_argument("--temperature", type=float, default=1.0, help="kd (%(default)s)")
@@ -248,8 +268,17 @@ def arguments():
     parser.add_argument("--threads", type=whole_number(1, 1024), default=2)
     options = parser.parse_args()
     options.name = options.name or options.verb
+    for name in (options.name, options.start):
+        if name is not None and pathlib.Path(name).name != name:
+            parser.error(f"expected --name and --from to be names of files in --work, without a folder, found {name}")
     if options.verb == "head" and not options.match:
         parser.error("head: expected --match TEACHER[=STUDENT], found none")
+    if any(not part for m in options.match for part in m.split("=", 1)):
+        parser.error("--match: expected TEACHER or TEACHER=STUDENT, found an empty name")
+    for verbs, word, given in (("tune", "--loss", options.loss), ("tune", "--frozen", options.frozen), ("head", "--match", options.match)):
+        if given and options.verb != verbs:
+            parser.error(f"{options.verb}: {word} is for {verbs}; head freezes the teacher's layers and learns their values, tune learns from --loss")
+    options.loss = options.loss or "ce"
     if options.verb == "test" and not options.start:
         parser.error("test: expected --from NAME, found none")
     if not 0 < options.rate < 10 or not 0 < options.temperature < 1000:

@@ -36,7 +36,7 @@ import safetensors_io
 from command_line import run, whole_number
 from distillation import feature_distance
 from splitdsl_torch import GraphModule, last_op_before, load_graph
-from training_steps import descend, halved, load_checkpoint, save_checkpoint
+from training_steps import descend, halved, load_checkpoint, load_saved, save_checkpoint, take_state
 
 SPEED_UNIT = 10.0  # m/s: the network's speed input is the speed divided by this
 TAIL = ("trunk.", "perception.", "speed.", "follow.", "left.", "right.", "straight.")
@@ -196,7 +196,7 @@ def train_teacher(options):
 
 
 def load_state(model, path):
-    model.load_state_dict(torch.load(path))
+    take_state(path, model, load_saved(path))
     model.eval()
     return model
 
@@ -255,7 +255,7 @@ def export(options):
     about = {"made_by": "tools/train_drive.py", "seed": options.seed}
     for name, network, keep in (("driver", graph, None), ("driver_teacher", teacher_graph, TAIL)):
         model = GraphModule(network)
-        state = halved(torch.load(work / ("driver.pt" if name == "driver" else "teacher.pt")))
+        state = halved(load_saved(work / ("driver.pt" if name == "driver" else "teacher.pt")))
         model.load_state_dict({n: torch.from_numpy(a.astype(numpy.float32)) for n, a in state.items()}, strict=False)
         print(name, "as stored:", validate(model, val), flush=True)
         # The teacher's tail and its self-test input are the driver's, bit for bit, and so are not stored twice.

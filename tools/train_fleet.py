@@ -46,7 +46,7 @@ import safetensors_io
 from train_fleet_network import folded, normalise
 from train_fleet_pictures import QUALITIES, load, moved, prepare
 from train_fleet_recipes import MAKE, NETWORKS, cloud_macs, layer_macs, member_macs
-from training_steps import descend, halved, load_checkpoint, save_checkpoint
+from training_steps import descend, halved, load_checkpoint, load_saved, save_checkpoint
 
 RECIPES = ("trunk", "fleet", "branchynet", "shallow_deep", "ensemble", "whole", "partition")
 PEAK_RATE = {"trunk": 0.3, "partition": 0.05}     # of the others: 0.1
@@ -70,7 +70,7 @@ def finished(options, recipe):
     run = f"{program} train" + ("" if recipe == "wide" else f" --recipe {recipe}")
     if not path.exists():
         raise SystemExit(f"{program}: expected {path}: run {run} first")
-    saved = torch.load(path, map_location="cpu")
+    saved = load_saved(path, "cpu")
     if not saved["finished"]:
         raise SystemExit(f"{program}: {path} stopped in epoch {saved['epoch']}: run {run} again")
     for name in ("network", "blocks", *(("depth",) if recipe in ("fleet", "wide") else ())):             # no other phase has streams

@@ -192,6 +192,10 @@ def unsupported_operators():
     content = model(nodes, [PICTURE], [ANSWER], [tensor("w", weights(6, 3)), tensor("lo", numpy.array(-1, "f4"))])
     refused(content, "7 nodes", "nothing was written", "Einsum: /a/Einsum", "LSTM: /b/LSTM", "Elu: /c/Elu", "HardSigmoid: /d/HardSigmoid: alpha 0.2", "Clip: /e/Clip: between -1",
             "com.example.Mine: /f/Mine", "MaxPool: /g/MaxPool: a dilated pool")
+    one, six = tensor("b", numpy.ones(1, "f4")), tensor("b", numpy.full(1, 6, "f4"))
+    refused(model([node("Max", ["x", "b"], ["y"], "bound")], [PICTURE], [ANSWER], [one]), "1 node ", "Max: bound: of a tensor and 1")
+    refused(model([node("Min", ["x", "b"], ["y"], "bound")], [PICTURE], [ANSWER], [six]), "1 node ", "Min: bound: of a tensor and 6")
+    refused(model([node("ReduceMax", ["x"], ["y"], "top", axes=[1])], [PICTURE], [ANSWER]), "1 node ", "only the maximum over height and width")
     refused(model([node("Transpose", ["x"], ["y"], "turn", perm=[0, 2, 3, 1])], [PICTURE], [ANSWER]), "1 node ", "Transpose: turn: the order")
     refused(model([node("Reshape", ["x", "s"], ["y"], "shape")], [PICTURE], [ANSWER], [tensor("s", numpy.array([1, 3, 4, 16], "i8"))]), "only flattening")
     for evil in EVIL:

@@ -65,6 +65,8 @@ class OddWords(nn.Module):
         z = z + self.uneven(functional.pad(up, (0, 1, 1, 0)))
         z = z * (functional.relu6(z + 3) / 6)
         z = z + functional.pad(x[:, 2:10, ::2, ::2], (0, 0, 0, 0, 3, 5))
+        z = torch.max(z, torch.zeros(1)) - torch.min(torch.relu(-z), torch.full((1,), 6.0))
+        z = z - z.amax((2, 3), keepdim=True) * z
         low, high = z.chunk(2, 1)
         z = torch.cat([high, low], 1)
         z = functional.avg_pool2d(z, 3, 2, 1, count_include_pad=False)

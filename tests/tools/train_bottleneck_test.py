@@ -6,6 +6,8 @@
     train_bottleneck_test.py --compiler g++     needs numpy and PyTorch
 """
 import argparse
+import contextlib
+import io
 import json
 import math
 import os
@@ -22,9 +24,12 @@ try:
 except ImportError as problem:
     print(f"SKIPPED: training needs python3-numpy and python3-torch ({problem})")
     sys.exit(0)
+import command_line  # noqa: E402
 import safetensors_io  # noqa: E402
+import train_bottleneck  # noqa: E402
 from distillation import feature_distance, freeze, mixed_loss, soft_distance  # noqa: E402
-from splitdsl_torch import GraphModule, load_graph  # noqa: E402
+from splitdsl_torch import GraphModule, affine_quantise, load_graph  # noqa: E402
+from training_steps import descend  # noqa: E402
 
 NETWORKS = """
 #include <splitdsl/runtime/describe.hpp>
@@ -38,10 +43,25 @@ struct branches {
              | select("command", named("left", dense(2)), named("right", dense(2)), named("straight", dense(2)));
     }
 };
+template <int Kernel> struct small {
+    static constexpr auto graph() {
+        return input("image", u8, {.channels = 3, .height = 32, .width = 32}) | normalise(imagenet) | named("first", conv(4, {.kernel = Kernel})) | relu()
+             | named("second", conv(4, {.kernel = 3})) | global_pool() | named("linear", dense(10));
+    }
+};
+struct with_range {
+    static constexpr auto graph() {
+        return input("image", f32, {.channels = 2, .height = 4, .width = 4}) | head("edge", named("stem", conv(1, {.kernel = 3})))
+             | cut("uplink", affine_u8(calibrated)) | tail("cloud", global_pool());
+    }
+};
 int main(int, char** argv) {
     const std::string_view which = argv[1];
     if (which == "teacher") std::puts(describe<zoo::cifar_resnet20<32, 32, 10, zoo::no_cuts>>(format::json).c_str());
     if (which == "student") std::puts(describe<zoo::bottlefit_cifar_resnet20<>>(format::json).c_str());
+    if (which == "kernel3") std::puts(describe<small<3>>(format::json).c_str());
+    if (which == "kernel5") std::puts(describe<small<5>>(format::json).c_str());
+    if (which == "with_range") std::puts(describe<with_range>(format::json).c_str());
     if (which == "branches") std::puts(describe<branches>(format::json).c_str());
 }
 """
@@ -115,6 +135,26 @@ def frozen(folder):
     check(all(moved[n] == (not n.startswith(("left", "straight"))) for n in moved), f"only the branch of the command learns: {sorted(n for n in moved if moved[n])}")
 
 
+def divergence():
+    weight = torch.nn.Parameter(torch.ones(3))
+    optimiser = torch.optim.SGD([weight], lr=0.1)
+    try:
+        descend(optimiser, (weight * math.inf).sum(), 0.1)
+        check(False, "a loss that is not finite is refused")
+    except ValueError as problem:
+        check("expected a finite loss, found inf" in str(problem) and torch.equal(weight.data, torch.ones(3)), f"a loss that is not finite moves no weight: {problem}")
+
+
+def calibrated_codec(folder):
+    model = GraphModule(load_graph(folder / "with_range.json")).eval()
+    check(tuple(model.state_dict()["uplink.range"].shape) == (2,), "a calibrated codec's range is in the module's state")
+    x = torch.linspace(-1, 3, 16).reshape(1, 1, 4, 4)
+    codec = model.places[next(op["index"] for op in model.ops if op["kind"] == "quantise")]
+    check(torch.equal(codec(x), affine_quantise(x)), "a range that is not known yet is each sample's own")
+    model.load_state_dict({"uplink.range": torch.tensor([-0.51, 2.04])}, strict=False)  # scale 0.01, zero point 51
+    check(near(codec(x).min(), -0.51) and near(codec(x).max(), 2.04) and near(codec(torch.full((1, 1, 1, 1), 1.234)), 1.23, 1e-5), "a known one bounds the values")
+
+
 def stages(folder):
     rng = numpy.random.default_rng(3)
     teacher = GraphModule(load_graph(folder / "teacher.json"))
@@ -124,13 +164,24 @@ def stages(folder):
     safetensors_io.save(folder / "teacher.safetensors", weights)
     work = folder / "work"
 
-    def run(verb, *more, status=0):
-        words = ["--student", folder / "student.json", "--work", work, "--synthetic", 256, "--threads", 1, "--teacher", folder / "teacher.json",
+    def words_of(verb, *more):
+        return [verb, "--student", folder / "student.json", "--work", work, "--synthetic", 256, "--threads", 1, "--teacher", folder / "teacher.json",
                  "--teacher-weights", folder / "teacher.safetensors", "--epochs", 2, "--batch", 32, *more]
-        ran = subprocess.run([sys.executable, ROOT / "tools" / "train_bottleneck.py", verb, *map(str, words)], capture_output=True, text=True, check=False)
-        if ran.returncode != status or "Traceback" in ran.stderr:
+
+    def run(verb, *more):
+        ran = subprocess.run([sys.executable, ROOT / "tools" / "train_bottleneck.py", *map(str, words_of(verb, *more))], capture_output=True, text=True, check=False)
+        if ran.returncode != 0:
             check(False, f"{verb} {more}: status {ran.returncode}: {ran.stderr[-500:]}")
-        return ran.stdout + ran.stderr
+
+    def refused(verb, *more):
+        """(status, what was said) of a run in this process, which spares it PyTorch's start."""
+        said, sys.argv = io.StringIO(), ["train_bottleneck.py", *map(str, words_of(verb, *more))]
+        try:
+            with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
+                command_line.run(train_bottleneck.main)
+        except SystemExit as end:
+            return (1, end.code) if isinstance(end.code, str) else (end.code, said.getvalue())
+        return 0, "nothing was refused"
 
     def result(name):
         return json.loads((work / f"{name}.json").read_text()), torch.load(work / f"{name}.pt")
@@ -161,6 +212,27 @@ def stages(folder):
     run("test", "--from", "tune")
     check(figures("test") == figures("tune"), f"test: a stage's own figures, {figures('test')}")
 
+    def seeded(name, seed):
+        torch.manual_seed(seed)
+        module = GraphModule(load_graph(folder / f"{name}.json"))
+        safetensors_io.save(folder / f"{name}_{seed}.safetensors", {n: t.numpy() for n, t in module.state_dict().items()})
+        return module.state_dict()
+
+    taught = seeded("kernel3", 5)
+    run("head", "--match", "second", "--name", "kernel", "--teacher", folder / "kernel3.json", "--teacher-weights", folder / "kernel3_5.safetensors", "--student", folder / "kernel5.json",
+        "--rate", 0.01)
+    about, learnt = result("kernel")
+    check(about["mean_loss"][1] < about["mean_loss"][0] and torch.equal(learnt["second.weight"], taught["second.weight"])
+          and not torch.equal(learnt["first.bias"], taught["first.bias"]), f"a layer with another kernel than the teacher's learns, {about['mean_loss']}")
+
+    seeded("teacher", 6)
+    (work / "junk.pt").write_text("nothing that torch.save wrote")
+    (work / "cut.pt").write_bytes((work / "head.pt").read_bytes()[:3000])
+    (work / "cut.checkpoint").write_bytes((work / "head.checkpoint").read_bytes()[:3000])
+    infinite = {**weights, "linear.bias": numpy.full_like(weights["linear.bias"], numpy.inf)}
+    safetensors_io.save(folder / "infinite.safetensors", infinite)
+    (folder / "shapeless.safetensors").write_bytes(len(b'{"a":{"dtype":"F32"}}').to_bytes(8, "little") + b'{"a":{"dtype":"F32"}}')
+
     broken = dict(weights)
     del broken["conv1.weight"]
     safetensors_io.save(folder / "broken.safetensors", broken)
@@ -168,10 +240,18 @@ def stages(folder):
                         (["head"], "head: expected --match TEACHER[=STUDENT], found none"), (["tune", "--frozen", "nothing"], "--frozen nothing: the student has no layer of that name"),
                         (["tune", "--alpha", 2], "--alpha: expected 0 to 1, found 2"), (["tune", "--from", "never"], "never.pt: No such file"),
                         (["head", *match, "--teacher-weights", folder / "broken.safetensors"], "found no conv1.weight of the right shape"),
-                        (["tune", "--seed", 7], "which differs in loss, from, frozen, seed: give another --name"), (["test"], "test: expected --from NAME, found none")):
-        by_options = "--alpha" in part or part.startswith(words[0] + ":")
-        said = run(*words, status=2 if by_options else 1)
-        check(part in said, f"{' '.join(map(str, words))[:60]}: {said.strip().splitlines()[-1][:160]}")
+                        (["tune", "--seed", 7], "which differs in loss, from, frozen, from_weights, seed: give another --name"),
+                        (["head", *match, "--teacher-weights", folder / "teacher_6.safetensors"], "which differs in teacher_weights: give another --name"),
+                        (["head", *match, "--teacher-weights", folder / "infinite.safetensors", "--name", "x"], "expected finite weights, found a value that is not in linear.bias"),
+                        (["head", *match, "--teacher-weights", folder / "shapeless.safetensors", "--name", "x"], "a should have a dtype, a shape and two data_offsets"),
+                        (["head", *match, "--teacher-weights", "/dev/zero", "--name", "x"], "/dev/zero: expected an ordinary file, found a device"),
+                        (["tune", "--from", "junk", "--name", "x"], "junk.pt: expected what an earlier run saved"), (["tune", "--from", "cut", "--name", "x"], "cut.pt: expected what an earlier run saved"),
+                        (["tune", "--name", "cut"], "cut.checkpoint: expected what an earlier run saved"), (["tune", "--from", "kernel", "--name", "x"], "kernel.pt: expected the weights of this network, found others"),
+                        (["tune", "--name", "a/b"], "names of files in --work, without a folder, found a/b"), (["head", "--match", "=layer3"], "--match: expected TEACHER"),
+                        (["head", *match, "--frozen", "linear"], "head: --frozen is for tune"), (["tune", "--match", "layer3"], "tune: --match is for head"), (["test"], "test: expected --from NAME, found none")):
+        by_options = "--alpha" in part or part.startswith((words[0] + ":", "names of files", "--match: expected"))
+        status, said = refused(*words)
+        check(part in said and status == (2 if by_options else 1), f"{' '.join(map(str, words))[:60]}: {said.strip().splitlines()[-1][:160]}")
 
 
 def main():
@@ -184,10 +264,12 @@ def main():
         folder = pathlib.Path(temporary)
         (folder / "networks.cpp").write_text(NETWORKS)
         subprocess.run([options.compiler, "-std=c++20", "-O0", f"-I{ROOT / 'include'}", f"-I{ROOT}", folder / "networks.cpp", "-o", folder / "networks"], check=True)
-        for name in ("teacher", "student", "branches"):
+        for name in ("teacher", "student", "branches", "kernel3", "kernel5", "with_range"):
             (folder / f"{name}.json").write_text(subprocess.run([folder / "networks", name], capture_output=True, text=True, check=True).stdout)
         losses()
         frozen(folder)
+        divergence()
+        calibrated_codec(folder)
         stages(folder)
     print(f"{len(FAULTS)} wrong")
     return 1 if FAULTS else 0
