@@ -335,7 +335,10 @@ def main():
         if how in found and importlib.util.find_spec(how) is None:
             print(f"bench_gpu.py: {how} is not installed and left out")
             found = [x for x in found if x != how]
-    built = subprocess.run([arguments.program, "--list"], capture_output=True, text=True, check=True).stdout.split()
+    try:
+        built = subprocess.run([arguments.program, "--list"], capture_output=True, text=True, check=True).stdout.split()
+    except (OSError, subprocess.CalledProcessError) as problem:
+        sys.exit(f"bench_gpu.py: {arguments.program} was expected to list its networks: {problem}")
     for network in arguments.networks:
         if network not in built:
             print(f"bench_gpu.py: {network} is not in this bench_gpu, which was built without SPLITDSL_ZOO_ALL, and left out")

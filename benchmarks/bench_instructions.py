@@ -36,7 +36,10 @@ def count(bench, network):
                              capture_output=True, text=True, env=environment)
         if run.returncode != 0:
             fail(f"{bench} {network} under valgrind: exit status {run.returncode}: {run.stderr.strip().splitlines()[-1] if run.stderr.strip() else 'no message'}")
-        text = subprocess.run(["callgrind_annotate", "--threshold=100", "--auto=no", out], capture_output=True, text=True, check=True).stdout
+        try:
+            text = subprocess.run(["callgrind_annotate", "--threshold=100", "--auto=no", out], capture_output=True, text=True, check=True).stdout
+        except (OSError, subprocess.CalledProcessError) as problem:
+            fail(f"callgrind_annotate was expected to read what callgrind counted: {problem}")
     functions = {}
     for line in text.splitlines():
         if found := re.match(r"\s*([0-9,]+) \(\s*[0-9.]+%\)\s+[^:]*:(.*?)(?: \[[^]]*\])?$", line):

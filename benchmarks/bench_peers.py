@@ -347,7 +347,11 @@ def main():
     if not pathlib.Path(arguments.program).exists():
         print(f"bench_peers: {arguments.program} does not exist; `make build` builds it", file=sys.stderr)
         return 2
-    compiled = set(subprocess.run([arguments.program, "--list"], check=True, capture_output=True, text=True).stdout.split())
+    try:
+        listed = subprocess.run([arguments.program, "--list"], check=True, capture_output=True, text=True).stdout
+    except (OSError, subprocess.CalledProcessError) as problem:
+        sys.exit(f"bench_peers: {arguments.program} was expected to list its networks: {problem}")
+    compiled = set(listed.split())
     absent = [name for name in names if bench_peers_models.NETWORKS[name][2] not in compiled]
     if absent:
         print(f"LEFT OUT {', '.join(absent)}: not compiled into {arguments.program}")

@@ -21,8 +21,10 @@ def build_library(folder=None):
     newest = max(f.stat().st_mtime for f in list(source.glob("*.hpp")) + [source / "world_c.cpp"])
     if not library.exists() or library.stat().st_mtime < newest:
         fresh = folder / f"libdrive_world.{os.getpid()}.so"
-        subprocess.run([os.environ.get("CXX", "g++"), "-std=c++20", "-O2", "-shared", "-fPIC",
-                        str(source / "world_c.cpp"), "-o", str(fresh)], check=True)
+        compiler = os.environ.get("CXX", "g++")
+        built = subprocess.run([compiler, "-std=c++20", "-O2", "-shared", "-fPIC", str(source / "world_c.cpp"), "-o", str(fresh)], check=False)
+        if built.returncode != 0:
+            raise ValueError(f"{compiler} was expected to compile {source / 'world_c.cpp'}, found status {built.returncode}; what it said stands above")
         fresh.replace(library)
     return library
 

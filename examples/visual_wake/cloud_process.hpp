@@ -99,7 +99,7 @@ class cloud_process {
 public:
     cloud_process(const std::string& program, const cloud_terms& t)
         : running{{program, "--serve", "0", "--network", networks[t.net].name, networks[t.net].option, t.weights, "--threshold",
-                   std::to_string(t.threshold), "--gap", std::to_string(t.gap_ms), "--pace", std::to_string(t.pace_ms), "--events",
+                   splitdsl::detail::number_text(t.threshold), "--gap", splitdsl::detail::number_text(t.gap_ms), "--pace", splitdsl::detail::number_text(t.pace_ms), "--events",
                    std::to_string(t.first_event_ns), std::to_string(t.interval_ns)}} {}
 
     std::uint16_t port() const { return running.port(); }

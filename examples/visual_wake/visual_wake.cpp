@@ -173,7 +173,7 @@ int run(arguments a) {
     r.whole_ms = to_milliseconds(whole);
     r.deadline_ms = to_milliseconds(terms.deadline);
     if (terms.deadline < whole)
-        throw option_error("--deadline " + std::to_string(a.deadline_ms) + ": at least the " + std::to_string(r.whole_ms)
+        throw option_error("--deadline " + splitdsl::detail::number_text(a.deadline_ms) + ": at least the " + splitdsl::detail::number_text(r.whole_ms)
                            + " ms were expected that " + device.name + " takes for the whole network");
     const std::size_t wanted = terms.frames + static_cast<std::size_t>(a.calibrate);
     r.shown = a.pictures.empty() ? made_up(wanted, a.seed) : read_album(a.pictures, wanted, a.seed, a.labels);

@@ -275,3 +275,28 @@ TEST_CASE("tenants that cannot be meant are refused in a sentence") {
     CHECK(says(made(two_tenants(), elsewhere), "cloud: at most one tenant was expected where frames leave bytes outside the cloud's arenas (streams, a GPU), found 2"));
     CHECK(made({two_tenants()[0]}, elsewhere) == "nothing was refused");
 }
+
+TEST_CASE("what is zeroed for another tenant counts before a request is begun: one that would be late behind it is shed") {
+    cloud_options o;
+    o.tenants = two_tenants();
+    fake::cloud_behaviour.calm({});
+    pipeline net = fake::network<fake::cloud_behaviour>();
+    net.arena_bytes = std::size_t{192} << 20; // zeroing it takes longer than 2 ms on any machine
+    auto listener = std::make_unique<link::in_process_listener>();
+    link::in_process door{*listener};
+    cloud_core cloud{net, {}, o, std::move(listener)};
+    const auto limits = link::frame_limits::of_edge(fake::outputs * sizeof(float));
+    raw_peer north{door.connect(1s), limits}, south{door.connect(1s), limits};
+    const auto ask = [](raw_peer& e, std::uint32_t sequence, duration budget) {
+        e.send({.kind = message_kind::payload, .epoch = 9, .sequence = sequence, .budget_us = link::wire_microseconds(budget)}, std::vector<std::byte>(fake::payload_bytes));
+        return e.next();
+    };
+    hello_of(north, north_token);
+    REQUIRE(north.next() == message_kind::hello_ack);
+    hello_of(south, south_token);
+    REQUIRE(south.next() == message_kind::hello_ack);
+    CHECK(ask(north, 1, 100s) == message_kind::reply);
+    CHECK(ask(south, 2, 2ms) == message_kind::shed);
+    CHECK(cloud.counters().shed_late == 1);
+    CHECK(ask(south, 3, 100s) == message_kind::reply);
+}

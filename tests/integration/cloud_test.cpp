@@ -269,6 +269,66 @@ TEST_CASE("the earliest deadline is served first, and a full queue sheds") {
     CHECK(urgent.reader.header().service_us + 10'000 < patient.reader.header().service_us);
 }
 
+TEST_CASE("a connection is read while the cloud computes for others, however many wait") {
+    served s;
+    raw_edge first{s}, second{s}, third{s};
+    for (auto* e : {&first, &second, &third}) {
+        e->hello();
+        REQUIRE(e->next() == message_kind::hello_ack);
+    }
+    fake::cloud_behaviour.shut_stage = 1;
+    first.ask_tagged(1, 100s);
+    REQUIRE(s.until([](const cloud_counters& c) { return c.requests == 1; }));
+    second.ask_tagged(2, 100s);
+    third.ask_tagged(3, 100s);
+    REQUIRE(s.until([](const cloud_counters& c) { return c.requests == 3; }));
+    fake::cloud_behaviour.shut_stage = 2; // the first one's tail goes on to its second half,
+    REQUIRE(s.until([](const cloud_counters&) { return fake::cloud_behaviour.in_stage == 2; }));
+    fake::cloud_behaviour.shut_stage = 1; // and ends, while the next one's does not get far
+    REQUIRE(first.answered(1));
+    first.send({.kind = message_kind::ping, .epoch = 9, .sequence = 5});
+    CHECK(first.next() == message_kind::pong); // its edge would take silence for a dead link
+    fake::cloud_behaviour.shut_stage = -1;
+    CHECK(second.answered(2));
+    CHECK(third.answered(3));
+}
+
+TEST_CASE("a connection is read while its request waits for others to join it") {
+    served s{{.batch = 2, .batch_wait = 10s}};
+    raw_edge a{s}, b{s};
+    for (auto* e : {&a, &b}) {
+        e->hello();
+        REQUIRE(e->next() == message_kind::hello_ack);
+    }
+    a.ask_tagged(1, 100s);
+    REQUIRE(s.until([](const cloud_counters& c) { return c.requests == 1; }));
+    a.send({.kind = message_kind::ping, .epoch = 9, .sequence = 5});
+    CHECK(a.next() == message_kind::pong);
+    b.ask_tagged(2, 100s);
+    CHECK(a.answered(1));
+    CHECK(b.answered(2));
+    CHECK(s.cloud->counters().batches == 1);
+}
+
+TEST_CASE("three requests of an edge may wait; one more is shed, and counted") {
+    served s;
+    raw_edge busy{s}, e{s};
+    for (auto* one : {&busy, &e}) {
+        one->hello();
+        REQUIRE(one->next() == message_kind::hello_ack);
+    }
+    fake::cloud_behaviour.shut_stage = 1;
+    busy.ask_tagged(1, 100s);
+    REQUIRE(s.until([](const cloud_counters& c) { return c.requests == 1; }));
+    for (std::uint32_t tag = 2; tag < 6; ++tag) e.ask_tagged(tag, 100s);
+    REQUIRE(e.next() == message_kind::shed);
+    CHECK(e.reader.header().sequence == 5);
+    CHECK(s.cloud->counters().requests == 5);
+    CHECK(s.cloud->counters().shed_full == 1);
+    fake::cloud_behaviour.shut_stage = -1;
+    for (std::uint32_t tag = 2; tag < 5; ++tag) CHECK(e.answered(tag));
+}
+
 TEST_CASE("the whole input may arrive encoded, and what cannot be decoded ends the connection") {
     cloud_options o;
     o.decode_input = [](std::span<const std::byte> from, std::span<const std::span<std::byte>> to) {

@@ -185,3 +185,47 @@ TEST_CASE("counters, report and link may be asked from any thread while frames r
     CHECK((asked > 0 && backwards == 0));
     CHECK(r.edge.counters().answer.answered == 300);
 }
+
+TEST_CASE("a cloud that ends every connection behind its handshake is asked anew behind a pause that grows") {
+    fake::edge_behaviour.calm({});
+    link::in_process_listener door;
+    edge_options o = unmeasured(5s);
+    o.link.first_retry = 10ms;
+    o.link.longest_retry = 10s;
+    const edge_core<offload_when_up> edge{fake::network<fake::edge_behaviour>(), {}, offload_when_up{}, o, std::make_unique<link::in_process>(door)};
+    std::array<instant, 5> came{};
+    for (instant& at : came) {
+        raw_peer newcomer{door.accept(5s), link::frame_limits::of_cloud({}, {})};
+        at = std::chrono::steady_clock::now();
+        REQUIRE(newcomer.next() == message_kind::hello);
+        auto m = introduction_of(introduction_for(fake::network<fake::edge_behaviour>(), 0));
+        link::seal({.kind = message_kind::hello_ack, .epoch = newcomer.reader.header().epoch}, m);
+        newcomer.write(m);
+    }
+    CHECK(came[4] - came[0] >= 10ms + 20ms + 40ms + 80ms);
+    CHECK(comes_true([&] { return edge.counters().link.disconnects >= 5; }));
+}
+
+TEST_CASE("a request that stood in the cloud's queue and was shed says nothing of the link's rate") {
+    rig r;
+    REQUIRE(comes_true([&] { return r.edge.link_now().rate_up.value > 0; }));
+    const double before = r.edge.link_now().rate_up.value;
+    raw_edge busy{r};
+    busy.hello();
+    REQUIRE(busy.next() == message_kind::hello_ack);
+    fake::cloud_behaviour.shut_stage = 1;
+    busy.ask_tagged(1, 100s);
+    REQUIRE(r.until([](const cloud_counters& c) { return c.requests == 1; }));
+    answer_source source{};
+    std::thread caller{[&] { source = r.infer(2); }};
+    const bool waits = r.until([](const cloud_counters& c) { return c.requests == 2; });
+    std::this_thread::sleep_for(200ms); // would be 40 kbit/s
+    fake::cloud_behaviour.throw_stage = 2;
+    fake::cloud_behaviour.shut_stage = -1;
+    caller.join();
+    fake::cloud_behaviour.throw_stage = -1;
+    CHECK(waits);
+    CHECK(source == answer_source::fallback);
+    CHECK(comes_true([&] { return r.edge.counters().frame.shed == 1; }));
+    CHECK(r.edge.link_now().rate_up.value > before / 2);
+}

@@ -8,6 +8,7 @@
 #include <splitdsl/link/tcp_listener.hpp>
 #include <splitdsl/runtime/edge_core.hpp>
 
+#include <dlfcn.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <sys/resource.h>
@@ -15,11 +16,24 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <functional>
 #include <new>
 #include <string>
 #include <system_error>
+
+namespace {
+std::atomic<int> threads_left{-1}; // that may still begin; below 0: any number
+}
+/// In front of the system's own.
+extern "C" int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*body)(void*), void* argument) noexcept {
+    using create = int (*)(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*);
+    static const auto begin = reinterpret_cast<create>(::dlsym(RTLD_NEXT, "pthread_create"));
+    if (threads_left.load() == 0) return EAGAIN;
+    if (threads_left.load() > 0) --threads_left;
+    return begin(thread, attributes, body, argument);
+}
 
 namespace {
 
@@ -220,4 +234,31 @@ TEST_CASE("an edge whose connector throws, for want of memory or whatever it lik
     for (int i = 0; i < 5000 && !edge.link_now().up; ++i) std::this_thread::sleep_for(1ms);
     CHECK(edge.link_now().up);
     CHECK(edge.counters().link.connect_failures == 3);
+}
+
+TEST_CASE("an edge or a cloud for whose threads one is missing is refused, and leaves none of the others behind") {
+    fake::cloud_behaviour.calm({});
+    fake::edge_behaviour.calm({});
+    struct nowhere final : link::connector {
+        std::unique_ptr<link::stream> connect(duration) override { throw link_error("nowhere"); }
+        std::string describe() const override { return "nowhere"; }
+    };
+    const auto made = [](int threads, auto make) {
+        threads_left = threads;
+        bool whole = true;
+        try {
+            make();
+        } catch (const std::system_error& e) {
+            whole = false;
+            CHECK(e.code() == std::errc::resource_unavailable_try_again);
+        }
+        threads_left = -1;
+        return whole;
+    };
+    const auto edge = [] { edge_core<fake::quiet>{fake::network<fake::edge_behaviour>(), {}, fake::quiet{}, {.calibration_runs = 0}, std::make_unique<nowhere>()}; };
+    for (int threads = 0; threads < 4; ++threads) CHECK(!made(threads, edge)); // canary, link, compute, sentinel
+    CHECK(made(4, edge));
+    const auto cloud = [] { cloud_core{fake::network<fake::cloud_behaviour>(), {}, {.parallel = 2}, std::make_unique<link::in_process_listener>()}; };
+    for (int threads = 0; threads < 3; ++threads) CHECK(!made(threads, cloud)); // one for each of `parallel`, and the acceptor's
+    CHECK(made(3, cloud));
 }

@@ -30,6 +30,7 @@ struct behaviour {
     std::atomic<std::int64_t> hang_ns{};
     std::atomic<int> shut_stage{-1}; ///< this stage does not end until another value is here
     std::atomic<int> hang_stage{-1}; ///< the stage whose next run takes `hang_ns` longer
+    std::atomic<int> in_stage{-1};    ///< the newest that began
     std::atomic<int> throw_stage{-1}; ///< this stage throws, as for want of memory in a `task_runner`
 
     /// Back to normal: every stage takes `each`.
@@ -59,6 +60,7 @@ inline float answer_to(std::uint32_t tag) { return static_cast<float>(tag % 100'
 
 inline void pass(behaviour& b, int stage) {
     using clock = std::chrono::steady_clock;
+    b.in_stage = stage;
     auto until = clock::now() + std::chrono::nanoseconds{b.stage_ns[stage].load()};
     if (b.hang_stage.load() == stage) {
         b.hang_stage = -1;

@@ -68,7 +68,15 @@ TEST_CASE("an edge's other options are refused outside their bounds") {
     for (const auto which :
          {&session_options::first_retry, &session_options::longest_retry, &session_options::ping_interval, &session_options::probe_interval,
           &session_options::silence, &session_options::stuck, &session_options::dead, &session_options::connect_timeout})
-        CHECK(says(link_time(which), "edge: link times of 0 or more were expected, found -1.0"));
+        CHECK(says(link_time(which), "edge: a link time of 0 to 24 hours was expected, found -1 ms"));
+    CHECK(says(refused_edge([](edge_options& o) { o.link.probe_bytes = 65'537; }), "edge: probe_bytes of at most 65536 were expected, found 65537"));
+    CHECK(refused_edge([](edge_options& o) { o.link.probe_bytes = 65'536; }) == taken);
+    CHECK(says(refused_edge([](edge_options& o) { o.link.connect_timeout = duration::max(); }), "a link time of 0 to 24 hours"));
+    CHECK(refused_edge([](edge_options& o) { o.link.silence = o.link.dead = o.link.ping_interval = o.breaker.longest_pause = 24h; }) == taken);
+    for (const duration wrong : {duration{-1ms}, duration::max()}) {
+        CHECK(says(refused_edge([&](edge_options& o) { o.breaker.first_pause = wrong; }), "edge: a breaker pause of 0 to 24 hours was expected"));
+        CHECK(says(refused_edge([&](edge_options& o) { o.breaker.longest_pause = wrong; }), "edge: a breaker pause of 0 to 24 hours was expected"));
+    }
     CHECK(says(refused_edge([](edge_options& o) { o.calibration_runs = -1; }), "calibration_runs"));
     CHECK(says(refused_edge([](edge_options& o) { o.calibration_time = -1s; }), "calibration_time"));
     for (const int wrong : {-1, 100, 1000})
@@ -121,7 +129,7 @@ TEST_CASE("a cloud's options are refused outside their bounds") {
         CHECK(
             says(refused_cloud([&](cloud_options& o) { o.handshake_timeout = wrong; }), "cloud: a handshake_timeout above 0 was expected"));
     for (const auto which : {&cloud_options::idle_limit, &cloud_options::idle_least})
-        CHECK(says(refused_cloud([&](cloud_options& o) { o.*which = -1ms; }), "cloud: an idle_limit and an idle_least of 0 or more were expected, found -1.0"));
+        CHECK(says(refused_cloud([&](cloud_options& o) { o.*which = -1ms; }), "cloud: an idle_limit and an idle_least of 0 or more were expected, found -1 ms"));
     CHECK(refused_cloud([](cloud_options& o) { o.parallel = 3, o.queue_max = most_waiting, o.handshake_timeout = 1ms; }) == taken);
 }
 

@@ -130,57 +130,6 @@ TEST_CASE("a TCP link says what is wrong") {
     CHECK_THROWS_AS((tcp_listener{0, "127.1"}), link_error); // the system would take it for 127.0.0.1
 }
 
-namespace {
-std::atomic<bool> resolver_hangs{true};
-std::atomic<int> resolver_calls{}, resolver_returns{};
-int slow_resolver(const char*, const char* service, const addrinfo* wanted, addrinfo** found) {
-    ++resolver_calls;
-    while (resolver_hangs) std::this_thread::sleep_for(1ms);
-    const int failure = ::getaddrinfo("127.0.0.1", service, wanted, found);
-    ++resolver_returns;
-    return failure;
-}
-bool comes_true(const std::function<bool()>& what) {
-    for (int i = 0; i < 5000 && !what(); ++i) std::this_thread::sleep_for(1ms);
-    return what();
-}
-} // namespace
-
-TEST_CASE("a TCP link waits for a resolver as long as it may and no longer, and asks it once at a time") {
-    resolver_hangs = true;
-    resolver_calls = resolver_returns = 0;
-    tcp_listener at{0, "127.0.0.1"};
-    {
-        tcp from{"tail.local", at.port(), {.resolve = &slow_resolver}};
-        for (int i = 0; i < 3; ++i) CHECK(refusal<error>([&] { from.connect(5ms); }).find("expected a name that resolves within 5 ms") != std::string::npos);
-        CHECK(comes_true([] { return resolver_calls == 1; }));
-        resolver_hangs = false;
-        CHECK(from.connect(patience));
-        CHECK(resolver_calls == 1);
-        CHECK(from.connect(patience)); // a new connection asks anew
-        CHECK(resolver_calls == 2);
-    }
-    resolver_hangs = true;
-    {
-        tcp given_up{"tail.local", at.port(), {.resolve = &slow_resolver}};
-        CHECK_THROWS_AS(given_up.connect(1ms), link_error);
-        CHECK(comes_true([] { return resolver_calls == 3; }));
-    } // gone while the resolver still works
-    CHECK(resolver_returns == 2);
-    resolver_hangs = false;
-    CHECK(comes_true([] { return resolver_returns == 3; }));
-}
-
-TEST_CASE("an address in numbers asks no resolver, with or without brackets") {
-    resolver_calls = 0;
-    tcp_listener at{0, "127.0.0.1"};
-    tcp from{"127.0.0.1", at.port(), {.resolve = &slow_resolver}};
-    CHECK(from.connect(patience));
-    CHECK(resolver_calls == 0);
-    CHECK(tcp{"[::1]", 7447}.describe() == "tcp [::1]:7447");
-    CHECK(tcp{"::1", 7447}.describe() == "tcp [::1]:7447");
-}
-
 TEST_CASE("a TCP listener that is closed ends its accept and refuses newcomers") {
     tcp_listener at{0, "127.0.0.1"};
     auto waiting = std::async(std::launch::async, [&] { return at.accept(patience); });
@@ -468,26 +417,4 @@ TEST_CASE("a TCP link whose resolver throws says that the name does not resolve,
     for (const int failure : {EAI_MEMORY, EAI_FAIL})
         CHECK(refusal<link_error>([&] { to.connect(patience); }).find("expected a host name or address that resolves, found \"tail.local\" (" + std::string{::gai_strerror(failure)} + ")") != std::string::npos);
     CHECK(calls == 2);
-}
-
-TEST_CASE("a relay waits for a resolver no longer than it was told, and goes where the name leads") {
-    resolver_calls = resolver_returns = 0;
-    tcp_listener at{0, "127.0.0.1"};
-    resolver_hangs = true;
-    relay_options o{.host = "tail.local", .port = at.port(), .resolve = &slow_resolver, .resolve_time = 5ms};
-    CHECK(refusal<link_error>([&] { relay{o}; }).find("relay to tail.local:" + std::to_string(at.port()) + ": expected a name that resolves within 5 ms") != std::string::npos);
-    CHECK(comes_true([] { return resolver_calls == 1; }));
-    resolver_hangs = false;
-    CHECK(comes_true([] { return resolver_returns == 1; })); // gone while the resolver still worked
-    o.resolve_time = patience;
-    const relay between{o};
-    CHECK(resolver_calls == 2);
-    const auto through = tcp{"127.0.0.1", between.port()}.connect(patience);
-    CHECK(at.accept(patience));
-    o.resolve_time = 0ms;
-    CHECK(refusal<option_error>([&] { relay{o}; }).find("resolve_time above 0 s") != std::string::npos);
-    o.host = "127.0.0.1";
-    o.resolve_time = patience;
-    CHECK_NOTHROW(relay{o});
-    CHECK(resolver_calls == 2); // an address in numbers needs none
 }

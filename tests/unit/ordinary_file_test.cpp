@@ -13,11 +13,14 @@
 #include <splitdsl/runtime/safetensors.hpp>
 
 #include <cerrno>
+#include <csignal>
+#include <fcntl.h>
 #include <filesystem>
 #include <fstream>
 #include <string>
 #include <string_view>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <utility>
 #include <vector>
@@ -85,6 +88,43 @@ TEST_CASE("each reader says what it expected and what it found") {
     CHECK(refusal<error>([&] { (void)imaging::read_file(made("missing")); }) == made("missing") + ": no such file");
     CHECK(refusal<error>([&] { (void)imaging::read_file(loop); }).find("found symbolic links that lead in a circle") != std::string::npos);
     CHECK(imaging::kind_of_file(fifo) == imaging::file_kind::unknown);
+}
+
+TEST_CASE("of a program that is killed while it writes a file nothing is left, and what was there stays") {
+    const oddities made;
+    const int nameless = ::open(made.folder.c_str(), O_WRONLY | O_TMPFILE | O_CLOEXEC, 0600);
+    if (nameless < 0) {
+        WARN("SKIPPED: this file system knows no files without a name");
+        return;
+    }
+    ::close(nameless);
+    for (const char* name : {"three", "new"}) {
+        const pid_t writer = ::fork();
+        REQUIRE(writer >= 0);
+        if (writer == 0) {
+            detail::whole_file file{made(name)};
+            file.write("half of it");
+            std::raise(SIGKILL);
+        }
+        int status = 0;
+        REQUIRE(::waitpid(writer, &status, 0) == writer);
+        REQUIRE(WIFSIGNALED(status));
+        CHECK_FALSE(std::filesystem::exists(made(name) + ".part"));
+    }
+    CHECK_FALSE(std::filesystem::exists(made("new")));
+    CHECK(std::filesystem::file_size(made("three")) == 3);
+    // What a killed program left elsewhere does not stand in the way.
+    std::ofstream{made("new.part")} << "older";
+    detail::whole_file file{made("new")};
+    file.write("whole");
+    file.finish();
+    CHECK(file.failure() == 0);
+    CHECK(std::filesystem::file_size(made("new")) == 5);
+    CHECK_FALSE(std::filesystem::exists(made("new.part")));
+    detail::whole_file longest{made(std::string(255, 'n').c_str())};
+    longest.write("x");
+    longest.finish();
+    CHECK(longest.failure() == 0);
 }
 
 TEST_CASE("a file that is written appears whole or not at all") {

@@ -246,9 +246,62 @@ TEST_CASE("the picture of a link: a bound only lowers, what is too quick to meas
     quick.answered(t, t - 2ms, {.bytes = 1000, .at_first = 1000}, {}); // no spread, no air beyond the round trip
     CHECK(quick.view(t).rate_up.value == Approx(1000 * 8 / 0.0005));    // at least what the shortest visible air means
     CHECK(quick.view(t).age == 0ms);
-    quick.answered(t + 1s, t + 998ms, {.bytes = 100, .at_first = 100}, {}); // says less than is known: nothing new
+    quick.answered(t + 1s, t + 998ms, {.bytes = 100, .at_first = 100}, {}); // says less than is known, and agrees with it
     CHECK(quick.view(t + 1s).rate_up.value == Approx(1000 * 8 / 0.0005));
-    CHECK(quick.estimator().up.age(t + 1s) == 1s);
+    CHECK(quick.view(t + 1s).age == 0ms);
+}
+
+TEST_CASE("SAGE-18: an exchange keeps a round trip that agrees with it fresh, moves one that does not, and begins none") {
+    const instant t{10s};
+    link_picture p;
+    const auto exchange = [&p](instant at, duration took, duration spread, duration service, duration reply = {}) {
+        p.answered(at, at - took, {.bytes = 1000, .at_first = 100, .spread = spread}, service, reply);
+    };
+    exchange(t, 20ms, 9ms, 1ms);
+    CHECK(!p.estimator().rtt.known());
+    p.ponged(t, t - 10ms, {});
+    exchange(t + 1s, 20ms, 9ms, 1ms); // 10 ms of transfer at 0.8 Mbit/s, 1 ms of service: a round trip of 9 to 10 ms
+    CHECK(p.estimator().rtt.average() == 10ms);
+    CHECK(p.estimator().rtt.age(t + 1s) == 0ms);
+    exchange(t + 2s, 27ms, 9ms, 1ms, 7ms); // 7 ms more, all of them the answer's own way down
+    CHECK(p.estimator().rtt.average() == 10ms);
+    for (int i = 0; i < 60; ++i) exchange(t + 3s + 100ms * i, 60ms, 9ms, 1ms); // 40 ms more than before
+    CHECK(to_milliseconds(p.estimator().rtt.average()) == Approx(49).margin(1));
+    for (int i = 0; i < 60; ++i) exchange(t + 10s + 100ms * i, 15ms, 9ms, 1ms);
+    CHECK(to_milliseconds(p.estimator().rtt.average()) == Approx(5).margin(1));
+    // Of a message without a spread: no longer than the exchange took.
+    link_picture short_one;
+    short_one.ponged(t, t - 10ms, {});
+    short_one.answered(t + 1s, t + 985ms, {.bytes = 500, .at_first = 500}, 1ms);
+    CHECK(short_one.estimator().rtt.average() == 10ms);
+    CHECK(short_one.view(t + 1s).age == 0ms);
+    short_one.answered(t + 2s, t + 1996ms, {.bytes = 500, .at_first = 500}, 1ms);
+    CHECK(short_one.estimator().rtt.average() < 10ms);
+    // Nonsense from the other side stays within bounds.
+    short_one.answered(t + 3s, t + 2996ms, {.bytes = 1U << 31, .at_first = (1U << 31) - 1, .spread = 4294s}, 4294s, 1h);
+    CHECK(short_one.estimator().rtt.average() >= 0ms);
+    CHECK(short_one.estimator().rtt.average() < 10ms);
+}
+
+TEST_CASE("SAGE-18: where offloads follow each other without a pause for a ping, the estimates stay fresh, and a longer round trip is noticed") {
+    for (const std::size_t bytes : {std::size_t{984}, std::size_t{20'000}}) {
+        auto s = settings();
+        s.payload_bytes[1] = bytes;
+        auto w = surroundings();
+        w.edge_stage[0] = 20us;
+        sim::simulated_edge<offload_when_up, sim::plain_world> edge{
+            offload_when_up{}, s, {.rate_up = constant(10'000'000), .rate_down = constant(10'000'000), .faults = {{.kind = link::fault_kind::delay_step, .start = 10s, .end = 60s, .parameter = 0.004}}}, w};
+        instant at{1s};
+        edge.idle_until(at);
+        for (std::uint32_t n = 1; at < instant{20s}; ++n) {
+            if (n > 1) REQUIRE(edge.view_now().age < 500ms); // before, only probes have told of the rate
+            const auto r = edge.run_frame(n, at);
+            REQUIRE(r.source == answer_source::cloud);
+            at += r.timings.total;
+            if (at > instant{9s} && at < instant{10s}) CHECK(to_milliseconds(edge.view_now().rtt) == Approx(10).margin(0.6));
+        }
+        CHECK(to_milliseconds(edge.view_now().rtt) == Approx(18).margin(0.6));
+    }
 }
 
 TEST_CASE("a blackout makes frames fall back at deadline minus lead minus reserve, then opens the breaker") {

@@ -30,6 +30,14 @@ std::optional<Number> read_number(std::string_view text) {
     return v;
 }
 
+/// For a sentence: as short as the number can be written without being another one. "0.1", "1e-09", "4", "nan".
+template <class Number>
+std::string number_text(Number v) {
+    static_assert(std::is_floating_point_v<Number>, "std::to_string writes whole numbers");
+    char digits[32];
+    return {digits, std::to_chars(digits, digits + sizeof digits, v).ptr};
+}
+
 /// "0x" and 16 digits.
 inline std::string hex(std::uint64_t v) {
     std::string s = "0x";

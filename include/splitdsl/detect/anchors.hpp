@@ -4,6 +4,7 @@
 /// The boxes a detector's offsets start from: SSD's default boxes, and the anchors of region proposals.
 #pragma once
 
+#include <splitdsl/detail/number_text.hpp>
 #include <splitdsl/detect/box.hpp>
 #include <splitdsl/error.hpp>
 
@@ -35,7 +36,7 @@ inline std::vector<box> default_boxes(std::span<const default_box_level> levels,
     for (const default_box_level& l : levels) {
         if (l.cells.height < 1 || l.cells.width < 1 || !(l.scale > 0) || !(l.next_scale > 0))
             throw option_error("default boxes: a level has " + std::to_string(l.cells.height) + "x" + std::to_string(l.cells.width) + " cells and scale "
-                               + std::to_string(l.scale) + "; all must be positive");
+                               + detail::number_text(l.scale) + "; all must be positive");
         std::vector<std::array<float, 2>> shapes;
         const double between = std::sqrt(l.scale * l.next_scale);
         const auto add = [&](double w, double h) { shapes.push_back({std::min(static_cast<float>(w), 1.0F), std::min(static_cast<float>(h), 1.0F)}); };

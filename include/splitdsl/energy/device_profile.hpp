@@ -4,6 +4,7 @@
 /// Devices as data: how fast one computes, what it draws, and where those numbers come from.
 #pragma once
 
+#include <splitdsl/detail/number_text.hpp>
 #include <splitdsl/energy/facts_table.hpp>
 #include <splitdsl/energy/provenance.hpp>
 #include <splitdsl/units.hpp>
@@ -32,7 +33,7 @@ struct device_profile {
     duration time_of(double macs) const {
         const double speed = required(macs_per_second, "macs_per_second");
         if (!(speed > 0) || !std::isfinite(speed))
-            throw option_error("device profile '" + name + "': expected a finite macs_per_second above 0, found " + std::to_string(speed));
+            throw option_error("device profile '" + name + "': expected a finite macs_per_second above 0, found " + detail::number_text(speed));
         return from_seconds(macs / speed);
     }
     /// Energy of `t` of computing. Refused (option_error): a profile without active power.

@@ -4,6 +4,7 @@
 /// Energy from power samples: Simpson's rule and the trapezoid rule, for samples at any spacing.
 #pragma once
 
+#include <splitdsl/detail/number_text.hpp>
 #include <splitdsl/error.hpp>
 #include <splitdsl/units.hpp>
 
@@ -24,7 +25,7 @@ namespace detail {
 inline void check_samples(std::span<const power_sample> samples) {
     for (std::size_t i = 0; i < samples.size(); ++i) {
         if (!std::isfinite(samples[i].power.value))
-            throw trace_error("power sample " + std::to_string(i) + ": expected a finite power, found " + std::to_string(samples[i].power.value));
+            throw trace_error("power sample " + std::to_string(i) + ": expected a finite power, found " + detail::number_text(samples[i].power.value));
         if (i > 0 && samples[i].at <= samples[i - 1].at)
             throw trace_error("power sample " + std::to_string(i) + ": expected a time after " + std::to_string(samples[i - 1].at.count()) +
                               " ns, found " + std::to_string(samples[i].at.count()) + " ns");

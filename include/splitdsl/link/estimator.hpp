@@ -61,6 +61,8 @@ public:
         ++total;
         newest = now;
     }
+    /// No new sample, but evidence that agrees with those there are.
+    void renew(instant now) { newest = std::max(newest, now); }
     void forget() { total = 0; }
     bool empty() const { return total == 0; }
     instant latest() const { return newest; }
@@ -127,6 +129,9 @@ public:
         if (bound < mean) observe(now, {bound});
     }
 
+    /// An exchange was as quick as this estimate has it, and too quick to show more.
+    void agrees(instant now) { samples.renew(now); }
+
     bool known() const { return !samples.empty(); }
     bits_per_second average() const { return {known() ? mean : 0}; }
 
@@ -177,6 +182,15 @@ public:
         samples.add(now, sample);
     }
 
+    /// An exchange showed that the round trip lies between these. An estimate that does is as fresh as the exchange; one that does not moves towards them. Pings
+    /// alone begin an estimate: a message of some size says too little.
+    void observe_between(instant now, duration least, duration most) {
+        if (samples.empty()) return;
+        if (const duration held = average(); held < least) observe(now, least);
+        else if (held > most) observe(now, std::max(most, duration{0}));
+        else samples.renew(now);
+    }
+
     bool known() const { return !samples.empty(); }
     duration average() const { return from_seconds(known() ? mean : 0); }
     /// Mean absolute deviation, smoothed: `average() + 4 * variation()` is a time-out in the manner of TCP.
@@ -215,17 +229,26 @@ struct link_estimator {
     rtt_estimator rtt{};
     probe_schedule probes{};
 
-    /// A message up and its answer, with what the other side reported. Takes the spread if it shows enough, else the round trip.
+    /// A message up and its answer, with what the other side reported. The rate is by the spread if it shows enough, else by the round trip. And the round trip is
+    /// what the exchange took beyond the transfer: so it stays known where offloads follow each other and leave no pause for a ping. Without a spread, rate and round
+    /// trip together explain the exchange, whichever of them has changed.
     void observe_exchange(instant now, const received_transfer& sent, const round_trip& trip) {
+        const duration beyond = trip.elapsed - trip.service - trip.reply_time;
+        duration least{};
         if (const auto spread = rate_by_spread(sent)) {
             up.observe(now, *spread);
+            // What was there at the first stamp took no longer than at that rate. More than the exchange took says nothing of the round trip.
+            least = beyond - std::min<duration>(bytes{static_cast<double>(sent.bytes)} / *spread, std::max(beyond, duration{}));
         } else if (rtt.known()) {
             if (const auto by_trip = rate_by_round_trip(trip, rtt.lowest(now))) up.observe(now, *by_trip);
         }
+        rtt.observe_between(now, least - stamp_noise, beyond - sent.spread + stamp_noise);
     }
 
     /// Age of the older estimate that a decision for an offload rests on; the longest duration while one of them is not known.
     duration age(instant now) const { return std::max(up.age(now), rtt.age(now)); }
+
+    static constexpr duration stamp_noise = std::chrono::microseconds{500}; // as in rate_by_spread
 
     void forget() {
         up.forget();

@@ -70,8 +70,8 @@ constexpr bool needs_parameter(fault_kind kind) {
 inline void require_valid(const fault& f) {
     const std::string who = std::string{"fault "} + name_of(f.kind);
     if (f.start < duration{0} || f.end <= f.start)
-        throw option_error(who + ": expected 0 <= start < end, found start " + std::to_string(to_seconds(f.start)) + " s, end "
-                           + std::to_string(to_seconds(f.end)) + " s");
+        throw option_error(who + ": expected 0 <= start < end, found start " + splitdsl::detail::number_text(to_seconds(f.start)) + " s, end "
+                           + splitdsl::detail::number_text(to_seconds(f.end)) + " s");
     double lowest = 0;
     double highest = 1;
     switch (f.kind) {
@@ -86,8 +86,8 @@ inline void require_valid(const fault& f) {
     default: break;
     }
     if (!(f.parameter >= lowest && f.parameter <= highest))
-        throw option_error(who + ": expected a parameter from " + std::to_string(lowest) + " to " + std::to_string(highest) + ", found "
-                           + std::to_string(f.parameter));
+        throw option_error(who + ": expected a parameter from " + splitdsl::detail::number_text(lowest) + " to " + splitdsl::detail::number_text(highest) + ", found "
+                           + splitdsl::detail::number_text(f.parameter));
 }
 
 inline void require_valid(std::span<const fault> script) {

@@ -46,8 +46,10 @@ public:
         const std::string who = "relay to " + options.host + ":" + std::to_string(options.port);
         if (options.port == 0) throw link_error(who + ": expected a port from 1 to 65535");
         detail::with_addresses(options.host, options.port, options.resolve, options.resolve_time, who, [this](const detail::address_list& found) {
-            target.resize(found.first()->ai_addrlen);
-            std::memcpy(target.data(), found.first()->ai_addr, target.size());
+            for (const addrinfo* at = found.first(); at != nullptr; at = at->ai_next) {
+                target.emplace_back().resize(at->ai_addrlen);
+                std::memcpy(target.back().data(), at->ai_addr, at->ai_addrlen);
+            }
         });
         if (options.ble) air.emplace(*options.ble, options.seed, options.first_event == instant{} ? detail::steady_now() : options.first_event);
         listen();
@@ -218,8 +220,8 @@ private:
                 continue;
             }
             const auto line = [this] { return lane{.line = detail::delay_line{options.flight_bytes, 4096}}; };
-            connection c{std::move(client), detail::tcp_socket{context}, {line(), line()}, now + std::chrono::seconds{5}, ++last_serial};
-            if (c.begin(target, tuning())) {
+            connection c{std::move(client), detail::tcp_socket{context}, {line(), line()}, {}, ++last_serial};
+            if (c.begin(target, tuning(), now)) {
                 ++count_refused;
                 detail::abort(c.client);
                 continue;
@@ -245,7 +247,7 @@ private:
     void serve(connection& c, instant now) {
         if (c.dead) return;
         if (c.connecting) {
-            if (!c.goes_on_connecting(now)) {
+            if (!c.goes_on_connecting(now) && c.begin_next(target, tuning(), now)) {
                 ++count_refused; // before the kill: who sees the end finds it counted
                 c.kill();
             }
@@ -427,7 +429,7 @@ private:
     detail::tcp_acceptor acceptor;
     detail::spare_descriptor spare;
     instant accepts_again{};
-    endpoint target;
+    std::vector<endpoint> target; // its addresses
     std::uint16_t bound{};
     detail::wake_event event;
 

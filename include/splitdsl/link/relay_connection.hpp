@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <system_error>
 #include <utility>
 
@@ -39,6 +40,7 @@ struct relay_connection {
     relay_lane lanes[2];
     instant give_up{}; // on connecting to the target
     std::uint64_t serial{};
+    std::size_t tried{}; // of the target's addresses
     bool connecting{};
     bool dead{};
 
@@ -50,19 +52,34 @@ struct relay_connection {
         dead = true;
     }
 
-    /// Makes both sockets ready and begins to connect to `target`, which may take until later: `connecting`.
-    std::error_code begin(const asio::ip::tcp::endpoint& target, const tcp_options& tuning) {
+    /// Makes both sockets ready and begins to connect to the first of the target's addresses that can be tried, which may take until later: `connecting`.
+    std::error_code begin(std::span<const asio::ip::tcp::endpoint> target, const tcp_options& tuning, instant now) {
         std::error_code code;
         client.non_blocking(true, code);
-        if (!code) server.open(target.protocol(), code);
-        if (!code) server.non_blocking(true, code);
         if (code) return code;
-        prepare(server.native_handle(), tuning);
-        int failure = finish(client.native_handle(), tuning);
-        if (failure == 0) failure = finish(server.native_handle(), tuning);
-        if (failure == 0 && ::connect(server.native_handle(), target.data(), static_cast<socklen_t>(target.size())) != 0) failure = errno;
-        connecting = failure == EINPROGRESS;
-        return failure == 0 || connecting ? std::error_code{} : std::error_code{failure, std::system_category()};
+        if (const int failure = finish(client.native_handle(), tuning); failure != 0) return {failure, std::system_category()};
+        return begin_next(target, tuning, now);
+    }
+    /// The same with the next of them.
+    std::error_code begin_next(std::span<const asio::ip::tcp::endpoint> target, const tcp_options& tuning, instant now) {
+        std::error_code code = std::make_error_code(std::errc::connection_refused);
+        while (tried < target.size()) {
+            const asio::ip::tcp::endpoint& to = target[tried++];
+            server.close(code);
+            server.open(to.protocol(), code);
+            if (!code) server.non_blocking(true, code);
+            if (code) continue;
+            prepare(server.native_handle(), tuning);
+            int failure = finish(server.native_handle(), tuning);
+            if (failure == 0 && ::connect(server.native_handle(), to.data(), static_cast<socklen_t>(to.size())) != 0) failure = errno;
+            connecting = failure == EINPROGRESS;
+            if (failure == 0 || connecting) {
+                give_up = now + std::chrono::seconds{5};
+                return {};
+            }
+            code = {failure, std::system_category()};
+        }
+        return code;
     }
     /// Of one that is connecting: looks whether it is connected now. False: it never will be.
     bool goes_on_connecting(instant now) {

@@ -4,6 +4,7 @@
 /// What a relay does to the bytes that go through it, where it stands, and what it counts.
 #pragma once
 
+#include <splitdsl/detail/number_text.hpp>
 #include <splitdsl/link/fault.hpp>
 #include <splitdsl/link/resolver.hpp>
 #include <splitdsl/link/trace.hpp>
@@ -68,15 +69,15 @@ struct relay_counts {
 /// `option_error` for values out of range.
 inline void require_valid(const impairment& i) {
     if (!(i.rate.value >= 0 && i.rate.value <= 1e12))
-        throw option_error("relay: expected a rate from 0 to 1e12 bit/s, found " + std::to_string(i.rate.value));
+        throw option_error("relay: expected a rate from 0 to 1e12 bit/s, found " + splitdsl::detail::number_text(i.rate.value));
     constexpr duration longest = std::chrono::hours{1};
     if (i.delay < duration{0} || i.jitter < duration{0} || i.delay > longest || i.jitter > longest)
-        throw option_error("relay: expected a delay and a jitter from 0 to 3600 s, found " + std::to_string(to_seconds(i.delay)) + " s and "
-                           + std::to_string(to_seconds(i.jitter)) + " s");
+        throw option_error("relay: expected a delay and a jitter from 0 to 3600 s, found " + splitdsl::detail::number_text(to_seconds(i.delay)) + " s and "
+                           + splitdsl::detail::number_text(to_seconds(i.jitter)) + " s");
     if (!(i.corruption >= 0 && i.corruption <= 1))
-        throw option_error("relay: expected a corruption from 0 to 1, found " + std::to_string(i.corruption));
+        throw option_error("relay: expected a corruption from 0 to 1, found " + splitdsl::detail::number_text(i.corruption));
     if (!(i.drip >= 0 && i.drip <= 1e9))
-        throw option_error("relay: expected a drip from 0 to 1e9 bytes a second, found " + std::to_string(i.drip));
+        throw option_error("relay: expected a drip from 0 to 1e9 bytes a second, found " + splitdsl::detail::number_text(i.drip));
 }
 
 /// `option_error` for values out of range and for faults that a byte stream cannot show.
@@ -106,7 +107,7 @@ inline void require_valid(const relay_options& o) {
         throw option_error("relay: expected max_connections from 1 to 1024, found " + std::to_string(o.max_connections));
     if (o.resolve == nullptr || o.resolve_time <= duration{0} || o.resolve_time > std::chrono::hours{1})
         throw option_error("relay: expected a resolver and a resolve_time above 0 s and up to 3600 s, found "
-                           + (o.resolve == nullptr ? std::string{"no resolver"} : std::to_string(to_seconds(o.resolve_time)) + " s"));
+                           + (o.resolve == nullptr ? std::string{"no resolver"} : splitdsl::detail::number_text(to_seconds(o.resolve_time)) + " s"));
 }
 
 } // namespace splitdsl::link

@@ -65,8 +65,8 @@ inline int finish(int socket, const tcp_options& options) noexcept {
 
 /// Connects to a host and port.
 ///
-/// `link_error` for a name that does not resolve, a port of 0, a refused or unreachable address (all addresses of the name
-/// are tried within the time). A name that takes longer to resolve than the time-out is a `link_error` too: the next attempt goes on waiting for
+/// `link_error` for a name that does not resolve, a port of 0, a refused or unreachable address. All addresses of the name are tried within the time, each for an
+/// even part of what is left, so that one that does not answer keeps nobody from the next. A name that takes longer to resolve than the time-out is a `link_error` too: the next attempt goes on waiting for
 /// the same answer. An address in numbers, "[::1]" or "::1", takes no time.
 ///
 /// ```cpp body
@@ -99,8 +99,10 @@ public:
 
 private:
     std::unique_ptr<stream> connect_to(const detail::address_list& addresses, instant deadline) const {
-        int failure = 0;
-        for (const addrinfo* at = addresses.first(); at != nullptr; at = at->ai_next) {
+        int failure = 0, left = 0;
+        bool answered = true;
+        for (const addrinfo* at = addresses.first(); at != nullptr; at = at->ai_next) ++left;
+        for (const addrinfo* at = addresses.first(); at != nullptr; at = at->ai_next, --left) {
             detail::owned_descriptor socket{::socket(at->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP)};
             failure = socket.get() < 0 ? errno : 0;
             if (failure == 0) {
@@ -108,12 +110,14 @@ private:
                 failure = detail::finish(socket.get(), options);
             }
             if (failure == 0) {
-                const detail::connect_result result = detail::connect_until(socket.get(), at->ai_addr, at->ai_addrlen, deadline);
-                if (!result.in_time) return nullptr;
-                if (result.failure == 0) return std::make_unique<detail::descriptor_stream>(std::move(socket));
+                const instant now = detail::steady_now();
+                const detail::connect_result result = detail::connect_until(socket.get(), at->ai_addr, at->ai_addrlen, left > 1 ? now + (deadline - now) / left : deadline);
+                answered = answered && result.in_time;
+                if (result.in_time && result.failure == 0) return std::make_unique<detail::descriptor_stream>(std::move(socket));
                 failure = result.failure;
             }
         }
+        if (!answered) return nullptr;
         throw link_error(describe() + ": expected a listening peer, found: " + detail::error_text(failure));
     }
 

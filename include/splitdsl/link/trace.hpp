@@ -66,7 +66,7 @@ public:
         }
         if (slots.back().start > from_seconds(max_seconds) || last_length > from_seconds(max_seconds))
             throw trace_error("link trace: expected an end within 1e7 s, found "
-                              + std::to_string(to_seconds(slots.back().start + last_length)));
+                              + splitdsl::detail::number_text(to_seconds(slots.back().start + last_length)));
         period = slots.back().start + last_length;
         before.reserve(slots.size() + 1);
         before.push_back(0);
@@ -75,7 +75,7 @@ public:
 
     static link_trace constant(bits_per_second rate) {
         if (!(rate.value >= 0 && rate.value <= max_kbps * 1e3))
-            throw trace_error("link trace: expected a rate from 0 to 1e12 bit/s, found " + std::to_string(rate.value));
+            throw trace_error("link trace: expected a rate from 0 to 1e12 bit/s, found " + splitdsl::detail::number_text(rate.value));
         return {{{duration{0}, static_cast<std::uint64_t>(std::llround(rate.value))}}, std::chrono::seconds{1}};
     }
 
@@ -235,7 +235,7 @@ inline link_trace link_trace::parse(std::string_view text, std::string_view name
         const double kbps = reader.number(cells[rate_at_column], wanted, max_kbps);
         if (slots.empty()) first = time;
         if (!slots.empty() && time - first <= slots.back().start)
-            reader.refuse("a time_s after " + std::to_string(to_seconds(slots.back().start + first)),
+            reader.refuse("a time_s after " + splitdsl::detail::number_text(to_seconds(slots.back().start + first)),
                           detail::trace_reader::quoted(cells[time_at]));
         slots.push_back({time - first, static_cast<std::uint64_t>(std::llround(kbps * 1e3))});
     }
@@ -272,12 +272,12 @@ inline link_trace generate(const lte_drive& shape, std::uint64_t seed) {
     if (steps < 1 || steps > static_cast<std::int64_t>(link_trace::max_rows))
         throw option_error("lte_drive: expected a length of 1 to 1000000 steps, found " + std::to_string(steps));
     if (!(shape.mean.value > 0 && shape.mean.value <= 1e11))
-        throw option_error("lte_drive: expected a mean above 0 and up to 1e11 bit/s, found " + std::to_string(shape.mean.value));
+        throw option_error("lte_drive: expected a mean above 0 and up to 1e11 bit/s, found " + splitdsl::detail::number_text(shape.mean.value));
     if (!(shape.log_standard_deviation >= 0 && shape.log_standard_deviation <= 2))
         throw option_error("lte_drive: expected a log standard deviation from 0 to 2, found "
-                           + std::to_string(shape.log_standard_deviation));
+                           + splitdsl::detail::number_text(shape.log_standard_deviation));
     if (!(shape.outage_share >= 0 && shape.outage_share < 1))
-        throw option_error("lte_drive: expected an outage share from 0 to below 1, found " + std::to_string(shape.outage_share));
+        throw option_error("lte_drive: expected an outage share from 0 to below 1, found " + splitdsl::detail::number_text(shape.outage_share));
     const auto shortest = shape.shortest_outage / shape.step;
     const auto longest = shape.longest_outage / shape.step;
     if (shape.outage_share > 0 && (shortest < 1 || longest < shortest || longest > static_cast<std::int64_t>(link_trace::max_rows)))

@@ -4,6 +4,7 @@
 /// Whole inputs to the cloud: always, or, in a cascade, only where a small network on the device is unsure.
 #pragma once
 
+#include <splitdsl/detail/number_text.hpp>
 #include <splitdsl/error.hpp>
 #include <splitdsl/policy/scheduler_policy.hpp>
 
@@ -42,7 +43,7 @@ class cascade {
 public:
     explicit cascade(float confidence, int codec = -1) : sure(confidence), how(codec) {
         if (!(confidence >= 0))
-            throw option_error("policy cascade: expected a confidence of at least 0, found " + std::to_string(confidence));
+            throw option_error("policy cascade: expected a confidence of at least 0, found " + splitdsl::detail::number_text(confidence));
         if (codec < -1) throw option_error("policy cascade: expected an encoding of -1 or more, found " + std::to_string(codec));
     }
     constexpr action on(frame_start, const link_view&, const budget&) noexcept { return action::go_on(); }

@@ -4,6 +4,7 @@
 /// FLEET: features leave behind each stage while the device computes on, and a sure answer of the cloud stops it.
 #pragma once
 
+#include <splitdsl/detail/number_text.hpp>
 #include <splitdsl/error.hpp>
 #include <splitdsl/graph/limits.hpp>
 #include <splitdsl/policy/scheduler_policy.hpp>
@@ -76,9 +77,9 @@ public:
             if (s < -1 || s >= o.streams) refuse("streams -1 to " + std::to_string(o.streams - 1) + " behind a stage", std::to_string(s));
         for (int k = 0; k < o.streams; ++k) {
             if (o.levels[index(k)] < 0) refuse("0 or more levels of a stream", std::to_string(o.levels[index(k)]));
-            if (!(o.threshold[index(k)] >= 0)) refuse("a threshold of at least 0", std::to_string(o.threshold[index(k)]));
+            if (!(o.threshold[index(k)] >= 0)) refuse("a threshold of at least 0", splitdsl::detail::number_text(o.threshold[index(k)]));
         }
-        if (!(o.local_threshold >= 0)) refuse("a local threshold of at least 0", std::to_string(o.local_threshold));
+        if (!(o.local_threshold >= 0)) refuse("a local threshold of at least 0", splitdsl::detail::number_text(o.local_threshold));
     }
 
     constexpr action on(frame_start, const link_view&, const budget&) noexcept { return action::go_on(); }

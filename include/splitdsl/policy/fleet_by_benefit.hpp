@@ -5,6 +5,7 @@
 /// sending over a link that brings nothing.
 #pragma once
 
+#include <splitdsl/detail/number_text.hpp>
 #include <splitdsl/policy/fleet.hpp>
 #include <splitdsl/policy/local_early_exit.hpp>
 
@@ -78,19 +79,19 @@ public:
         };
         if (o.fleet.streams > max_benefit_streams) refuse("at most 16 streams", std::to_string(o.fleet.streams));
         if (o.stages < 1 || o.stages > max_stages) refuse("1 to 64 stages", std::to_string(o.stages));
-        if (!(o.least_gain_per_byte >= 0)) refuse("a gain a byte of at least 0", std::to_string(o.least_gain_per_byte));
+        if (!(o.least_gain_per_byte >= 0)) refuse("a gain a byte of at least 0", splitdsl::detail::number_text(o.least_gain_per_byte));
         for (int k = 0; k < o.fleet.streams; ++k) {
             if (o.fleet.levels[at(k)] > max_benefit_sizes) refuse("at most 16 sizes of a stream", std::to_string(o.fleet.levels[at(k)]));
             for (const auto& row : o.sure[at(k)])
                 for (const float p : row)
-                    if (!(p >= 0 && p <= 1)) refuse("shares from 0 to 1", std::to_string(p));
+                    if (!(p >= 0 && p <= 1)) refuse("shares from 0 to 1", splitdsl::detail::number_text(p));
         }
         if (o.states < 0 || o.states > max_link_states) refuse("0 to 8 states of the link", std::to_string(o.states));
         if (o.probe_every < 1) refuse("a probe every frame or less often", std::to_string(o.probe_every));
         for (int i = 0; i < o.states; ++i) {
             const answer_thresholds& t = o.thresholds[at(i)];
             if (!(t.rate_up.value >= 0) || (i > 0 && !(t.rate_up.value < o.thresholds[at(i - 1)].rate_up.value)))
-                refuse("rates of the link's states that fall", std::to_string(t.rate_up.value));
+                refuse("rates of the link's states that fall", splitdsl::detail::number_text(t.rate_up.value));
             const auto bad = [](float v) { return !(v >= 0); };
             if (std::any_of(t.cloud.begin(), t.cloud.end(), bad) || std::any_of(t.local.begin(), t.local.end(), bad))
                 refuse("thresholds of at least 0", "another in state " + std::to_string(i));

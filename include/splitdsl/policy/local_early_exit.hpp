@@ -4,6 +4,7 @@
 /// Early exits on the device alone: BranchyNet, Shallow-Deep Networks, an ensemble of small networks.
 #pragma once
 
+#include <splitdsl/detail/number_text.hpp>
 #include <splitdsl/error.hpp>
 #include <splitdsl/policy/confidence.hpp>
 #include <splitdsl/policy/scheduler_policy.hpp>
@@ -43,7 +44,7 @@ public:
         for (std::size_t e = 0; e < entropies.size(); ++e) {
             if (!(entropies[e] >= 0))
                 throw option_error("policy local_early_exit: expected an entropy of at least 0 nats, found "
-                                   + std::to_string(entropies[e]));
+                                   + splitdsl::detail::number_text(entropies[e]));
             p.threshold[e] = confidence_of_entropy(entropies[e], classes);
         }
         return p;
@@ -71,7 +72,7 @@ private:
     }
     static local_early_exit uniform(float confidence, int exits) {
         if (!(confidence >= 0))
-            throw option_error("policy local_early_exit: expected a confidence of at least 0, found " + std::to_string(confidence));
+            throw option_error("policy local_early_exit: expected a confidence of at least 0, found " + splitdsl::detail::number_text(confidence));
         local_early_exit p;
         p.exits = checked(exits);
         p.threshold.fill(confidence);

@@ -4,6 +4,7 @@
 /// What sending one payload would cost right now, in time and energy: the sums SAGE's equations share.
 #pragma once
 
+#include <splitdsl/detail/number_text.hpp>
 #include <splitdsl/energy/equations.hpp>
 #include <splitdsl/error.hpp>
 #include <splitdsl/policy/scheduler_policy.hpp>
@@ -55,7 +56,7 @@ constexpr stay_reason unusable(const link_view& link, duration staleness) {
 /// energies below zero or not finite.
 inline void check_deployment(const deployment& d) {
     const auto refuse = [](const std::string& what, const std::string& expected, double found) {
-        throw option_error("deployment: expected " + what + " " + expected + ", found " + std::to_string(found));
+        throw option_error("deployment: expected " + what + " " + expected + ", found " + splitdsl::detail::number_text(found));
     };
     const auto figure = [&](const std::string& what, double v) {
         if (!std::isfinite(v) || v < 0) refuse(what, "finite and at least 0", v);

@@ -4,6 +4,7 @@
 /// One cut a frame, in order: head here, features over the link, rest on the cloud. NeuroSurgeon chooses it, CLIO widens what it sends.
 #pragma once
 
+#include <splitdsl/detail/number_text.hpp>
 #include <splitdsl/policy/offload_cost.hpp>
 #include <splitdsl/policy/scheduler_policy.hpp>
 
@@ -72,7 +73,7 @@ public:
                 refuse("-1 to " + std::to_string(max_payload_sizes) + " sizes of a cut", std::to_string(n));
             for (int z = 0; z < n; ++z)
                 if (!(o.payload[index(k)][index(z)].value > (z > 0 ? o.payload[index(k)][index(z - 1)].value : 0)))
-                    refuse("growing sizes above 0 at cut " + std::to_string(k), std::to_string(o.payload[index(k)][index(z)].value));
+                    refuse("growing sizes above 0 at cut " + std::to_string(k), splitdsl::detail::number_text(o.payload[index(k)][index(z)].value));
         }
         if (o.radio.interval.count() < 0 || (o.radio.interval.count() > 0 && (o.radio.packet_bytes < 1 || o.radio.packets < 1)))
             refuse("bursts of at least one packet of at least one byte",
@@ -159,8 +160,8 @@ public:
         if (o.cut < 0 || o.cut >= max_cuts) refuse("a cut of 0 to " + std::to_string(max_cuts - 1), std::to_string(o.cut));
         if (o.widths < 1 || o.widths > max_payload_sizes)
             refuse("1 to " + std::to_string(max_payload_sizes) + " widths", std::to_string(o.widths));
-        if (!(o.threshold >= 0)) refuse("a threshold of at least 0", std::to_string(o.threshold));
-        if (o.patience.count() < 0) refuse("a patience of at least 0 ms", std::to_string(to_milliseconds(o.patience)));
+        if (!(o.threshold >= 0)) refuse("a threshold of at least 0", splitdsl::detail::number_text(o.threshold));
+        if (o.patience.count() < 0) refuse("a patience of at least 0 ms", splitdsl::detail::number_text(to_milliseconds(o.patience)));
     }
     constexpr action on(frame_start, const link_view&, const budget&) noexcept { return action::go_on(); }
     constexpr action on(stage_done s, const link_view& link, const budget&) noexcept {

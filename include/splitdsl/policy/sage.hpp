@@ -4,6 +4,7 @@
 /// SAGE's run-time strategy: offload at the bottleneck when the measured uplink beats a threshold and energy is saved.
 #pragma once
 
+#include <splitdsl/detail/number_text.hpp>
 #include <splitdsl/policy/offload_cost.hpp>
 #include <splitdsl/policy/scheduler_policy.hpp>
 
@@ -53,9 +54,9 @@ public:
         if (o.cut < 0 || o.cut >= d.cuts)
             throw option_error("policy sage: expected a cut in 0 to " + std::to_string(d.cuts - 1) + ", found " + std::to_string(o.cut));
         if (!(o.hysteresis >= 0 && o.hysteresis <= 10))
-            throw option_error("policy sage: expected a hysteresis in 0 to 10, found " + std::to_string(o.hysteresis));
+            throw option_error("policy sage: expected a hysteresis in 0 to 10, found " + splitdsl::detail::number_text(o.hysteresis));
         if (o.staleness.count() <= 0)
-            throw option_error("policy sage: expected a staleness above 0, found " + std::to_string(to_milliseconds(o.staleness)) + " ms");
+            throw option_error("policy sage: expected a staleness above 0, found " + splitdsl::detail::number_text(to_milliseconds(o.staleness)) + " ms");
     }
 
     constexpr action on(frame_start, const link_view&, const budget&) noexcept { return action::go_on(); }

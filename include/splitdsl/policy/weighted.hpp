@@ -4,6 +4,7 @@
 /// SAGE's general problem: of staying local, sending the input and every candidate cut, the least weighted time and energy.
 #pragma once
 
+#include <splitdsl/detail/number_text.hpp>
 #include <splitdsl/policy/offload_cost.hpp>
 #include <splitdsl/policy/scheduler_policy.hpp>
 
@@ -42,10 +43,10 @@ public:
     explicit weighted(const deployment& d, weighted_options o = {}) : plan(d), options(o) {
         check_deployment(d);
         if (!(o.time_weight >= 0 && o.time_weight <= 1) || !(o.energy_weight >= 0 && o.energy_weight <= 1) || !(o.time_weight + o.energy_weight > 0))
-            throw option_error("policy weighted: expected weights in 0 to 1, not both 0, found " + std::to_string(o.time_weight) + " and " +
-                               std::to_string(o.energy_weight));
+            throw option_error("policy weighted: expected weights in 0 to 1, not both 0, found " + splitdsl::detail::number_text(o.time_weight) + " and " +
+                               splitdsl::detail::number_text(o.energy_weight));
         if (o.staleness.count() <= 0)
-            throw option_error("policy weighted: expected a staleness above 0, found " + std::to_string(to_milliseconds(o.staleness)) + " ms");
+            throw option_error("policy weighted: expected a staleness above 0, found " + splitdsl::detail::number_text(to_milliseconds(o.staleness)) + " ms");
     }
 
     constexpr action on(frame_start, const link_view& link, const budget& b) noexcept {

@@ -7,6 +7,7 @@
 /// docs/radio.md prints the table they give. Which packet goes out when: ble_connection.hpp. What it costs: ble_energy.hpp.
 #pragma once
 
+#include <splitdsl/detail/number_text.hpp>
 #include <splitdsl/error.hpp>
 #include <splitdsl/units.hpp>
 
@@ -141,12 +142,7 @@ inline void require_valid(const ble_setting& s) {
     const auto refuse = [](const std::string& expected, const std::string& found) {
         throw option_error("ble: expected " + expected + ", found " + found);
     };
-    const auto ms = [](duration d) {
-        std::string text = std::to_string(to_milliseconds(d));
-        text.erase(text.find_last_not_of('0') + 1);
-        if (text.back() == '.') text.pop_back();
-        return text + " ms";
-    };
+    const auto ms = [](duration d) { return splitdsl::detail::number_text(to_milliseconds(d)) + " ms"; };
     if (s.phy > ble_phy::le_2m) refuse("a PHY of 125k, 500k, 1M or 2M", std::to_string(static_cast<int>(s.phy)));
     if (s.interval < ble_least_interval || s.interval > ble_most_interval) refuse("an interval from 7.5 ms to 4 s", ms(s.interval));
     if (!s.any_interval && s.interval % ble_interval_step != duration{0})
@@ -155,7 +151,7 @@ inline void require_valid(const ble_setting& s) {
     if (s.octets < ble_least_octets || s.octets > ble_most_octets) refuse("27 to 251 bytes a packet", std::to_string(s.octets));
     if (s.header_octets < 0 || s.header_octets >= s.octets)
         refuse("headers of 0 to " + std::to_string(s.octets - 1) + " bytes", std::to_string(s.header_octets));
-    if (!(s.loss >= 0 && s.loss <= 1)) refuse("a loss from 0 to 1", std::to_string(s.loss));
+    if (!(s.loss >= 0 && s.loss <= 1)) refuse("a loss from 0 to 1", splitdsl::detail::number_text(s.loss));
     if (s.peripheral_latency < 0 || s.peripheral_latency > 499) refuse("a latency of 0 to 499 events", std::to_string(s.peripheral_latency));
     if (s.most_tries < 0) refuse("0 tries (no limit) or more", std::to_string(s.most_tries));
     if (packets_per_event(s) < 1)

@@ -4,6 +4,7 @@
 /// 802.11ah (Wi-Fi HaLow) as arithmetic: rates, time on the air, and the wake times of a station that sleeps.
 #pragma once
 
+#include <splitdsl/detail/number_text.hpp>
 #include <splitdsl/error.hpp>
 #include <splitdsl/radio/sleeping_radio.hpp>
 #include <splitdsl/units.hpp>
@@ -72,7 +73,7 @@ inline void require_valid(const halow_setting& s) {
     if (s.wake_interval < duration{0}) throw option_error("halow: expected a wake interval of 0 or more, found " + std::to_string(s.wake_interval.count()) + " ns");
     if (s.wake_for < duration{0} || (s.wake_interval > duration{0} && s.wake_for > s.wake_interval))
         throw option_error("halow: expected wakes of 0 to the wake interval, found " + std::to_string(s.wake_for.count()) + " ns");
-    if (!(s.loss >= 0 && s.loss < 1)) throw option_error("halow: expected a loss from 0 to below 1, found " + std::to_string(s.loss));
+    if (!(s.loss >= 0 && s.loss < 1)) throw option_error("halow: expected a loss from 0 to below 1, found " + splitdsl::detail::number_text(s.loss));
 }
 
 constexpr duration halow_preamble(const halow_setting& s) { return s.bandwidth_mhz == 1 ? halow::preamble_1mhz : halow::preamble_wider; }

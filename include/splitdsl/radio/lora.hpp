@@ -4,6 +4,7 @@
 /// LoRa as arithmetic: nominal rate, time on the air, what a duty cycle leaves of it, and what a packet costs.
 #pragma once
 
+#include <splitdsl/detail/number_text.hpp>
 #include <splitdsl/error.hpp>
 #include <splitdsl/radio/sleeping_radio.hpp>
 #include <splitdsl/units.hpp>
@@ -42,11 +43,11 @@ inline void require_valid(const lora_setting& s) {
         throw option_error("lora: expected " + expected + ", found " + found);
     };
     if (s.spreading_factor < 6 || s.spreading_factor > 12) refuse("a spreading factor from 6 to 12", std::to_string(s.spreading_factor));
-    if (!(s.bandwidth_hz > 0 && s.bandwidth_hz <= 1e9)) refuse("a bandwidth above 0 Hz", std::to_string(s.bandwidth_hz));
+    if (!(s.bandwidth_hz > 0 && s.bandwidth_hz <= 1e9)) refuse("a bandwidth above 0 Hz", splitdsl::detail::number_text(s.bandwidth_hz));
     if (s.parity < 1 || s.parity > 4) refuse("a parity from 1 (coding rate 4/5) to 4 (4/8)", std::to_string(s.parity));
-    if (!(s.duty_cycle > 0 && s.duty_cycle <= 1)) refuse("a duty cycle above 0, at most 1", std::to_string(s.duty_cycle));
+    if (!(s.duty_cycle > 0 && s.duty_cycle <= 1)) refuse("a duty cycle above 0, at most 1", splitdsl::detail::number_text(s.duty_cycle));
     if (s.preamble_symbols < 6 || s.preamble_symbols > 65'535) refuse("6 to 65535 preamble symbols", std::to_string(s.preamble_symbols));
-    if (!(s.loss >= 0 && s.loss <= 1)) refuse("a loss from 0 to 1", std::to_string(s.loss));
+    if (!(s.loss >= 0 && s.loss <= 1)) refuse("a loss from 0 to 1", splitdsl::detail::number_text(s.loss));
 }
 
 constexpr duration symbol_time(const lora_setting& s) {

@@ -4,6 +4,7 @@
 /// LoRa, 802.11ah and steady links in virtual time: which queued packet goes out when, when it arrives, when that is known, and what it costs.
 #pragma once
 
+#include <splitdsl/detail/number_text.hpp>
 #include <splitdsl/detail/xoshiro.hpp>
 #include <splitdsl/radio/ble_connection.hpp>
 #include <splitdsl/radio/halow.hpp>
@@ -54,7 +55,7 @@ inline void require_valid(const packet_radio& r) {
     const auto refuse = [&](const std::string& expected, const std::string& found) {
         throw option_error(name + ": expected " + expected + ", found " + found);
     };
-    if (!(r.loss() >= 0 && r.loss() <= 1)) refuse("a loss from 0 to 1", std::to_string(r.loss()));
+    if (!(r.loss() >= 0 && r.loss() <= 1)) refuse("a loss from 0 to 1", splitdsl::detail::number_text(r.loss()));
     if (lora)
         require_valid(r.lora);
     else if (r.kind == packet_kind::steady)
@@ -67,7 +68,7 @@ inline void require_valid(const packet_radio& r) {
     const int most = lora ? lora_most_octets : r.kind == packet_kind::halow ? halow::most_octets : steady::most_octets;
     if (r.octets < 1 || r.octets > most) refuse("1 to " + std::to_string(most) + " bytes a packet", std::to_string(r.octets));
     if (r.most_tries < 0) refuse("0 tries (no limit) or more", std::to_string(r.most_tries));
-    if (r.receive_delay.count() < 0) refuse("a receive delay of at least 0 ms", std::to_string(to_milliseconds(r.receive_delay)));
+    if (r.receive_delay.count() < 0) refuse("a receive delay of at least 0 ms", splitdsl::detail::number_text(to_milliseconds(r.receive_delay)));
 }
 
 /// How long a packet takes the sender, from its start until the next one may start: LoRa's window and silence, 802.11ah's access and

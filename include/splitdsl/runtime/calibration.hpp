@@ -4,6 +4,7 @@
 /// Measures a network's stages before the first frame, which also warms caches and pages, and derives the machine's rules.
 #pragma once
 
+#include <splitdsl/detail/number_text.hpp>
 #include <splitdsl/runtime/aligned_buffer.hpp>
 #include <splitdsl/runtime/distribution.hpp>
 #include <splitdsl/runtime/edge_options.hpp>
@@ -66,7 +67,7 @@ inline const edge_options& checked(const edge_options& o, const pipeline& p, boo
     const auto time = [](const char* name, duration t) {
         if (t < duration{} || t > longest_frame_time)
             throw option_error(std::string{"edge: a "} + name + " of 0 to 24 hours was expected, found "
-                               + std::to_string(to_milliseconds(t)) + " ms");
+                               + detail::number_text(to_milliseconds(t)) + " ms");
     };
     if (o.deadline <= duration{} || o.deadline > longest_frame_time)
         throw option_error("edge: a deadline above 0 and of at most 24 hours was expected, found " + text(o.deadline.count()) + " ns");
@@ -75,8 +76,10 @@ inline const edge_options& checked(const edge_options& o, const pipeline& p, boo
     for (const duration t : o.stage_times) time("stage_times entry", t);
     for (const duration t : {o.link.ping_interval, o.link.probe_interval, o.link.silence, o.link.stuck, o.link.dead, o.link.connect_timeout,
                              o.link.first_retry, o.link.longest_retry})
-        if (t < duration{})
-            throw option_error("edge: link times of 0 or more were expected, found " + std::to_string(to_milliseconds(t)) + " ms");
+        time("link time", t);
+    if (constexpr std::size_t most = link::frame_limits::extras{}.probe_bytes; o.link.probe_bytes > most) // a cloud ends the connection of one that is larger
+        throw option_error("edge: probe_bytes of at most " + text(most) + " were expected, found " + text(o.link.probe_bytes));
+    for (const duration t : {o.breaker.first_pause, o.breaker.longest_pause}) time("breaker pause", t);
     if (o.calibration_runs < 0 || o.calibration_time < duration{})
         throw option_error("edge: calibration_runs and calibration_time of 0 or more were expected");
     if (o.threads.real_time_priority < 0 || o.threads.real_time_priority > 99)

@@ -43,7 +43,10 @@ public:
             longest = std::max(longest, duration{overlap});
         };
         look(due_ns.load(std::memory_order_acquire), to.time_since_epoch().count()); // it may oversleep right now
-        for (const auto& s : stalls) look(s.begin.load(std::memory_order_acquire), s.end.load(std::memory_order_acquire));
+        for (const auto& s : stalls) {
+            const auto end = s.end.load(std::memory_order_acquire), begin = s.begin.load(std::memory_order_acquire);
+            if (s.end.load(std::memory_order_acquire) == end) look(begin, end); // else it is another stall's by now
+        }
         return longest;
     }
     bool stalled(instant from, instant to, duration reserve) const noexcept { return longest_stall(from, to) > reserve / 2; }

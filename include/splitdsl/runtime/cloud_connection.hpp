@@ -69,6 +69,7 @@ public:
     virtual std::string admit(std::string_view token, std::size_t& tenant) = 0;
     virtual void left(std::size_t tenant) = 0;
     virtual void request_came(cloud_request r) = 0;
+    virtual void no_place() = 0; ///< for a request: its connection has as many waiting as it may
     virtual void payload_damaged() = 0;
     virtual void connection_over(ending why) = 0;
     connection_traffic traffic{}; ///< counted here by the connections themselves
@@ -243,7 +244,7 @@ private:
         int free = -1;
         for (std::size_t i = 0; i < places.size(); ++i)
             if (!places[i].taken.load(std::memory_order_acquire)) free = static_cast<int>(i);
-        if (free < 0) return shed(h), true; // this edge has enough requests waiting
+        if (free < 0) return sink.no_place(), shed(h), true; // this edge has enough requests waiting
         auto& p = places[static_cast<std::size_t>(free)];
         p.taken.store(true, std::memory_order_relaxed);
         const auto payload = reader.give_away(p.store); // not copied: the reader goes on in what was the place's memory

@@ -4,6 +4,7 @@
 /// The other side: serves the tails of many edges, each in its turn and the earliest deadline first, and says so when it cannot be in time.
 #pragma once
 
+#include <splitdsl/detail/number_text.hpp>
 #include <splitdsl/error.hpp>
 #include <splitdsl/policy/scheduler_policy.hpp>
 #include <splitdsl/runtime/aligned_buffer.hpp>
@@ -16,9 +17,9 @@
 #include <splitdsl/runtime/pipeline.hpp>
 #include <splitdsl/runtime/request_queue.hpp>
 #include <splitdsl/runtime/threads.hpp>
+#include <splitdsl/runtime/turned_away.hpp>
 
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <condition_variable>
 #include <cstring>
@@ -35,7 +36,8 @@
 namespace splitdsl {
 
 /// Serves `net` on a listener until destroyed. One thread a connection reads; whichever of them has work runs the most urgent
-/// request of all, at most `parallel` at once, so that an idle cloud answers without a hop between threads.
+/// request of all, at most `parallel` at once, so that an idle cloud answers without a hop between threads. What waits behind that is run by threads of
+/// the cloud's own, `parallel` of them, so that a connection is read again however much others ask for.
 ///
 /// A peer of another graph, other weights or other codec parameters is refused with a sentence naming the difference. Malformed input ends
 /// its connection with a counted reason (`ending_names`); memory a connection is bounded by the network's own sizes, never by
@@ -70,7 +72,14 @@ public:
         for (int i = 0; i < options.parallel; ++i) idle_benches.push_back(std::make_unique<bench>(net, limits, most, packed, options.workers, i));
         seen.reserve(static_cast<std::size_t>(options.queue_max));
         warm_up();
-        acceptor = detail::start_thread<&cloud_core::accept_all>(this);
+        try {
+            for (int i = 0; i < options.parallel; ++i) reliefs.push_back(detail::start_thread<&cloud_core::relieve>(this));
+            acceptor = detail::start_thread<&cloud_core::accept_all>(this);
+        } catch (...) { // no thread left
+            stopping.store(true, std::memory_order_release);
+            end_reliefs();
+            throw;
+        }
     }
     cloud_core(const cloud_core&) = delete;
     cloud_core& operator=(const cloud_core&) = delete;
@@ -87,6 +96,7 @@ public:
         dropped.clear(); // outside the lock: each may be the last owner of its connection
         for (auto& c : guests) c->stop();
         for (auto& c : guests) c->join(); // not left to the destructor: a running request may be the last owner
+        end_reliefs();
         guests.clear();
     }
 
@@ -147,12 +157,6 @@ private:
         std::vector<frame_memory> frames; ///< a seat's
         std::vector<cloud_request> taken;
     };
-    /// A connection that was refused before its hello.
-    struct leaver {
-        std::unique_ptr<link::stream> stream;
-        instant until{};
-    };
-    static constexpr std::size_t most_leaving = 16;
     static constexpr std::size_t max_payload = std::size_t{256} << 20;
     static instant clock() { return std::chrono::steady_clock::now(); }
 
@@ -168,7 +172,7 @@ private:
             throw option_error("cloud: connections_max of at least 1 was expected, found " + std::to_string(o.connections_max));
         if (o.batch < 1) throw option_error("cloud: a batch of at least 1 was expected, found " + std::to_string(o.batch));
         if (o.batch_wait < duration{} || o.batch_wait > std::chrono::seconds{10})
-            throw option_error("cloud: a batch_wait of 0 to 10000 ms was expected, found " + std::to_string(to_milliseconds(o.batch_wait))
+            throw option_error("cloud: a batch_wait of 0 to 10000 ms was expected, found " + detail::number_text(to_milliseconds(o.batch_wait))
                                + " ms");
         if (o.handshake_timeout <= duration{})
             throw option_error("cloud: a handshake_timeout above 0 was expected, found "
@@ -179,7 +183,7 @@ private:
         check_tenants(o.tenants);
         if (o.idle_limit < duration{} || o.idle_least < duration{})
             throw option_error("cloud: an idle_limit and an idle_least of 0 or more were expected, found "
-                               + std::to_string(to_milliseconds(std::min(o.idle_limit, o.idle_least))) + " ms");
+                               + detail::number_text(to_milliseconds(std::min(o.idle_limit, o.idle_least))) + " ms");
         return o;
     }
     static message_sizes limits_of(const pipeline& p, const cloud_options& o) {
@@ -239,7 +243,7 @@ private:
         }
     }
     void accept_one() {
-        see_off();
+        leaving.see_off();
         guests.remove_if([](const auto& c) { return c->over(); }); // before and behind the wait: what they held may be what a newcomer needs
         auto s = listener->accept(std::chrono::milliseconds{200});
         guests.remove_if([](const auto& c) { return c->over(); });
@@ -247,7 +251,7 @@ private:
         note(counts.connections);
         if (guests.size() >= static_cast<std::size_t>(options.connections_max) && !make_room()) {
             note(counts.endings[static_cast<std::size_t>(ending::full)]);
-            return turn_away(std::move(s), "the cloud has " + std::to_string(guests.size()) + " of " + std::to_string(options.connections_max) + " connections");
+            return leaving.turn_away(std::move(s), "the cloud has " + std::to_string(guests.size()) + " of " + std::to_string(options.connections_max) + " connections");
         }
         link::handshake me = introduction_for(network, options.weights_digest);
         if (options.streams != nullptr) options.streams->introduce(me);
@@ -271,23 +275,6 @@ private:
         (*out)->join(); // here: a request under way may be the last owner, on that very thread, which still has members to touch
         guests.erase(out);
         return true;
-    }
-    /// Says why and goes on at once. A TCP connection that is closed with its peer's hello unread is reset, and what was sent to it may be lost: so it stays
-    /// open until the peer has read the sentence and left, and not for long.
-    void turn_away(std::unique_ptr<link::stream> newcomer, const std::string& why) {
-        auto m = sentence_message(why);
-        link::seal({.kind = link::message_kind::refuse}, m);
-        newcomer->write(m); // nothing else is under way: it fits
-        if (leaving.size() >= most_leaving) leaving.pop_front();
-        leaving.push_back({std::move(newcomer), clock() + std::chrono::milliseconds{500}});
-    }
-    void see_off() {
-        leaving.remove_if([](const leaver& l) {
-            std::array<std::byte, 4096> unread;
-            link::io got{};
-            for (int i = 0; i < 8 && (i == 0 || got.what == link::io_result::ok); ++i) got = l.stream->read(unread);
-            return got.what == link::io_result::closed || clock() >= l.until;
-        });
     }
 
     // ---- connections' threads ---------------------------------------------------------------------------------------------
@@ -323,8 +310,17 @@ private:
             homeless->from->shed(homeless->head);
             homeless.reset(); // perhaps the last owner of its connection
         }
-        if (options.batch_wait > duration{}) came.notify_all();
-        run_waiting();
+        if (options.batch_wait > duration{}) came.notify_all(); // waiting is a relief's
+        else run_next();
+        {
+            const std::lock_guard hold{mutex};
+            if (queue.empty() || idle_benches.empty()) return;
+        }
+        left_over.notify_one();
+    }
+    void no_place() override {
+        const std::lock_guard hold{mutex};
+        ++counts.requests, ++counts.shed_full;
     }
     void payload_damaged() override {
         const std::lock_guard hold{mutex};
@@ -332,23 +328,38 @@ private:
     }
     void connection_over(ending why) override { note(counts.endings[static_cast<std::size_t>(why)]); }
 
-    /// Runs requests as long as there are any and a bench is free.
-    void run_waiting() {
+    /// Runs the next request, and those that join it, if a bench is free.
+    void run_next() {
+        std::unique_ptr<bench> b;
+        {
+            std::unique_lock hold{mutex};
+            if (queue.empty() || idle_benches.empty()) return;
+            b = std::move(idle_benches.back());
+            idle_benches.pop_back();
+            if (most > 1) take_together(b->taken, hold);
+            else b->taken.push_back(queue.take());
+        }
+        compute(*b);
+        b->taken.clear(); // outside the lock: each may be the last owner of its connection
+        const std::lock_guard hold{mutex};
+        idle_benches.push_back(std::move(b));
+    }
+    /// A relief: as long as there are requests and benches.
+    void relieve() {
+        ::pthread_setname_np(::pthread_self(), "sd-cloud-next");
         while (true) {
-            std::unique_ptr<bench> b;
             {
                 std::unique_lock hold{mutex};
-                if (queue.empty() || idle_benches.empty()) return;
-                b = std::move(idle_benches.back());
-                idle_benches.pop_back();
-                if (most > 1) take_together(b->taken, hold);
-                else b->taken.push_back(queue.take());
+                left_over.wait(hold, [this] { return stopping.load(std::memory_order_relaxed) || (!queue.empty() && !idle_benches.empty()); });
+                if (stopping.load(std::memory_order_relaxed)) return;
             }
-            compute(*b);
-            b->taken.clear(); // outside the lock: each may be the last owner of its connection
-            const std::lock_guard hold{mutex};
-            idle_benches.push_back(std::move(b));
+            run_next();
         }
+    }
+    void end_reliefs() {
+        { const std::lock_guard hold{mutex}; } // none is between its look at `stopping` and its wait
+        left_over.notify_all();
+        for (std::thread& t : reliefs) t.join();
     }
     /// The next request and those to be run with it; none if others took them all while it waited for more.
     void take_together(std::vector<cloud_request>& to, std::unique_lock<std::mutex>& hold) {
@@ -381,6 +392,7 @@ private:
 
     /// Sheds what is late by now or fails, ends who lies, and answers the rest.
     void compute(bench& b) {
+        clear_for_tenant(b);
         const instant begun = clock();
         std::size_t count = 0; // of those that run, in the first seats
         for (std::size_t i = 0; i < b.taken.size(); ++i) {
@@ -408,6 +420,14 @@ private:
     }
     duration least_time(const bench& b, int cut) const {
         return options.onward == nullptr ? tail_of(cut) : std::min(tail_of(cut), options.onward->least_elsewhere(b.number));
+    }
+    /// Zeroes before the clock is looked at, so that it counts among what a request has waited for, and not as a part of its tail. For what is late
+    /// already nothing is zeroed.
+    void clear_for_tenant(bench& b) {
+        const instant now = clock();
+        std::size_t count = 0;
+        for (const cloud_request& r : b.taken)
+            if (now + least_time(b, r.cut()) <= r.deadline) b.seats[count++]->hand_to(r.tenant());
     }
     /// The edge is told, so that it falls back at once; others and the connection are as they were.
     void fail(const cloud_request& r) {
@@ -489,12 +509,14 @@ private:
     std::vector<std::unique_ptr<bench>> idle_benches;
     std::vector<waiting_request> seen; // as the queue's last batch was chosen
     std::condition_variable came;      // a request, for a bench that waits for more
+    std::condition_variable left_over; // requests behind the one that a connection's thread ran
     cloud_counters counts{};
     const int most; // requests in a batch
     batch_times tail_times; // by `kind`
     std::atomic<bool> stopping{};
     std::list<std::shared_ptr<cloud_connection>> guests; // acceptor's; after it, the destructor's
-    std::list<leaver> leaving; // acceptor's
+    turned_away leaving;                                 // acceptor's
+    std::vector<std::thread> reliefs;
     std::thread acceptor;
 };
 

@@ -82,7 +82,7 @@ static_assert(ending_names.size() == static_cast<std::size_t>(ending::shutdown) 
 struct cloud_counters {
     std::uint64_t connections{}, requests{}, answered{};
     std::uint64_t shed_late{}; ///< could not have been in time any more
-    std::uint64_t shed_full{}; ///< no room in the queue
+    std::uint64_t shed_full{}; ///< no room in the queue, or three of its connection wait
     std::uint64_t failed{};    ///< decoding or computing it threw: the edge hears at once, the connection goes on
     std::uint64_t batches{};   ///< of more than one request
     std::uint64_t batched{};   ///< answered in them; also in `answered`

@@ -4,6 +4,7 @@
 /// The cloud's side of streams: what has arrived of a frame becomes the largest complete maps, an exit's answer, and a reply if it is sure.
 #pragma once
 
+#include <splitdsl/detail/number_text.hpp>
 #include <splitdsl/runtime/aligned_buffer.hpp>
 #include <splitdsl/runtime/cloud_connection.hpp>
 #include <splitdsl/runtime/exit_benches.hpp>
@@ -79,20 +80,20 @@ public:
                                + std::to_string(options.parallel));
         if (options.batch < 1) throw option_error("cloud streams: expected a batch of at least 1, found " + std::to_string(options.batch));
         if (options.gap < duration{} || options.gap > std::chrono::milliseconds{100})
-            throw option_error("cloud streams: expected a gap of 0 to 100 ms, found " + std::to_string(to_milliseconds(options.gap))
+            throw option_error("cloud streams: expected a gap of 0 to 100 ms, found " + detail::number_text(to_milliseconds(options.gap))
                                + " ms");
         if (options.interval < duration{} || (options.interval > duration{} && options.gap == duration{}))
             throw option_error("cloud streams: expected an interval of at least 0 ms, and a gap beside it, found "
-                               + std::to_string(to_milliseconds(options.interval)) + " ms");
+                               + detail::number_text(to_milliseconds(options.interval)) + " ms");
         if (options.pace < duration{} || options.pace > std::chrono::seconds{1})
-            throw option_error("cloud streams: expected a pace of 0 to 1000 ms, found " + std::to_string(to_milliseconds(options.pace)) + " ms");
+            throw option_error("cloud streams: expected a pace of 0 to 1000 ms, found " + detail::number_text(to_milliseconds(options.pace)) + " ms");
         if (options.packet_bytes < smallest_pool_packet || options.packet_bytes > largest_pool_packet)
             throw option_error("cloud streams: expected packets of 16 to 65535 bytes, found " + std::to_string(options.packet_bytes));
         if (options.thresholds.size() > static_cast<std::size_t>(terms.count()))
             throw option_error("cloud streams: expected at most a threshold for each of " + std::to_string(terms.count())
                                + " streams, found " + std::to_string(options.thresholds.size()));
         for (const float t : options.thresholds)
-            if (!(t >= 0)) throw option_error("cloud streams: expected thresholds of at least 0, found " + std::to_string(t));
+            if (!(t >= 0)) throw option_error("cloud streams: expected thresholds of at least 0, found " + detail::number_text(t));
         for (const auto& e : terms.exits)
             if (e.first_float + e.floats > net.output_floats)
                 throw option_error("cloud streams: expected exits within the network's outputs");
@@ -115,8 +116,8 @@ public:
     cloud_stream_guest* open() override {
         auto g = std::make_unique<guest>(*this);
         const std::lock_guard hold{mutex};
+        benches->expect(guests.size() + 1); // first: it may have no memory for that, and then there is no guest
         guests.push_back(std::move(g));
-        benches->expect(guests.size());
         return guests.back().get();
     }
     void close(cloud_stream_guest* which) noexcept override {

@@ -65,18 +65,16 @@ public:
         if (where) line = std::make_unique<session>(std::move(where), detail::setup_for(net, options), work);
         streams = {options.streams, line.get(), arena.data()};
         compute_thread = detail::start_thread<&edge_core::compute>(this);
-        sentinel_thread = detail::start_thread<&edge_core::watch_deadline>(this);
+        try {
+            sentinel_thread = detail::start_thread<&edge_core::watch_deadline>(this);
+        } catch (...) { // no thread left
+            end_threads();
+            throw;
+        }
     }
     edge_core(const edge_core&) = delete;
     edge_core& operator=(const edge_core&) = delete;
-    ~edge_core() {
-        stopping.store(true, std::memory_order_release);
-        work.ring();
-        if (line) line->wake();
-        alarm.ring();
-        compute_thread.join();
-        sentinel_thread.join();
-    }
+    ~edge_core() { end_threads(); }
 
     /// Starts a frame and returns its number, or 0 if the one before is not polled yet, an input's size is wrong, or a command has no
     /// branch: `refused` tells which, `answer_counters::refused` counts. Copies the inputs. The deadline runs from this call.
@@ -160,6 +158,15 @@ public:
 
 private:
     using claimant = detail::frame_claims::claimant;
+
+    void end_threads() {
+        stopping.store(true, std::memory_order_release);
+        work.ring();
+        if (line) line->wake();
+        alarm.ring();
+        for (std::thread* t : {&compute_thread, &sentinel_thread})
+            if (t->joinable()) t->join();
+    }
 
     // ---- caller's thread --------------------------------------------------------------------------------------------------
     instant due() const noexcept { return started + options.deadline; }

@@ -59,22 +59,23 @@ inline std::vector<exit_place> exits_of(const pipeline& p, std::span<const exit_
 
 /// How the link thread keeps the connection and its picture of it.
 struct session_options {
-    duration ping_interval{std::chrono::milliseconds{250}}; ///< a ping so often (round trip, sign of life); not behind a payload
+    /// A ping so often (round trip, sign of life); not behind a payload. Far below the cloud's `idle_limit` (60 s), which ends a connection that says nothing for so long.
+    duration ping_interval{std::chrono::milliseconds{250}};
     duration probe_interval{std::chrono::seconds{1}};       ///< when no payload was sent for so long: a rate probe
-    std::size_t probe_bytes{2048};                          ///< of a rate probe; 0: none
+    std::size_t probe_bytes{2048};                          ///< of a rate probe, at most the 65,536 that a cloud takes; 0: none
     duration silence{std::chrono::seconds{1}};              ///< something is unanswered for so long: the link counts as down
     duration stuck{std::chrono::seconds{1}};                ///< a payload is unsent for so long: reset
     duration dead{std::chrono::seconds{3}};                 ///< silent for so long: reset
-    duration connect_timeout{std::chrono::seconds{1}};
+    duration connect_timeout{std::chrono::seconds{1}}; ///< to connect, and again for the handshake: an edge's destructor may wait so long
     duration first_retry{std::chrono::milliseconds{50}}; ///< pause between attempts, doubled up to `longest_retry`
-    duration longest_retry{std::chrono::seconds{1}};
+    duration longest_retry{std::chrono::seconds{1}};     ///< a connection that lasted so long is tried anew at once, one that did not behind a pause
 };
 
 struct edge_stream_hooks;
 
-/// Everything a user may set on an edge. Refused by its constructor (option_error): a deadline of 0 or less, or above 24 hours; a `reserve`, `last_resort_lead`
-/// or stage time outside 0 to 24 hours; `stage_times` for another number of stages, a `preset` of another size than the answer's; more than 250 exits or one outside
-/// the network; negative times of the link or of the calibration; a tenant_token above 256 bytes; a real-time priority outside 0 to 99.
+/// Everything a user may set on an edge. Refused by its constructor (option_error): a deadline of 0 or less, or above 24 hours; a `reserve`, `last_resort_lead`,
+/// stage time, time of the link or pause of the breaker outside 0 to 24 hours; probes above 64 KiB; `stage_times` for another number of stages, a `preset` of another size than the answer's; more than 250 exits or one outside
+/// the network; negative times of the calibration; a tenant_token above 256 bytes; a real-time priority outside 0 to 99.
 struct edge_options {
     duration deadline{std::chrono::milliseconds{100}}; ///< from `submit` on
     /// Time kept for the local tail behind the first cut. Never less than twice the tail's p99, measured at construction and in the frames since, if it is measured.

@@ -4,6 +4,7 @@
 /// The device's side of streams: a stage's map becomes packets on the compute thread, and whoever writes sends them as the air allows.
 #pragma once
 
+#include <splitdsl/detail/number_text.hpp>
 #include <splitdsl/link/radio_gauge.hpp>
 #include <splitdsl/link/stream.hpp>
 #include <splitdsl/runtime/aligned_buffer.hpp>
@@ -53,8 +54,8 @@ public:
         if (options.packet_bytes < 32 || options.packet_bytes > largest_pool_packet)
             throw option_error("edge streams: expected packets of 32 to 65535 bytes, found " + std::to_string(options.packet_bytes));
         if (options.closes < duration{} || options.closes > options.ahead)
-            throw option_error("edge streams: expected books that close 0 to " + std::to_string(to_milliseconds(options.ahead))
-                               + " ms before an event, found " + std::to_string(to_milliseconds(options.closes)) + " ms");
+            throw option_error("edge streams: expected books that close 0 to " + detail::number_text(to_milliseconds(options.ahead))
+                               + " ms before an event, found " + detail::number_text(to_milliseconds(options.closes)) + " ms");
         std::size_t most = 0, packets = 0;
         for (int s = 0; s < terms.count(); ++s) {
             const pool_ladder& l = terms.ladders[static_cast<std::size_t>(s)];

@@ -59,8 +59,8 @@ inline introduced introduce(link::stream& s, const link::handshake& me, std::uin
         const link::io done = s.write(rest);
         rest = rest.subspan(done.bytes);
         const auto now = std::chrono::steady_clock::now();
-        if (done.what == link::io_result::closed || now >= until)
-            return why = "the other side ended the connection before the handshake", i;
+        if (done.what == link::io_result::closed) return why = "the other side ended the connection before the handshake", i;
+        if (!rest.empty() && now >= until) return why = "the other side took no handshake in time", i;
         if (done.what == link::io_result::would_block) s.wait(false, true, until - now);
     }
     message_reader r{link::frame_limits::of_edge(1)};

@@ -14,16 +14,17 @@ namespace splitdsl {
 /// Pure: time comes in, a `link_view` (without `up` and `busy`, which only the owner knows) comes out.
 class link_picture {
 public:
-    /// An answer to a message handed over at `sent`: how the peer saw it arrive, and how long it worked on it.
-    void answered(instant now, instant sent, const link::received_transfer& seen, duration service) {
+    /// An answer to a message handed over at `sent`: how the peer saw it arrive, how long it worked on it, and how long the answer itself took to come.
+    void answered(instant now, instant sent, const link::received_transfer& seen, duration service, duration reply_time = {}) {
         last_heard = now;
         const auto before = estimate.up.age(now);
-        estimate.observe_exchange(now, seen, {.bytes_up = seen.bytes, .elapsed = now - sent, .service = service});
+        estimate.observe_exchange(now, seen, {.bytes_up = seen.bytes, .elapsed = now - sent, .service = service, .reply_time = reply_time});
         // Too quick to be measured: the rate is at least what the shortest visible air time would mean. Without this a fast link stays
-        // unknown.
-        if (estimate.up.age(now) == before && estimate.rtt.known())
-            if (const bits_per_second least = rate_of(seen.bytes, shortest_air); !(estimate.up.average() > least))
-                estimate.up.observe(now, least);
+        // unknown. One that is known to be faster is as fast as was expected: else nothing but a message as large as its largest would keep it fresh.
+        if (estimate.up.age(now) == before && estimate.rtt.known()) {
+            if (const bits_per_second least = rate_of(seen.bytes, shortest_air); !(estimate.up.average() > least)) estimate.up.observe(now, least);
+            else estimate.up.agrees(now);
+        }
     }
     /// A reply's own way down, by our receive times.
     void received(instant now, const link::received_transfer& reply) {

@@ -212,18 +212,22 @@ private:
         detail::enter_thread("sd-link", {.processors = setup.threads.processors});
         duration retry = setup.options.first_retry;
         while (!stopping.load(std::memory_order_acquire)) {
-            if (connect()) {
-                retry = setup.options.first_retry;
+            const bool connected = connect();
+            const instant since = clock();
+            if (connected) {
                 serve();
                 disconnect();
-            } else { // no connection: the reading side stays with this thread
+            } else
                 ++counts.connect_failures;
-                const instant again = clock() + retry;
-                for (auto heard = pause.now(); !stopping.load(std::memory_order_acquire) && clock() < again; heard = pause.now())
-                    pause.wait(heard, again);
-                retry = std::min(retry * 2, setup.options.longest_retry);
-            }
             publish();
+            if (connected && clock() - since >= setup.options.longest_retry) { // the next one is tried at once
+                retry = setup.options.first_retry;
+                continue;
+            }
+            // No connection, or one that did not last: a peer that ends each behind its handshake is not to be asked as fast as it can be.
+            const instant again = clock() + retry; // the reading side stays with this thread
+            for (auto heard = pause.now(); !stopping.load(std::memory_order_acquire) && clock() < again; heard = pause.now()) pause.wait(heard, again);
+            retry = std::min(retry * 2, setup.options.longest_retry);
         }
         disconnect();
     }
@@ -374,12 +378,11 @@ private:
         case link::message_kind::reply:
         case link::message_kind::shed: {
             const auto asked = asked_sequence.load(std::memory_order_acquire);
-            if (h.sequence == asked) {
-                answered_sequence.store(asked, std::memory_order_relaxed);
-                picture.answered(now, from_wire_stamp(h.stamp_us, now), seen(asked_bytes.load(std::memory_order_relaxed), h), service);
-            }
-            picture.received(now, {.bytes = reader.bytes(), .at_first = reader.first_bytes(), .spread = reader.arrival()});
             const bool shed = h.kind == link::message_kind::shed;
+            if (h.sequence == asked) answered_sequence.store(asked, std::memory_order_relaxed);
+            if (h.sequence == asked && !shed) // a shed message does not say how long its request stood in the cloud's queue, which is not the link's
+                picture.answered(now, from_wire_stamp(h.stamp_us, now), seen(asked_bytes.load(std::memory_order_relaxed), h), service, reader.arrival());
+            picture.received(now, {.bytes = reader.bytes(), .at_first = reader.first_bytes(), .spread = reader.arrival()});
             const auto because = [&](link::shed_reason r) { return shed && h.codec == static_cast<std::uint8_t>(r); };
             hand_on({.shed = shed, .failed = because(link::shed_reason::failed), .damaged = because(link::shed_reason::damaged), .tier = shed ? 0 : static_cast<int>(std::min(h.budget_us, most_tiers))}, reader.payload());
             return true;

@@ -4,6 +4,7 @@
 /// Trained parameters of a network: matched strictly against the graph, then laid out for the instruction set that runs it.
 #pragma once
 
+#include <splitdsl/detail/number_text.hpp>
 #include <splitdsl/runtime/aligned_buffer.hpp>
 #include <splitdsl/runtime/dispatch.hpp>
 #include <splitdsl/runtime/finite.hpp>
@@ -52,7 +53,7 @@ inline bool is_dense_form(const std::vector<std::uint64_t>& found, const std::ve
 /// root of variance and epsilon, of which a variance may be a little below 0 where an epsilon was taken out of it; a gdn divides a pixel of zeros by beta alone.
 inline std::string value_fault(const parameter& p, const std::vector<float>& values, const op* ops) {
     if (p.is_codec_range && !(all_finite(values) && values[0] < values[1] && values[0] <= 0 && values[1] >= 0))
-        return p.name + " should hold a least value and a larger one, both finite and 0 between them; found " + std::to_string(values[0]) + " and " + std::to_string(values[1]);
+        return p.name + " should hold a least value and a larger one, both finite and 0 between them; found " + detail::number_text(values[0]) + " and " + detail::number_text(values[1]);
     if (!all_finite(values)) return p.name + " holds a value that is not finite";
     if (p.name == "int8.ranges")
         for (std::size_t i = 0; i + 1 < values.size(); i += 2)

@@ -4,6 +4,7 @@
 /// A network with exits as a simulation needs it: what each stage costs, what it can send, and in which sizes.
 #pragma once
 
+#include <splitdsl/detail/number_text.hpp>
 #include <splitdsl/energy/device_profile.hpp>
 #include <splitdsl/error.hpp>
 #include <splitdsl/graph/limits.hpp>
@@ -132,12 +133,12 @@ inline void require_valid(const exit_network& n) {
     for (std::size_t k = 0; k < n.stages.size(); ++k) {
         const exit_stage& s = n.stages[k];
         const std::string where = ", stage " + std::to_string(k) + (s.name.empty() ? "" : " (" + s.name + ")");
-        if (!(s.macs > 0) || !std::isfinite(s.macs)) refuse(where, "MACs above 0", std::to_string(s.macs));
-        if (!(s.exit_macs >= 0) || !std::isfinite(s.exit_macs)) refuse(where, "an exit's MACs of at least 0", std::to_string(s.exit_macs));
+        if (!(s.macs > 0) || !std::isfinite(s.macs)) refuse(where, "MACs above 0", splitdsl::detail::number_text(s.macs));
+        if (!(s.exit_macs >= 0) || !std::isfinite(s.exit_macs)) refuse(where, "an exit's MACs of at least 0", splitdsl::detail::number_text(s.exit_macs));
         if (!(s.cloud_macs >= 0) || !std::isfinite(s.cloud_macs))
-            refuse(where, "the cloud's MACs of at least 0", std::to_string(s.cloud_macs));
-        if (!(s.share >= 0) || !std::isfinite(s.share)) refuse(where, "a share of at least 0", std::to_string(s.share));
-        if ((s.share > 0) != (n.stages[0].share > 0)) refuse(where, "shares for all stages or for none", std::to_string(s.share));
+            refuse(where, "the cloud's MACs of at least 0", splitdsl::detail::number_text(s.cloud_macs));
+        if (!(s.share >= 0) || !std::isfinite(s.share)) refuse(where, "a share of at least 0", splitdsl::detail::number_text(s.share));
+        if ((s.share > 0) != (n.stages[0].share > 0)) refuse(where, "shares for all stages or for none", splitdsl::detail::number_text(s.share));
         if (s.exit >= 0 && s.exit != exits++) refuse(where, "exit " + std::to_string(exits - 1), std::to_string(s.exit));
         growing(where, "stream", s.stream);
         growing(where, "payload", s.payload);

@@ -4,6 +4,7 @@
 /// What a simulation of exits over a duty-cycled radio is told, and what it says of each frame.
 #pragma once
 
+#include <splitdsl/detail/number_text.hpp>
 #include <splitdsl/radio/ble_energy.hpp>
 #include <splitdsl/radio/packet_air.hpp>
 #include <splitdsl/runtime/answer.hpp>
@@ -101,9 +102,9 @@ inline void require_valid(const fleet_world& w) {
             if (size < 0 || size > payload) refuse("a message of 0 to " + std::to_string(payload) + " bytes", std::to_string(size));
         if (w.wire->closes.count() < 0 || w.wire->closes > w.wire->ahead)
             refuse("books that close behind the host's packets, and before the event", "others");
-        if (!(w.wire->arriving >= 0 && w.wire->arriving <= 1)) refuse("a share from 0 to 1", std::to_string(w.wire->arriving));
+        if (!(w.wire->arriving >= 0 && w.wire->arriving <= 1)) refuse("a share from 0 to 1", splitdsl::detail::number_text(w.wire->arriving));
     }
-    if (!(w.cloud_macs_per_second >= 0)) refuse("a cloud's speed of at least 0", std::to_string(w.cloud_macs_per_second));
+    if (!(w.cloud_macs_per_second >= 0)) refuse("a cloud's speed of at least 0", splitdsl::detail::number_text(w.cloud_macs_per_second));
     if (w.cloud_macs_per_second > 0)
         for (const exit_stage& s : w.network.stages)
             if (!s.stream.empty() && !(s.cloud_macs > 0))
@@ -116,8 +117,8 @@ inline void require_valid(const fleet_world& w) {
         whole += to_milliseconds(w.times.stage[k]) + (w.local_exits ? to_milliseconds(w.times.exit[k]) : 0);
     }
     if (to_milliseconds(w.deadline) < whole)
-        refuse("a deadline of at least " + std::to_string(whole) + " ms, which the device takes alone",
-               std::to_string(to_milliseconds(w.deadline)) + " ms");
+        refuse("a deadline of at least " + splitdsl::detail::number_text(whole) + " ms, which the device takes alone",
+               splitdsl::detail::number_text(to_milliseconds(w.deadline)) + " ms");
 }
 
 /// One frame as it went.

@@ -4,6 +4,7 @@
 /// Teaches `policy::fleet_by_benefit` a radio's settings: when to be satisfied with which answer, at every loss, and when not to send.
 #pragma once
 
+#include <splitdsl/detail/number_text.hpp>
 #include <splitdsl/sim/benefit_tables.hpp>
 #include <splitdsl/sim/fleet_simulator.hpp>
 #include <splitdsl/sim/threshold_search.hpp>
@@ -45,7 +46,7 @@ inline learnt_thresholds learn_thresholds(policy::benefit_options& o, const flee
         refuse("1 to 8 losses", std::to_string(g.losses.size()));
     for (std::size_t i = 0; i < g.losses.size(); ++i)
         if (!(g.losses[i] >= 0 && g.losses[i] <= 1) || (i > 0 && g.losses[i] <= g.losses[i - 1]))
-            refuse("growing losses from 0 to 1", std::to_string(g.losses[i]));
+            refuse("growing losses from 0 to 1", splitdsl::detail::number_text(g.losses[i]));
     if (g.pictures < 1 || g.first >= a.pictures() || g.pictures > a.pictures() - g.first)
         refuse("pictures among " + std::to_string(a.pictures()), std::to_string(g.first) + " and " + std::to_string(g.pictures) + " more");
 
