@@ -4,7 +4,7 @@
 #
 # tools/run_tests.sh [test|full] [STAGE...]: builds and runs the tests, stage by stage, and ends with everybody's totals.
 #
-#   test   all but the slowest with g++, a handful with clang 14 and under the sanitizers, a minute and a quarter of fuzzing; <= 25 minutes on 2 cores
+#   test   all but the slowest with g++, a handful with clang 14 and under the sanitizers, a minute of fuzzing; <= 25 minutes on 2 cores
 #   full   all of it with both compilers and under the sanitizers, bare, and AArch64 under qemu; every network of the zoo and cut of classify,
 #          every header alone, every instruction set compiled, planted errors in the slow comparisons too
 #   STAGE  only these presets: release clang asan-ubsan tsan fuzz bare aarch64
@@ -45,6 +45,7 @@ run_stage() {
         aarch64) command -v aarch64-linux-gnu-g++ > /dev/null || { summary+=("aarch64: left out, g++-aarch64-linux-gnu is not installed"); return; } ;;
     esac
     if [ "$mode" = full ] && [[ $preset =~ ^(clang|asan-ubsan|bare)$ ]]; then options=(-DSPLITDSL_TEST_SET=all); fi
+    if [ "$mode" = full ] && [ "$preset" = fuzz ]; then options=(-DSPLITDSL_FUZZ_SECONDS=120); fi
     if [ "$preset" = release ]; then
         local all=OFF
         [ "$mode" = full ] && all=ON

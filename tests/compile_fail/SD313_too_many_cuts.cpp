@@ -1,4 +1,4 @@
-// expect: splitdsl SD313: a network exceeds a limit of the library: 16 cuts, 16 tensors a payload group, 8 places, 256 labels, 43 early exits, 64 inputs, or 64 tasks and exits
+// expect: splitdsl SD313: a network exceeds a limit of the library: 16 cuts, 16 tensors a payload group, 8 places, 256 labels, 43 early exits, 64 inputs, 64 tasks and exits, or 14 gdn() layers
 // SPDX-FileCopyrightText: The splitdsl authors
 // SPDX-License-Identifier: BSD-3-Clause
 #include <splitdsl/language.hpp>

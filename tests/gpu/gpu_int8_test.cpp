@@ -70,6 +70,15 @@ struct chosen {
     }
 };
 struct chosen_bytes : int8<chosen> {};
+/// Bytes that become floats in whichever branch runs, and once more behind it.
+struct floats_in_branches {
+    static constexpr auto graph() {
+        return input("picture", u8, {.channels = 3, .height = 9, .width = 8}) | normalise(imagenet) | named("stem", conv(8, {.kernel = 3})) | relu()
+             | tap("t", named("more", conv(8, {.kernel = 1}))) | select("command", tanh() | named("a", conv(8, {.kernel = 1})) | tanh(), add(identity(), from("t") | sigmoid()))
+             | add(identity(), from("t") | tanh()) | global_pool() | named("out", dense(4));
+    }
+};
+struct floats_in_branches_bytes : int8<floats_in_branches> {};
 
 template <class Network>
 std::vector<std::vector<float>> values_of(unsigned seed) {
@@ -223,10 +232,11 @@ void compare_with_floats_between(const kernels::cudnn::device& on) {
         CHECK(largest_difference(host.tail(payload, c), got) < 0.05);
     }
 }
+template <class Network>
 void compare_branches(const kernels::cudnn::device& on) {
-    const gpu::gpu_engine engine(on, gpu::program_of<chosen_bytes>(), pipeline_of<chosen_bytes>(), {.precision = precision::f32, .batch = 2});
-    const auto values = values_of<chosen_bytes>(9);
-    runner one(engine.net_here(), values), two(engine.net_here(), values), host(pipeline_of<chosen_bytes>(), values);
+    const gpu::gpu_engine engine(on, gpu::program_of<Network>(), pipeline_of<Network>(), {.precision = precision::f32, .batch = 2});
+    const auto values = values_of<Network>(9);
+    runner one(engine.net_here(), values), two(engine.net_here(), values), host(pipeline_of<Network>(), values);
     const picture_frame a(host.p, 2), b(host.p, 3);
     const auto first = host.whole(a), second = host.whole(b);
     // A mean of floats in another order may fall to the other side of two bytes.
@@ -313,7 +323,10 @@ TEST_CASE("GPU: layers of an int8 network that stay in floats run between conver
     }
 }
 
-TEST_CASE("GPU: bytes inside the branches of a select, alone and in a batch with both branches") { on_made_up_device(false, compare_branches); }
+TEST_CASE("GPU: bytes inside the branches of a select, alone and in a batch with both branches") {
+    on_made_up_device(false, compare_branches<chosen_bytes>);
+    on_made_up_device(false, compare_branches<floats_in_branches_bytes>);
+}
 
 TEST_CASE("GPU: a small network on bytes on this machine's own device") {
     auto& on = gpu_tests::own_device();
@@ -322,7 +335,8 @@ TEST_CASE("GPU: a small network on bytes on this machine's own device") {
     compare_every_byte<between_bytes>(*on);
     compare_in_16_bits(*on);
     compare_with_floats_between(*on);
-    compare_branches(*on);
+    compare_branches<chosen_bytes>(*on);
+    compare_branches<floats_in_branches_bytes>(*on);
     compare_batches_of_eight(*on);
 }
 

@@ -9,6 +9,8 @@
 #include <splitdsl/policy/sage.hpp>
 #include <splitdsl/policy/weighted.hpp>
 
+#include <algorithm>
+#include <atomic>
 #include <thread>
 
 using namespace tiers;
@@ -196,6 +198,56 @@ TEST_CASE("a middle tier that ends while frames wait for the next one does not h
 
 namespace {
 
+/// What attempts to connect and a listener tell of a middle tier's end.
+struct end_signs {
+    std::atomic<int> attempts{};
+    std::atomic<bool> ended{}, first_over{}, others_over{};
+};
+/// Tells when it is closed: then the middle tier has told its places to end, and destroys them next.
+struct watched_door final : link::listener {
+    explicit watched_door(end_signs& s) : signs{s} {}
+    std::unique_ptr<link::stream> accept(duration timeout) override {
+        std::this_thread::sleep_for(std::min<duration>(timeout, 5ms));
+        return nullptr;
+    }
+    void close() noexcept override { signs.ended = true; }
+    end_signs& signs;
+};
+/// The next tier does not answer: each attempt goes on until the test ends it.
+struct no_answer final : link::connector {
+    no_answer(end_signs& s, int number) : signs{s}, which{number} {}
+    std::unique_ptr<link::stream> connect(duration) override {
+        ++signs.attempts;
+        while (!(which == 0 ? signs.first_over : signs.others_over)) std::this_thread::sleep_for(1ms);
+        return nullptr;
+    }
+    std::string describe() const override { return "nobody"; }
+    end_signs& signs;
+    int which;
+};
+
+} // namespace
+
+TEST_CASE("the connections of a middle tier that ends end together: none tries again while another one's attempt is waited for") {
+    calm();
+    end_signs signs;
+    int made = 0;
+    std::optional<middle_core<send_at>> middle;
+    middle.emplace(network<middle_behaviour>(), std::span<const std::byte>{}, send_at{1}, middle_terms(3), std::make_unique<watched_door>(signs),
+                   [&] { return std::make_unique<no_answer>(signs, made++); });
+    CHECK(comes_true([&] { return signs.attempts == 3; }));
+    std::thread end{[&] { middle.reset(); }};
+    CHECK(comes_true([&] { return signs.ended.load(); }));
+    signs.others_over = true;
+    std::this_thread::sleep_for(100ms); // many of their pauses between attempts
+    CHECK(signs.attempts == 3);
+    signs.first_over = true;
+    end.join();
+    CHECK(signs.attempts == 3);
+}
+
+namespace {
+
 /// A device and a next tier made of bytes, and the middle tier between them.
 struct between_bytes {
     explicit between_bytes(int sends_at) : middle{network<middle_behaviour>(), {}, send_at{sends_at}, middle_terms(), std::move(below.listener), [this] { return above.connector(); }} {
@@ -255,6 +307,16 @@ TEST_CASE("what whoever asks keeps for itself ends a middle tier's wait: its ans
     REQUIRE(b.down->next() == message_kind::reply);
     CHECK(b.down->reader.header().budget_us == 0); // its own
     CHECK(comes_true([&] { return b.middle.counters().answers.fallback == 1; }));
+}
+
+TEST_CASE("an edge that does not say what it keeps, as older ones do not, is answered by its deadline") {
+    between_bytes b{1};
+    b.ask(5, deadline, 0s); // an answer of the next tier never comes
+    CHECK(b.asked().service_us >= 125'000); // of what is left this tier keeps its own reserve nevertheless
+    REQUIRE(b.down->next() == message_kind::reply);
+    CHECK(b.down->reader.header().budget_us == 0); // its own
+    CHECK(comes_true([&] { return b.middle.counters().answers.fallback == 1; }));
+    CHECK(b.middle.counters().answers.late == 0);
 }
 
 TEST_CASE("a request that keeps more than it has is answered at once by the tier itself") {

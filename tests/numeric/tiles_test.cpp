@@ -271,8 +271,8 @@ int run_on_devices() {
     const memory_terms terms{.lanes = net.lanes, .most_tiles = 4};
     const std::int64_t alone = plan_within<Network>(std::int64_t{1} << 40, terms).peak_bytes();
     int most = 0;
-    for (int twentieths = 20; twentieths > 4; twentieths -= 3) {
-        const std::int64_t budget = alone * twentieths / 20;
+    for (int fortieths = 40; fortieths > 8; fortieths -= 2) {
+        const std::int64_t budget = alone * fortieths / 40;
         const device_plan plan = devices_within<Network>(budget, terms);
         if (plan.why) continue;
         most = std::max(most, plan.count);

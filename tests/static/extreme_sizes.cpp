@@ -69,7 +69,18 @@ static_assert(is_refused<[] { return image(1, 8, 8) | named("a", conv(1, {.kerne
 static_assert(is_refused<[] { return image(1, 8, 8) | named("a", conv(1, {.kernel = INT_MAX, .dilation = INT_MAX})); }>(code::SD201, INT_MAX));
 static_assert(is_refused<[] { return image(1, 8, 8) | normalise({.mean = {infinity}}); }>(code::SD211, 1));
 static_assert(is_refused<[] { return image(1, 8, 8) | normalise({.deviation = {std::numeric_limits<float>::quiet_NaN()}}); }>(code::SD211, 1));
+static_assert(is_refused<[] { return image(3, 8, 8) | named("a", batch_norm(-1e-5F)); }>(code::SD211, 3));
+static_assert(is_refused<[] { return image(3, 8, 8) | named("a", l2_normalise(std::numeric_limits<float>::quiet_NaN())); }>(code::SD211, 3));
+static_assert(is_refused<[] { return image(3, 8, 8) | named("a", l2_normalise(infinity)); }>(code::SD211, 3));
+static_assert(is_accepted<[] { return image(3, 8, 8) | named("a", batch_norm(0)) | named("b", l2_normalise(0)); }>);
+static_assert(is_refused<[] { return image(1, 8, 8) | upsample({.factor = 3, .size = {24, 16}}); }>(code::SD220, 16));
+static_assert(is_refused<[] { return image(1, 8, 8) | upsample({.factor = {4, 2}, .size = 16}); }>(code::SD220, 16));
+static_assert(is_accepted<[] { return image(1, 8, 8) | upsample({.factor = 3, .size = 24}) | upsample({.size = 31}); }>);
 static_assert(is_refused<[] { return image(1, 8, 8) | max_pool({.kernel = 2, .stride = 65'538}); }>(code::SD218, 65'538));
+// Three steps each, and weights that all share; a name for each has room enough.
+static_assert(is_accepted<[] { return vector(2) | named("a", repeat<16>([](int) { return gdn(); })); }>);
+static_assert(is_refused<[] { return vector(2) | named("a", repeat<17>([](int) { return gdn(); })); }>(code::SD313, 17));
+static_assert(is_accepted<[] { return vector(2) | repeat<200>([](int i) { return named(i, gdn()); }); }>);
 static_assert(is_refused<[] { return image(1, 8, 8) | subsample(65'538); }>(code::SD218, 65'538));
 static_assert(is_refused<[] { return image(1, 8, 8) | pad({0, 0, 0, 65'540}); }>(code::SD218, 65'540));
 static_assert(is_refused<[] { return image(1, 8, 8) | upsample({.factor = 65'538}); }>(code::SD218, 65'538));

@@ -163,6 +163,8 @@ TEST_CASE("answers can be taken of some pictures, in another order and more than
         CHECK(b.offload(i, 5) == a.offload(chosen[i], 5));
     }
     CHECK(a.of({}).pictures() == 0);
+    const std::size_t beyond[]{0, a.pictures()};
+    CHECK_THROWS_AS(a.of(beyond), option_error);
 }
 
 TEST_CASE("a steady link carries both ways at once, each packet behind the one before, and is read from a line") {

@@ -142,6 +142,10 @@ TEST_CASE("a loader that throws is heard by whoever asked, takes no room, and is
     const auto c = cache.add({"odd", &odd.net, [] { return packed_model{nullptr, std::span<const std::byte>{static_cast<const std::byte*>(nullptr), 101}}; }});
     CHECK(says(refusal<weights_error>([&] { cache.use(c); }), "at most 100 bytes of packed weights were expected, found 101"));
     CHECK(cache.counters().bytes == 0);
+    // None at all, of a loader that forgot to hand them over.
+    const auto none = cache.add({"none", &odd.net, [] { return packed_model{}; }});
+    CHECK(says(refusal<weights_error>([&] { cache.use(none); }), "model \"none\": packed weights were expected from its loader, found none"));
+    CHECK(cache.counters().bytes == 0);
     // Fewer than it might have had: the rest is free again.
     odd.net.packed_bytes = model_bytes - 64;
     const auto d = cache.add({"small", &odd.net, [] { return packed_model{nullptr, std::span<const std::byte>{static_cast<const std::byte*>(nullptr), 10}}; }});

@@ -14,7 +14,7 @@ namespace splitdsl {
 enum class code : int {
     fine = 0,
     SD101 = 101, SD102, SD103, SD104, SD105, SD106,
-    SD201 = 201, SD202, SD203, SD204, SD205, SD206, SD207, SD208, SD209, SD210, SD211, SD212, SD213, SD214, SD215, SD216, SD217, SD218, SD219,
+    SD201 = 201, SD202, SD203, SD204, SD205, SD206, SD207, SD208, SD209, SD210, SD211, SD212, SD213, SD214, SD215, SD216, SD217, SD218, SD219, SD220,
     SD301 = 301, SD302, SD303, SD304, SD305, SD306, SD307, SD308, SD309, SD310, SD311, SD312, SD313, SD314, SD315, SD316, SD317, SD318, SD319, SD320,
     SD321, SD322, SD323
 };
@@ -58,7 +58,7 @@ struct diagnose {
     static_assert(C != code::SD208, "splitdsl SD208: a kernel, stride, dilation, factor or upsampled size is below one; see at_op<> and found<>. Sizes start at 1.");
     static_assert(C != code::SD209, "splitdsl SD209: channels, units or an input's size are below one; see at_op<> and found<>. Sizes start at 1.");
     static_assert(C != code::SD210, "splitdsl SD210: a tensor or a layer's weights have more than 2^31 - 1 elements; see at_op<> and found<>. Use a smaller input, more stride or fewer channels.");
-    static_assert(C != code::SD211, "splitdsl SD211: normalise() takes up to 4 channels, its means and deviations are finite, and no deviation is zero; see at_op<> and found<> (channels).");
+    static_assert(C != code::SD211, "splitdsl SD211: normalise() takes up to 4 channels, its means and deviations are finite, and no deviation is zero; an epsilon of batch_norm() or l2_normalise() is finite and not negative; see at_op<> and found<> (channels).");
     static_assert(C != code::SD212, "splitdsl SD212: a raw u8 input is read by a layer that computes; see at_op<>. Put normalise(...) behind the input.");
     static_assert(C != code::SD213, "splitdsl SD213: a pool's padding is more than half its kernel, so a window could lie outside the image; see at_op<>, expected<> (at most) and found<>.");
     static_assert(C != code::SD214, "splitdsl SD214: padding is negative; see at_op<> and found<>. Crop with a stride or a smaller input instead.");
@@ -67,6 +67,7 @@ struct diagnose {
     static_assert(C != code::SD217, "splitdsl SD217: a slice asks for channels that its tensor does not have; see at_op<>, expected<> (channels there are) and found<> (the last one asked for, or a negative first or count).");
     static_assert(C != code::SD218, "splitdsl SD218: a stride, a padding or an upsampling's factor is larger than 32766; see at_op<>, expected<> (at most) and found<>. Make it smaller, or divide it among several layers.");
     static_assert(C != code::SD219, "splitdsl SD219: a layer computes more than 2^48 multiply-accumulates a frame; see at_op<>, expected<> (at most) and found<>. Use a smaller input, more stride or fewer channels.");
+    static_assert(C != code::SD220, "splitdsl SD220: an upsample has a factor and a size that differ; see at_op<>, expected<> (rows or columns that the factor gives) and found<> (those of the size). Give one of the two.");
     static_assert(C != code::SD301, "splitdsl SD301: an op has nothing to read; see at_op<>. Begin the network with input(...), a branch with input(...) or from(...).");
     static_assert(C != code::SD302, "splitdsl SD302: a network computes nothing behind its last cut, or a task stands in front of one; see at_op<>. End it with tail(...), or drop the cut; put all tasks behind it.");
     static_assert(C != code::SD303, "splitdsl SD303: a tensor crosses a cut or a border between places without being declared; see at_op<> (its reader), expected<> (its producer) and found<> (bytes that would travel). Where no cut stands between the two, put one there: | bottleneck(...) or | cut(...); where one does, list the tap: bottleneck(..., carry(\"tap\")).");
@@ -79,7 +80,7 @@ struct diagnose {
     static_assert(C != code::SD310, "splitdsl SD310: a tensor would come back to an earlier place within a frame; see at_op<> (its reader), expected<> and found<> (numbers of the places). Only answers travel back.");
     static_assert(C != code::SD311, "splitdsl SD311: a budget names a cut or place that the network does not have; see found<> (number of the budget). Check the spelling.");
     static_assert(C != code::SD312, "splitdsl SD312: a stream is sent but nobody reads it; see at_op<>. Read it with from() or fuse(), or remove it.");
-    static_assert(C != code::SD313, "splitdsl SD313: a network exceeds a limit of the library: 16 cuts, 16 tensors a payload group, 8 places, 256 labels, 43 early exits, 64 inputs, or 64 tasks and exits; see at_op<>, expected<> (at most) and found<>. Split the network, or concat tensors before the cut.");
+    static_assert(C != code::SD313, "splitdsl SD313: a network exceeds a limit of the library: 16 cuts, 16 tensors a payload group, 8 places, 256 labels, 43 early exits, 64 inputs, 64 tasks and exits, or 14 gdn() layers and two more for each named(); see at_op<>, expected<> (at most) and found<>. Split the network, or concat tensors before the cut.");
     static_assert(C != code::SD314, "splitdsl SD314: a layer's or an input's result is read by nobody; see at_op<>. Remove it, or join it: a second input belongs into concat(identity(), input(...)), several answers into task(...).");
     static_assert(C != code::SD316, "splitdsl SD316: a stream's dynamic_pool has no sizes: the stride is even, divides height and width and can be halved for each doubling; sizes start within s/k .. 2s/k - 1 and grow (s: the longer side, k: the stride); see at_op<>, expected<> (number of the pool_fault) and found<> (the longer side). Change stride or sizes.");
     static_assert(C != code::SD317, "splitdsl SD317: a network with streams of dynamic_pool or widths has two places and no cuts: the streams' place computes the trunk, the other one only exits, each of them from streams alone; see at_op<>. Move the op, or give the exit its own layers.");

@@ -66,7 +66,7 @@ constexpr channel_figures share_channels(const tile_source& n, const border_tabl
         x.begin = block * part_begin(blocks, k, shares), x.end = least_of(channels, block * part_begin(blocks, k + 1, shares));
         x.macs = f.whole_macs / channels * (x.end - x.begin);
         x.out_bytes = crop_bytes(n, s.out, n.whole(s.out)) / channels * (x.end - x.begin);
-        x.weight_bytes = bytes * ((x.end - x.begin + 15) / 16) / ((channels + 15) / 16) + 128; // lines are whole
+        x.weight_bytes = (bytes * ((x.end - x.begin + 15) / 16 * 16) + channels - 1) / channels + 128; // a share's last block may be less full than the layer's; lines are whole
     }
     return f;
 }

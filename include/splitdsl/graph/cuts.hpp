@@ -15,6 +15,7 @@ namespace splitdsl {
 inline constexpr int max_network_cuts = 16;
 inline constexpr int max_group_tensors = 16;
 inline constexpr int most_tensors = 64;       ///< inputs, and outputs: tasks and exits together
+inline constexpr int most_divisive = 14;      ///< gdn layers, and two more for each name
 inline constexpr int max_network_streams = 32; ///< that `dynamic_pool` declares
 
 namespace graph {
@@ -252,8 +253,9 @@ constexpr cut_table find_cuts(const body<N, S>& g, const resolved<N, S>& r, cons
         }
     }
     check_streams(g, r, p, t, fail);
-    int exits = 0, inputs = 0;
+    int exits = 0, inputs = 0, divisive = 0;
     for (std::size_t i = 0; i < N; ++i) {
+        divisive += ops[i].kind == op_kind::gdn;
         if (ops[i].kind == op_kind::input && r.target[i] == static_cast<int>(i) && ++inputs == most_tensors + 1) fail(code::SD313, static_cast<int>(i), most_tensors, inputs);
         if (ops[i].kind == op_kind::output && !has(ops[i].flags, op_flag::is_exit) && t.count > 0 && static_cast<int>(i) < t.groups[t.count - 1].boundary)
             fail(code::SD302, static_cast<int>(i), 0, 0); // whoever answers from behind the cut has not computed it
@@ -263,6 +265,11 @@ constexpr cut_table find_cuts(const body<N, S>& g, const resolved<N, S>& r, cons
             const shape answer = p.out[static_cast<std::size_t>(r.a[i])], whole = p.out[static_cast<std::size_t>(r.result)];
             if (r.tasks == 0 && !(answer == whole)) fail(code::SD320, static_cast<int>(i), whole.size(), answer.size());
         }
+    }
+    if (divisive > most_divisive) { // each is three steps, and tables of steps have room for two an op and two a name
+        int most = most_divisive;
+        for (const scope& c : g.scopes) most += c.kind == scope_kind::name ? 2 : 0;
+        if (divisive > most) fail(code::SD313, -1, most, divisive);
     }
     if (r.tasks + exits > most_tensors) fail(code::SD313, -1, most_tensors, r.tasks + exits);
     for (int k = 0; k < t.count; ++k) {

@@ -88,6 +88,9 @@ constexpr shaped<N> infer(const body<N, S>& g, const resolved<N, S>& r) {
         if (most_of(e) > most_step) fail(code::SD218, at, most_step, most_of(e));
         return p.why.what == code::fine;
     };
+    auto check_epsilon = [&](const op& o, std::size_t at, int channels) {
+        if (!(o.values[0] >= 0 && o.values[0] <= most_value)) fail(code::SD211, at, 0, channels);
+    };
     auto check_border = [&](const padding& b, std::size_t at) {
         if (least_of(b) < 0) fail(code::SD214, at, 0, least_of(b));
         if (most_of(b) > most_step) fail(code::SD218, at, most_step, most_of(b));
@@ -175,7 +178,10 @@ constexpr shaped<N> infer(const body<N, S>& g, const resolved<N, S>& r) {
             p.macs[i] = std::int64_t{s.channels} * o.out;
             p.parameters[i] = p.macs[i] + (r.has_bias[i] ? o.out : 0);
             break;
-        case op_kind::batch_norm: p.parameters[i] = 4 * std::int64_t{s.channels}; break;
+        case op_kind::batch_norm:
+            check_epsilon(o, i, s.channels);
+            p.parameters[i] = 4 * std::int64_t{s.channels};
+            break;
         case op_kind::normalise: {
             bool is_odd = false;
             for (int c = 0; c < s.channels && c < 4; ++c) {
@@ -190,6 +196,8 @@ constexpr shaped<N> infer(const body<N, S>& g, const resolved<N, S>& r) {
             if (o.size.height != 0 || o.size.width != 0) {
                 t = {s.channels, o.size.height, o.size.width};
                 if (const int least = least_of(o.size.height, o.size.width); least < 1) fail(code::SD208, i, 1, least);
+                const std::int64_t rows = std::int64_t{s.height} * o.stride.height, columns = std::int64_t{s.width} * o.stride.width;
+                if (!(o.stride == extent{2}) && (rows != t.height || columns != t.width)) fail(code::SD220, i, rows != t.height ? rows : columns, rows != t.height ? t.height : t.width);
             } else if (check_step(o.stride, i)) t = {s.channels, std::int64_t{s.height} * o.stride.height, std::int64_t{s.width} * o.stride.width};
             break;
         case op_kind::pad:
@@ -200,7 +208,10 @@ constexpr shaped<N> infer(const body<N, S>& g, const resolved<N, S>& r) {
             if (o.size.channels < 0 || o.out < 0) fail(code::SD214, i, 0, o.size.channels < 0 ? o.size.channels : o.out);
             t.channels += std::int64_t{o.size.channels} + o.out;
             break;
-        case op_kind::l2_normalise: p.parameters[i] = s.channels; break;
+        case op_kind::l2_normalise:
+            check_epsilon(o, i, s.channels);
+            p.parameters[i] = s.channels;
+            break;
         case op_kind::gdn:
             p.parameters[i] = std::int64_t{s.channels} * (std::int64_t{s.channels} + 1);
             p.macs[i] = product(s.size(), s.channels);

@@ -9,7 +9,7 @@
 namespace splitdsl {
 
 /// y = x / max(|x|, epsilon) * weight, |x| over the channels of one pixel; (C, H, W) keeps its shape. SSD, Liu et al. 2016, section 3.1.
-/// Its one weight (C) has the layer's full name, with nothing behind it.
+/// Its one weight (C) has the layer's full name, with nothing behind it. An epsilon that is negative or not finite is refused (SD211).
 ///
 /// ```cpp
 /// named("backbone", named("scale_weight", l2_normalise()))        // weight: backbone.scale_weight

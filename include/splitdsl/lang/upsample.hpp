@@ -8,7 +8,7 @@
 
 namespace splitdsl {
 
-/// `factor` multiplies height and width; `size` asks for an exact size instead (PyTorch's `interpolate`).
+/// `factor` multiplies height and width; `size` asks for an exact size instead (PyTorch's `interpolate`), and a factor beside it, other than 2, must give the same.
 struct upsampling {
     extent factor{2};
     extent size{0};
@@ -17,7 +17,7 @@ struct upsampling {
 };
 
 /// (C, H, W) -> (C, H * factor, W * factor) or (C, size). Sampling positions are PyTorch's for the same size.
-/// Refused: a factor or a side of `size` below one (SD208), factors above 32,766 (SD218).
+/// Refused: a factor or a side of `size` below one (SD208), factors above 32,766 (SD218), a factor that gives another size than `size` (SD220).
 constexpr body<1> upsample(upsampling u = {}) {
     op o = detail::reading(op_kind::upsample);
     o.stride = u.factor;

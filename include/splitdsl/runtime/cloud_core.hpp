@@ -72,6 +72,7 @@ public:
         for (int i = 0; i < options.parallel; ++i) idle_benches.push_back(std::make_unique<bench>(net, limits, most, packed, options.workers, i));
         seen.reserve(static_cast<std::size_t>(options.queue_max));
         warm_up();
+        reliefs.reserve(static_cast<std::size_t>(options.parallel)); // a thread that finds no place in it could not be ended
         try {
             for (int i = 0; i < options.parallel; ++i) reliefs.push_back(detail::start_thread<&cloud_core::relieve>(this));
             acceptor = detail::start_thread<&cloud_core::accept_all>(this);
@@ -175,8 +176,7 @@ private:
             throw option_error("cloud: a batch_wait of 0 to 10000 ms was expected, found " + detail::number_text(to_milliseconds(o.batch_wait))
                                + " ms");
         if (o.handshake_timeout <= duration{})
-            throw option_error("cloud: a handshake_timeout above 0 was expected, found "
-                               + std::to_string(to_milliseconds(o.handshake_timeout)) + " ms");
+            throw option_error("cloud: a handshake_timeout above 0 was expected, found " + detail::number_text(to_milliseconds(o.handshake_timeout)) + " ms");
         if (o.onward != nullptr && (o.batch > 1 || o.streams != nullptr))
             throw option_error("middle tier: a batch of 1 and no streams were expected, found a batch of " + std::to_string(o.batch)
                                + (o.streams != nullptr ? " and streams" : ""));

@@ -108,14 +108,12 @@ public:
           serving{net, packed_weights, (o.serving.onward = this, std::move(o.serving)), std::move(where)} {}
     middle_core(const middle_core&) = delete;
     middle_core& operator=(const middle_core&) = delete;
-    ~middle_core() {
-        for (auto& p : places) p->stop(); // then the connections' threads, which may wait there, can end
-    }
+    ~middle_core() { places.stop(); } // then the connections' threads, which may wait there, can end
 
     std::uint16_t port() const { return serving.port(); }
     middle_counters counters() const {
         middle_counters c{.serving = serving.counters()};
-        for (const auto& p : places) {
+        for (const auto& p : places.all) {
             c.answers = detail::sum_of(c.answers, p->answers());
             c.frame = detail::sum_of(c.frame, p->frames());
             c.link = detail::sum_of(c.link, p->link());
@@ -125,27 +123,37 @@ public:
     /// Connections to the next tier over which a frame may be sent now, of `serving.parallel`.
     int links_up() const {
         int up = 0;
-        for (const auto& p : places) up += p->link_now().up;
+        for (const auto& p : places.all) up += p->link_now().up;
         return up;
     }
     /// Why one of them is not up, for people; empty if all are.
     std::string link_failure() const {
-        for (const auto& p : places)
+        for (const auto& p : places.all)
             if (std::string why = p->link_failure(); !why.empty()) return why;
         return {};
     }
     /// Kept for finishing here what comes in behind `cut`, of the slowest place.
     duration reserve_behind(int cut) const {
         duration most{};
-        for (const auto& p : places) most = std::max(most, p->reserve_behind(cut));
+        for (const auto& p : places.all) most = std::max(most, p->reserve_behind(cut));
         return most;
     }
 
 private:
     using place = onward_place<Policy>;
+    /// They end together: while the next tier cannot be reached each may be in an attempt to connect, and one's end waits for it.
+    struct place_list {
+        place_list() = default;
+        place_list(place_list&&) = default;
+        ~place_list() { stop(); }
+        void stop() const noexcept {
+            for (const auto& p : all) p->stop();
+        }
+        std::vector<std::unique_ptr<place>> all{};
+    };
 
-    static std::vector<std::unique_ptr<place>> make_places(const pipeline& net, std::span<const std::byte> packed, const Policy& policy, const middle_options& o,
-                                                           const std::function<std::unique_ptr<link::connector>()>& next) {
+    static place_list make_places(const pipeline& net, std::span<const std::byte> packed, const Policy& policy, const middle_options& o,
+                                  const std::function<std::unique_ptr<link::connector>()>& next) {
         if (net.stream_count > 0) throw option_error("middle tier: a network without streams was expected, found " + std::to_string(net.stream_count));
         if (o.serving.tenants.size() > 1) // frames leave bytes in the connections to the next tier
             throw option_error("middle tier: at most one tenant was expected, found " + std::to_string(o.serving.tenants.size()));
@@ -159,20 +167,20 @@ private:
         session_setup setup = detail::setup_for(net, e);
         // A whole input is sent on in the encoding in which it came.
         if (o.serving.decode_input) setup.payload_max = std::max(setup.payload_max, encoded_input_room(net.inputs, o.serving.encoded_input_max));
-        std::vector<std::unique_ptr<place>> all;
+        place_list made;
         for (int i = 0; i < o.serving.parallel; ++i) {
             auto way = next();
             if (!way) throw option_error("middle tier: a connector to the next tier was expected");
-            all.push_back(std::make_unique<place>(net, policy, e, measured, setup, std::move(way)));
+            made.all.push_back(std::make_unique<place>(net, policy, e, measured, setup, std::move(way)));
         }
-        return all;
+        return made;
     }
 
-    onward_end finish(int which, const onward_request& r, const frame_memory& memory) override { return places[static_cast<std::size_t>(which)]->finish(r, memory); }
-    duration least_elsewhere(int which) const override { return places[static_cast<std::size_t>(which)]->least_elsewhere(); }
+    onward_end finish(int which, const onward_request& r, const frame_memory& memory) override { return places.all[static_cast<std::size_t>(which)]->finish(r, memory); }
+    duration least_elsewhere(int which) const override { return places.all[static_cast<std::size_t>(which)]->least_elsewhere(); }
 
     const pipeline network;
-    std::vector<std::unique_ptr<place>> places;
+    place_list places;
     cloud_core serving; // ends first: its connections' threads use the places
 };
 

@@ -174,6 +174,8 @@ public:
             if (e.weights.packed.size() > e.model.net->packed_bytes)
                 throw weights_error("model cache: model " + link::handshake_words::peer_text(e.model.name) + ": at most " + std::to_string(e.model.net->packed_bytes)
                                     + " bytes of packed weights were expected, found " + std::to_string(e.weights.packed.size()));
+            if (e.weights.packed.empty() && e.model.net->packed_bytes > 0)
+                throw weights_error("model cache: model " + link::handshake_words::peer_text(e.model.name) + ": packed weights were expected from its loader, found none");
             e.arena = std::make_unique<frame_arena>(*e.model.net);
         } catch (...) {
             hold.lock();

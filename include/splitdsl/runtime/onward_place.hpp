@@ -88,10 +88,11 @@ public:
         const frame_rules r = reserves.rules();
         return r.remaining[r.stage_behind(entry)];
     }
-    /// A request that runs ends without an answer.
+    /// A request that runs ends without an answer, and the connection too.
     void stop() noexcept {
         stopping.store(true, std::memory_order_release);
         work.ring();
+        line.quit();
         line.wake();
     }
 

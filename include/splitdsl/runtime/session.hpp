@@ -71,8 +71,7 @@ public:
     session& operator=(const session&) = delete;
     /// The compute thread has ended.
     ~session() {
-        stopping.store(true, std::memory_order_release);
-        pause.ring();
+        quit();
         wake();
         runner.join();
     }
@@ -183,6 +182,11 @@ public:
     // ---- any thread -------------------------------------------------------------------------------------------------------
     /// Ends a wait at the connection that runs now, or else the next one. Not for the frame path: may wait for whoever writes.
     void wake() noexcept { box.wake(); }
+    /// No further attempt to connect, and the connection ends: of several sessions that end, all before the first destructor waits for its attempt.
+    void quit() noexcept {
+        stopping.store(true, std::memory_order_release);
+        pause.ring();
+    }
     /// How often `listen` waited.
     std::uint64_t times_listened() const noexcept { return listened.load(std::memory_order_relaxed); }
     link_counters counters() const noexcept { return shared_counts.load(); }

@@ -17,6 +17,7 @@
 /// cannot send: `fleet_simulator` counts its actions as violations, `splitdsl-sim` refuses it.
 #pragma once
 
+#include <splitdsl/error.hpp>
 #include <splitdsl/policy/confidence.hpp>
 #include <splitdsl/runtime/safetensors.hpp>
 
@@ -56,8 +57,10 @@ public:
     }
     policy::prediction offload(std::size_t picture, int choice) const { return offloads[picture * shape.choices + at(choice)].full(); }
 
-    /// The answers to these pictures, in this order; one may come more than once. Each is below `pictures()`.
+    /// The answers to these pictures, in this order; one may come more than once. Refused (option_error): one that there is not.
     exit_answers of(std::span<const std::size_t> chosen) const {
+        for (const std::size_t p : chosen)
+            if (p >= shape.pictures) throw option_error("exit answers: pictures below " + std::to_string(shape.pictures) + " were expected, found " + std::to_string(p));
         sizes s = shape;
         s.pictures = chosen.size();
         exit_answers picked{{}, s};
