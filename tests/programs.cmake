@@ -211,7 +211,7 @@ if(TARGET splitdsl-sim)
     add_test(NAME "simulation: only all_cloud leaves frames unanswered" COMMAND splitdsl-sim ${CMAKE_CURRENT_BINARY_DIR}/simulation/lost.toml --frames 50)
     set_tests_properties("simulation: only all_cloud leaves frames unanswered" PROPERTIES LABELS simulation TIMEOUT 300
         PASS_REGULAR_EXPRESSION "fleet [^\n]* 0\n.*raw [^\n]* 0\nall_cloud [^\n]* 50\n")
-    if(Python3_Interpreter_FOUND)
+    if(Python3_Interpreter_FOUND AND SPLITDSL_TEST_FULL)
         add_test(NAME "simulation: the JSON document is complete and the same for the same seed" COMMAND ${Python3_EXECUTABLE}
             ${CMAKE_CURRENT_SOURCE_DIR}/integration/simulation_document.py $<TARGET_FILE:splitdsl-sim> ${PROJECT_SOURCE_DIR}/examples/sim/m33_cifar.toml)
         set_tests_properties("simulation: the JSON document is complete and the same for the same seed" PROPERTIES LABELS simulation TIMEOUT 300)

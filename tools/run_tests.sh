@@ -4,9 +4,9 @@
 #
 # tools/run_tests.sh [test|full] [STAGE...]: builds and runs the tests, stage by stage, and ends with everybody's totals.
 #
-#   test   all but the slowest with g++, a handful with clang 14 and under the sanitizers, a minute of fuzzing; <= 25 minutes on 2 cores
+#   test   all but the slowest with g++, a handful with clang 14 and under the sanitizers, half a minute of fuzzing; <= 25 minutes on 2 cores
 #   full   all of it with both compilers and under the sanitizers, bare, and AArch64 under qemu; every network of the zoo and cut of classify,
-#          every header alone, every instruction set compiled, planted errors in the slow comparisons too
+#          every header alone, every instruction set compiled, kernels of a debug build, two minutes for each fuzz target, planted errors in the slow comparisons too
 #   STAGE  only these presets: release clang asan-ubsan tsan fuzz bare aarch64
 #
 # SPLITDSL_DATA names a folder with recorded traces and published weights; tests that need it say so when it is not set.

@@ -4,6 +4,7 @@
 /// What a series of measurements says: a mean with its confidence interval, and how long a power record stays below a limit.
 #pragma once
 
+#include <splitdsl/detail/number_text.hpp>
 #include <splitdsl/energy/simpson.hpp>
 #include <splitdsl/error.hpp>
 
@@ -51,7 +52,7 @@ inline mean_interval mean_with_interval(std::span<const double> samples, confide
     const double n = static_cast<double>(samples.size());
     double mean = 0, squares = 0;
     for (const double v : samples) {
-        if (!std::isfinite(v)) throw trace_error("mean with interval: expected finite samples, found " + std::to_string(v));
+        if (!std::isfinite(v)) throw trace_error("mean with interval: expected finite samples, found " + detail::number_text(v));
         mean += v / n;
     }
     for (const double v : samples) squares += (v - mean) * (v - mean);
@@ -74,7 +75,7 @@ inline double share_at_most(std::span<const power_sample> record, watts limit) {
 }
 /// The least power that the record stays at or below for a share `q` of its time, within a millionth of its range. Refused as above, and a share outside 0 to 1.
 inline watts power_quantile(std::span<const power_sample> record, double q) {
-    if (!(q >= 0 && q <= 1)) throw trace_error("power record: expected a share from 0 to 1, found " + std::to_string(q));
+    if (!(q >= 0 && q <= 1)) throw trace_error("power record: expected a share from 0 to 1, found " + detail::number_text(q));
     double below = std::numeric_limits<double>::infinity(), enough = -below;
     for (const power_sample& s : record) below = std::min(below, s.power.value), enough = std::max(enough, s.power.value);
     if (share_at_most(record, {below}) >= q) return {below};

@@ -4,6 +4,7 @@
 /// A link of one rate and one delay, such as Wi-Fi to an access point and the internet behind it, as arithmetic.
 #pragma once
 
+#include <splitdsl/detail/number_text.hpp>
 #include <splitdsl/error.hpp>
 #include <splitdsl/radio/sleeping_radio.hpp>
 #include <splitdsl/units.hpp>
@@ -30,9 +31,9 @@ inline constexpr duration most_delay{std::chrono::hours{1}};
 inline void require_valid(const steady_setting& s) {
     const auto refuse = [](const std::string& expected, const std::string& found) { throw option_error("steady: expected " + expected + ", found " + found); };
     if (!(s.rate.value >= steady::least_rate.value && s.rate.value <= steady::most_rate.value))
-        refuse("a rate of 1 to 1e9 kbit/s", std::to_string(to_kilobits_per_second(s.rate)));
-    if (s.delay < duration{} || s.delay > steady::most_delay) refuse("a delay of 0 to 3.6e6 ms", std::to_string(to_milliseconds(s.delay)));
-    if (!(s.loss >= 0 && s.loss <= 1)) refuse("a loss from 0 to 1", std::to_string(s.loss));
+        refuse("a rate of 1 to 1e9 kbit/s", splitdsl::detail::number_text(to_kilobits_per_second(s.rate)));
+    if (s.delay < duration{} || s.delay > steady::most_delay) refuse("a delay of 0 to 3.6e6 ms", splitdsl::detail::number_text(to_milliseconds(s.delay)));
+    if (!(s.loss >= 0 && s.loss <= 1)) refuse("a loss from 0 to 1", splitdsl::detail::number_text(s.loss));
 }
 
 /// How long the sender is busy with a packet of so many bytes. The setting must be valid.
