@@ -1,13 +1,12 @@
 // SPDX-FileCopyrightText: The splitdsl authors
 // SPDX-License-Identifier: BSD-3-Clause
 /// @file policy_test.cpp
-/// What the policies decide, and what frames are charged.
+/// What the policies decide.
 #include "catch.hpp"
 #include "demo_deployment.hpp"
 
 #include <splitdsl/policy/all_cloud.hpp>
 #include <splitdsl/policy/all_edge.hpp>
-#include <splitdsl/policy/frame_energy.hpp>
 #include <splitdsl/policy/layer_scan.hpp>
 #include <splitdsl/policy/partition.hpp>
 #include <splitdsl/policy/sage.hpp>
@@ -17,12 +16,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <cstdio>
-#include <filesystem>
-#include <fstream>
 #include <limits>
 #include <random>
-#include <sstream>
 #include <string>
 #include <type_traits>
 #include <vector>
@@ -465,69 +460,4 @@ TEST_CASE("Neurosurgeon as a report, as a policy and as Eq. 9 without energy nam
         ++chosen[choice.cut == -2 ? 0 : choice.cut == -1 ? 1 : 2];
     }
     for (const int n : chosen) CHECK(n > 300);
-}
-
-TEST_CASE("a frame is charged for what it did: local, offloaded, rolled back") {
-    const deployment d = demo();
-    const auto energy = [&](policy::frame_times f, idle_scope s) { return policy::energy_of_frame(d, f, {.idle = s}); };
-    const auto local = energy({.head = 24'500us}, idle_scope::transmit_and_wait);
-    CHECK(local.compute.value == Approx(4.3 * 0.0245));
-    CHECK(local.total() == local.compute);
-    const policy::frame_times sent{.cut = 0, .head = 3500us, .transmit = 10ms, .wait = 11ms, .receive = 1ms, .sent = {984}, .received = {68}};
-    const auto cloud = energy(sent, idle_scope::transmit_and_wait);
-    CHECK(cloud.compute.value == Approx(4.3 * 0.0035));
-    CHECK(cloud.radio.value == Approx((438.39 * 984 + 51.97 * 68) * 8e-9 + 1.28804 * 0.011));
-    CHECK(cloud.idle.value == Approx(1.25 * 0.022));
-    const auto waiting = energy(sent, idle_scope::wait);
-    CHECK(waiting.idle.value == Approx(1.25 * 0.012));
-    CHECK(waiting.radio == cloud.radio);
-    // Rolled back: transmission, waiting and the local tail, in full.
-    const policy::frame_times back{.cut = 0, .head = 3500us, .transmit = 40ms, .wait = 6500us, .tail = 21ms, .sent = {984}};
-    const auto rolled = energy(back, idle_scope::transmit_and_wait);
-    CHECK(rolled.compute.value == Approx(4.3 * 0.0245));
-    CHECK(rolled.radio.value == Approx(438.39 * 984 * 8e-9 + 1.28804 * 0.040));
-    CHECK(rolled.idle.value == Approx(1.25 * 0.0465));
-    CHECK(rolled.total() > local.total());
-    // What the policy expected is what the frame is charged when everything goes to plan.
-    const link_view link = good_link(0.9);
-    const auto plan = policy::cost_of_offload(d, d.cut[0].payload, d.cut[0].cloud_tail, link);
-    const auto planned = policy::energy_of_frame(
-        d, {.cut = 0, .head = 3500us, .transmit = plan.upload, .wait = link.rtt + 1ms, .receive = plan.download, .sent = {984}, .received = {68}});
-    CHECK((planned.radio + planned.idle).value == Approx(plan.total().value).epsilon(1e-9));
-    // The radio's tail, if asked for: until the next transfer, at most its length.
-    const auto tailed = policy::energy_of_frame(d, sent, {.radio_tail = radio::lte_tail, .until_next_transfer = 78ms});
-    CHECK((tailed.radio - cloud.radio).value == Approx(1.060 * 0.078));
-    CHECK(radio::lte_tail.energy(60s).value == Approx(1.060 * 11.576));
-    CHECK(policy::energy_of_frame(d, {.head = 24'500us}, {.radio_tail = radio::lte_tail, .until_next_transfer = 1s}).radio.value == 0);
-    // The radio stays on after what came in, too; and a gap that is none costs nothing.
-    CHECK(policy::energy_of_frame(d, {.received = {68}}, {.radio_tail = radio::lte_tail, .until_next_transfer = 100ms}).radio.value
-          == Approx(1.060 * 0.1 + 51.97 * 68 * 8e-9));
-    CHECK(radio::lte_tail.energy(0s).value == 0);
-    CHECK(radio::lte_tail.energy(-1s).value == 0);
-    // Head and tail each at their own power, not at the network's mean.
-    deployment uneven = d;
-    uneven.cut[0].head_energy = watts{2} * uneven.cut[0].edge_head;
-    uneven.cut[0].tail_energy = watts{8} * uneven.cut[0].edge_tail;
-    CHECK(policy::energy_of_frame(uneven, {.cut = 0, .head = 5ms, .tail = 20ms}).compute.value == Approx(2 * 0.005 + 8 * 0.020));
-}
-
-TEST_CASE("time away is sending first, then receiving, and the rest waiting; nothing is lost") {
-    const auto f = policy::apportion({.sent = {1250}, .received = {125}}, 30ms, megabits_per_second(1), megabits_per_second(1));
-    CHECK(f.transmit == 10ms);
-    CHECK(f.receive == 1ms);
-    CHECK(f.wait == 19ms);
-    const auto stalled = policy::apportion({.sent = {1250}}, 46ms, {}, {});
-    CHECK(stalled.transmit == 46ms);
-    CHECK(stalled.wait == 0ms);
-    const auto unanswered = policy::apportion({.sent = {1250}}, 30ms, megabits_per_second(1), {}); // nothing came in, at whatever rate
-    CHECK(unanswered.receive == 0ms);
-    CHECK(unanswered.wait == 20ms);
-    CHECK(policy::apportion({.received = {125}}, 30ms, {}, megabits_per_second(1)).receive == 1ms);
-    random_source random{std::mt19937_64{12}};
-    for (int i = 0; i < 1000; ++i) {
-        const duration away = from_milliseconds(random.between(0, 100));
-        const auto g = policy::apportion({.sent = {random.between(0, 1e5)}, .received = {random.between(0, 1e4)}}, away, {random.between(0, 1e7)}, {random.between(0, 1e7)});
-        REQUIRE(g.transmit + g.wait + g.receive == away);
-        REQUIRE(std::min({g.transmit, g.wait, g.receive}) >= 0ms);
-    }
 }

@@ -14,7 +14,15 @@
 namespace splitdsl::radio {
 
 namespace parts {
-inline void read_delivery(const term& t, ble_delivery& into) { t.read(into, {ble_delivery::unreliable, ble_delivery::resending}); }
+/// The keys that every one of these links has. False: `t` is none of them.
+inline bool reads_packets(const term& t, packet_radio& r, double& loss) {
+    if (t.key == "bytes") t.read(r.octets);
+    else if (t.key == "loss") t.read(loss);
+    else if (t.key == "delivery") t.read(r.delivery, {ble_delivery::unreliable, ble_delivery::resending});
+    else if (t.key == "tries") t.read(r.most_tries);
+    else return false;
+    return true;
+}
 inline std::string short_number(double v) {
     char text[32]{};
     std::snprintf(text, sizeof text, "%.6g", v);
@@ -44,13 +52,9 @@ inline packet_radio parse_lora(std::string_view text) {
             if (!fits) t.refuse("4/5, 4/6, 4/7 or 4/8 as coding");
             r.lora.parity = t.value[2] - '4';
         } else if (t.key == "duty_cycle") t.read(r.lora.duty_cycle);
-        else if (t.key == "bytes") t.read(r.octets);
-        else if (t.key == "loss") t.read(r.lora.loss);
-        else if (t.key == "delivery") parts::read_delivery(t, r.delivery);
-        else if (t.key == "tries") t.read(r.most_tries);
         else if (t.key == "receive_delay") t.read(r.receive_delay);
         else if (t.key == "preamble") t.read(r.lora.preamble_symbols);
-        else return false;
+        else return parts::reads_packets(t, r, r.lora.loss);
         return true;
     });
     require_valid(r);
@@ -75,11 +79,7 @@ inline packet_radio parse_halow(std::string_view text) {
             r.halow.short_guard = t.value == "short";
         } else if (t.key == "wake") t.read(r.halow.wake_interval);
         else if (t.key == "wake_for") t.read(r.halow.wake_for);
-        else if (t.key == "bytes") t.read(r.octets);
-        else if (t.key == "loss") t.read(r.halow.loss);
-        else if (t.key == "delivery") parts::read_delivery(t, r.delivery);
-        else if (t.key == "tries") t.read(r.most_tries);
-        else return false;
+        else return parts::reads_packets(t, r, r.halow.loss);
         return true;
     });
     require_valid(r);
@@ -100,11 +100,7 @@ inline packet_radio parse_steady(std::string_view text) {
             t.read(kbps);
             r.steady.rate = kilobits_per_second(kbps);
         } else if (t.key == "delay") t.read(r.steady.delay);
-        else if (t.key == "bytes") t.read(r.octets);
-        else if (t.key == "loss") t.read(r.steady.loss);
-        else if (t.key == "delivery") parts::read_delivery(t, r.delivery);
-        else if (t.key == "tries") t.read(r.most_tries);
-        else return false;
+        else return parts::reads_packets(t, r, r.steady.loss);
         return true;
     });
     require_valid(r);

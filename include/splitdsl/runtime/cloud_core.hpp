@@ -4,15 +4,14 @@
 /// The other side: serves the tails of many edges, each in its turn and the earliest deadline first, and says so when it cannot be in time.
 #pragma once
 
-#include <splitdsl/detail/number_text.hpp>
 #include <splitdsl/error.hpp>
 #include <splitdsl/policy/scheduler_policy.hpp>
-#include <splitdsl/runtime/aligned_buffer.hpp>
 #include <splitdsl/runtime/batch_choice.hpp>
 #include <splitdsl/runtime/batch_times.hpp>
+#include <splitdsl/runtime/cloud_bench.hpp>
+#include <splitdsl/runtime/cloud_checks.hpp>
 #include <splitdsl/runtime/cloud_connection.hpp>
 #include <splitdsl/runtime/cloud_options.hpp>
-#include <splitdsl/runtime/frame_arena.hpp>
 #include <splitdsl/runtime/onward.hpp>
 #include <splitdsl/runtime/pipeline.hpp>
 #include <splitdsl/runtime/request_queue.hpp>
@@ -58,9 +57,9 @@ public:
     cloud_core(const pipeline& net, std::span<const std::byte> packed_weights, cloud_options o, std::unique_ptr<link::listener> where)
         : network{net},
           packed{packed_weights.data()},
-          options{checked(std::move(o))},
+          options{detail::checked(std::move(o))},
           listener{std::move(where)},
-          limits{limits_of(net, options)},
+          limits{detail::sizes_of(net, options)},
           queue{static_cast<std::size_t>(options.queue_max), shares_of(options.tenants)},
           admitted(options.tenants.size()),
           most{std::max(1, std::min(options.batch, net.batch_limit))},
@@ -117,92 +116,9 @@ public:
     duration tail_of(int cut, int together = 1) const { return tail_times.of(kind(cut), together); }
 
 private:
-    /// What one running request needs.
-    struct seat {
-        seat(const pipeline& p, const message_sizes& m) : arena{p}, reply{m.reply}, outputs(p.output_floats) {
-            for (const auto& t : p.inputs) {
-                stores.emplace_back(t.bytes);
-                inputs.push_back(stores.back().data());
-                spans.push_back(stores.back().bytes());
-            }
-        }
-        /// Nothing of another tenant's frames is left when `who`'s comes.
-        void hand_to(std::size_t who) {
-            if (std::exchange(tenant, who) == who) return;
-            arena.clear();
-            std::memset(reply.data(), 0, reply.size());
-            std::fill(outputs.begin(), outputs.end(), 0.0F);
-            for (auto& s : stores) std::memset(s.data(), 0, s.size());
-        }
-        std::size_t tenant{};
-        frame_arena arena;
-        aligned_buffer reply;
-        std::vector<float> outputs;
-        std::vector<aligned_buffer> stores;
-        std::vector<const void*> inputs;
-        std::vector<std::span<std::byte>> spans;
-    };
-    /// What requests that run together need; as many as run at once.
-    struct bench {
-        bench(const pipeline& p, const message_sizes& m, int size, const std::byte* weights, const task_runner* workers, int which) : number{which} {
-            for (int i = 0; i < size; ++i) {
-                seats.push_back(std::make_unique<seat>(p, m));
-                seat& s = *seats.back();
-                frames.push_back({s.arena.data(), weights, s.inputs.data(), s.outputs.data(), workers});
-            }
-            taken.reserve(static_cast<std::size_t>(size));
-        }
-        const int number;
-        std::span<frame_memory> first(std::size_t count) { return std::span{frames}.first(count); }
-        std::vector<std::unique_ptr<seat>> seats;
-        std::vector<frame_memory> frames; ///< a seat's
-        std::vector<cloud_request> taken;
-    };
-    static constexpr std::size_t max_payload = std::size_t{256} << 20;
+    using bench = detail::cloud_bench;
+    using seat = detail::cloud_seat;
     static instant clock() { return std::chrono::steady_clock::now(); }
-
-    static cloud_options checked(cloud_options o) {
-        const auto within = [](const char* name, int found, int largest) {
-            if (found < 1 || found > largest)
-                throw option_error(std::string{"cloud: "} + name + " of 1 to " + std::to_string(largest) + " was expected, found "
-                                   + std::to_string(found));
-        };
-        within("parallel", o.parallel, most_parallel);
-        within("queue_max", o.queue_max, most_waiting);
-        if (o.connections_max < 1)
-            throw option_error("cloud: connections_max of at least 1 was expected, found " + std::to_string(o.connections_max));
-        if (o.batch < 1) throw option_error("cloud: a batch of at least 1 was expected, found " + std::to_string(o.batch));
-        if (o.batch_wait < duration{} || o.batch_wait > std::chrono::seconds{10})
-            throw option_error("cloud: a batch_wait of 0 to 10000 ms was expected, found " + detail::number_text(to_milliseconds(o.batch_wait))
-                               + " ms");
-        if (o.handshake_timeout <= duration{})
-            throw option_error("cloud: a handshake_timeout above 0 was expected, found " + detail::number_text(to_milliseconds(o.handshake_timeout)) + " ms");
-        if (o.onward != nullptr && (o.batch > 1 || o.streams != nullptr))
-            throw option_error("middle tier: a batch of 1 and no streams were expected, found a batch of " + std::to_string(o.batch)
-                               + (o.streams != nullptr ? " and streams" : ""));
-        check_tenants(o.tenants);
-        if (o.idle_limit < duration{} || o.idle_least < duration{})
-            throw option_error("cloud: an idle_limit and an idle_least of 0 or more were expected, found "
-                               + detail::number_text(to_milliseconds(std::min(o.idle_limit, o.idle_least))) + " ms");
-        return o;
-    }
-    static message_sizes limits_of(const pipeline& p, const cloud_options& o) {
-        message_sizes m{.reply = link::header_bytes + p.output_floats * sizeof(float)};
-        m.request = o.decode_input ? encoded_input_room(p.inputs, o.encoded_input_max) : input_bytes_of(p.inputs);
-        m.input = static_cast<std::uint32_t>(m.request);
-        for (const auto& c : p.cuts) {
-            m.cuts.push_back(static_cast<std::uint32_t>(c.payload_bytes));
-            m.request = std::max(m.request, c.payload_bytes);
-        }
-        if (o.streams != nullptr) {
-            m.streams = o.streams->streams();
-            m.stream_packet = o.streams->packet_bytes();
-        }
-        if (m.cuts.size() > static_cast<std::size_t>(max_cuts) || m.request > max_payload)
-            throw option_error("cloud: at most " + std::to_string(max_cuts) + " cuts of at most " + std::to_string(max_payload)
-                               + " bytes were expected");
-        return m;
-    }
 
     void warm_up() {
         bench& b = *idle_benches.front();

@@ -11,10 +11,13 @@
 #include <splitdsl/runtime/frame_claims.hpp>
 #include <splitdsl/runtime/frame_machine.hpp>
 #include <splitdsl/runtime/frame_streams.hpp>
-#include <splitdsl/runtime/held_answer.hpp>
+#include <splitdsl/runtime/given_answers.hpp>
 #include <splitdsl/runtime/input_mailbox.hpp>
+#include <splitdsl/runtime/link_watch.hpp>
+#include <splitdsl/runtime/offered_inputs.hpp>
 #include <splitdsl/runtime/report.hpp>
 #include <splitdsl/runtime/reserve_keeper.hpp>
+#include <splitdsl/runtime/sentinel.hpp>
 #include <splitdsl/runtime/session.hpp>
 #include <splitdsl/runtime/threads.hpp>
 
@@ -55,41 +58,40 @@ public:
           arena{net},
           outputs(net.output_floats),
           cloud_values(net.output_floats),
-          held{net.output_floats, o.preset},
+          given{net.output_floats, o.preset},
           offered{net.inputs.size()},
           mailbox{net.inputs},
           reserves{net, options, {stage_times.data(), stage_times.size()},
                    detail::calibrate(net, packed, arena.data(), outputs.data(), o.workers, o.stage_times, o.calibration_runs, o.calibration_time)},
           machine{std::move(policy), reserves.rules()},
-          watcher{canary_period(), o.threads} {
+          watcher{canary_period(), o.threads},
+          guard{claims, {.deadline = o.deadline, .ahead = o.last_resort_lead / 2, .threads = o.threads}, work, answered} {
         if (where) line = std::make_unique<session>(std::move(where), detail::setup_for(net, options), work);
         streams = {options.streams, line.get(), arena.data()};
         compute_thread = detail::start_thread<&edge_core::compute>(this);
-        try {
-            sentinel_thread = detail::start_thread<&edge_core::watch_deadline>(this);
-        } catch (...) { // no thread left
-            end_threads();
-            throw;
-        }
     }
     edge_core(const edge_core&) = delete;
     edge_core& operator=(const edge_core&) = delete;
-    ~edge_core() { end_threads(); }
+    ~edge_core() {
+        stopping.store(true, std::memory_order_release);
+        work.ring();
+        if (line) line->wake();
+        compute_thread.join();
+    }
 
     /// Starts a frame and returns its number, or 0 if the one before is not polled yet, an input's size is wrong, or a command has no
     /// branch: `refused` tells which, `answer_counters::refused` counts. Copies the inputs. The deadline runs from this call.
     std::uint32_t submit(frame_inputs inputs) noexcept {
         const instant start = std::chrono::steady_clock::now();
-        why_refused = open_frame != 0 ? frame_refusal::not_polled : unfit(inputs);
+        why_refused = open_frame != 0 ? frame_refusal::not_polled : offered.unfit(inputs, network);
         if (why_refused != frame_refusal::none) {
-            ++outcomes.refused;
-            told_outcomes.store(outcomes);
+            given.refuse();
             return 0;
         }
         if (++last_frame == 0) last_frame = 1;
         open_frame = last_frame;
         started = start;
-        due_ns.store((start + options.deadline).time_since_epoch().count(), std::memory_order_relaxed);
+        guard.expect(due());
         mailbox.post(open_frame, start, inputs);
         claims.open(open_frame);
         work.ring();
@@ -121,20 +123,20 @@ public:
         for (auto heard = answered.now(); claims.is_open(frame) && std::chrono::steady_clock::now() < due() - lead();)
             heard = answered.wait(heard, due() - lead());
         poll(a);
-        a.values = values.first(held.copied());
+        a.values = values.first(given.copied());
         return a;
     }
 
     /// `answer` has the newest delivered frame. `frame` and `link` are other threads': right behind an answer they may lack its frame, until the next one begins.
-    edge_counters counters() const { return {machine_counts.load(), told_outcomes.load(), line ? line->counters() : link_counters{}}; }
-    const edge_distributions& distributions() const { return spread; }
+    edge_counters counters() const { return {machine_counts.load(), given.counters(), line ? line->counters() : link_counters{}}; }
+    const edge_distributions& distributions() const { return given.distributions(); }
     edge_report report() const {
         return {.counters = counters(),
                 .reserve = host_reserve(),
                 .deadline = options.deadline,
                 .fits = profile().fits(rules()),
                 .tail_fits = profile().tail_fits(rules()),
-                .prepared = prepared.load(std::memory_order_relaxed) != 0,
+                .prepared = prepared.load(std::memory_order_relaxed) && guard.is_prepared(),
                 .canary_stalls = watcher.stalls_seen(),
                 .longest_canary_stall = watcher.longest_ever(),
                 .compute_waits = work.times_waited() + (line ? line->times_listened() : 0),
@@ -159,29 +161,11 @@ public:
 private:
     using claimant = detail::frame_claims::claimant;
 
-    void end_threads() {
-        stopping.store(true, std::memory_order_release);
-        work.ring();
-        if (line) line->wake();
-        alarm.ring();
-        for (std::thread* t : {&compute_thread, &sentinel_thread})
-            if (t->joinable()) t->join();
-    }
-
     // ---- caller's thread --------------------------------------------------------------------------------------------------
     instant due() const noexcept { return started + options.deadline; }
     duration lead() const noexcept { return options.last_resort_lead / 4; } // behind compute's and the sentinel's moment
     duration host_reserve() const noexcept { return reserves.reserve(); }
     duration canary_period() const noexcept { return std::clamp<duration>(host_reserve() / 16, std::chrono::microseconds{500}, std::chrono::milliseconds{5}); }
-
-    frame_refusal unfit(frame_inputs in) noexcept {
-        if (in.size() != network.inputs.size()) return frame_refusal::wrong_inputs;
-        for (std::size_t i = 0; i < in.size(); ++i) {
-            if (in[i].size() != network.inputs[i].bytes) return frame_refusal::wrong_size;
-            offered[i] = in[i].data();
-        }
-        return network.bad_input({.inputs = offered.data()}) < 0 ? frame_refusal::none : frame_refusal::bad_command;
-    }
 
     void deliver(answer& a) noexcept {
         const auto taken = claims.taken_by(open_frame);
@@ -197,16 +181,9 @@ private:
             if (taken.source == answer_source::cloud && a.cut == -2) a.exit = taken.detail; // the stream that was answered
         a.bytes_up = mine ? told.bytes_up : 0;
         a.timings = mine ? told.timings() : frame_timings{};
-        a.timings.total = at - started;
         a.on_time = at <= due();
         a.host_stall = watcher.stalled(started, at, host_reserve());
-        if (taken.source == answer_source::held)
-            held.repeat(a, started, at);
-        else
-            held.renew(a, values_of(taken), started, at);
-        outcomes.settle(a, falls_back_v<Policy>);
-        told_outcomes.store(outcomes);
-        spread.add(a);
+        given.settle(a, values_of(taken), started, at, falls_back_v<Policy>);
         open_frame = 0;
     }
     std::span<const float> values_of(answer_slot::claim_result taken) const noexcept {
@@ -216,31 +193,9 @@ private:
         return all.subspan(exits[taken.detail].first_float, exits[taken.detail].floats);
     }
 
-    // ---- sentinel's thread ------------------------------------------------------------------------------------------------
-    void watch_deadline() {
-        prepared.fetch_and(detail::enter_thread("sd-sentinel", options.threads, 1) ? 1 : 0, std::memory_order_relaxed);
-        const duration ahead = options.last_resort_lead / 2;
-        auto heard = alarm.now();
-        while (!stopping.load(std::memory_order_acquire)) {
-            const std::uint32_t frame = claims.open_frame();
-            const instant now = std::chrono::steady_clock::now();
-            // Read after the slot: at least as new, so never too early. Without an open frame none can be due before a whole deadline.
-            const instant at =
-                frame != 0 ? instant{duration{due_ns.load(std::memory_order_relaxed)}} - ahead : now + options.deadline - ahead;
-            if (frame == 0 || now < at) {
-                heard = alarm.wait(heard, at);
-                continue;
-            }
-            if (claims.take_last_resort(frame, now, claimant::sentinel)) {
-                answered.ring();
-                work.ring(); // a compute thread in a paced wait gives the frame up
-            }
-        }
-    }
-
     // ---- compute thread ---------------------------------------------------------------------------------------------------
     void compute() {
-        prepared.fetch_and(detail::enter_thread("sd-compute", options.threads) ? 1 : 0, std::memory_order_relaxed);
+        prepared.store(detail::enter_thread("sd-compute", options.threads), std::memory_order_relaxed);
         auto heard = work.now();
         while (!stopping.load(std::memory_order_acquire)) {
             if (const auto* l = mailbox.take())
@@ -462,17 +417,7 @@ private:
     }
     command watch_link(instant now) {
         if (!line) return {};
-        const auto s = line->status();
-        if (s == known_status) return {};
-        const bool was_up = known_status.up;
-        known_status = s;
-        command c{};
-        if (was_up) c = machine.link_changed(false, now, view(now));
-        if (s.up) {
-            const command d = machine.link_changed(true, now, view(now));
-            if (c.what == command::kind::nothing) c = d;
-        }
-        return c;
+        return known_link.news(line->status(), machine, now, [&] { return view(now); });
     }
     link_view view(instant now) const {
         link_view v = line ? line->view(now) : link_view{};
@@ -507,21 +452,19 @@ private:
     const policy::confidence_kind sureness; // of exits without a function of their own
     const frame_arena arena;
     std::vector<float> outputs, cloud_values; // compute thread's; read by the caller once claimed
-    detail::held_answer held;                 // caller's
-    fixed_array<const void*> offered;         // caller's
+    detail::given_answers given;              // caller's, but for what it tells
+    detail::offered_inputs offered;           // caller's
     input_mailbox mailbox;
     detail::reserve_keeper reserves; // compute thread's, but for what it tells
     frame_machine<Policy> machine;   // compute thread's
     canary watcher;
-    bell work, answered, alarm;
+    bell work, answered;
     std::unique_ptr<session> line;
 
     detail::frame_claims claims;
-    std::atomic<std::int64_t> due_ns{};
-    std::atomic<bool> stopping{}, never{};
-    std::atomic<int> prepared{1};
+    detail::sentinel guard;
+    std::atomic<bool> stopping{}, never{}, prepared{true};
     shared_counters<frame_counters> machine_counts;
-    shared_counters<answer_counters> told_outcomes;
     shared_counters<breaker_note> told_breaker;
     shared_counters<frame_note> notes;
 
@@ -529,16 +472,14 @@ private:
     frame_note note{};
     instant handed{};
     instant paced_from{};
-    link_status known_status{};
+    detail::link_watch known_link{};
     detail::frame_streams streams;
 
     std::uint32_t last_frame{}, open_frame{}; // caller's from here
     instant started{};
     frame_refusal why_refused{};
-    answer_counters outcomes{};
-    edge_distributions spread{};
 
-    std::thread compute_thread, sentinel_thread;
+    std::thread compute_thread;
 };
 
 } // namespace splitdsl

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <splitdsl/runtime/frame_machine.hpp>
+#include <splitdsl/runtime/link_watch.hpp>
 #include <splitdsl/runtime/onward.hpp>
 #include <splitdsl/runtime/report.hpp>
 #include <splitdsl/runtime/reserve_keeper.hpp>
@@ -186,17 +187,7 @@ private:
                 if (!own(i)) memory.outputs[i] = values[i];
     }
     command watch_link(instant now) {
-        const link_status s = line.status();
-        if (s == known_status) return {};
-        const bool was_up = known_status.up;
-        known_status = s;
-        command c{};
-        if (was_up) c = machine.link_changed(false, now, view(now));
-        if (s.up) {
-            const command d = machine.link_changed(true, now, view(now));
-            if (c.what == command::kind::nothing) c = d;
-        }
-        return c;
+        return known_link.news(line.status(), machine, now, [&] { return view(now); });
     }
 
     onward_end over(answer_source source, const onward_request& r) {
@@ -223,7 +214,7 @@ private:
     std::uint32_t frame{};
     int cut{-1}, tier{}; // of the frame that was sent on
     bool sent{}, threw{};
-    link_status known_status{};
+    detail::link_watch known_link{};
     tier_counters counts{};
     shared_counters<tier_counters> told_answers;
     shared_counters<frame_counters> told_frames;

@@ -5,45 +5,31 @@
 #pragma once
 
 #include <splitdsl/link/stream.hpp>
-#include <splitdsl/runtime/aligned_buffer.hpp>
+#include <splitdsl/runtime/asked_payload.hpp>
 #include <splitdsl/runtime/counters.hpp>
-#include <splitdsl/runtime/edge_options.hpp>
-#include <splitdsl/runtime/frame_rules.hpp>
 #include <splitdsl/runtime/futex.hpp>
 #include <splitdsl/runtime/introduction.hpp>
 #include <splitdsl/runtime/link_picture.hpp>
 #include <splitdsl/runtime/message_reader.hpp>
 #include <splitdsl/runtime/outbox.hpp>
 #include <splitdsl/runtime/reply_ring.hpp>
+#include <splitdsl/runtime/session_setup.hpp>
 #include <splitdsl/runtime/stream_hooks.hpp>
 #include <splitdsl/runtime/threads.hpp>
+#include <splitdsl/runtime/told_picture.hpp>
 
 #include <algorithm>
 #include <atomic>
-#include <bit>
-#include <cmath>
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <thread>
+#include <utility>
 
 namespace splitdsl {
-
-struct session_setup {
-    link::handshake identity{};
-    std::size_t payload_max{};
-    std::size_t output_floats{};
-    session_options options{};
-    thread_options threads{};
-    edge_stream_hooks* streams{}; ///< null: none
-};
-
-/// Up or down, and how often it came up: a change of either is news for the frame machine.
-struct link_status {
-    bool up{};
-    std::uint32_t times_up{};
-    friend bool operator==(const link_status&, const link_status&) = default;
-};
 
 /// One connection after another to the same peer.
 ///
@@ -82,18 +68,10 @@ public:
         return {(s & 1U) != 0, s >> 1};
     }
     link_view view(instant now) const noexcept {
-        const shared_view v = picture_words.load();
-        link_view l{};
+        link_view l = told.view(now);
         l.up = status().up;
         l.busy = box.busy() || (setup.streams != nullptr && setup.streams->wants());
-        l.rate_up = {std::bit_cast<double>(v.rate_up)};
-        l.rate_down = {std::bit_cast<double>(v.rate_down)};
-        l.rtt = duration{v.rtt};
-        l.age = v.sampled == never_sampled ? duration::max() : now - instant{duration{v.sampled}};
-        const auto asked = asked_sequence.load(std::memory_order_relaxed);
-        if (asked != 0 && asked != answered_sequence.load(std::memory_order_relaxed))
-            l.rate_up = link_picture::at_most(l.rate_up, asked_bytes.load(std::memory_order_relaxed),
-                                              now - instant{duration{asked_at.load(std::memory_order_relaxed)}} - l.rtt);
+        if (asked.is_open()) l.rate_up = link_picture::at_most(l.rate_up, asked.bytes(), now - asked.at() - l.rtt);
         return l;
     }
     /// Where to put the next payload; only while the view is not busy.
@@ -124,12 +102,10 @@ public:
                                               .stamp_us = wire_stamp(now),
                                               .service_us = link::wire_microseconds(p.kept + way())},
                                              box.message().first(link::header_bytes + p.bytes));
-        asked_bytes.store(total, std::memory_order_relaxed);
-        asked_at.store(now.time_since_epoch().count(), std::memory_order_relaxed);
-        asked_sequence.store(p.sequence, std::memory_order_release);
+        asked.ask(p.sequence, total, now);
         if (!box.post(total, now)) {
-            answered_sequence.store(p.sequence, std::memory_order_relaxed); // nothing is awaited
-            pause.ring();                                                   // the link thread finds the stream ended
+            asked.close(p.sequence); // nothing is awaited
+            pause.ring();            // the link thread finds the stream ended
             return {};
         }
         return {.taken = true, .epoch = e, .bytes = total};
@@ -166,7 +142,7 @@ public:
     }
     /// The frame does not wait, or no longer: what is still to come is the link thread's.
     void leave() noexcept {
-        if (unanswered() || box.busy() || pong_awaited) pause.ring();
+        if (asked.is_open() || box.busy() || pong_awaited) pause.ring();
         pong_awaited = false;
     }
     /// Which connection this is; 0: none.
@@ -198,19 +174,9 @@ public:
     }
 
 private:
-    struct shared_view {
-        std::uint64_t rate_up{}, rate_down{};
-        std::int64_t rtt{}, sampled{never_sampled};
-    };
-    static constexpr std::int64_t never_sampled = INT64_MIN;
     static constexpr std::uint32_t most_tiers = 255; // whatever the wire says
     static instant clock() { return std::chrono::steady_clock::now(); }
-    /// What a request and its answer take beside the request's bytes and the computing: the round trip, and the answer's bytes.
-    duration way() const noexcept {
-        const shared_view v = picture_words.load();
-        const double down = std::bit_cast<double>(v.rate_down), bits = 8.0 * static_cast<double>(link::header_bytes + setup.output_floats * sizeof(float));
-        return duration{v.rtt} + (down > bits ? from_seconds(bits / down) : duration{}); // not measured, or so slow that it is no measure: it adds nothing
-    }
+    duration way() const noexcept { return told.way(link::header_bytes + setup.output_floats * sizeof(float)); }
 
     void run() {
         detail::enter_thread("sd-link", {.processors = setup.threads.processors});
@@ -280,7 +246,7 @@ private:
         epoch.store(0, std::memory_order_release);
         set_up(false);
         box.close(); // from here on the compute thread does not touch the stream
-        answered_sequence.store(asked_sequence.load(std::memory_order_acquire), std::memory_order_relaxed);
+        asked.close(asked.sequence());
         stream->shutdown();
         stream.reset();
         ++counts.disconnects;
@@ -304,10 +270,6 @@ private:
         reading.store(false, std::memory_order_release);
         if (ended) pause.ring();
     }
-    bool unanswered() const noexcept {
-        const auto asked = asked_sequence.load(std::memory_order_acquire);
-        return asked != 0 && asked != answered_sequence.load(std::memory_order_relaxed);
-    }
 
     /// Link thread: until the connection is over. Holds the reading side before and after.
     void serve() {
@@ -316,7 +278,7 @@ private:
             if (over || !read(64) || !keep_alive(clock()) || !box.flush()) return;
             publish();
             const duration quiet = pause_at_most();
-            if (ping_open || unanswered() || box.blocked() || (setup.streams != nullptr && setup.streams->active())) {
+            if (ping_open || asked.is_open() || box.blocked() || (setup.streams != nullptr && setup.streams->active())) {
                 stream->wait(true, box.blocked(), quiet);
                 continue;
             }
@@ -376,16 +338,15 @@ private:
             else
                 picture.answered(now, pinged_at, seen(ping_bytes, h), service);
             // The last payload got there before: if it has no answer, the cloud is slow, not the link.
-            if (pinged_at.time_since_epoch().count() > asked_at.load(std::memory_order_relaxed))
-                answered_sequence.store(asked_before_ping, std::memory_order_relaxed);
+            if (pinged_at > asked.at()) asked.close(asked_before_ping);
             return true;
         case link::message_kind::reply:
         case link::message_kind::shed: {
-            const auto asked = asked_sequence.load(std::memory_order_acquire);
+            const bool newest = h.sequence == asked.sequence();
             const bool shed = h.kind == link::message_kind::shed;
-            if (h.sequence == asked) answered_sequence.store(asked, std::memory_order_relaxed);
-            if (h.sequence == asked && !shed) // a shed message does not say how long its request stood in the cloud's queue, which is not the link's
-                picture.answered(now, from_wire_stamp(h.stamp_us, now), seen(asked_bytes.load(std::memory_order_relaxed), h), service, reader.arrival());
+            if (newest) asked.close(h.sequence);
+            if (newest && !shed) // a shed message does not say how long its request stood in the cloud's queue, which is not the link's
+                picture.answered(now, from_wire_stamp(h.stamp_us, now), seen(asked.bytes(), h), service, reader.arrival());
             picture.received(now, {.bytes = reader.bytes(), .at_first = reader.first_bytes(), .spread = reader.arrival()});
             const auto because = [&](link::shed_reason r) { return shed && h.codec == static_cast<std::uint8_t>(r); };
             hand_on({.shed = shed, .failed = because(link::shed_reason::failed), .damaged = because(link::shed_reason::damaged), .tier = shed ? 0 : static_cast<int>(std::min(h.budget_us, most_tiers))}, reader.payload());
@@ -421,28 +382,28 @@ private:
             ++counts.stuck_resets;
             return false;
         }
-        bool asked = asked_sequence.load(std::memory_order_acquire) != answered_sequence.load(std::memory_order_relaxed);
-        instant asked_when{duration{asked_at.load(std::memory_order_relaxed)}};
+        bool open = asked.is_open();
+        instant asked_when = asked.at();
         if (setup.streams != nullptr) {
-            asked = asked || setup.streams->unacknowledged();
+            open = open || setup.streams->unacknowledged();
             asked_when = std::max(asked_when, setup.streams->last_written()); // a link that streams needs no rate probes
         }
-        const instant question = std::max(heard_at, ping_open ? pinged_at : asked ? asked_when : now);
-        if ((ping_open || asked) && now - question > setup.options.silence && (state.load(std::memory_order_relaxed) & 1U) != 0) {
+        const instant question = std::max(heard_at, ping_open ? pinged_at : open ? asked_when : now);
+        if ((ping_open || open) && now - question > setup.options.silence && (state.load(std::memory_order_relaxed) & 1U) != 0) {
             ++counts.silences;
             set_up(false);
         }
-        if ((ping_open || asked) && now - question > setup.options.dead) return false;
+        if ((ping_open || open) && now - question > setup.options.dead) return false;
         // Between frames only: a ping behind a payload would measure the payload. Where the radio tells what pings would, they ask no more
         // than whether anybody is there, so that a link on which something was heard needs none.
         const instant quiet_since = setup.streams != nullptr && setup.streams->has_events() ? std::max(pinged_at, heard_at) : pinged_at;
-        if (ping_open || box.busy() || (asked && now - asked_when < setup.options.silence) || now - quiet_since < ping_pause()) return true;
+        if (ping_open || box.busy() || (open && now - asked_when < setup.options.silence) || now - quiet_since < ping_pause()) return true;
         // Never two in a row: only a ping measures the round trip.
         const bool probe = setup.options.probe_bytes > 0 && !probed && picture.estimator().rtt.known()
                            && now - std::max(asked_when, payload_seen_at) >= setup.options.probe_interval;
         if (probe) payload_seen_at = now;
         ping_bytes = link::header_bytes + (probe ? setup.options.probe_bytes : 0);
-        asked_before_ping = asked_sequence.load(std::memory_order_acquire);
+        asked_before_ping = asked.sequence();
         const bool written = box.post_control([&](std::span<std::byte> room) {
             return link::seal({.kind = probe ? link::message_kind::probe : link::message_kind::ping,
                                .epoch = epoch.load(std::memory_order_relaxed),
@@ -469,9 +430,7 @@ private:
 
     void publish() noexcept {
         const instant now = clock();
-        const link_view v = picture.view(now);
-        picture_words.store({std::bit_cast<std::uint64_t>(v.rate_up.value), std::bit_cast<std::uint64_t>(v.rate_down.value), v.rtt.count(),
-                             v.age == duration::max() ? never_sampled : (now - v.age).time_since_epoch().count()});
+        told.tell(picture.view(now), now);
         auto c = counts;
         c.bytes_up += box.bytes_written();
         shared_counts.store(c);
@@ -486,11 +445,9 @@ private:
 
     std::atomic<std::uint32_t> state{}; // times up << 1 | up
     std::atomic<std::uint32_t> epoch{}; // 0: no connection
-    std::atomic<std::uint32_t> asked_sequence{}, answered_sequence{};
-    std::atomic<std::uint64_t> asked_bytes{};
-    std::atomic<std::int64_t> asked_at{};
+    detail::asked_payload asked;
     std::atomic<bool> stopping{};
-    shared_counters<shared_view> picture_words;
+    detail::told_picture told;
     shared_counters<link_counters> shared_counts;
 
     std::atomic<bool> reading{true}; // somebody holds the reading side; the link thread begins

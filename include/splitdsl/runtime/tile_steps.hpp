@@ -93,20 +93,12 @@ struct tile_engine {
         return whole::line * lines;
     }
     static void pack(const float* const* parameters, int first, int last, std::byte* packed, std::uint32_t* line_of) {
-        constexpr std::size_t widest = [] {
-            int n = 1;
-            for (const instruction& c : program_of<Network>.code) {
-                if (c.conv.out_channels > n) n = c.conv.out_channels;
-                if (c.conv.in_channels > n) n = c.conv.in_channels;
-            }
-            return static_cast<std::size_t>(n);
-        }();
-        auto* const room = static_cast<float*>(::operator new(2 * widest * sizeof(float)));
+        auto* const room = static_cast<float*>(::operator new(2 * whole::widest * sizeof(float)));
         std::size_t next = 0;
         for (int i = first; i < last; ++i) {
             line_of[i] = static_cast<std::uint32_t>(next);
             if (!packs(i)) continue;
-            pack_step(whole::kernel_for(at_alone(i)), at_alone(i), parameters, reinterpret_cast<float*>(packed + whole::line * next), {room, room + widest});
+            pack_step(whole::kernel_for(at_alone(i)), at_alone(i), parameters, reinterpret_cast<float*>(packed + whole::line * next), {room, room + whole::widest});
             next += whole::lines_for(whole::floats_of(at_alone(i), parameters));
         }
         ::operator delete(room);
