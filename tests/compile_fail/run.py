@@ -12,6 +12,7 @@ Several expect lines may be given; all must appear. More than 2 errors are a cas
 
     run.py --compiler g++            run every file with one compiler
     run.py --compiler g++ SD203      only the files whose name starts with SD203
+    run.py --compiler g++ --every 3  only each third file
     run.py --codes                   every code has a test here and an entry in docs/errors.md, and the other way round; what the documentation quotes is
                                      what is said, of codes and of exceptions
 """
@@ -93,8 +94,8 @@ def problems_of(compiler, path):
     return found
 
 
-def run_files(compiler, prefix, jobs):
-    files = sorted(path for path in HERE.glob("SD*.cpp") if path.name.startswith(prefix))
+def run_files(compiler, prefix, jobs, every):
+    files = sorted(path for path in HERE.glob("SD*.cpp") if path.name.startswith(prefix))[::every]
     if not files:
         print(f"no compile-fail test starts with '{prefix}'")
         return 1
@@ -175,12 +176,13 @@ def main():
     parser.add_argument("prefix", nargs="?", default="SD", help="only files whose name starts so")
     parser.add_argument("--compiler", default="g++")
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--every", type=int, default=1, choices=range(1, 10), metavar="N", help="only each Nth file, from the first")
     parser.add_argument("--codes", action="store_true", help="compare codes, tests and documentation; compiles nothing")
     parser.add_argument("--minimum", type=int, default=20, help="with --codes: how many codes there must be at least")
     arguments = parser.parse_args()
     if arguments.codes:
         return check_codes(arguments.minimum)
-    return run_files(arguments.compiler, arguments.prefix, arguments.jobs)
+    return run_files(arguments.compiler, arguments.prefix, arguments.jobs, arguments.every)
 
 
 if __name__ == "__main__":
