@@ -193,7 +193,7 @@ nlohmann::json time_codecs(const kernels::cudnn::device& on) {
         start(kernel::quantise_u8, quantises, values / 8);
     });
     timed("affine u8, dequantise", 1.25 * megabytes, [&] { start(kernel::dequantise_u8, dequantises, values / 8); });
-    timed("dynamic pooling, 4x4", (1 + 1.0 / 16) * megabytes, [&] { start(kernel::pool_patches, patches, values / 16); });
+    timed("dynamic pooling, 4x4", (1 + 1.0 / 16) * megabytes, [&] { start(kernel::pool_patches, patches, values / 16 / 8); });
     return rows;
 }
 

@@ -29,6 +29,8 @@ enum driver_status : int {
     driver_invalid_pc = 718,
     driver_launch_failed = 719,
     driver_ecc = 214,
+    driver_first_of_captures = 900,     ///< CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED
+    driver_last_of_captures = 908,      ///< CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD
 };
 enum device_attribute : int { attribute_multiprocessors = 16, attribute_major = 75, attribute_minor = 76 };
 inline constexpr unsigned stream_non_blocking = 1;      ///< CU_STREAM_NON_BLOCKING

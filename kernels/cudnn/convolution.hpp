@@ -9,6 +9,8 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -71,13 +73,16 @@ private:
     bool good{true};
 };
 
-/// The plan cuDNN's heuristics put first among those that work here, or behind `before` others. `valid()` is false where it has none: then our own kernels run.
+/// One of cuDNN's ways to run a convolution.
 class convolution_plan {
 public:
-    convolution_plan() = default;
-    convolution_plan(const network_api& with, handle dnn, const convolution_shape& s, int before = 0) : api{&with}, rank{before} { found = build(dnn, s); }
+    /// Those that cuDNN's heuristics put first among those that work here, in their order, no more than `most`; none: then our own kernels run. It is asked once.
+    static std::vector<std::shared_ptr<const convolution_plan>> best_of(const network_api& with, handle dnn, const convolution_shape& s, int most) {
+        auto made_of = std::make_shared<std::vector<descriptor>>();
+        const handle graph = build(with, dnn, s, *made_of);
+        return graph ? choose(with, dnn, graph, s, most, std::move(made_of)) : std::vector<std::shared_ptr<const convolution_plan>>{};
+    }
 
-    bool valid() const { return found; }
     std::int64_t workspace() const { return room; }
 
     /// Starts the work on the handle's stream; cuDNN's status.
@@ -98,11 +103,11 @@ private:
     static void* pointer(device_address at) { return reinterpret_cast<void*>(static_cast<std::uintptr_t>(at)); }
 
     /// (images, channels, height, width) that lies interleaved; `pixel`: elements from one to the next, 0: its channels.
-    descriptor tensor(std::int64_t id, int type, std::array<std::int64_t, 4> dims, bool is_virtual, std::int64_t pixel = 0) const {
+    static descriptor tensor(const network_api& with, std::int64_t id, int type, std::array<std::int64_t, 4> dims, bool is_virtual, std::int64_t pixel = 0) {
         if (pixel == 0) pixel = dims[1];
         const std::array<std::int64_t, 4> strides{pixel * dims[2] * dims[3], 1, pixel * dims[3], pixel};
         const std::int64_t alignment = 16;
-        descriptor d{*api, dnn::tensor};
+        descriptor d{with, dnn::tensor};
         d.set(dnn::tensor_data_type, dnn::data_type, type)
             .set(dnn::tensor_dimensions, dnn::int64, 4, dims.data())
             .set(dnn::tensor_strides, dnn::int64, 4, strides.data())
@@ -113,25 +118,24 @@ private:
         return d;
     }
 
-    bool build(handle dnn, const convolution_shape& s) {
-        with_bias = s.has_bias, with_addend = s.has_addend;
+    /// The graph of all operations, in `kept` with what it is made of; null: cuDNN does not take it.
+    static handle build(const network_api& with, handle dnn, const convolution_shape& s, std::vector<descriptor>& kept) {
         const int type = s.type == element::f16 ? dnn::data_half : s.type == element::bf16 ? dnn::data_bfloat16 : dnn::data_float, sums = dnn::data_float;
         const std::array<std::int64_t, 4> out{s.images, s.out_channels, s.out_height, s.out_width};
-        const int steps = 1 + with_bias + with_addend + (s.activation != 0);
-        kept.clear();
+        const int steps = 1 + s.has_bias + s.has_addend + (s.activation != 0);
         const auto keep = [&](descriptor d) {
             kept.push_back(std::move(d));
             return kept.back().get();
         };
-        const handle x = keep(tensor(1, type, {s.images, s.in_channels, s.in_height, s.in_width}, false, s.in_pixel));
-        const handle w = keep(tensor(2, type, {s.out_channels, s.in_channels / s.groups, s.kernel_h, s.kernel_w}, false));
+        const handle x = keep(tensor(with, 1, type, {s.images, s.in_channels, s.in_height, s.in_width}, false, s.in_pixel));
+        const handle w = keep(tensor(with, 2, type, {s.out_channels, s.in_channels / s.groups, s.kernel_h, s.kernel_w}, false));
         int at = 0;
         // What each step makes: a value that exists only inside the graph, and last the output.
-        const auto result = [&] { return ++at == steps ? keep(tensor(5, type, out, false, s.out_pixel)) : keep(tensor(10 + at, sums, out, true)); };
+        const auto result = [&] { return ++at == steps ? keep(tensor(with, 5, type, out, false, s.out_pixel)) : keep(tensor(with, 10 + at, sums, out, true)); };
 
         const std::int64_t before[]{s.pad_top, s.pad_left}, behind[]{s.pad_bottom, s.pad_right}, strides[]{s.stride_h, s.stride_w}, dilations[]{s.dilation_h, s.dilation_w};
         const std::int64_t dimensions = 2;
-        descriptor conv{*api, dnn::convolution};
+        descriptor conv{with, dnn::convolution};
         conv.set(dnn::convolution_precision, dnn::data_type, sums)
             .set(dnn::convolution_mode_of, dnn::convolution_mode, static_cast<int>(dnn::cross_correlation))
             .set(dnn::convolution_dimensions, dnn::int64, dimensions)
@@ -146,7 +150,7 @@ private:
         const float one = 1, nothing = 0;
         handle value = result();
         {
-            descriptor forward{*api, dnn::operation_convolution};
+            descriptor forward{with, dnn::operation_convolution};
             forward.set(dnn::forward_x, dnn::descriptor_type, x)
                 .set(dnn::forward_w, dnn::descriptor_type, w)
                 .set(dnn::forward_y, dnn::descriptor_type, value)
@@ -159,7 +163,7 @@ private:
         const auto pointwise = [&](descriptor how, handle second) {
             how.finalise();
             const handle how_at = keep(std::move(how)), to = result();
-            descriptor p{*api, dnn::operation_pointwise};
+            descriptor p{with, dnn::operation_pointwise};
             p.set(dnn::pointwise_descriptor, dnn::descriptor_type, how_at).set(dnn::pointwise_x, dnn::descriptor_type, value);
             if (second) p.set(dnn::pointwise_b, dnn::descriptor_type, second);
             p.set(dnn::pointwise_y, dnn::descriptor_type, to).set(dnn::pointwise_alpha1, dnn::float32, one);
@@ -169,13 +173,13 @@ private:
             value = to;
         };
         const auto mode = [&](int m) {
-            descriptor d{*api, dnn::pointwise};
+            descriptor d{with, dnn::pointwise};
             d.set(dnn::pointwise_mode_of, dnn::pointwise_mode, m).set(dnn::pointwise_precision, dnn::data_type, sums);
             return d;
         };
         // Addend before bias: the order in which cuDNN has engines compiled in advance.
-        if (with_addend) pointwise(mode(dnn::mode_add), keep(tensor(4, type, out, false, s.addend_pixel)));
-        if (with_bias) pointwise(mode(dnn::mode_add), keep(tensor(3, type, {1, s.out_channels, 1, 1}, false)));
+        if (s.has_addend) pointwise(mode(dnn::mode_add), keep(tensor(with, 4, type, out, false, s.addend_pixel)));
+        if (s.has_bias) pointwise(mode(dnn::mode_add), keep(tensor(with, 3, type, {1, s.out_channels, 1, 1}, false)));
         if (s.activation != 0) {
             descriptor d = mode(dnn::mode_relu);
             const double zero = 0, slope = static_cast<double>(s.slope);
@@ -184,53 +188,53 @@ private:
             pointwise(std::move(d), nullptr);
         }
         for (const descriptor& d : kept)
-            if (!d.valid()) return false;
-        descriptor graph{*api, dnn::operation_graph};
+            if (!d.valid()) return nullptr;
+        descriptor graph{with, dnn::operation_graph};
         graph.set(dnn::graph_handle, dnn::handle_type, dnn).set(dnn::graph_operations, dnn::descriptor_type, static_cast<std::int64_t>(operations.size()), operations.data());
-        if (!graph.finalise()) return false;
-        const handle graph_at = keep(std::move(graph));
-        return choose(dnn, graph_at, s.is_last_resort ? dnn::heuristic_fallback : dnn::heuristic_a, s);
+        return graph.finalise() ? keep(std::move(graph)) : nullptr;
     }
 
-    bool choose(handle dnn, handle graph, int heuristic, const convolution_shape& s) {
-        descriptor asked{*api, dnn::engine_heuristic};
+    static std::vector<std::shared_ptr<const convolution_plan>> choose(const network_api& with, handle dnn, handle graph, const convolution_shape& s, int most,
+                                                                       std::shared_ptr<const std::vector<descriptor>> made_of) {
+        std::vector<std::shared_ptr<const convolution_plan>> found;
+        descriptor asked{with, dnn::engine_heuristic};
+        const int heuristic = s.is_last_resort ? dnn::heuristic_fallback : dnn::heuristic_a;
         asked.set(dnn::heuristic_graph, dnn::descriptor_type, graph).set(dnn::heuristic_mode_of, dnn::heuristic_mode, heuristic);
-        if (!asked.finalise()) return false;
+        if (!asked.finalise()) return found;
         std::int64_t count = 0;
-        if (api->get(asked.get(), dnn::heuristic_results, dnn::descriptor_type, 0, &count, nullptr) != 0 || count <= 0) return false;
+        if (with.get(asked.get(), dnn::heuristic_results, dnn::descriptor_type, 0, &count, nullptr) != 0 || count <= 0) return found;
         std::vector<descriptor> configs;
         std::vector<handle> handles;
         for (std::int64_t k = 0; k < count; ++k) {
-            configs.emplace_back(*api, dnn::engine_config);
-            if (!configs.back().valid()) return false;
+            configs.emplace_back(with, dnn::engine_config);
+            if (!configs.back().valid()) return found;
             handles.push_back(configs.back().get());
         }
-        if (api->get(asked.get(), dnn::heuristic_results, dnn::descriptor_type, count, &count, handles.data()) != 0) return false;
-        int better = rank;
-        for (std::int64_t k = 0; k < count; ++k) {
-            if (is_left_out(handles[static_cast<std::size_t>(k)], s)) continue;
-            descriptor p{*api, dnn::execution_plan};
-            p.set(dnn::plan_handle, dnn::handle_type, dnn).set(dnn::plan_config, dnn::descriptor_type, handles[static_cast<std::size_t>(k)]);
+        if (with.get(asked.get(), dnn::heuristic_results, dnn::descriptor_type, count, &count, handles.data()) != 0) return found;
+        for (std::size_t k = 0; k < static_cast<std::size_t>(count) && std::ssize(found) < most; ++k) {
+            if (is_left_out(with, handles[k], s)) continue;
+            descriptor p{with, dnn::execution_plan};
+            p.set(dnn::plan_handle, dnn::handle_type, dnn).set(dnn::plan_config, dnn::descriptor_type, handles[k]);
             if (!p.finalise()) continue;
             std::int64_t bytes = 0, one = 0;
-            if (api->get(p.get(), dnn::plan_workspace, dnn::int64, 1, &one, &bytes) != 0 || bytes > largest_workspace || better-- > 0) continue;
-            room = bytes;
-            plan = std::move(p);
-            kept.push_back(std::move(configs[static_cast<std::size_t>(k)]));
-            return true;
+            if (with.get(p.get(), dnn::plan_workspace, dnn::int64, 1, &one, &bytes) != 0 || bytes > largest_workspace) continue;
+            auto made = std::make_shared<convolution_plan>();
+            made->api = &with, made->kept = made_of, made->config = std::move(configs[k]), made->plan = std::move(p), made->room = bytes;
+            made->with_bias = s.has_bias, made->with_addend = s.has_addend;
+            found.push_back(std::move(made));
         }
-        return false;
+        return found;
     }
     /// Whether an engine makes 32-bit operands smaller than was asked for, or sums in less than 32 bits; or is compiled when a plan is made, where others are there already.
     /// One that does not say is taken.
-    bool is_left_out(handle config, const convolution_shape& s) const {
-        descriptor engine{*api, dnn::engine};
+    static bool is_left_out(const network_api& with, handle config, const convolution_shape& s) {
+        descriptor engine{with, dnn::engine};
         handle at = engine.get();
         std::int64_t count = 0;
-        if (!engine.valid() || api->get(config, dnn::config_engine, dnn::descriptor_type, 1, &count, &at) != 0) return false;
+        if (!engine.valid() || with.get(config, dnn::config_engine, dnn::descriptor_type, 1, &count, &at) != 0) return false;
         const auto says = [&](int attribute, int type, auto is_meant) {
             std::array<int, 32> notes{};
-            if (api->get(at, attribute, type, static_cast<std::int64_t>(notes.size()), &count, notes.data()) != 0) return false;
+            if (with.get(at, attribute, type, static_cast<std::int64_t>(notes.size()), &count, notes.data()) != 0) return false;
             return std::any_of(notes.begin(), notes.begin() + std::clamp<std::int64_t>(count, 0, static_cast<std::int64_t>(notes.size())), is_meant);
         };
         return (!s.is_last_resort && says(dnn::engine_behaviour, dnn::behaviour_note, [](int note) { return note == dnn::note_compiled_first; })) ||
@@ -241,11 +245,10 @@ private:
 
     static constexpr std::int64_t largest_workspace = std::int64_t{256} << 20;
     const network_api* api{};
-    std::vector<descriptor> kept;               // what the plan was made of
-    descriptor plan;
+    std::shared_ptr<const std::vector<descriptor>> kept;        // what the plan was made of
+    descriptor config, plan;
     std::int64_t room{};
-    int rank{};
-    bool found{}, with_bias{}, with_addend{};
+    bool with_bias{}, with_addend{};
 };
 
 } // namespace splitdsl::kernels::cudnn

@@ -7,6 +7,7 @@
 #include <kernels/cudnn/compile.hpp>
 #include <kernels/cudnn/convolution.hpp>
 
+#include <algorithm>
 #include <array>
 #include <memory>
 #include <mutex>
@@ -23,7 +24,7 @@ struct device_options {
     std::string code_folder{default_code_folder()};     ///< where compiled kernels are kept; empty: nowhere
     /// Whether a network's convolutions are timed when it is laid out, each in the ways it may run (docs/gpu.md): else it runs as cuDNN's heuristics and our estimates say.
     bool chooses_by_time{true};
-    double seconds_to_choose{20};               ///< of each network, one frame first, then numbers of frames together: convolutions left then run as they would without times
+    double seconds_to_choose{20};               ///< of each network, one frame first, then numbers of frames together, the largest first: convolutions left then run as they would without times
 };
 
 /// A GPU. Throws `device_error` naming what was expected and what was found. Cost: seconds where the kernels were never compiled before.
@@ -84,13 +85,18 @@ public:
     std::string description() const {
         return named + ", compute capability " + std::to_string(arch / 10) + "." + std::to_string(arch % 10) + ", " + std::to_string(processors) + " multiprocessors";
     }
-    /// cuDNN's plan of a convolution, behind `before` that its heuristics prefer; layers alike share one, because finding it may take a compiler's run.
-    std::shared_ptr<const convolution_plan> plan_for(const convolution_shape& s, int before = 0) const {
+    /// cuDNN's plans of a convolution in its heuristics' order, no more than `most`; layers alike share them, because finding them takes milliseconds.
+    std::vector<std::shared_ptr<const convolution_plan>> plans_for(const convolution_shape& s, int most = 1) const {
         const std::lock_guard lock{planning};
-        for (const planned& p : plans)
-            if (p.shape == s && p.before == before) return p.plan;
-        expect(use(), "using the device");          // the thread's own may be another one, and cuDNN loads code for it
-        return plans.emplace_back(planned{s, before, std::make_shared<const convolution_plan>(api.network, dnn, s, before)}).plan;
+        auto seen = std::find_if(plans.begin(), plans.end(), [&](const planned& p) { return p.shape == s; });
+        if (seen == plans.end() || seen->most < most) {
+            expect(use(), "using the device");          // the thread's own may be another one, and cuDNN loads code for it
+            auto found = convolution_plan::best_of(api.network, dnn, s, most);
+            if (seen == plans.end()) seen = plans.insert(plans.end(), {s, 0, {}});
+            std::copy_n(seen->found.begin(), std::min(seen->found.size(), found.size()), found.begin());        // those that someone has already
+            seen->most = most, seen->found = std::move(found);
+        }
+        return {seen->found.begin(), seen->found.begin() + std::min<std::ptrdiff_t>(most, std::ssize(seen->found))};
     }
     /// How long a network's convolutions may be timed; 0: not at all.
     double seconds_to_choose() const { return seconds; }
@@ -109,6 +115,8 @@ public:
         throw device_error(failure_of(status), std::string("GPU: ") + doing + " failed with " + (text ? text : "error " + std::to_string(status)));
     }
     static device_failure failure_of(int status) {
+        // What an engine of cuDNN did that no graph can hold does the device no harm.
+        if (status >= driver_first_of_captures && status <= driver_last_of_captures) return device_failure::unsupported;
         return status == driver_out_of_memory ? device_failure::out_of_memory : status == driver_no_device ? device_failure::no_device : device_failure::lost;
     }
 
@@ -132,8 +140,8 @@ private:
     mutable std::mutex planning;
     struct planned {
         convolution_shape shape;
-        int before;
-        std::shared_ptr<const convolution_plan> plan;
+        int most;                           ///< as many were asked for
+        std::vector<std::shared_ptr<const convolution_plan>> found;
     };
     mutable std::vector<planned> plans;
     double seconds{};

@@ -46,15 +46,16 @@ inline std::vector<std::string> split_folders(const char* list) {
     return folders;
 }
 
-/// Loads the first of `names` that is found, each from `folders` first, and fills the table. Never unloaded: its threads may outlive us.
-inline void load(const char* what, const std::vector<std::string>& folders, std::initializer_list<const char*> names, std::initializer_list<symbol> symbols) {
+/// Loads the first of `names` that is found, each from `folders` first, and fills the table; returns the folder that it was found in, or nothing where the system knew it. Never unloaded: its
+/// threads may outlive us.
+inline std::string load(const char* what, const std::vector<std::string>& folders, std::initializer_list<const char*> names, std::initializer_list<symbol> symbols) {
     void* library = nullptr;
-    std::string tried, last;
+    std::string tried, last, found_in;
     bool only_absent = true;
-    const auto open = [&](const std::string& path) {
+    const auto open = [&](const std::string& path, const std::string& folder) {
         if (library) return;
         library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
-        if (library) return;
+        if (library) return void(found_in = folder);
         // A file that is there and does not load says more than the places where there is none.
         const char* const said = dlerror();
         const std::string reason = said ? said : "it says no reason";
@@ -62,8 +63,8 @@ inline void load(const char* what, const std::vector<std::string>& folders, std:
         if (last.empty() || (!is_absent && only_absent)) last = reason, only_absent = is_absent;
     };
     for (const char* name : names) {
-        for (const std::string& folder : folders) open(folder + "/" + name);
-        open(name);
+        for (const std::string& folder : folders) open(folder + "/" + name, folder);
+        open(name, "");
         tried += std::string(tried.empty() ? "" : " or ") + name;
     }
     if (!library) throw device_error(device_failure::missing, std::string(what) + " was expected as " + tried + " and not found (" + last + ")");
@@ -72,6 +73,13 @@ inline void load(const char* what, const std::vector<std::string>& folders, std:
         if (!found) throw device_error(device_failure::too_old, std::string(what) + ": the function " + s.name + " was expected and not found; it is too old or too new");
         *static_cast<void**>(s.to) = found;
     }
+    return found_in;
+}
+/// What a library from `folder` will ask the system for by its name alone: loaded from there before, it is the one that is found. Nothing to do where the system knew the library, and no error
+/// where one of these is missing: not every version has it.
+inline void load_beside(const std::string& folder, std::initializer_list<std::string> names) {
+    if (folder.empty()) return;
+    for (const std::string& name : names) (void)dlopen((folder + "/" + name).c_str(), RTLD_LAZY | RTLD_LOCAL);
 }
 template <class Function>
 symbol entry(const char* name, Function*& to) {
@@ -84,10 +92,10 @@ inline std::string version_text(int major_minor) { return std::to_string(major_m
 } // namespace detail
 
 /// Where libraries are looked for before the system's own places: the option, then SPLITDSL_CUDA_FOLDERS (separated by colons), then
-/// the toolkit's usual folders.
+/// the toolkit's usual folders and the one that container runtimes put the driver in.
 inline std::vector<std::string> library_folders(std::vector<std::string> chosen) {
     for (std::string& folder : detail::split_folders(std::getenv("SPLITDSL_CUDA_FOLDERS"))) chosen.push_back(std::move(folder));
-    for (const char* folder : {"/usr/local/cuda/lib64", "/usr/local/cuda/lib"}) chosen.emplace_back(folder);
+    for (const char* folder : {"/usr/local/cuda/lib64", "/usr/local/cuda/lib", "/usr/local/nvidia/lib64"}) chosen.emplace_back(folder);
     return chosen;
 }
 
@@ -112,24 +120,29 @@ inline compiler_api load_compiler(const std::vector<std::string>& folders = {}, 
     compiler_api c;
     using detail::entry;
     const bool is_older = driver < 13000;
-    detail::load("NVRTC", folders, {is_older ? "libnvrtc.so.12" : "libnvrtc.so.13", is_older ? "libnvrtc.so.13" : "libnvrtc.so.12", "libnvrtc.so"},
+    const std::string folder = detail::load("NVRTC", folders, {is_older ? "libnvrtc.so.12" : "libnvrtc.so.13", is_older ? "libnvrtc.so.13" : "libnvrtc.so.12", "libnvrtc.so"},
                  {entry("nvrtcVersion", c.version), entry("nvrtcCreateProgram", c.create), entry("nvrtcDestroyProgram", c.destroy), entry("nvrtcCompileProgram", c.compile),
                   entry("nvrtcGetCUBINSize", c.code_size), entry("nvrtcGetCUBIN", c.code), entry("nvrtcGetProgramLogSize", c.log_size), entry("nvrtcGetProgramLog", c.log),
                   entry("nvrtcGetNumSupportedArchs", c.targets), entry("nvrtcGetSupportedArchs", c.target_list), entry("nvrtcGetPTXSize", c.portable_size), entry("nvrtcGetPTX", c.portable)});
     int major = 0, minor = 0;
     if (c.version(&major, &minor) != 0 || major < least_compiler)
         throw device_error(device_failure::too_old, "NVRTC " + std::to_string(least_compiler) + " or newer was expected, found " + std::to_string(major) + "." + std::to_string(minor));
+    // It has no search path of its own (NVRTC 13.0), so from a folder that the system does not know, as a Python wheel's, it would find none or another version's.
+    detail::load_beside(folder, {"libnvrtc-builtins.so." + std::to_string(major) + "." + std::to_string(minor)});
     return c;
 }
 inline network_api load_network_library(const std::vector<std::string>& folders = {}) {
     network_api n;
     using detail::entry;
-    detail::load("cuDNN 9", folders, {"libcudnn.so.9"},
+    const std::string folder = detail::load("cuDNN 9", folders, {"libcudnn.so.9"},
                  {entry("cudnnGetVersion", n.version), entry("cudnnCreate", n.create), entry("cudnnDestroy", n.destroy), entry("cudnnSetStream", n.use_stream),
                   entry("cudnnBackendCreateDescriptor", n.create_descriptor), entry("cudnnBackendDestroyDescriptor", n.destroy_descriptor), entry("cudnnBackendFinalize", n.finalise),
                   entry("cudnnBackendSetAttribute", n.set), entry("cudnnBackendGetAttribute", n.get), entry("cudnnBackendExecute", n.execute), entry("cudnnGetErrorString", n.error_text)});
     if (const std::size_t found = n.version(); found < least_network_library)
         throw device_error(device_failure::too_old, "cuDNN 9.0 or newer was expected, found version " + std::to_string(found));
+    // Its parts look through LD_LIBRARY_PATH before their own folder, and two versions together refuse to work (CUDNN_STATUS_SUBLIBRARY_VERSION_MISMATCH).
+    detail::load_beside(folder, {"libcudnn_graph.so.9", "libcudnn_engines_precompiled.so.9", "libcudnn_engines_runtime_compiled.so.9", "libcudnn_engines_tensor_ir.so.9", "libcudnn_heuristic.so.9",
+                                 "libcudnn_ops.so.9", "libcudnn_cnn.so.9", "libcudnn_ext.so.9"});
     return n;
 }
 

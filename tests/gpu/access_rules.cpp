@@ -79,8 +79,8 @@ struct zeros {
 
 /// Barriers that end a helper whose room this kernel does not use again, or begin one whose room it has not used before: the kernel would be right without them.
 int spare_barriers(const std::string& kernel) {
-    for (const char* with : {"find_range", "quantise", "level_patches", "decode_candidates", "multiply_rows", "pool_image_eights"})
-        if (kernel.starts_with(with) && !kernel.starts_with("multiply_row_tiles")) return 1;
+    for (const char* with : {"find_range", "quantise", "level_patches", "decode_candidates", "multiply_rows_of_bytes"})
+        if (kernel.starts_with(with)) return 1;
     return kernel == "choose_candidates" ? 2 : 0;
 }
 

@@ -76,7 +76,8 @@ inline int type_of_attribute(int attribute) {
     }
 }
 
-constexpr std::int64_t fake_workspace = 1000;       // bytes that each plan asks for
+constexpr std::int64_t fake_workspaces[]{1000, 3000};       // bytes that a plan of each engine asks for
+enum made_up_attribute : int { graph_of_config = -1, engine_of_config = -2, workspace_of_plan = -3 };
 
 /// A tensor of a graph while it runs: in memory, or a value inside the graph.
 struct graph_tensor {
@@ -195,9 +196,9 @@ inline int type_of_output(const fake_descriptor& graph) {
 }
 
 /// What the tensors of a graph are in memory, and all of its workspace.
-inline std::vector<shadow::operand> operands_of_graph(const fake_descriptor& graph, const std::map<std::int64_t, void*>& memory, const void* workspace) {
+inline std::vector<shadow::operand> operands_of_graph(const fake_descriptor& graph, const std::map<std::int64_t, void*>& memory, const void* workspace, std::int64_t room) {
     operand_list list(1, 1, 4);
-    list.add("the workspace", workspace, fake_workspace, shadow::writes);
+    list.add("the workspace", workspace, room, shadow::writes);
     const auto add = [&](const char* name, const fake_descriptor& t, unsigned mode) {
         if (t.one<bool>(dnn::tensor_is_virtual)) return;
         const auto dims = t.list<std::int64_t>(dnn::tensor_dimensions), strides = t.list<std::int64_t>(dnn::tensor_strides);
@@ -271,7 +272,11 @@ cudnn::network_api network() {
                 if ((mode == dnn::mode_add && !now.takes_addend) || (mode != dnn::mode_add && !now.takes_activation)) return 3000;
             }
         }
-        if (x.kind == dnn::execution_plan) now.engine = x.at(dnn::plan_config).list<int>(-2)[1];
+        if (x.kind == dnn::execution_plan) {
+            now.engine = x.at(dnn::plan_config).list<int>(engine_of_config)[1];
+            const auto* const room = reinterpret_cast<const std::byte*>(fake_workspaces + now.engine);
+            x.values[workspace_of_plan].assign(room, room + sizeof(std::int64_t));
+        }
         x.finalised = true;
         return 0;
     };
@@ -282,22 +287,22 @@ cudnn::network_api network() {
             *count = 2;
             for (std::int64_t k = 0; k < std::min<std::int64_t>(room, 2); ++k) {
                 auto& config = *static_cast<fake_descriptor**>(values)[k];
-                config.values[-1] = x.values[dnn::heuristic_graph];
+                config.values[graph_of_config] = x.values[dnn::heuristic_graph];
                 const int said[]{k == 0 ? now.first_note : -1, static_cast<int>(k), k < now.compiled_first ? dnn::note_compiled_first : -1};
-                config.values[-2].assign(reinterpret_cast<const std::byte*>(said), reinterpret_cast<const std::byte*>(said + 3));
+                config.values[engine_of_config].assign(reinterpret_cast<const std::byte*>(said), reinterpret_cast<const std::byte*>(said + 3));
                 config.finalised = true;
             }
             return 0;
-        case dnn::config_engine: static_cast<fake_descriptor**>(values)[0]->values[-2] = x.values[-2]; return *count = 1, 0;
+        case dnn::config_engine: static_cast<fake_descriptor**>(values)[0]->values[engine_of_config] = x.values[engine_of_config]; return *count = 1, 0;
         case dnn::engine_notes:
-            *count = x.one<int>(-2, -1) >= 0 ? 1 : 0;
-            if (*count == 1) *static_cast<int*>(values) = x.one<int>(-2);
+            *count = x.one<int>(engine_of_config, -1) >= 0 ? 1 : 0;
+            if (*count == 1) *static_cast<int*>(values) = x.one<int>(engine_of_config);
             return 0;
         case dnn::engine_behaviour:
-            *count = x.list<int>(-2)[2] >= 0 ? 1 : 0;
-            if (*count == 1) *static_cast<int*>(values) = x.list<int>(-2)[2];
+            *count = x.list<int>(engine_of_config)[2] >= 0 ? 1 : 0;
+            if (*count == 1) *static_cast<int*>(values) = x.list<int>(engine_of_config)[2];
             return 0;
-        case dnn::plan_workspace: return *static_cast<std::int64_t*>(values) = fake_workspace, *count = 1, 0;
+        case dnn::plan_workspace: return *static_cast<std::int64_t*>(values) = x.one<std::int64_t>(workspace_of_plan), *count = 1, 0;
         default: complain("attribute " + std::to_string(attribute) + " read"); return 2000;
         }
     };
@@ -319,13 +324,16 @@ cudnn::network_api network() {
         }
         if (now.fail_convolution_after >= 0 && now.convolutions_asked >= now.fail_convolution_after) return 5000;
         ++now.convolutions_asked;
-        return enqueue(stream, false, [run, workspace = v.one<void*>(dnn::variant_workspace), engine = config.list<int>(-2)[1], graph = config.one<fake_descriptor*>(-1)]() mutable {        // a plan's descriptors live as long as it
+        if (now.capturing && config.list<int>(engine_of_config)[1] == now.breaks_captures) return now.capturing->is_broken = true, 0;
+        return enqueue(stream, false, [run, workspace = v.one<void*>(dnn::variant_workspace), room = static_cast<fake_descriptor*>(plan)->one<std::int64_t>(workspace_of_plan), engine = config.list<int>(engine_of_config)[1],
+                                        graph = config.one<fake_descriptor*>(graph_of_config)]() mutable {        // a plan's descriptors live as long as it
             ++now.convolutions;
+            if (!inside(reinterpret_cast<cudnn::device_address>(workspace), static_cast<std::size_t>(room))) complain("a convolution with a workspace that is too small, or was given back");
             now.clock += now.engine_times[engine];
             ++now.engine_runs[engine];
             if constexpr (shadow::is_on) {
                 shadow::seen.loads_plans = !shadow::runs_graph();
-                shadow::whole("cuDNN", operands_of_graph(*graph, run.memory, workspace));
+                shadow::whole("cuDNN", operands_of_graph(*graph, run.memory, workspace, room));
             }
             for (const auto* o : graph->list<fake_descriptor*>(dnn::graph_operations)) o->kind == dnn::operation_convolution ? run.convolve(*o) : run.point(*o);
             return 0;

@@ -50,6 +50,7 @@ struct state {
     long fail_pinned_after{-1};
     long fail_convolution_after{-1};    // cuDNN does not start one
     long allocations{}, pinned_allocations{}, convolutions_asked{};
+    int breaks_captures{-1};            // which of cuDNN's two engines does what no graph can hold, and does not say so
     int compiled_first{};               // how many of cuDNN's two engines are compiled when a plan is made
     bool takes_addend{true}, takes_activation{true}, takes_any{true}, takes_slices{true};
     int first_note{-1}, engine{-1};     // of cuDNN's two engines: what the first one says of its numbers; which of them the last plan took

@@ -117,6 +117,7 @@ struct captured_graph {
     fake_queue queue;
     std::vector<std::vector<bool>> before{};        ///< where accesses are checked: of each piece of work, what it waits for
     handle from{};      ///< the stream whose capture was begun
+    bool is_broken{};
 };
 inline fake_queue pending;      // of all streams, outside of captures
 inline thread_local bool default_is_behind = false;         // this thread gave the default stream work, and did not wait for it
@@ -289,6 +290,7 @@ inline void add_streams(cudnn::driver_api& d) {
         const std::lock_guard unlocks{driver_call::one, std::adopt_lock};
         *graph = g;
         if (!g) return 901;
+        if (g->is_broken) return delete g, *graph = nullptr, --now.graphs, 901;
         if (stream != g->from) complain("cuStreamEndCapture of another stream than the one that was begun with");
         for (std::size_t i = 0; i < g->queue.work.size(); ++i) {
             const auto& end = g->queue.ends[g->from];

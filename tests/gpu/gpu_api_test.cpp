@@ -123,6 +123,8 @@ EQUAL(CUDA_ERROR_ILLEGAL_INSTRUCTION, driver_illegal_instruction);
 EQUAL(CUDA_ERROR_INVALID_PC, driver_invalid_pc);
 EQUAL(CUDA_ERROR_ECC_UNCORRECTABLE, driver_ecc);
 EQUAL(CUDA_ERROR_LAUNCH_FAILED, driver_launch_failed);
+EQUAL(CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED, driver_first_of_captures);
+EQUAL(CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD, driver_last_of_captures);
 EQUAL(CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, attribute_multiprocessors);
 EQUAL(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, attribute_major);
 EQUAL(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, attribute_minor);
@@ -247,6 +249,29 @@ TEST_CASE("GPU: NVRTC compiles all device code for an H200 and a Jetson Orin") {
     CHECK(std::string_view(portable.data()).find(".visible .entry store") != std::string_view::npos);
     CHECK(portable.back() == 0);
     CHECK_THROWS_AS(compile_device_code(nvrtc, std::string(small), 10), splitdsl::device_error);
+}
+
+TEST_CASE("GPU: with a library comes what it would ask the system for by its name alone, from the same folder") {
+    const auto try_with = [](const std::string& library, const std::string& part, auto load) {
+        for (const std::string& folder : library_folders({})) {
+            if (!std::filesystem::exists(folder + "/" + library) || !std::filesystem::exists(folder + "/" + part)) continue;
+            const auto is_loaded = [&] {
+                void* const loaded = dlopen((folder + "/" + part).c_str(), RTLD_LAZY | RTLD_NOLOAD);
+                return loaded && dlclose(loaded) == 0;
+            };
+            CHECK_NOTHROW(load(std::vector<std::string>{folder}));
+            CHECK(is_loaded());
+            return;
+        }
+        std::puts(("SKIPPED: " + library + " was not found with " + part).c_str());
+        SUCCEED();
+    };
+    std::string why;
+    int major = 13, minor = 0;
+    if (const compiler_api nvrtc = try_compiler(why); nvrtc.version) nvrtc.version(&major, &minor);
+    const std::string version = std::to_string(major);
+    try_with("libnvrtc.so." + version, "libnvrtc-builtins.so." + version + "." + std::to_string(minor), [](const auto& folders) { (void)load_compiler(folders); });
+    try_with("libcudnn.so.9", "libcudnn_heuristic.so.9", [](const auto& folders) { (void)load_network_library(folders); });
 }
 
 TEST_CASE("GPU: nvcc builds the same sources") {

@@ -126,6 +126,42 @@ TEST_CASE("GPU: layers alike are timed once, and each number of frames by itself
     check_clean();
 }
 
+TEST_CASE("GPU: an engine that no graph can hold is not taken, though it is the quickest, and the device goes on") {
+    const of_mixed of;
+    fake::now = {};
+    fake::now.engine_times[1] = 3;
+    fake::now.breaks_captures = 0;
+    tiles_take(9);
+    {
+        const cudnn::device on(with_cudnn(), by_time());
+        const gpu::gpu_engine engine(on, of.program, of.host.net, {.precision = precision::f16});
+        CHECK(engine.chosen().timed == convolutions);
+        CHECK(engine.laid_out().planned() == convolutions);
+        compare(on, of.as_subject(), precision::f16, 1e-2, 2e-2);
+        CHECK(engine.counters().reason == "");
+        CHECK(fake::now.engine_runs[0] > 0);            // outside of a graph
+        CHECK(fake::now.engine_runs[1] > 0);
+    }
+    check_clean();
+    // Without times nobody knows before an arena opens: the processor answers, and the device is not lost.
+    fake::now = {};
+    fake::now.breaks_captures = 0;
+    {
+        const cudnn::device on(with_cudnn(), options());
+        const gpu::gpu_engine engine(on, of.program, of.host.net, {.precision = precision::f32});
+        const loaded n(of.d, engine.net_here());
+        const frame f(of.d, engine.net_here(), 1);
+        side here(engine.net_here(), n.packed, 1);
+        here.memory.inputs = f.pointers.data();
+        (void)engine.net_here().run(here.memory, 0, engine.net_here().stages, nullptr);
+        CHECK(engine.counters().on_cpu == 1);
+        CHECK(engine.counters().why == device_failure::unsupported);
+        CHECK(engine.counters().reason.starts_with("GPU: ending a capture failed with "));
+        CHECK(!engine.counters().lost);
+    }
+    check_clean();
+}
+
 TEST_CASE("GPU: an engine that cuDNN refuses to run is not taken, and no room for taking times is no failure") {
     const of_mixed of;
     fake::now = {};

@@ -7,6 +7,7 @@
 #include "own_device.hpp"
 
 #include <splitdsl/codec/dynamic_pool_cells.hpp>
+#include <splitdsl/codec/half.hpp>
 #include <splitdsl/codec/tensor_codec.hpp>
 #include <splitdsl/detect/roi_align.hpp>
 
@@ -141,6 +142,63 @@ TEST_CASE("GPU: on this machine's own device the codec's bytes are the CPU's, wh
         on->use();
         compare_codecs(&*on);
     }
+}
+
+namespace {
+/// To payload bytes and back, of values of one type: a slice of a tensor of `pixel` channels, the processor's bytes, and nothing written beside it.
+template <class Stored>
+void compare_wide(const char* type, codec_id codec, int channels, int pixel, long long pixels) {
+    using namespace kernels::cudnn;
+    const auto stored = [](float v) {
+        if constexpr (sizeof(Stored) == 4) return v;
+        else return half_from_float(v);
+    };
+    const auto value = [](Stored v) {
+        if constexpr (sizeof(Stored) == 4) return v;
+        else return float_from_half(v);
+    };
+    const std::size_t count = static_cast<std::size_t>(pixels * channels), wide = static_cast<std::size_t>(pixel), all = static_cast<std::size_t>(pixels);
+    std::vector<Stored> tensor(all * wide, stored(1e4F)), back(tensor);
+    std::vector<float> planar(count);
+    for (std::size_t k = 0; k < all; ++k)
+        for (std::size_t c = 0; c < static_cast<std::size_t>(channels); ++c) {
+            const Stored v = stored(static_cast<float>((k * 7919 + c * 104729) % 65521) / 512 - 40);
+            tensor[k * wide + c] = v;
+            planar[c * all + k] = value(v);
+        }
+    std::vector<std::byte> wanted(encoded_bytes(codec, count)), got(wanted.size());
+    encode(codec, planar.data(), count, wanted.data());
+    std::vector<int> partial(8);
+    const device_tensor from{tensor.data(), 0, pixel}, to{back.data(), 0, pixel};
+    auto* const bytes = reinterpret_cast<unsigned char*>(got.data());
+    const auto run = [type](const char* name, const auto& job, int blocks) { fake::run_kernel((std::string(name) + type).c_str(), &job, blocks); };
+    INFO("codec " << static_cast<int>(codec) << type << ", " << channels << " of " << pixel << " channels, " << pixels << " pixels");
+    const affine_job leaves{from, bytes, 0, partial.data(), 4, channels, pixels, 0}, enters{to, bytes, 0, nullptr, 0, channels, pixels, 0};
+    const order_job ordered{from, bytes, 0, channels, pixels}, restored{to, bytes, 0, channels, pixels};
+    if (codec == codec_id::affine8) run("find_range", leaves, 4), run("quantise_u8", leaves, 3), run("dequantise_u8", enters, 3);
+    if (codec == codec_id::affine16) run("find_range", leaves, 4), run("quantise_u16", leaves, 3), run("dequantise_u16", enters, 3);
+    if (codec == codec_id::float16) run("encode_half", ordered, 3), run("decode_half", restored, 3);
+    if (codec == codec_id::float32) run("to_planar", ordered, 3), run("from_planar", restored, 3);
+    CHECK(got == wanted);
+    CHECK(decode(codec, wanted.data(), wanted.size(), planar.data(), count));
+    bool is_same = true;
+    for (std::size_t k = 0; k < all; ++k)
+        for (std::size_t c = 0; c < wide; ++c) {
+            const Stored v = c < static_cast<std::size_t>(channels) ? stored(planar[c * all + k]) : stored(1e4F);
+            is_same = is_same && std::memcmp(&back[k * wide + c], &v, sizeof v) == 0;
+        }
+    CHECK(is_same);
+}
+} // namespace
+
+TEST_CASE("GPU: payloads of eights of channels, of many values and of few, of slices and of whole tensors, have the CPU's bytes, and come back to their places") {
+    for (const codec_id codec : {codec_id::float32, codec_id::float16, codec_id::affine8, codec_id::affine16})
+        for (const int channels : {8, 12, 16, 24, 48})
+            for (const int more : {0, 8}) {
+                compare_wide<float>("_f32", codec, channels, channels + more, 77);
+                compare_wide<std::uint16_t>("_f16", codec, channels, channels + more, 77);
+            }
+    for (const codec_id codec : {codec_id::float16, codec_id::affine8}) compare_wide<std::uint16_t>("_f16", codec, 16, 16, (1 << 16) + 5);
 }
 
 TEST_CASE("GPU: dynamic pooling's coefficients are the CPU's in both forms, over several octaves and maps that are not square") {

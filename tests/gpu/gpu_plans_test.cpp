@@ -54,6 +54,29 @@ TEST_CASE("GPU: a device plans in its own context, on whichever thread and whate
     check_clean();
 }
 
+TEST_CASE("GPU: a convolution's plans come in the order of cuDNN's heuristics, with those that someone has already among them") {
+    fake::now = {};
+    {
+        const cudnn::device on(with_cudnn(), options());
+        cudnn::convolution_shape s{.in_channels = 8, .in_height = 4, .in_width = 4, .out_channels = 16, .out_height = 4, .out_width = 4, .in_pixel = 8, .out_pixel = 16, .addend_pixel = 16};
+        const auto first = on.plans_for(s), all = on.plans_for(s, 12);
+        REQUIRE(first.size() == 1);
+        REQUIRE(all.size() == 2);
+        CHECK(all[0] == first[0]);
+        CHECK(all[0]->workspace() < all[1]->workspace());
+        const int before = fake::now.descriptors;
+        CHECK(on.plans_for(s) == first);
+        CHECK(on.plans_for(s, 2) == all);
+        CHECK(fake::now.descriptors == before);         // nobody was asked again
+        s.images = 2;
+        CHECK(on.plans_for(s, 12).front() != first[0]);
+        fake::now.takes_any = false;
+        s.images = 3;
+        CHECK(on.plans_for(s, 12).empty());
+    }
+    check_clean();
+}
+
 TEST_CASE("GPU: engines that round otherwise than the precision says are left out") {
     namespace dnn = cudnn::dnn;
     struct row {

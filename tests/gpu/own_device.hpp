@@ -21,14 +21,15 @@ inline std::optional<splitdsl::kernels::cudnn::device>& own_device() {
     namespace cudnn = splitdsl::kernels::cudnn;
     // Never destroyed: when a program's static objects are, the driver and cuDNN may be gone.
     static auto& on = *new std::optional<cudnn::device>;
+    constexpr double most_seconds = 2;          // of each of many small networks
     if (on) return on;
     try {
         if (std::getenv("SPLITDSL_TEST_OWN_KERNELS")) {
             cudnn::libraries ours = cudnn::load_libraries({}, false);
             ours.network = {};
-            on.emplace(std::move(ours), cudnn::device_options{.needs_cudnn = false});
+            on.emplace(std::move(ours), cudnn::device_options{.needs_cudnn = false, .seconds_to_choose = most_seconds});
         } else {
-            on.emplace(cudnn::device_options{});
+            on.emplace(cudnn::device_options{.seconds_to_choose = most_seconds});
         }
         std::puts(on->description().c_str());
     } catch (const splitdsl::device_error& e) {

@@ -63,7 +63,8 @@ inline opened_nvml_meter open_nvml_meter(const nvml_api& with, unsigned gpu = 0)
 }
 /// The same with the library of the driver that is installed.
 inline opened_nvml_meter open_nvml_meter(unsigned gpu = 0) {
-    void* const library = dlopen("libnvidia-ml.so.1", RTLD_NOW | RTLD_LOCAL);   // stays: the driver's threads may outlive us
+    void* library = dlopen("libnvidia-ml.so.1", RTLD_NOW | RTLD_LOCAL);         // stays: the driver's threads may outlive us
+    if (!library) library = dlopen("/usr/local/nvidia/lib64/libnvidia-ml.so.1", RTLD_NOW | RTLD_LOCAL);         // where containers have it
     if (!library) return {std::nullopt, "no energy counter: libnvidia-ml.so.1, which comes with NVIDIA's driver, was not found"};
     nvml_api api;
     const auto find = [&](const char* name, auto& to) { return (*reinterpret_cast<void**>(&to) = dlsym(library, name)) != nullptr; };

@@ -29,7 +29,7 @@ public:
 
     /// Throws `device_error`.
     way_timer(const cudnn::device& on, layers& of)
-        : gpu{on}, net{of}, stream{on}, began{on, cudnn::event_with_time}, ended{on, cudnn::event_with_time}, arena{on, of.arena().bytes}, parameters{on, of.parameters()} {
+        : gpu{on}, net{of}, stream{on}, arena{on, of.arena().bytes}, parameters{on, of.parameters()} {
         m.arena = arena.at(), m.parameters = parameters.at();
     }
 
@@ -37,6 +37,15 @@ public:
     /// them do it as well, is timed with the others. -1: none runs.
     int quickest(std::size_t step, const std::vector<convolution_way>& ways, int in_front) {
         const convolution_way before = net.at(step).way;
+        // Of all ways at once: a graph keeps the addresses that it was captured with.
+        std::size_t room = 0;
+        for (const convolution_way& w : ways)
+            if (w.plan) room = std::max(room, static_cast<std::size_t>(w.plan->workspace()));
+        if (room > workspace.size()) {
+            workspace = {};
+            workspace = {gpu, room};
+        }
+        m.workspace = workspace.at();
         std::vector<cudnn::device_graph> graphs;
         for (const convolution_way& w : ways) {
             net.take(step, w);
@@ -44,9 +53,7 @@ public:
         }
         net.take(step, before);
         std::vector<float> least(ways.size(), std::numeric_limits<float>::infinity());
-        for (int round = 0; round < rounds; ++round)        // in turns: a device's clock may rise meanwhile
-            for (std::size_t k = 0; k < ways.size(); ++k)
-                if (graphs[k]) least[k] = std::min(least[k], time_of(graphs[k]));
+        for (int round = 0; round < rounds; ++round) take_turns(graphs, least);      // in turns: a device's clock may rise meanwhile
         const float best = *std::min_element(least.begin(), least.end());
         for (std::size_t k = 0; k < ways.size(); ++k)
             if (graphs[k] && static_cast<double>(least[k]) <= equal * static_cast<double>(best)) return static_cast<int>(k);
@@ -56,11 +63,6 @@ public:
 private:
     /// Empty if cuDNN does not run what it planned.
     cudnn::device_graph captured(std::size_t step, int in_front) {
-        if (const auto& plan = net.at(step).way.plan; plan && static_cast<std::size_t>(plan->workspace()) > workspace.size()) {
-            workspace = {};
-            workspace = {gpu, static_cast<std::size_t>(plan->workspace())};
-        }
-        m.workspace = workspace.at();
         const auto lock = gpu.lock_network();
         const released_stream release{gpu};
         const recorder record{gpu, net, m, stream};
@@ -83,21 +85,33 @@ private:
             return {};
         }
     }
-    float time_of(const cudnn::device_graph& g) {
+    /// All of them one behind the other, and the first one ahead of them all: while the device is busy with one the host brings the next, so that no launch is in a time.
+    void take_turns(const std::vector<cudnn::device_graph>& graphs, std::vector<float>& least) {
         const auto& d = gpu.driver();
-        float milliseconds = 0;
-        gpu.expect(d.record_event(began.get(), stream.get()), "timing a convolution");
-        gpu.expect(g.launch(stream), "timing a convolution");
-        gpu.expect(d.record_event(ended.get(), stream.get()), "timing a convolution");
+        std::size_t n = 0;
+        for (std::size_t k = 0; k < graphs.size(); ++k) {
+            if (!graphs[k]) continue;
+            if (n == 0) gpu.expect(graphs[k].launch(stream), "timing a convolution");
+            while (marks.size() < n + 2) marks.emplace_back(gpu, cudnn::event_with_time);
+            if (n == 0) gpu.expect(d.record_event(marks[n].get(), stream.get()), "timing a convolution");
+            gpu.expect(graphs[k].launch(stream), "timing a convolution");
+            gpu.expect(d.record_event(marks[++n].get(), stream.get()), "timing a convolution");
+        }
         gpu.expect(d.wait(stream.get()), "timing a convolution");
-        gpu.expect(d.time_between(&milliseconds, began.get(), ended.get()), "timing a convolution");
-        return milliseconds;
+        n = 0;
+        for (std::size_t k = 0; k < graphs.size(); ++k) {
+            if (!graphs[k]) continue;
+            float milliseconds = 0;
+            gpu.expect(d.time_between(&milliseconds, marks[n].get(), marks[n + 1].get()), "timing a convolution");
+            least[k] = std::min(least[k], milliseconds);
+            ++n;
+        }
     }
 
     const cudnn::device& gpu;
     layers& net;
     cudnn::device_stream stream;
-    cudnn::device_event began, ended;
+    std::vector<cudnn::device_event> marks;
     cudnn::device_memory arena, parameters, workspace;
     frame_addresses m{};
 };

@@ -66,8 +66,7 @@ public:
             if (!is_on_device(p, p.steps[i])) is_left_to_cpu = true;
         if (is_left_to_cpu) note({device_failure::unsupported, std::string("GPU: ") + table.network + " has steps on bytes for which the device has no kernel (docs/int8.md, docs/gpu.md); the CPU runs it"});
         double seconds = gpu.seconds_to_choose();
-        for (const auto& l : sizes)
-            if (!is_left_to_cpu) choose(*l, seconds);
+        for (std::size_t i = 0; i < sizes.size() && !is_left_to_cpu; ++i) choose(i == 0 ? *sizes.front() : *sizes[sizes.size() - i], seconds);     // of several frames the most first: there is most to gain
     }
     ~gpu_engine() {
         for (const entry* e = newest.load(std::memory_order_relaxed); e;) delete std::exchange(e, e->older);

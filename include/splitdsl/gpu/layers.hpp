@@ -182,15 +182,15 @@ public:
         std::vector<convolution_way> ways;
         const step& s = p.steps[i];
         convolution_way w;
-        if (asks_cudnn(s) && plan_convolution(s, w, true) > 0)
-            for (int before = 0; before < most_plans; ++before) {
-                cudnn::convolution_shape c = convolution_of(s);
-                c.has_bias = w.plan_shifts, c.has_addend = w.plan_shifts && s.plan.addend >= 0, c.activation = w.plan_ends ? static_cast<int>(s.plan.activation) : 0;
-                c.is_last_resort = w.is_last_resort;
-                w.plan = gpu.plan_for(c, before);
-                if (!w.plan->valid()) break;
+        if (asks_cudnn(s) && plan_convolution(s, w, true) > 0) {
+            cudnn::convolution_shape c = convolution_of(s);
+            c.has_bias = w.plan_shifts, c.has_addend = w.plan_shifts && s.plan.addend >= 0, c.activation = w.plan_ends ? static_cast<int>(s.plan.activation) : 0;
+            c.is_last_resort = w.is_last_resort;
+            for (auto& plan : gpu.plans_for(c, most_plans)) {
+                w.plan = std::move(plan);
                 ways.push_back(w);
             }
+        }
         const std::vector<convolution_way> ours = tiled_ways(i);
         ways.insert(ways.end(), ours.begin(), ours.end());
         return ways;
@@ -293,10 +293,11 @@ private:
         if (s.plan.kind != step_kind::dense || list[i].way.plan) return false;
         const shape map = in_of(before);
         const long long bytes = map.size() * static_cast<long long>(cudnn::bytes_of(element()));
-        return comes_in_eights(before.plan.in) && map.channels <= most_pooled_channels && bytes <= most_pooled_bytes && (out_of(s).channels + 7) / 8 * bytes <= most_pooled_reads;
+        const long long waits = (map.channels + 255) / 256 * ((static_cast<long long>(map.height) * map.width + 63) / 64);      // eight warps take 32 channels each, and 64 pixels at once
+        return comes_in_eights(before.plan.in) && map.channels <= most_pooled_channels && waits <= most_pooled_waits && bytes <= most_pooled_bytes && (out_of(s).channels + 7) / 8 * bytes <= most_pooled_reads;
     }
-    /// By estimate: a multiprocessor reads 64 bytes a clock from the second-level cache, all together 40 times as many, and a kernel more takes about 3,000 clocks.
-    static constexpr int most_pooled_channels = 1024;
+    /// By estimate: a multiprocessor reads 64 bytes a clock from the second-level cache, all together 40 times as many, and waits for it some 700; a kernel more takes about 3,000 clocks.
+    static constexpr int most_pooled_channels = 1024, most_pooled_waits = 4;
     static constexpr long long most_pooled_bytes = 192 * 1024, most_pooled_reads = 8 << 20;
 
     std::vector<convolution_way> tiled_ways(std::size_t i) const {
@@ -322,7 +323,7 @@ private:
     }
 
     static constexpr int best_plan = 6;
-    static constexpr int most_plans = 8;            ///< of cuDNN's engines that are timed
+    static constexpr int most_plans = 12;           ///< of cuDNN's engines that are timed
     static constexpr std::size_t most_tiles = 3;    ///< of our tiles, with and without what melts in
     /// Everything in one graph if cuDNN can (3); else without the activation (2); else the sums alone (1). What is left, `combine` does in place. Three more for
     /// an engine that is meant to be quick: one for less of it is better than any other.
@@ -333,8 +334,8 @@ private:
             c.has_bias = shifts;
             c.has_addend = shifts && s.plan.addend >= 0;
             c.activation = ends ? activation : 0;
-            l.plan = gpu.plan_for(c);
-            if (!l.plan->valid()) l.plan = nullptr;
+            const auto plans = gpu.plans_for(c);
+            l.plan = plans.empty() ? nullptr : plans.front();
             l.plan_shifts = shifts, l.plan_ends = ends;
             return l.plan != nullptr;
         };

@@ -65,7 +65,8 @@ public:
         const auto at = [](const cudnn::device_memory& m, std::size_t bytes) { return reinterpret_cast<void*>(static_cast<std::uintptr_t>(m.at() + bytes)); };
         const std::size_t channels = static_cast<std::size_t>(l.shape.channels), values = channels * patches;
         auto* const parameters = static_cast<int*>(at(made, 0));
-        launch(cudnn::kernel::pool_patches, type, cudnn::patch_job{map, static_cast<float*>(at(means, 0)), l.shape.channels, l.half_rows(), l.half_columns(), l.half_stride()}, values);
+        launch(cudnn::kernel::pool_patches, type, cudnn::patch_job{map, static_cast<float*>(at(means, 0)), l.shape.channels, l.half_rows(), l.half_columns(), l.half_stride()},
+               map.pixel % 8 == 0 && channels % 8 == 0 ? values / 8 : values);       // eight channels are a thread's
         launch(cudnn::kernel::find_range, cudnn::element::f32, cudnn::affine_job{{at(means, 0), 0, 1}, nullptr, 0, static_cast<int*>(at(partials, 0)), parts, 1, static_cast<long long>(values), 0}, 0);
         launch(cudnn::kernel::level_patches, cudnn::element::f32,
                cudnn::patch_levels_job{static_cast<const float*>(at(means, 0)), form == pool_form::lifted ? static_cast<short*>(at(levels, 0)) : nullptr, static_cast<long long>(values),

@@ -219,56 +219,84 @@ SPLITDSL_DEVICE void move_channels(const channels_job& j) {
 }
 SPLITDSL_KERNELS(move_channels, channels_job)
 
-struct channel_group {          // eight channels of one pixel: a memory sector of 32-bit floats, read by one thread
+struct channel_group {          // channels of one pixel that one thread reads: eight of 32-bit floats are a memory sector
     long long pixel;
     int begin;
     int end;
 };
-SPLITDSL_DEVICE channel_group group_of(long long i, long long pixels, int channels) {
+SPLITDSL_DEVICE channel_group group_of(long long i, long long pixels, int channels, int each = 8) {
     channel_group g;
     const long long group = quotient_of(i, (int)pixels);
     g.pixel = i - group * pixels;
-    g.begin = 8 * (int)group;
-    g.end = smaller(channels, g.begin + 8);
+    g.begin = each * (int)group;
+    g.end = smaller(channels, g.begin + each);
     return g;
 }
 SPLITDSL_DEVICE long long groups_in(long long pixels, int channels) { return pixels * ((channels + 7) / 8); }
 SPLITDSL_DEVICE bool in_eights(const device_tensor& t, int channels) { return channels % 8 == 0 && t.pixel % 8 == 0; }
-// The group's values, `act(k, value)` for each of them; the other way `value_of(k)` is written. `whole`: all its eights are at once.
+enum { enough_values = 1 << 20 };       // for every thread of a large device, though each takes sixteen
+// `act(channel, pixel, value)` for each value of a tensor; threads beside each other have pixels beside each other. Of 16-bit values a sector is sixteen: where there are many, a thread takes both its eights.
+// `backwards`: from the last one, which a kernel that read all of them has left in the second-level cache.
 template <class T, class Act>
-SPLITDSL_DEVICE void read_group(const T* in, const channel_group& g, int pixel, bool whole, const Act& act) {
-    const T* from = in + g.pixel * pixel + g.begin;
-    if (whole) {
-        float values[8];
-        read_eight(from, values, true);
-        SPLITDSL_UNROLL
-        for (int k = 0; k < 8; ++k) act(g.begin + k, values[k]);
-    } else {
-        for (int c = g.begin; c < g.end; ++c) act(c, read(from + c - g.begin));
+SPLITDSL_DEVICE void read_channels(const device_tensor& tensor, long long pixels, int channels, bool backwards, const Act& act) {
+    const T* in = image_of<T>(tensor);
+    const bool whole = in_eights(tensor, channels);
+    const bool pairs = sizeof(T) == 2 && whole && channels % 16 == 0 && pixels * channels >= enough_values;
+    const int each = pairs ? 16 : 8;
+    const long long all = pixels * ((channels + each - 1) / each);
+    for (long long i = first_item(); i < all; i += item_step()) {
+        const channel_group g = group_of(backwards ? all - 1 - i : i, pixels, channels, each);
+        const T* from = in + g.pixel * tensor.pixel + g.begin;
+        if (whole) {
+            float values[16];
+            read_eight(from, values, true);
+            if (pairs) read_eight(from + 8, values + 8, true);
+            SPLITDSL_UNROLL
+            for (int k = 0; k < 8; ++k) act(g.begin + k, g.pixel, values[k]);
+            if (!pairs) continue;
+            SPLITDSL_UNROLL
+            for (int k = 8; k < 16; ++k) act(g.begin + k, g.pixel, values[k]);
+        } else {
+            for (int c = g.begin; c < g.end; ++c) act(c, g.pixel, read(from + c - g.begin));
+        }
     }
 }
+// 16 bytes in one access.
+template <class T>
+SPLITDSL_DEVICE void write_piece(T* at, const float* from) { write_eight(at, from); }
+SPLITDSL_DEVICE void write_piece(float* at, const float* from) {
+    sixteen_bytes v;
+    SPLITDSL_UNROLL
+    for (int k = 0; k < 4; ++k) v.of[k] = (unsigned int)bits_of(from[k]);
+    *(sixteen_bytes*)at = v;
+}
+// The other way: `value_of(channel, pixel)` is written. Two threads beside each other write one sector together: of halves that come one after the other each would take a whole one's time.
 template <class T, class Value>
-SPLITDSL_DEVICE void write_group(T* out, const channel_group& g, int pixel, bool whole, const Value& value_of) {
-    T* to = out + g.pixel * pixel + g.begin;
-    if (whole) {
-        float values[8];
-        SPLITDSL_UNROLL
-        for (int k = 0; k < 8; ++k) values[k] = value_of(g.begin + k);
-        write_eight(to, values);
-    } else {
-        for (int c = g.begin; c < g.end; ++c) write(to + c - g.begin, value_of(c));
+SPLITDSL_DEVICE void write_channels(const device_tensor& tensor, long long pixels, int channels, const Value& value_of) {
+    T* out = image_of<T>(tensor);
+    constexpr int each = (int)(16 / sizeof(T));
+    if (in_eights(tensor, channels)) {
+        const int both = channels / each % 2 == 0;
+        for (long long i = first_item(); i < pixels * (channels / each); i += item_step()) {
+            const channel_group g = group_of(i >> both, pixels, channels, each << both);
+            const int begin = g.begin + each * (int)(i & both);
+            float values[each];
+            SPLITDSL_UNROLL
+            for (int k = 0; k < each; ++k) values[k] = value_of(begin + k, g.pixel);
+            write_piece(out + g.pixel * tensor.pixel + begin, values);
+        }
+        return;
+    }
+    for (long long i = first_item(); i < groups_in(pixels, channels); i += item_step()) {
+        const channel_group g = group_of(i, pixels, channels);
+        for (int c = g.begin; c < g.end; ++c) write(out + g.pixel * tensor.pixel + c, value_of(c, g.pixel));
     }
 }
 
 template <class From, class To>
 SPLITDSL_DEVICE void leave_pixels(const order_job& j) {
-    const From* in = image_of<From>(j.tensor);
     To* out = (To*)j.planar + image_here() * j.planar_image;
-    const bool whole = in_eights(j.tensor, j.channels);
-    for (long long i = first_item(); i < groups_in(j.pixels, j.channels); i += item_step()) {
-        const channel_group g = group_of(i, j.pixels, j.channels);
-        read_group(in, g, j.tensor.pixel, whole, [&](int c, float value) { write(out + c * j.pixels + g.pixel, value); });
-    }
+    read_channels<From>(j.tensor, j.pixels, j.channels, false, [&](int c, long long pixel, float value) { write(out + c * j.pixels + pixel, value); });
 }
 template <class T>
 SPLITDSL_DEVICE void to_planar(const order_job& j) { leave_pixels<T, float>(j); }
@@ -277,12 +305,7 @@ SPLITDSL_DEVICE void flatten(const order_job& j) { leave_pixels<T, T>(j); }
 template <class T>
 SPLITDSL_DEVICE void from_planar(const order_job& j) {
     const float* in = (const float*)j.planar + image_here() * j.planar_image;
-    T* out = image_of<T>(j.tensor);
-    const bool whole = in_eights(j.tensor, j.channels);
-    for (long long i = first_item(); i < groups_in(j.pixels, j.channels); i += item_step()) {
-        const channel_group g = group_of(i, j.pixels, j.channels);
-        write_group(out, g, j.tensor.pixel, whole, [&](int c) { return in[c * j.pixels + g.pixel]; });
-    }
+    write_channels<T>(j.tensor, j.pixels, j.channels, [&](int c, long long pixel) { return in[c * j.pixels + pixel]; });
 }
 SPLITDSL_KERNELS(to_planar, order_job)
 SPLITDSL_KERNELS(flatten, order_job)

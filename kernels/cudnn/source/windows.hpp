@@ -129,19 +129,19 @@ SPLITDSL_DEVICE void convolve_transposed(const window_job& j) {
 }
 SPLITDSL_KERNELS(convolve_transposed, window_job)
 
-enum mean_size { pool_lanes = 4, mean_room = 8 * (256 + pool_lanes), most_pooled_inputs = 1024 };       // lanes of eight channels each, beside each other: 64 bytes of a pixel and more
-// Means of eight channels each, for those of a block's lanes that are first in their column: to[k] of channel 8 * group + k.
-template <class T>
-SPLITDSL_DEVICE void mean_of_eights(const T* in, int step, long long pixels, int group, int groups, float* room, float* to) {
-    const int lane = thread_here() % pool_lanes;
-    const int row = thread_here() / pool_lanes;
-    const int rows = threads_here() / pool_lanes;
-    float sum[8] = {0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f};
-    if (group + lane < groups) {
-        const T* from = in + 8 * (group + lane);
-        for (long long p = row; p < pixels; p += 4LL * rows) {
+enum mean_size { pool_lanes = 4, most_pooled_inputs = 1024 };       // lanes of eight channels each, beside each other: 64 bytes of a pixel and more
+// A warp's: sums over pixels `first`, `first` + `rows` and so on, of eight channels from 8 * (`group` + a lane's place among `pool_lanes`) on; of those of its lanes that have the same place. `Together`: pixels of
+// each lane on their way at once.
+template <class T, int Together>
+SPLITDSL_DEVICE void sums_of_eights(const T* in, int step, long long pixels, int group, int groups, int first, int rows, float* sum) {
+    const int place = thread_here() % pool_lanes;
+    SPLITDSL_UNROLL
+    for (int k = 0; k < 8; ++k) sum[k] = 0.0f;
+    if (group + place < groups) {
+        const T* from = in + 8 * (group + place);
+        for (long long p = first; p < pixels; p += (long long)Together * rows) {
             SPLITDSL_UNROLL
-            for (int n = 0; n < 4; ++n) {       // four pixels on their way at once
+            for (int n = 0; n < Together; ++n) {
                 float value[8];
                 const long long at = p + (long long)n * rows;
                 read_eight(from + (at < pixels ? at : p) * step, value, at < pixels);
@@ -150,34 +150,32 @@ SPLITDSL_DEVICE void mean_of_eights(const T* in, int step, long long pixels, int
             }
         }
     }
-    // Four more floats for each of the eight: a warp that adds them up reads every bank once.
-    wait_for_block();
     SPLITDSL_UNROLL
-    for (int k = 0; k < 8; ++k) room[k * (threads_here() + pool_lanes) + thread_here()] = sum[k];
-    wait_for_block();
-    if (thread_here() < 8 * pool_lanes) {
-        const int k = thread_here() / pool_lanes;
-        float total = 0.0f;
-        for (int r = 0; r < rows; ++r) total += room[k * (threads_here() + pool_lanes) + r * pool_lanes + lane];
-        if (group + lane < groups) to[8 * (group + lane) + k] = total / (float)pixels;
+    for (int n = pool_lanes; n < 32; n *= 2) {
+        SPLITDSL_UNROLL
+        for (int k = 0; k < 8; ++k) sum[k] += of_lane_across(sum[k], n);
     }
 }
 
 // A warp makes a unit. Where `pooled_pixels` is set its inputs are the means of a map, which every block makes for itself.
 template <class T>
 SPLITDSL_DEVICE void multiply_rows(const dense_job& j) {
-    SPLITDSL_SHARED float room[mean_room];
     SPLITDSL_SHARED float means[most_pooled_inputs];
     const T* in = image_of<T>(j.in);
     const int lane = thread_here() % 32;
     const int warps = threads_here() / 32;
     if (j.pooled_pixels > 0) {
-        for (int group = 0; group < j.inputs / 8; group += pool_lanes) mean_of_eights(in, j.in.pixel, j.pooled_pixels, group, j.inputs / 8, room, means);
-        wait_for_block();
-        for (int i = thread_here(); i < j.inputs; i += threads_here()) {
-            T rounded;          // as a map's means are between kernels
-            write(&rounded, means[i]);
-            means[i] = read(&rounded);
+        const int groups = j.inputs / 8;
+        for (int group = pool_lanes * (thread_here() / 32); group < groups; group += pool_lanes * warps) {      // each warp its own: nobody waits
+            float sum[8];
+            sums_of_eights<T, 8>(in, j.in.pixel, j.pooled_pixels, group, groups, lane / pool_lanes, 32 / pool_lanes, sum);
+            if (lane >= pool_lanes || group + lane >= groups) continue;
+            SPLITDSL_UNROLL
+            for (int k = 0; k < 8; ++k) {
+                T rounded;          // as a map's means are between kernels
+                write(&rounded, sum[k] / (float)j.pooled_pixels);
+                means[8 * (group + lane) + k] = read(&rounded);
+            }
         }
         wait_for_block();
     }
@@ -287,13 +285,22 @@ SPLITDSL_KERNELS(pool_windows_eights, window_job)
 
 template <class T>
 SPLITDSL_DEVICE void pool_image_eights(const pixel_job& j) {
-    SPLITDSL_SHARED float room[mean_room];
-    SPLITDSL_SHARED float means[8 * pool_lanes];
+    SPLITDSL_SHARED float room[256];
+    const int across = 8 * pool_lanes;      // channels of a block: its warps divide the pixels
+    const int lane = thread_here() % 32;
     const int group = block_here() * pool_lanes;
-    mean_of_eights(image_of<T>(j.in) + 8 * group, j.in.pixel, j.pixels, 0, smaller(j.channels / 8 - group, pool_lanes), room, means);
+    float sum[8];
+    sums_of_eights<T, 4>(image_of<T>(j.in), j.in.pixel, j.pixels, group, j.channels / 8, thread_here() / pool_lanes, threads_here() / pool_lanes, sum);
+    if (lane < pool_lanes) {
+        SPLITDSL_UNROLL
+        for (int k = 0; k < 8; ++k) room[across * (thread_here() / 32) + 8 * lane + k] = sum[k];
+    }
     wait_for_block();
     const int c = 8 * group + thread_here();
-    if (thread_here() < 8 * pool_lanes && c < j.channels) write(image_of<T>(j.out) + c, means[thread_here()]);
+    if (thread_here() >= across || c >= j.channels) return;
+    float total = 0.0f;
+    for (int w = 0; w < threads_here() / 32; ++w) total += room[across * w + thread_here()];
+    write(image_of<T>(j.out) + c, total / (float)j.pixels);
 }
 SPLITDSL_KERNELS(pool_image_eights, pixel_job)
 
