@@ -52,18 +52,22 @@ const zoo_networks::network& network_named(const std::string& name) {
     throw option_error("no network is called \"" + name.substr(0, 100) + "\"; --list prints all names." + said);
 }
 
-void print_list() {
+void print_list(const std::string& json) {
+    options::require_writable("--json", json);
+    auto all = nlohmann::ordered_json::array();
     for (const auto* n : zoo_networks::all()) {
         const splitdsl::graph::description d = n->description();
         std::string inputs;
         for (const splitdsl::tensor_info& t : n->pipeline().inputs) inputs += (inputs.empty() ? "" : ", ") + std::string(t.name) + " " + writing::shape_text({t.channels, t.height, t.width});
         std::printf("%-28s %10.1f million MACs %8.2f million parameters %3d cuts  %s\n", n->name, static_cast<double>(d.total_macs) / 1e6, static_cast<double>(d.total_parameters) / 1e6,
                     d.cuts->count, inputs.c_str());
+        all.push_back({{"network", n->name}, {"macs", d.total_macs}, {"parameters", d.total_parameters}, {"cuts", d.cuts->count}, {"inputs", inputs}});
     }
+    if (!json.empty()) pictures::write_json(json, all);
 }
 
 void run(const arguments& a) {
-    if (a.list) return print_list();
+    if (a.list) return print_list(a.json);
     const zoo_networks::network& which = network_named(a.network);
     if (!a.weights.empty() && !a.time) throw option_error("--weights " + a.weights + " is for --time; nothing else depends on weights");
     options::require_writable("--json", a.json);

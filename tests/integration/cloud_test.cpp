@@ -4,7 +4,14 @@
 /// The cloud alone, spoken to byte by byte: who is let in, who is served first, what ends a connection and how that is counted.
 #include "cloud_rig.hpp"
 
+#include <pthread.h>
+
 #include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <map>
+#include <mutex>
+#include <set>
 #include <string>
 
 TEST_CASE("a message's payload is given away without a copy") {
@@ -224,6 +231,31 @@ TEST_CASE("a crowd that connects and says nothing, again and again, keeps no edg
     CHECK(s.ended(ending::full, 49 - 8));
 }
 
+TEST_CASE("a peer that sends a byte of a message now and then does not keep its place") {
+    served s{{.arrival_limit = 50ms}};
+    raw_edge slow{s}, other{s};
+    for (auto* e : {&slow, &other}) {
+        e->hello();
+        REQUIRE(e->next() == message_kind::hello_ack);
+    }
+    SECTION("within the header") {}
+    SECTION("within the payload") {
+        std::vector<std::byte> m(link::header_bytes + fake::payload_bytes);
+        link::seal({.kind = message_kind::payload, .epoch = 9, .sequence = 1, .budget_us = 1'000'000}, m);
+        slow.write(std::span{m}.first(link::header_bytes + 10));
+    }
+    const std::array<std::byte, 1> part{std::byte{'s'}};
+    std::thread drip{[&] {
+        for (int i = 0; i < 500 && s.cloud->counters().endings[static_cast<std::size_t>(ending::too_long)] == 0; ++i, std::this_thread::sleep_for(10ms))
+            if (i < 40 && slow.stream->write(part).what == link::io_result::closed) break; // never a whole header
+    }};
+    CHECK(s.ended(ending::too_long));
+    drip.join();
+    CHECK_FALSE(slow.next().has_value());
+    other.ask(2, 10s); // silent for longer, but it owes nothing
+    CHECK(other.next() == message_kind::reply);
+}
+
 TEST_CASE("what cannot be in time any more is shed, by the measured time of the tail") {
     served s;
     raw_edge e{s};
@@ -291,6 +323,42 @@ TEST_CASE("a connection is read while the cloud computes for others, however man
     fake::cloud_behaviour.shut_stage = -1;
     CHECK(second.answered(2));
     CHECK(third.answered(3));
+}
+
+TEST_CASE("a connection's thread runs its own requests alone") {
+    std::mutex guard;
+    std::map<std::thread::id, std::set<std::uint32_t>> ran; // by a connection's thread: whose requests
+    cloud_options o;
+    o.decode_input = [&](std::span<const std::byte> from, std::span<const std::span<std::byte>> to) {
+        std::memcpy(to[0].data(), from.data(), fake::input_bytes);
+        std::uint32_t tag{};
+        std::memcpy(&tag, from.data(), sizeof tag);
+        char name[16]{};
+        ::pthread_getname_np(::pthread_self(), name, sizeof name);
+        const std::lock_guard hold{guard};
+        if (std::string{name} == "sd-cloud") ran[std::this_thread::get_id()].insert(tag / 10'000);
+        return true;
+    };
+    served s{std::move(o)};
+    std::vector<std::unique_ptr<raw_edge>> edges;
+    std::vector<std::thread> threads;
+    std::atomic<int> answers{};
+    for (std::uint32_t who = 1; who <= 4; ++who) {
+        edges.push_back(std::make_unique<raw_edge>(s));
+        edges.back()->hello();
+        REQUIRE(edges.back()->next() == message_kind::hello_ack);
+    }
+    for (std::uint32_t who = 1; who <= 4; ++who)
+        threads.emplace_back([&answers, &e = *edges[who - 1], who] {
+            for (std::uint32_t i = 0; i < 300; ++i) {
+                e.ask_tagged(10'000 * who + i, 100s, link::whole_input);
+                answers += e.answered(10'000 * who + i);
+            }
+        });
+    for (auto& t : threads) t.join();
+    CHECK(answers == 1200);
+    CHECK(ran.size() <= 4);
+    for (const auto& [thread, whose] : ran) CHECK(whose.size() == 1);
 }
 
 TEST_CASE("a connection is read while its request waits for others to join it") {

@@ -85,6 +85,7 @@ def refusals(describe):
     describe.refuses("a picture that is not there", ["resnet18", "--picture", "no/such.jpg"], "no/such.jpg: no such file")
     describe.refuses("weights that are not there", ["cifar10_resnet20", "--time", "--weights", "no/such.safetensors"], "no/such.safetensors")
     describe.refuses("weights without --time", ["cifar10_resnet20", "--weights", "no/such.safetensors"], "--time")
+    describe.refuses("a list that cannot be written", ["--list", "--json", "no/such/folder/out.json"], "--json no/such/folder/out.json")
     describe.refuses("a file that cannot be written", ["cifar10_resnet20", "--json", "no/such/folder/out.json"], "--json no/such/folder/out.json")
     with tempfile.TemporaryDirectory() as folder:
         text = pathlib.Path(folder) / "text.png"
@@ -100,6 +101,11 @@ def names(describe):
     code, out, _ = describe.run("--list")
     found = [line.split()[0] for line in out.splitlines()]
     check(code == 0 and {"squeezenet1_1", "mobilenet_v2", "resnet50", "ssdlite320_mobilenet_v3_large"} <= set(found) and len(set(found)) == len(found), f"--list: {found}")
+    with tempfile.TemporaryDirectory() as folder:
+        out = pathlib.Path(folder) / "list.json"
+        code, again, _ = describe.run("--list", "--json", out)
+        document = json.loads(out.read_text(encoding="utf-8")) if out.exists() else []
+        check(code == 0 and len(again.splitlines()) == len(found) and [n["network"] for n in document] == found and all(n["macs"] > 0 and n["inputs"] for n in document), f"--list --json: {document[:2]}")
     return found
 
 

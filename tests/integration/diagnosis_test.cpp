@@ -202,7 +202,7 @@ TEST_CASE("a cloud that ends every connection behind its handshake is asked anew
         link::seal({.kind = message_kind::hello_ack, .epoch = newcomer.reader.header().epoch}, m);
         newcomer.write(m);
     }
-    CHECK(came[4] - came[0] >= 10ms + 20ms + 40ms + 80ms);
+    CHECK(came[4] - came[0] >= (10ms + 20ms + 40ms + 80ms) / 2); // of each a half may be left out
     CHECK(comes_true([&] { return edge.counters().link.disconnects >= 5; }));
 }
 

@@ -256,7 +256,7 @@ TEST_CASE("an edge or a cloud for whose threads one is missing is refused, and l
         return whole;
     };
     const auto edge = [] { edge_core<fake::quiet>{fake::network<fake::edge_behaviour>(), {}, fake::quiet{}, {.calibration_runs = 0}, std::make_unique<nowhere>()}; };
-    for (int threads = 0; threads < 4; ++threads) CHECK(!made(threads, edge)); // canary, link, compute, sentinel
+    for (int threads = 0; threads < 4; ++threads) CHECK(!made(threads, edge)); // canary, sentinel, link, compute
     CHECK(made(4, edge));
     const auto cloud = [] { cloud_core{fake::network<fake::cloud_behaviour>(), {}, {.parallel = 2}, std::make_unique<link::in_process_listener>()}; };
     for (int threads = 0; threads < 3; ++threads) CHECK(!made(threads, cloud)); // one for each of `parallel`, and the acceptor's

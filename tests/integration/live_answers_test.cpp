@@ -14,6 +14,20 @@ TEST_CASE("without a link every frame is local") {
     CHECK(edge.counters().answer.local + edge.counters().answer.held == 20);
 }
 
+TEST_CASE("a sentinel leaves a frame half of its deadline, and sleeps while there is none, however short deadlines are") {
+    detail::frame_claims claims, none;
+    bell work, answered;
+    detail::sentinel patient{claims, {.deadline = 20s, .ahead = 100s}, work, answered};
+    patient.expect(std::chrono::steady_clock::now() + 20s);
+    claims.open(1);
+    const auto begun = std::chrono::steady_clock::now();
+    const detail::sentinel hasty{none, {.deadline = duration{1}, .ahead = 250us}, work, answered};
+    std::this_thread::sleep_for(50ms);
+    const auto looks = hasty.times_waited();
+    CHECK(looks <= static_cast<std::uint64_t>((std::chrono::steady_clock::now() - begun) / 100us) + 10);
+    if (std::chrono::steady_clock::now() - begun < 5s) CHECK(claims.is_open(1));
+}
+
 TEST_CASE("a hung stage is answered by the sentinel with the previous answer, and the next frame goes on") {
     reset_behaviour();
     edge_core<never_offload> edge{fake::network<fake::edge_behaviour>(), {}, never_offload{}, impatient(), nullptr};

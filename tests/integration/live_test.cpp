@@ -80,6 +80,41 @@ TEST_CASE("every frame is answered in time while the cloud is killed and comes b
     CHECK(r.edge->counters().link.connects >= 2);
 }
 
+TEST_CASE("a cloud that comes back with another network is not asked, and is again once it is the old one") {
+    reset_behaviour();
+    std::optional<cloud_core> cloud;
+    const auto restart = [&](std::uint64_t fingerprint, std::uint16_t port) {
+        cloud.reset();
+        cloud.emplace(fake::network<fake::cloud_behaviour>(fingerprint), std::span<const std::byte>{}, cloud_options{}, std::make_unique<link::tcp_listener>(port));
+        return cloud->port();
+    };
+    const std::uint16_t port = restart(42, 0);
+    auto o = impatient();
+    o.deadline = 2s;
+    o.threads = {};
+    o.link.silence = o.link.stuck = o.link.dead = 10s;
+    edge_core<offload_when_up> edge{fake::network<fake::edge_behaviour>(), {}, offload_when_up{}, o, std::make_unique<link::tcp>("127.0.0.1", port)};
+    const auto asked = [&](std::uint32_t tag) {
+        std::array<float, fake::outputs> out{};
+        const answer a = edge.infer(fake::tagged_input{tag}.spans, out);
+        CHECK(a.on_time);
+        CHECK(out[0] == fake::answer_to(tag));
+        return a.source;
+    };
+    REQUIRE(wait_for_link(edge));
+    CHECK(asked(1) == answer_source::cloud);
+    restart(43, port);
+    const auto why = [&] { return edge.link_failure().find("graph fingerprint") != std::string::npos; };
+    for (int i = 0; i < 5000 && !why(); ++i) std::this_thread::sleep_for(1ms);
+    CHECK(why());
+    for (std::uint32_t tag = 2; tag < 6; ++tag) CHECK(asked(tag) == answer_source::edge);
+    CHECK(cloud->counters().requests == 0);
+    restart(42, port);
+    REQUIRE(wait_for_link(edge));
+    CHECK(asked(6) == answer_source::cloud);
+    CHECK(edge.counters().link.connects == 2);
+}
+
 TEST_CASE("a frame that waits reads its reply itself") {
     rig r;
     const auto before = r.edge->report();
@@ -172,6 +207,22 @@ TEST_CASE("an edge is destroyed at once although a frame waits") {
     REQUIRE(edge->submit(fake::tagged_input{5}.spans) != 0);
     for (int i = 0; i < 2000 && edge->report().link_waits == waits; ++i) std::this_thread::sleep_for(1ms);
     CHECK(edge->report().link_waits > waits);
+    const auto begun = std::chrono::steady_clock::now();
+    edge.reset();
+    CHECK(std::chrono::steady_clock::now() - begun < 20s);
+}
+
+TEST_CASE("an edge is destroyed at once although a peer does not answer its handshake") {
+    reset_behaviour();
+    link::in_process_listener mute;
+    auto o = impatient();
+    o.link.connect_timeout = 60s;
+    auto edge = std::make_unique<edge_core<offload_when_up>>(fake::network<fake::edge_behaviour>(), std::span<const std::byte>{}, offload_when_up{}, o, std::make_unique<link::in_process>(mute));
+    const auto peer = mute.accept(10s);
+    REQUIRE(peer);
+    std::array<std::byte, link::header_bytes> hello{};
+    REQUIRE(peer->wait(true, false, 10s));
+    CHECK(peer->read(hello).what == link::io_result::ok);
     const auto begun = std::chrono::steady_clock::now();
     edge.reset();
     CHECK(std::chrono::steady_clock::now() - begun < 20s);

@@ -128,8 +128,8 @@ TEST_CASE("a cloud's options are refused outside their bounds") {
     CHECK(says(refused_cloud([](cloud_options& o) { o.batch = 0; }), "cloud: a batch of at least 1 was expected, found 0"));
     for (const auto& [wrong, found] : {std::pair{duration{}, "0 ms"}, {duration{-1500us}, "-1.5 ms"}})
         CHECK(says(refused_cloud([time = wrong](cloud_options& o) { o.handshake_timeout = time; }), std::string{"cloud: a handshake_timeout above 0 was expected, found "} + found));
-    for (const auto which : {&cloud_options::idle_limit, &cloud_options::idle_least})
-        CHECK(says(refused_cloud([&](cloud_options& o) { o.*which = -1ms; }), "cloud: an idle_limit and an idle_least of 0 or more were expected, found -1 ms"));
+    for (const auto which : {&cloud_options::idle_limit, &cloud_options::idle_least, &cloud_options::arrival_limit})
+        CHECK(says(refused_cloud([&](cloud_options& o) { o.*which = -1ms; }), "cloud: an idle_limit, an idle_least and an arrival_limit of 0 or more were expected, found -1 ms"));
     CHECK(refused_cloud([](cloud_options& o) { o.parallel = 3, o.queue_max = most_waiting, o.handshake_timeout = 1ms; }) == taken);
 }
 

@@ -250,7 +250,8 @@ namespace {
 
 /// A device and a next tier made of bytes, and the middle tier between them.
 struct between_bytes {
-    explicit between_bytes(int sends_at) : middle{network<middle_behaviour>(), {}, send_at{sends_at}, middle_terms(), std::move(below.listener), [this] { return above.connector(); }} {
+    explicit between_bytes(int sends_at, middle_options terms = middle_terms())
+        : middle{network<middle_behaviour>(), {}, send_at{sends_at}, std::move(terms), std::move(below.listener), [this] { return above.connector(); }} {
         calm();
         up.emplace(above.listener->accept(5s), link::frame_limits::of_cloud(sizes, {.input_bytes = fake::input_bytes, .codecs = 255, .exact_cuts = false}));
         REQUIRE(up->next() == message_kind::hello);
@@ -287,7 +288,9 @@ struct between_bytes {
 } // namespace
 
 TEST_CASE("the next tier is told what is left behind the answer's way back and the tier's own reserve") {
-    between_bytes b{GENERATE(0, 1)};
+    middle_options terms = middle_terms();
+    terms.longest_wait = 1h;
+    between_bytes b{GENERATE(0, 1), std::move(terms)};
     b.ask(5, 60s, 20s);
     const link::frame_header h = b.asked();
     CHECK(h.budget_us <= 40'000'000 - 500); // lead
@@ -307,6 +310,37 @@ TEST_CASE("what whoever asks keeps for itself ends a middle tier's wait: its ans
     REQUIRE(b.down->next() == message_kind::reply);
     CHECK(b.down->reader.header().budget_us == 0); // its own
     CHECK(comes_true([&] { return b.middle.counters().answers.fallback == 1; }));
+}
+
+TEST_CASE("however long whoever asks may wait, a middle tier's place waits for the next tier as long as it is told at most") {
+    middle_options terms = middle_terms();
+    terms.longest_wait = 50ms;
+    between_bytes b{GENERATE(0, 1), std::move(terms)};
+    b.ask(5, 4000s, 0s); // an answer of the next tier never comes
+    CHECK(b.asked().budget_us < 1'000'000); // which is told of it
+    REQUIRE(b.down->next() == message_kind::reply);
+    CHECK(b.down->reader.header().budget_us == 0); // its own
+    CHECK(comes_true([&] { return b.middle.counters().answers.fallback == 1; }));
+    CHECK(b.middle.counters().answers.late == 0);
+}
+
+TEST_CASE("of a middle tier's free places one is taken whose connection to the next tier is up") {
+    calm();
+    door below, above;
+    const auto cloud = std::make_unique<cloud_core>(network<fake::cloud_behaviour>(), std::span<const std::byte>{}, cloud_options{}, std::move(above.listener));
+    struct nowhere final : link::connector {
+        std::unique_ptr<link::stream> connect(duration) override { throw link_error("nowhere"); }
+        std::string describe() const override { return "nowhere"; }
+    };
+    int made = 0;
+    const int reached = GENERATE(0, 1, 2); // the only place with a way to the next tier
+    const middle_core<send_at> middle{network<middle_behaviour>(), {}, send_at{1}, middle_terms(3), std::move(below.listener), [&]() -> std::unique_ptr<link::connector> {
+                                          if (made++ == reached) return above.connector();
+                                          return std::make_unique<nowhere>();
+                                      }};
+    edge_core<send_at> device{network<fake::edge_behaviour>(), {}, send_at{0}, device_terms(), below.connector()};
+    REQUIRE(comes_true([&] { return middle.links_up() == 1 && device.link_now().up; }));
+    for (std::uint32_t tag = 1; tag <= 5; ++tag) CHECK(ask(device, tag).tier == 2);
 }
 
 TEST_CASE("an edge that does not say what it keeps, as older ones do not, is answered by its deadline") {
@@ -408,6 +442,9 @@ TEST_CASE("a middle tier refuses what it cannot serve, in a sentence") {
     o = middle_terms();
     o.reserve = -1ms;
     CHECK(refused(o).find("middle tier: a reserve of 0 to 24 hours was expected") == 0);
+    o = middle_terms();
+    o.longest_wait = 0ms;
+    CHECK(refused(o) == "middle tier: a longest_wait above 0 and of at most 24 hours was expected, found 0 ms");
 }
 
 TEST_CASE("SAGE and the weighted policy decide on a middle tier as on a device") {

@@ -74,6 +74,12 @@ TEST_CASE("EDGE-06: the crossover is the last threshold at which fewer inputs ar
     CHECK_FALSE(sim::cascade_crossover(answers(), {60ms, network, big}));                  // the small one alone takes longer
     CHECK_FALSE(sim::cascade_crossover(answers(), {network + big, network, big}));         // as long
     CHECK(sim::cascade_crossover(answers(), {0ms, network, big}) > 0.9F);                  // for nothing: almost everywhere
+    for (int per_mille = 1; per_mille < 1000; ++per_mille) { // as many as the limit are no gain: one fewer is the most
+        const auto even = sim::cascade_crossover(answers(), {per_mille * 1ms, 700ms, 300ms});
+        REQUIRE(even);
+        const auto p = sim::cascade_curve(answers(), {per_mille * 1ms, 700ms, 300ms}, std::array{static_cast<double>(*even)}).front();
+        REQUIRE(std::lround(p.passed * 2000) < 2 * (1000 - per_mille));
+    }
     CHECK(says(refusal([] { sim::cascade_crossover(answers(), {small, network, big}, 1); }), "expected answers with exit 1"));
     CHECK(says(refusal([] { sim::cascade_curve(sim::exit_answers{}, {small, network, big}, std::array{0.5}); }), "of 0 pictures"));
 }

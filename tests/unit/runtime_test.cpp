@@ -4,6 +4,11 @@
 /// The frame machine, breaker, answer slot, exits and distribution by scripted sequences: no clock, no thread, no sleep.
 #include "machine_cases.hpp"
 
+#include <splitdsl/runtime/asked_payload.hpp>
+#include <splitdsl/runtime/retry_pause.hpp>
+
+#include <algorithm>
+
 TEST_CASE("a frame the policy keeps runs every stage here and is answered by the edge (SAGE Fig. 5: local)") {
     frame_machine m{stay_local{}, rules()};
     auto c = m.begin(1, t0, t0, good);
@@ -399,6 +404,48 @@ TEST_CASE("a link that came back makes the machine's breaker try again after the
     if (returned) m.link_changed(true, at(400ms), good);
     m.begin(3, at(490ms), at(490ms), good);
     CHECK((m.stage_done(at(500ms), good).what == kind::offload) == returned);
+}
+
+TEST_CASE("the end of an older payload's wait opens no newer one again") {
+    detail::asked_payload asked;
+    CHECK_FALSE(asked.is_open());
+    asked.ask(7, 984, at(1ms));
+    CHECK(asked.is_open());
+    asked.ask(8, 984, at(2ms));
+    asked.close(7); // its straggler
+    CHECK(asked.is_open());
+    asked.close(8);
+    CHECK_FALSE(asked.is_open());
+    asked.close(7); // a pong that was asked for before 8 was sent
+    CHECK_FALSE(asked.is_open());
+    asked.ask(1, 984, at(3ms)); // numbers begin anew
+    CHECK((asked.is_open() && asked.sequence() == 1 && asked.bytes() == 984 && asked.at() == at(3ms)));
+}
+
+TEST_CASE("pauses between attempts to connect double up to the longest, and of each a random half at most is left out") {
+    detail::retry_pause p{50ms, 1s, 7}, same{50ms, 1s, 7}, other{50ms, 1s, 8}, chance{50ms, 1s, 0}, another_chance{50ms, 1s, 0};
+    int unlike = 0, by_chance = 0;
+    duration shortest = 1s, longest{};
+    for (int round = 0; round < 50; ++round) {
+        for (const duration whole : {50ms, 100ms, 200ms, 400ms, 800ms, 1000ms, 1000ms}) {
+            const duration pause = p.next();
+            REQUIRE(pause >= whole / 2);
+            REQUIRE(pause <= whole);
+            REQUIRE(same.next() == pause);
+            unlike += other.next() != pause;
+            by_chance += chance.next() != another_chance.next();
+            if (whole == 1000ms) shortest = std::min(shortest, pause), longest = std::max(longest, pause);
+        }
+        for (auto* each : {&p, &same, &other, &chance, &another_chance}) each->restart();
+    }
+    CHECK(unlike > 340);
+    CHECK(by_chance > 340);
+    CHECK(shortest < 550ms); // all of the half is used
+    CHECK(longest > 950ms);
+    detail::retry_pause none{0ms, 0ms, 7}, once{10s, 1s, 7};
+    for (int i = 0; i < 10; ++i) CHECK(none.next() >= 500us); // never as fast as it can be
+    CHECK(once.next() >= 5s);
+    CHECK(once.next() <= 1s);
 }
 
 TEST_CASE("a half-open breaker lets one frame through, not two") {

@@ -121,6 +121,32 @@ TEST_CASE("an address that does not answer keeps nobody from the name's next one
     CHECK(to.connect(100ms) == nullptr); // the first may yet have answered: the time was too short, not the peer wrong
 }
 
+TEST_CASE("a TCP connection that met itself is told from one to a peer") {
+    const auto bound = [] {
+        auto s = std::make_unique<link::detail::owned_descriptor>(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP));
+        sockaddr_in any{};
+        any.sin_family = AF_INET;
+        any.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        REQUIRE(::bind(s->get(), reinterpret_cast<const sockaddr*>(&any), sizeof any) == 0);
+        return s;
+    };
+    const auto address = [](const auto& s) {
+        sockaddr_in a{};
+        socklen_t size = sizeof a;
+        REQUIRE(::getsockname(s->get(), reinterpret_cast<sockaddr*>(&a), &size) == 0);
+        return a;
+    };
+    const auto alone = bound(), listening = bound(), calling = bound();
+    CHECK_FALSE(link::detail::meets_itself(alone->get())); // not connected at all
+    const sockaddr_in own = address(alone);
+    REQUIRE(::connect(alone->get(), reinterpret_cast<const sockaddr*>(&own), sizeof own) == 0); // nobody listens: TCP's simultaneous open, with itself
+    CHECK(link::detail::meets_itself(alone->get()));
+    REQUIRE(::listen(listening->get(), 1) == 0);
+    const sockaddr_in other = address(listening);
+    REQUIRE(::connect(calling->get(), reinterpret_cast<const sockaddr*>(&other), sizeof other) == 0);
+    CHECK_FALSE(link::detail::meets_itself(calling->get()));
+}
+
 TEST_CASE("a relay tries all of its target's addresses") {
     {
         tcp_listener gone;

@@ -8,6 +8,7 @@
 #include <splitdsl/graph/memory.hpp>
 
 #include <concepts>
+#include <type_traits>
 #include <utility>
 
 namespace splitdsl {
@@ -95,8 +96,17 @@ constexpr std::int64_t widest_arena_at(int place) {
 }
 
 /// Budgets that are declared, that are declared under a name near it, and that can be read.
+struct with_limits {
+    int limits;
+};
 template <class Network>
-inline constexpr bool has_limits = requires { Network::limits; } || requires { &Network::limits; }; // the second: of a member that is not static
+struct and_limits : Network, with_limits {};
+/// A member of that name, private ones too: beside another it is ambiguous.
+template <class Network>
+inline constexpr bool has_limits = [] {
+    if constexpr (std::is_class_v<Network> && !std::is_final_v<Network>) return !requires { &and_limits<Network>::limits; };
+    else return requires { Network::limits; } || requires { &Network::limits; }; // the second: of a member that is not static
+}();
 template <class Network>
 inline constexpr bool has_limit = requires { Network::limit().at_most; } || requires { std::begin(Network::limit())->at_most; };
 template <class Network>

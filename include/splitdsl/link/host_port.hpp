@@ -54,7 +54,8 @@ inline host_port parse_host_port(std::string_view text, const std::string& who) 
 /// "[::1]" as "::1", anything else as it is: an address to listen on, which has no port that brackets would tell it from, may still have them.
 inline std::string without_brackets(std::string address) {
     const bool bracketed = address.size() > 2 && address.front() == '[' && address.back() == ']' && address.find(':') != std::string::npos;
-    return bracketed ? address.substr(1, address.size() - 2) : address;
+    if (bracketed) address = address.substr(1, address.size() - 2); // not with ?:, whose temporary g++ 12 at -O2 takes for uninitialised
+    return address;
 }
 
 } // namespace splitdsl::link

@@ -10,7 +10,9 @@
 
 #include <netinet/tcp.h>
 
+#include <cerrno>
 #include <chrono>
+#include <cstring>
 #include <memory>
 #include <string>
 #include <utility>
@@ -59,6 +61,15 @@ inline int finish(int socket, const tcp_options& options) noexcept {
     set_tuning(socket, IPPROTO_TCP, TCP_KEEPCNT, options.alive_probes);
     set_tuning(socket, IPPROTO_TCP, TCP_USER_TIMEOUT, static_cast<int>(options.unacknowledged.count()));
     return 0;
+}
+
+/// Whether both ends are this socket: where nobody listens at a port of those from which the system draws its own, TCP lets an attempt meet itself, and the port is then taken for who
+/// would listen there again.
+inline bool meets_itself(int socket) noexcept {
+    sockaddr_storage here{}, there{};
+    socklen_t size = sizeof here, far_size = sizeof there;
+    return ::getsockname(socket, reinterpret_cast<sockaddr*>(&here), &size) == 0 && ::getpeername(socket, reinterpret_cast<sockaddr*>(&there), &far_size) == 0
+           && size == far_size && std::memcmp(&here, &there, size) == 0;
 }
 
 } // namespace detail
@@ -113,8 +124,11 @@ private:
                 const instant now = detail::steady_now();
                 const detail::connect_result result = detail::connect_until(socket.get(), at->ai_addr, at->ai_addrlen, left > 1 ? now + (deadline - now) / left : deadline);
                 answered = answered && result.in_time;
-                if (result.in_time && result.failure == 0) return std::make_unique<detail::descriptor_stream>(std::move(socket));
                 failure = result.failure;
+                if (result.in_time && failure == 0) {
+                    if (!detail::meets_itself(socket.get())) return std::make_unique<detail::descriptor_stream>(std::move(socket));
+                    failure = ECONNREFUSED;
+                }
             }
         }
         if (!answered) return nullptr;

@@ -21,8 +21,10 @@ public:
         when.store(now.time_since_epoch().count(), std::memory_order_relaxed);
         newest.store(sequence, std::memory_order_release);
     }
-    /// Nothing more is to come for payload `sequence`; an older one's end changes nothing.
-    void close(std::uint32_t sequence) noexcept { closed.store(sequence, std::memory_order_relaxed); }
+    /// Nothing more is to come for payload `ended`. An older one's end changes nothing: it would open one again that is closed.
+    void close(std::uint32_t ended) noexcept {
+        if (ended == sequence()) closed.store(ended, std::memory_order_relaxed);
+    }
 
     bool is_open() const noexcept { return sequence() != closed.load(std::memory_order_relaxed); }
     /// 0: nothing was ever asked.

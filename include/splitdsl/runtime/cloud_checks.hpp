@@ -42,9 +42,8 @@ inline cloud_options checked(cloud_options o) {
         throw option_error("middle tier: a batch of 1 and no streams were expected, found a batch of " + std::to_string(o.batch)
                            + (o.streams != nullptr ? " and streams" : ""));
     check_tenants(o.tenants);
-    if (o.idle_limit < duration{} || o.idle_least < duration{})
-        throw option_error("cloud: an idle_limit and an idle_least of 0 or more were expected, found "
-                           + number_text(to_milliseconds(std::min(o.idle_limit, o.idle_least))) + " ms");
+    if (const duration least = std::min({o.idle_limit, o.idle_least, o.arrival_limit}); least < duration{})
+        throw option_error("cloud: an idle_limit, an idle_least and an arrival_limit of 0 or more were expected, found " + number_text(to_milliseconds(least)) + " ms");
     return o;
 }
 

@@ -202,6 +202,7 @@ private:
             const auto got = reader.next(*stream);
             hear(reader.last());
             if (got == message_reader::state::more) {
+                if (options.arrival_limit > duration{} && reader.is_midway() && clock() - reader.first() > options.arrival_limit) return end(ending::too_long), false;
                 if (guest == nullptr) return true;
                 const auto burst = guest->read_out(*this);
                 if (burst == cloud_stream_guest::burst::over) return true;

@@ -34,9 +34,9 @@
 
 namespace splitdsl {
 
-/// Serves `net` on a listener until destroyed. One thread a connection reads; whichever of them has work runs the most urgent
-/// request of all, at most `parallel` at once, so that an idle cloud answers without a hop between threads. What waits behind that is run by threads of
-/// the cloud's own, `parallel` of them, so that a connection is read again however much others ask for.
+/// Serves `net` on a listener until destroyed, at most `parallel` requests at once. One thread a connection reads; it also runs a request that it brought and that
+/// nobody else waits beside, so that an idle cloud answers without a hop between threads. What waits is run, the most urgent first, by threads of
+/// the cloud's own, `parallel` of them, so that a connection is read however much others ask for.
 ///
 /// A peer of another graph, other weights or other codec parameters is refused with a sentence naming the difference. Malformed input ends
 /// its connection with a counted reason (`ending_names`); memory a connection is bounded by the network's own sizes, never by
@@ -212,14 +212,17 @@ private:
     }
     void request_came(cloud_request r) override {
         std::optional<cloud_request> homeless;
+        std::unique_ptr<bench> own;
         {
-            const std::lock_guard hold{mutex};
+            std::unique_lock hold{mutex};
             if (stopping.load(std::memory_order_relaxed)) return;
             ++counts.requests;
             queue_turn& turn = r.from->turn();
             const instant deadline = r.deadline;
             homeless = queue.put(deadline, turn, std::move(r));
             counts.shed_full += homeless.has_value();
+            // Alone in the queue: else another connection's request might be run here, while nobody reads this one.
+            if (queue.size() == 1 && !homeless && options.batch_wait == duration{}) own = seat_next(hold);
         }
         if (homeless) {
             homeless->from->free_place(homeless->place);
@@ -227,7 +230,7 @@ private:
             homeless.reset(); // perhaps the last owner of its connection
         }
         if (options.batch_wait > duration{}) came.notify_all(); // waiting is a relief's
-        else run_next();
+        if (own) serve(std::move(own));
         {
             const std::lock_guard hold{mutex};
             if (queue.empty() || idle_benches.empty()) return;
@@ -244,17 +247,22 @@ private:
     }
     void connection_over(ending why) override { note(counts.endings[static_cast<std::size_t>(why)]); }
 
-    /// Runs the next request, and those that join it, if a bench is free.
-    void run_next() {
-        std::unique_ptr<bench> b;
-        {
-            std::unique_lock hold{mutex};
-            if (queue.empty() || idle_benches.empty()) return;
-            b = std::move(idle_benches.back());
-            idle_benches.pop_back();
-            if (most > 1) take_together(b->taken, hold);
-            else b->taken.push_back(queue.take());
+    /// The next request and those that join it, on a bench; null if there is none free or nothing waits.
+    std::unique_ptr<bench> seat_next(std::unique_lock<std::mutex>& hold) {
+        if (queue.empty() || idle_benches.empty()) return nullptr;
+        auto free = idle_benches.rbegin(); // the newest, whose memory is in the caches
+        if (options.onward != nullptr) {   // of a middle tier: the newest that may ask the next tier
+            const auto up = std::find_if(free, idle_benches.rend(), [this](const auto& b) { return options.onward->least_elsewhere(b->number) < duration::max(); });
+            if (up != idle_benches.rend()) free = up;
         }
+        std::swap(*free, idle_benches.back());
+        std::unique_ptr<bench> b = std::move(idle_benches.back());
+        idle_benches.pop_back();
+        if (most > 1) take_together(b->taken, hold);
+        else b->taken.push_back(queue.take());
+        return b;
+    }
+    void serve(std::unique_ptr<bench> b) {
         compute(*b);
         b->taken.clear(); // outside the lock: each may be the last owner of its connection
         const std::lock_guard hold{mutex};
@@ -264,12 +272,14 @@ private:
     void relieve() {
         ::pthread_setname_np(::pthread_self(), "sd-cloud-next");
         while (true) {
+            std::unique_ptr<bench> b;
             {
                 std::unique_lock hold{mutex};
                 left_over.wait(hold, [this] { return stopping.load(std::memory_order_relaxed) || (!queue.empty() && !idle_benches.empty()); });
                 if (stopping.load(std::memory_order_relaxed)) return;
+                b = seat_next(hold);
             }
-            run_next();
+            serve(std::move(b));
         }
     }
     void end_reliefs() {

@@ -29,7 +29,7 @@ inline constexpr int most_waiting = 65'536;
 
 /// Everything a user may set on a cloud. Refused by its constructor (option_error): `parallel` outside 1 to `most_parallel`, `queue_max`
 /// outside 1 to `most_waiting`, `connections_max` or `batch` below 1, a `batch_wait` below 0 or above 10 s, a `handshake_timeout` of 0 or
-/// less, an `idle_limit` or `idle_least` below 0, and tenants as `check_tenants` says; several, where frames leave bytes outside the arenas: with streams, and
+/// less, an `idle_limit`, `idle_least` or `arrival_limit` below 0, and tenants as `check_tenants` says; several, where frames leave bytes outside the arenas: with streams, and
 /// with a pipeline that keeps memory of its own for them (a GPU's).
 struct cloud_options {
     int parallel{1};                ///< requests computed at once
@@ -43,6 +43,9 @@ struct cloud_options {
     /// A connection is ended that said nothing for so long; 0: none is. Edges ping every `session_options::ping_interval`, 0.25 s: keep it far above that.
     duration idle_limit{std::chrono::seconds{60}};
     duration idle_least{std::chrono::seconds{30}}; ///< where all have introduced themselves, one silent for so long makes room for a newcomer
+    /// From a message's first byte to its last; then the connection is ended, so that no peer keeps its place by a byte now and then. 0: no limit. An edge gives up a
+    /// payload itself that is unsent for `session_options::stuck`, 1 s.
+    duration arrival_limit{std::chrono::seconds{30}};
     /// Who is served, by their tokens, and what of the cloud each may have. Empty: whoever fits, all alike.
     std::vector<cloud_tenant> tenants{};
     /// Turns an encoded whole input (cut -1) into the network's inputs, one span each of the exact size. False: not decodable, which ends the
@@ -65,6 +68,7 @@ enum class ending : std::uint8_t {
     unknown_cut,
     bad_payload,
     too_slow,
+    too_long,
     full,
     silent,
     no_resources,
@@ -72,9 +76,9 @@ enum class ending : std::uint8_t {
     shutdown
 };
 /// For people, by `ending`.
-inline constexpr std::array<const char*, 14> ending_names{
+inline constexpr std::array<const char*, 15> ending_names{
     "peer left",          "handshake refused",    "no handshake in time",         "malformed header",      "wrong size",
-    "unexpected message", "unknown cut or codec", "payload does not fit the cut", "peer reads too slowly", "too many connections", "silent for too long",
+    "unexpected message", "unknown cut or codec", "payload does not fit the cut", "peer reads too slowly", "a message took too long to arrive", "too many connections", "silent for too long",
     "no descriptor, memory or thread left", "a stream hook threw", "shut down"};
 static_assert(ending_names.size() == static_cast<std::size_t>(ending::shutdown) + 1);
 

@@ -15,6 +15,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <functional>
 #include <span>
@@ -66,9 +67,10 @@ struct session_options {
     duration silence{std::chrono::seconds{1}};              ///< something is unanswered for so long: the link counts as down
     duration stuck{std::chrono::seconds{1}};                ///< a payload is unsent for so long: reset
     duration dead{std::chrono::seconds{3}};                 ///< silent for so long: reset
-    duration connect_timeout{std::chrono::seconds{1}}; ///< to connect, and again for the handshake: an edge's destructor may wait so long
-    duration first_retry{std::chrono::milliseconds{50}}; ///< pause between attempts, doubled up to `longest_retry`
+    duration connect_timeout{std::chrono::seconds{1}}; ///< to connect, and again for the handshake: an edge's destructor may wait so long for the former
+    duration first_retry{std::chrono::milliseconds{50}}; ///< pause between attempts, doubled up to `longest_retry`; of each a random half is left out
     duration longest_retry{std::chrono::seconds{1}};     ///< a connection that lasted so long is tried anew at once, one that did not behind a pause
+    std::uint64_t retry_seed{};                          ///< of what is left out; 0: by chance
 };
 
 struct edge_stream_hooks;

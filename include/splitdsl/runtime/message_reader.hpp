@@ -73,6 +73,8 @@ public:
     std::span<const std::byte> payload() const noexcept { return frames.payload(); }
     link::frame_fault fault() const noexcept { return frames.fault(); }
     std::size_t bytes() const noexcept { return frames.bytes(); }
+    /// Some of a message's bytes are there, not all.
+    bool is_midway() const noexcept { return frames.bytes() != 0 && !frames.complete() && frames.fault() == link::frame_fault::none; }
     instant first() const noexcept { return first_byte; }
     instant last() const noexcept { return last_byte; }
     duration arrival() const noexcept { return last_byte - first_byte; }

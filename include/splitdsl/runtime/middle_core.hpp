@@ -4,6 +4,7 @@
 /// A tier between device and cloud: serves those who ask as a cloud does, and asks the next tier as an edge does.
 #pragma once
 
+#include <splitdsl/detail/number_text.hpp>
 #include <splitdsl/runtime/calibration.hpp>
 #include <splitdsl/runtime/cloud_core.hpp>
 #include <splitdsl/runtime/frame_arena.hpp>
@@ -26,13 +27,15 @@
 namespace splitdsl {
 
 /// Everything a user may set on a middle tier. Refused by its constructor (option_error): what a cloud refuses of `serving`, a batch of more than
-/// one, several tenants, streams, and what an edge refuses of the rest.
+/// one, several tenants, streams, a `longest_wait` out of its bounds, and what an edge refuses of the rest.
 struct middle_options {
     /// Towards those who ask. `parallel`: frames under way at once, those that wait for the next tier included, each with a connection of its own to
     /// it; at least the number of devices that ask at the same time.
     cloud_options serving{};
     duration reserve{};                          ///< time kept for finishing here, as `edge_options::reserve`
     duration lead{std::chrono::microseconds{500}}; ///< an answer is to be ready this long before it is due
+    /// A place is kept waiting for the next tier so long at most, whatever time whoever asks says it has: behind that the rest is finished here. Above 0, at most 24 hours.
+    duration longest_wait{std::chrono::seconds{10}};
     int calibration_runs{100};                   ///< as an edge's, as is the rest
     duration calibration_time{std::chrono::seconds{1}};
     breaker_options breaker{};
@@ -159,6 +162,8 @@ private:
             throw option_error("middle tier: at most one tenant was expected, found " + std::to_string(o.serving.tenants.size()));
         if (o.serving.parallel < 1 || o.serving.parallel > most_parallel)
             throw option_error("middle tier: parallel of 1 to " + std::to_string(most_parallel) + " was expected, found " + std::to_string(o.serving.parallel));
+        if (o.longest_wait <= duration{} || o.longest_wait > detail::longest_frame_time)
+            throw option_error("middle tier: a longest_wait above 0 and of at most 24 hours was expected, found " + detail::number_text(to_milliseconds(o.longest_wait)) + " ms");
         const edge_options e = detail::towards_next_tier(o, net);
         const frame_arena arena{net};
         std::vector<float> outputs(net.output_floats);
@@ -171,7 +176,7 @@ private:
         for (int i = 0; i < o.serving.parallel; ++i) {
             auto way = next();
             if (!way) throw option_error("middle tier: a connector to the next tier was expected");
-            made.all.push_back(std::make_unique<place>(net, policy, e, measured, setup, std::move(way)));
+            made.all.push_back(std::make_unique<place>(net, policy, e, o.longest_wait, measured, setup, std::move(way)));
         }
         return made;
     }

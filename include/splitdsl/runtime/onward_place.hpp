@@ -38,9 +38,9 @@ struct tier_counters {
 template <scheduler_policy Policy>
 class onward_place {
 public:
-    onward_place(const pipeline& net, Policy policy, const edge_options& o, const stage_profile& measured, const session_setup& setup,
+    onward_place(const pipeline& net, Policy policy, const edge_options& o, duration longest_wait, const stage_profile& measured, const session_setup& setup,
                  std::unique_ptr<link::connector> where)
-        : network{net}, lead{o.last_resort_lead}, reserves{net, o, {}, measured}, machine{std::move(policy), reserves.rules()}, line{std::move(where), setup, work} {}
+        : network{net}, lead{o.last_resort_lead}, longest{longest_wait}, reserves{net, o, {}, measured}, machine{std::move(policy), reserves.rules()}, line{std::move(where), setup, work} {}
     onward_place(const onward_place&) = delete;
     onward_place& operator=(const onward_place&) = delete;
 
@@ -51,7 +51,10 @@ public:
         watch_link(begun);
         if (++frame == 0) frame = 1;
         sent = threw = false;
-        command c = machine.begin_behind(r.cut, frame, r.due, begun, view(begun));
+        // Whoever asks says how long it has, up to 71 minutes; the place is needed by others, too.
+        const frame_rules& rules = machine.rulebook();
+        const instant due = std::min(r.due, begun + longest + rules.remaining[rules.stage_behind(r.cut)] + lead);
+        command c = machine.begin_behind(r.cut, frame, due, begun, view(begun));
         while (true) {
             switch (c.what) {
             case command::kind::run: c = run_stage(c.stage, memory); break;
@@ -206,7 +209,7 @@ private:
     }
 
     const pipeline network;
-    const duration lead;
+    const duration lead, longest;
     detail::reserve_keeper reserves;
     frame_machine<Policy> machine;
     bell work;

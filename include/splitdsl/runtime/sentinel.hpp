@@ -9,6 +9,7 @@
 #include <splitdsl/runtime/threads.hpp>
 #include <splitdsl/units.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -26,7 +27,8 @@ struct sentinel_terms {
 class sentinel {
 public:
     /// `work` is the compute thread's bell, `answered` the caller's; like the claims they outlive this.
-    sentinel(frame_claims& of, const sentinel_terms& t, bell& work, bell& answered) : claims{of}, terms{t}, compute{work}, caller{answered} {
+    sentinel(frame_claims& of, const sentinel_terms& t, bell& work, bell& answered)
+        : claims{of}, terms{t}, ahead{std::min<duration>(t.ahead, t.deadline / 2)}, compute{work}, caller{answered} {
         runner = start_thread<&sentinel::watch>(this);
     }
     sentinel(const sentinel&) = delete;
@@ -41,6 +43,7 @@ public:
     void expect(instant due) noexcept { due_ns.store(due.time_since_epoch().count(), std::memory_order_relaxed); }
     /// Whether it got the priority and processors asked for.
     bool is_prepared() const noexcept { return prepared.load(std::memory_order_relaxed); }
+    std::uint64_t times_waited() const noexcept { return alarm.times_waited(); }
 
 private:
     void watch() {
@@ -50,7 +53,7 @@ private:
             const std::uint32_t frame = claims.open_frame();
             const instant now = std::chrono::steady_clock::now();
             // Read after the slot: at least as new, so never too early. Without an open frame none can be due before a whole deadline.
-            const instant at = frame != 0 ? instant{duration{due_ns.load(std::memory_order_relaxed)}} - terms.ahead : now + terms.deadline - terms.ahead;
+            const instant at = frame != 0 ? instant{duration{due_ns.load(std::memory_order_relaxed)}} - ahead : now + std::max(terms.deadline - ahead, shortest_look);
             if (frame == 0 || now < at) {
                 heard = alarm.wait(heard, at);
                 continue;
@@ -62,8 +65,12 @@ private:
         }
     }
 
+    // Of a deadline below that the caller takes the last resort itself: a thread of real-time priority that only looks would keep the frame from its processor.
+    static constexpr duration shortest_look = std::chrono::microseconds{100};
+
     frame_claims& claims;
     const sentinel_terms terms;
+    const duration ahead; // half of the deadline at most: a frame is given some time
     bell &compute, &caller;
     bell alarm;
     std::atomic<std::int64_t> due_ns{};

@@ -13,6 +13,7 @@
 #include <splitdsl/runtime/message_reader.hpp>
 #include <splitdsl/runtime/outbox.hpp>
 #include <splitdsl/runtime/reply_ring.hpp>
+#include <splitdsl/runtime/retry_pause.hpp>
 #include <splitdsl/runtime/session_setup.hpp>
 #include <splitdsl/runtime/stream_hooks.hpp>
 #include <splitdsl/runtime/threads.hpp>
@@ -24,8 +25,10 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <span>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 
@@ -162,6 +165,8 @@ public:
     void quit() noexcept {
         stopping.store(true, std::memory_order_release);
         pause.ring();
+        const std::lock_guard hold{greeting_mutex};
+        if (greeting != nullptr) greeting->shutdown();
     }
     /// How often `listen` waited.
     std::uint64_t times_listened() const noexcept { return listened.load(std::memory_order_relaxed); }
@@ -180,7 +185,7 @@ private:
 
     void run() {
         detail::enter_thread("sd-link", {.processors = setup.threads.processors});
-        duration retry = setup.options.first_retry;
+        detail::retry_pause retry{setup.options.first_retry, setup.options.longest_retry, setup.options.retry_seed};
         while (!stopping.load(std::memory_order_acquire)) {
             const bool connected = connect();
             const instant since = clock();
@@ -191,13 +196,12 @@ private:
                 ++counts.connect_failures;
             publish();
             if (connected && clock() - since >= setup.options.longest_retry) { // the next one is tried at once
-                retry = setup.options.first_retry;
+                retry.restart();
                 continue;
             }
             // No connection, or one that did not last: a peer that ends each behind its handshake is not to be asked as fast as it can be.
-            const instant again = clock() + retry; // the reading side stays with this thread
+            const instant again = clock() + retry.next(); // the reading side stays with this thread
             for (auto heard = pause.now(); !stopping.load(std::memory_order_acquire) && clock() < again; heard = pause.now()) pause.wait(heard, again);
-            retry = std::min(retry * 2, setup.options.longest_retry);
         }
         disconnect();
     }
@@ -210,7 +214,7 @@ private:
             std::uint32_t e = epoch_base + connections;
             if (e == 0) e = epoch_base + ++connections;
             std::string why;
-            const auto shaken = introduce(*stream, setup.identity, e, clock() + setup.options.connect_timeout, why);
+            const auto shaken = greet(e, why);
             counts.bytes_up += shaken.bytes_up;
             counts.bytes_down += shaken.bytes_down;
             if (!shaken.accepted) {
@@ -236,9 +240,26 @@ private:
             return failed("the connector threw what is no std::exception");
         }
     }
-    bool failed(const std::string& why) {
+    /// The handshake, which `quit` ends.
+    introduced greet(std::uint32_t e, std::string& why) {
+        const auto meet = [this](link::stream* s) {
+            const std::lock_guard hold{greeting_mutex};
+            greeting = stopping.load(std::memory_order_acquire) ? nullptr : s;
+            return greeting != nullptr;
+        };
+        if (!meet(stream.get())) return why = "the edge ends", introduced{};
+        struct parting {
+            decltype(meet)& say;
+            ~parting() { say(nullptr); }
+        } const behind{meet};
+        return introduce(*stream, setup.identity, e, clock() + setup.options.connect_timeout, why);
+    }
+    bool failed(std::string_view why) noexcept {
         const std::lock_guard hold{failure_mutex};
-        failure = why;
+        try {
+            failure.assign(why);
+        } catch (const std::bad_alloc&) { // memory may be what was short: then the sentence is the one before
+        }
         return false;
     }
     void disconnect() {
@@ -344,7 +365,7 @@ private:
         case link::message_kind::shed: {
             const bool newest = h.sequence == asked.sequence();
             const bool shed = h.kind == link::message_kind::shed;
-            if (newest) asked.close(h.sequence);
+            asked.close(h.sequence);
             if (newest && !shed) // a shed message does not say how long its request stood in the cloud's queue, which is not the link's
                 picture.answered(now, from_wire_stamp(h.stamp_us, now), seen(asked.bytes(), h), service, reader.arrival());
             picture.received(now, {.bytes = reader.bytes(), .at_first = reader.first_bytes(), .spread = reader.arrival()});
@@ -465,6 +486,8 @@ private:
     bool ping_open{}, probed{}; // probed: the newest question was a rate probe
     bool over{}; // found by the reader: nothing comes or goes any more
 
+    std::mutex greeting_mutex;
+    link::stream* greeting{}; // while the handshake is under way
     mutable std::mutex failure_mutex;
     std::string failure{"not connected yet"};
     std::thread runner;

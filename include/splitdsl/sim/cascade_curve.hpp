@@ -75,9 +75,11 @@ inline std::vector<cascade_point> cascade_curve(const exit_answers& a, const cas
 /// threshold that an answer can reach. O(pictures log pictures). Refused as above.
 inline std::optional<float> cascade_crossover(const exit_answers& a, const cascade_times& t, int exit = 0) {
     detail::require_cascade(a, exit, 0);
-    const double limit = policy::cascade_limit(t.small, t.network, t.big), n = static_cast<double>(a.pictures());
-    const double most = std::ceil(limit * n) - 1; // inputs that may be passed on, at the most: fewer than limit x n
-    if (most < 0) return std::nullopt;
+    // Inputs that may be passed on, at the most: fewer than `policy::cascade_limit` of all. In whole nanoseconds, whose products are exact, because as many as that are no gain.
+    const auto send = static_cast<long double>((t.network + t.big).count()), gain = (send - static_cast<long double>(t.small.count())) * static_cast<long double>(a.pictures());
+    if (gain <= 0) return std::nullopt;
+    long double most = std::floor(gain / send);
+    if (most * send >= gain) --most;
     std::vector<float> sure;
     for (std::size_t i = 0; i < a.pictures(); ++i) sure.push_back(a.local(i, exit).confidence);
     std::sort(sure.begin(), sure.end());
