@@ -3,6 +3,7 @@
 /// @file bench_policy.cpp
 /// Time of one policy decision. The promise: below one microsecond.
 #include "../tests/demo_deployment.hpp"
+#include "results.hpp"
 
 #include <examples/options/exit_status.hpp>
 #include <examples/options/numbers.hpp>
@@ -52,6 +53,7 @@ int main(int argc, char** argv) {
     app.add_option("--batches", batches, "Batches of 1,000 decisions each")->check(options::between(1, 1'000'000))->capture_default_str();
     app.add_option("--json", json_file, "Also write the results to FILE")->option_text("FILE");
     return options::exit_status("bench_policy", app, argc, argv, [&] {
+        timed::begin_results(json_file);
         nlohmann::json report{{"unit", "nanoseconds per decision"}, {"label", "measured"}, {"batches", batches}, {"decisions_per_batch", 1000}};
         bool fine = true;
         std::printf("%-24s %9s %9s %9s %9s   ns per decision, batches of 1000\n", "policy", "least", "median", "p99", "most");
@@ -68,7 +70,7 @@ int main(int argc, char** argv) {
         row("sage", policy::sage{demo(1)});
         row("weighted, 1 cut", policy::weighted{demo(1)});
         row("weighted, 16 cuts", policy::weighted{demo(max_cuts)});
-        if (!json_file.empty()) options::write("--json", json_file, report.dump(2) + "\n");
+        timed::write_results(json_file, std::move(report));
         if (!fine) std::fprintf(stderr, "bench_policy: a median decision took 1 microsecond or more\n");
         return fine ? 0 : 1;
     });

@@ -3,6 +3,7 @@
 /// @file bench_roundtrip.cpp
 /// What the runtime adds to the network: a payload's round trip against a raw TCP echo and a gRPC unary call. The promise: at most
 /// twice the echo, at least three times faster than gRPC.
+#include "results.hpp"
 #include "roundtrip/raw_echo.hpp"
 #include "roundtrip/split_call.hpp"
 #if ROUNDTRIP_HAS_GRPC
@@ -159,6 +160,7 @@ int main(int argc, char** argv) {
     app.add_option("--json", json_file, "Also write the results to FILE")->option_text("FILE");
     app.add_flag("--check", strict, "Exit with 1 if a promise is missed");
     return options::exit_status("bench_roundtrip", app, argc, argv, [&] {
+        timed::begin_results(json_file);
         if (processor >= 0 && !stay_on(processor))
             throw splitdsl::option_error("--processor " + std::to_string(processor) + ": there is none to run on");
         nlohmann::json report{{"unit", "microseconds"}, {"label", "measured"}, {"rounds", how.rounds}, {"calls_per_round", how.calls},
@@ -175,7 +177,7 @@ int main(int argc, char** argv) {
         fine = compete<936>(how, report) && fine;
         fine = compete<10'000>(how, report) && fine;
         fine = compete<132'000>(how, report) && fine;
-        if (!json_file.empty()) options::write("--json", json_file, report.dump(2) + "\n");
+        timed::write_results(json_file, std::move(report));
         if (!fine) std::fprintf(stderr, "bench_roundtrip: a promise is missed, see MISSED above\n");
         return fine || !strict ? 0 : 1;
     });

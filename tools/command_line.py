@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """How a tool answers wrong options and files: with one sentence, no traceback."""
 import argparse
+import math
 
 import packages
 
@@ -17,6 +18,17 @@ def whole_number(least, most=2 ** 31 - 1):
             raise argparse.ArgumentTypeError(f"expected a whole number from {least} to {most}, found {text[:40]}")
         return number
     return parse
+
+
+def at_least_zero(text):
+    """The same for a finite number of 0 or more."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a number of at least 0, found {text[:40]}")
+    return number
 
 
 def run(main):

@@ -37,7 +37,21 @@ def layers(state, scope):
         found.append((tensor("matrix", "matrices", k), tensor("bias", "biases", k), tensor("factor", "factors", k)))
     if not found or any(bias is None for _, bias, _ in found):
         raise PriorError(f"{scope}: neither tables nor the layers they are computed from")
+    require_chain(found, scope)
     return found
+
+
+def require_chain(model, scope):
+    """A channel's layers go from one value to one value, each taking what the one before gives."""
+    channels, before = model[0][0].shape[:1], 1
+    for k, (matrix, bias, factor) in enumerate(model):
+        given = matrix.shape[1:2]
+        if matrix.shape != (*channels, *given, before) or bias.shape != (*channels, *given, 1) or (factor is not None and factor.shape != bias.shape) \
+                or not all(numpy.isfinite(t).all() for t in (matrix, bias, factor) if t is not None):
+            raise PriorError(f"{scope}: expected finite layers of (channels, out, in) that take each what the one before gives, found another in layer {k}")
+        before = given[0]
+    if not channels or not channels[0] or before != 1:
+        raise PriorError(f"{scope}: expected layers that end in one value for each of at least one channel, found others")
 
 
 def logits(model, x):
@@ -78,10 +92,12 @@ def cumulative(pmf, precision=PRECISION):
 def tables(state, scope):
     """{`_quantized_cdf`, `_offset`, `_cdf_length`} as int32."""
     model = layers(state, scope)
-    quantiles = numpy.asarray(state[scope + "quantiles"], numpy.float64)[:, 0]
+    quantiles = numpy.asarray(state[scope + "quantiles"], numpy.float64)
+    if quantiles.shape != (len(model[0][0]), 1, 3) or not numpy.isfinite(quantiles).all():
+        raise PriorError(f"{scope}quantiles: expected three finite numbers for each of {len(model[0][0])} channels, found {quantiles.shape} or others")
+    quantiles = quantiles[:, 0]
     medians = quantiles[:, 1]
-    below = numpy.maximum(numpy.ceil(medians - quantiles[:, 0]), 0).astype(int)
-    above = numpy.maximum(numpy.ceil(quantiles[:, 2] - medians), 0).astype(int)
+    below, above = (numpy.clip(numpy.ceil(reach), 0, LARGEST_ROW).astype(int) for reach in (medians - quantiles[:, 0], quantiles[:, 2] - medians))
     length = below + above + 1
     if length.max() > LARGEST_ROW:
         raise PriorError(f"{scope}: {length.max()} whole numbers in a channel, expected at most {LARGEST_ROW}")

@@ -37,10 +37,10 @@ def stored_network(graphs, weights, name):
     state = {}
     for file in files:
         state.update(safetensors_io.load(pathlib.Path(weights) / file)[0])
-    wanted = {p["name"] for p in model.graph["parameters"]}
-    missing = sorted(wanted - state.keys())
-    if missing:
-        raise ValueError(f"{name}: weights are missing: {', '.join(missing[:5])}")
+    wanted = {p["name"]: tuple(p["shape"]) for p in model.graph["parameters"]}
+    wrong = sorted(n for n, shape in wanted.items() if n not in state or state[n].shape != shape)
+    if wrong:
+        raise ValueError(f"{name}: weights are missing or of another shape: {', '.join(wrong[:5])}")
     model.load_state_dict({n: torch.from_numpy(state[n].astype(numpy.float32)) for n in wanted}, strict=False)
     model.eval()
     return model

@@ -17,7 +17,6 @@ downloaded. Page: docs/import.md.
 """
 import argparse
 import json
-import os
 import pathlib
 import sys
 
@@ -62,8 +61,6 @@ def torchvision_state(name, seed, raw):
     if name not in makers:
         near = sorted(n for n in makers if n[:4] == name[:4])
         raise ExportError(f"torchvision has no network {torch_file.printable(name)}" + (f"; near it: {', '.join(near)}" if near else ""))
-    if not 0 <= seed < 2 ** 64:
-        raise ExportError(f"--seed {seed}: expected 0 to 2^64 - 1")
     torch.manual_seed(seed)
     options = {"weights": None}
     if name in vars(torchvision.models.segmentation) or name in vars(torchvision.models.detection):
@@ -103,7 +100,8 @@ def read_network(path):
     try:
         graph = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
         shapes = {p["name"]: tuple(int(n) for n in p["shape"]) for p in graph["parameters"]}
-    except (ValueError, KeyError, TypeError, RecursionError) as problem:
+        calibrated_ranges(graph)
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as problem:
         raise ExportError(f"{path} is not what describe<Net>(format::json) prints ({type(problem).__name__}: {problem})") from None
     return graph, shapes
 
@@ -202,6 +200,8 @@ def selftest(graph, tensors, seed):
 def convert(options):
     if (options.state is None) == (options.torchvision is None):
         raise ExportError("give either a file or --torchvision NAME")
+    if not 0 <= options.seed < 2 ** 64:
+        raise ExportError(f"--seed {options.seed}: expected 0 to 2^64 - 1")
     if options.torchvision:
         state = torchvision_state(options.torchvision, options.seed, options.raw)
     else:
@@ -233,14 +233,12 @@ def convert(options):
         raise ExportError("there are no tensors to write")
     extra = {}
     if options.network and not options.no_selftest and not lacking:  # without its range the deployment's answer is not known yet
-        extra = selftest(graph, tensors, options.seed)
+        try:
+            extra = selftest(graph, tensors, options.seed)
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError, RuntimeError) as problem:  # a JSON that was changed by hand
+            raise ExportError(f"{options.network}: expected a network that PyTorch can run for the self-test, found one that ends in {type(problem).__name__}: {torch_file.printable(problem)}") from None
     out = pathlib.Path(options.out)
-    part = out.with_name(f".{out.name}.{os.getpid()}")
-    try:
-        safetensors_io.save(part, {**tensors, **extra}, metadata)
-        os.replace(part, out)
-    finally:
-        part.unlink(missing_ok=True)
+    safetensors_io.save(out, {**tensors, **extra}, metadata)
     count = sum(a.size for a in tensors.values())
     print(f"{out}: {len(tensors)} tensors, {count} values" + (f", self-test with {len(extra)} tensors" if extra else ""))
     if lacking:
@@ -264,7 +262,8 @@ def main(arguments=None):
     try:
         convert(options)
     except (ExportError, torch_file.TorchFileError, OSError, MemoryError) as problem:
-        print(f"export_weights.py: {torch_file.printable(options.state or options.torchvision or '')}: {str(problem) or 'out of memory'}", file=sys.stderr)
+        why = f"{torch_file.printable(problem.filename)}: {problem.strerror}" if isinstance(problem, OSError) and problem.filename else str(problem) or "out of memory"
+        print(f"export_weights.py: {torch_file.printable(options.state or options.torchvision or '')}: {why}", file=sys.stderr)
         return 1
     return 0
 

@@ -34,7 +34,8 @@ import numpy
 import torch
 
 import safetensors_io
-from train_fleet import RECORDED_AT_ONCE, finished, self_test
+from command_line import run, whole_number
+from train_fleet import RECORDED_AT_ONCE, checkpoint, finished, self_test, take_rounded
 from train_fleet_network import folded, normalise
 from train_fleet_pictures import load, prepare
 from train_fleet_recipes import MAKE
@@ -151,7 +152,7 @@ def learn(options):
     folder = prepare(options)                    # behind what may be refused: decoding takes minutes
     options.sizes = tuple(saved["options"]["sizes"])
     recipe = (Wide if options.phase == "wide" else MAKE["fleet"])(options)
-    recipe.load_state_dict({**recipe.state_dict(), **{n: torch.from_numpy(a.astype(numpy.float32)) for n, a in halved(saved["model"]).items()}})
+    take_rounded(checkpoint(options, options.phase), recipe, saved["model"])
     m = recipe.eval().model
     count, labels = options.pictures, load(folder, "train_labels")
     chosen = torch.from_numpy(numpy.sort(numpy.random.default_rng(options.seed).permutation(len(labels))[:count]))
@@ -195,9 +196,7 @@ def finished_phase(options):
 
 def write_weights(options, state, checked_by):
     tensors = {**halved(state), **checked_by}
-    fresh = pathlib.Path(options.weights).with_suffix(".new")
-    safetensors_io.save(fresh, tensors, {"made_by": "tools/learn_channel_order.py"})
-    fresh.replace(options.weights)
+    safetensors_io.save(options.weights, tensors, {"made_by": "tools/learn_channel_order.py"})
     print(f"{options.weights}: {sum(t.nbytes for t in tensors.values())} bytes of weights")
 
 
@@ -205,25 +204,23 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--work", default="out/fleet", help="folder of everything that is read and written (%(default)s)")
     parser.add_argument("--data", help="folder that holds cifar10/ (SPLITDSL_DATA)")
-    parser.add_argument("--synthetic", type=int, default=0, metavar="N", help="N invented pictures instead of CIFAR-10")
+    parser.add_argument("--synthetic", type=whole_number(0, 1_000_000), default=0, metavar="N", help="N invented pictures instead of CIFAR-10")
     parser.add_argument("--phase", choices=("fleet", "wide"), default="fleet", help="whose streams (%(default)s)")
     parser.add_argument("--others", choices=("small", "absent"), default="small", help="what the cloud has of the channels that have not come (%(default)s)")
-    parser.add_argument("--pictures", type=int, default=2000, help="training pictures to learn from (%(default)s)")
-    parser.add_argument("--held-out", type=int, default=0, help="of the test set's second half (all)")
+    parser.add_argument("--pictures", type=whole_number(1), default=2000, help="training pictures to learn from (%(default)s)")
+    parser.add_argument("--held-out", type=whole_number(0), default=0, help="of the test set's second half (all)")
     parser.add_argument("--weights", help="write the weights with the streams' channels in their order: f16, as train_fleet.py export does")
-    parser.add_argument("--blocks", type=int, default=2)
-    parser.add_argument("--depth", type=int, default=4, help="channels of the phase fleet's streams (%(default)s)")
-    parser.add_argument("--wide-depth", type=int, default=16, help="of the phase wide's (%(default)s)")
+    parser.add_argument("--blocks", type=whole_number(2, 6), default=2)
+    parser.add_argument("--depth", type=whole_number(1, 16), default=4, help="channels of the phase fleet's streams (%(default)s)")
+    parser.add_argument("--wide-depth", type=whole_number(1, 16), default=16, help="of the phase wide's (%(default)s)")
     parser.add_argument("--draws", type=int, default=2, help=argparse.SUPPRESS)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--threads", type=whole_number(1, 1024), default=1)
+    parser.add_argument("--seed", type=whole_number(0), default=1)
     options = parser.parse_args()
     options.sizes = (3, 4, 5, 6, 7, 8)
-    if options.pictures < 1 or options.held_out < 0:
-        parser.error("expected 1 or more training pictures and 0 or more held-out ones")
     torch.set_num_threads(options.threads)
     learn(options)
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

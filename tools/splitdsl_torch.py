@@ -290,7 +290,7 @@ class GraphModule(nn.Module):
         if op.get("layout") == "hwc":
             x = x.permute(0, 3, 1, 2)
         shape = tuple(op["shape"])
-        x = x.reshape(-1, *shape) if x.dim() == 2 else x
+        x = x.reshape(x.shape[0], *shape) if x.dim() == 2 and x.shape[1] == math.prod(shape) else x
         if tuple(x.shape[1:]) != shape:
             raise ValueError(f"input {op['name']} is {tuple(x.shape[1:])}, the network declares {shape}")
         return x
@@ -298,8 +298,7 @@ class GraphModule(nn.Module):
     def normalise(self, op, x):
         raw = self.ops[op["inputs"][0]]
         channels = x.shape[1]
-        mean = torch.tensor(op["mean"][:channels]).reshape(1, -1, 1, 1)
-        deviation = torch.tensor(op["std"][:channels]).reshape(1, -1, 1, 1)
+        mean, deviation = (torch.tensor(op[of][:channels], device=x.device).reshape(1, -1, 1, 1) for of in ("mean", "std"))
         x = x.float() / 255 if raw.get("dtype") == "u8" else x.float()
         return (x - mean) / deviation
 
@@ -331,7 +330,7 @@ class GraphModule(nn.Module):
         command, branches = x[0].reshape(-1).long(), x[1:]
         if command.numel() and not 0 <= int(command.min()) <= int(command.max()) < len(branches):
             raise ValueError(f"a command lies outside 0 to {len(branches) - 1}")
-        return torch.stack(branches, 1)[torch.arange(command.numel()), command]
+        return torch.stack(branches, 1)[torch.arange(command.numel(), device=command.device), command]
 
 
 def last_op_before(graph, prefix):

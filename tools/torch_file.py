@@ -87,7 +87,7 @@ def rebuild_parameter(data, *_):
 
 
 class Unpickler(pickle._Unpickler):  # the Python one: its memo is a dictionary, so a large index costs nothing
-    """Protocol 2, which torch.save writes, with nothing that makes objects or changes them."""
+    """Protocol 2, which torch.save writes, and 3 to 5, which it can, with nothing that makes objects or changes them."""
 
     def __init__(self, stream, storages):
         super().__init__(stream, encoding="utf-8")
@@ -95,7 +95,7 @@ class Unpickler(pickle._Unpickler):  # the Python one: its memo is a dictionary,
 
     dispatch = {code: action for code, action in pickle._Unpickler.dispatch.items()
                 if code not in [name[0] for name in (pickle.INST, pickle.OBJ, pickle.NEWOBJ, pickle.NEWOBJ_EX, pickle.EXT1, pickle.EXT2, pickle.EXT4,
-                                                     pickle.BYTEARRAY8, pickle.NEXT_BUFFER, pickle.READONLY_BUFFER, pickle.FRAME)]}
+                                                     pickle.BYTEARRAY8, pickle.NEXT_BUFFER, pickle.READONLY_BUFFER)]}
 
     def load_build(self):
         self.stack.pop()  # a state_dict's _metadata, which is not needed
@@ -103,6 +103,11 @@ class Unpickler(pickle._Unpickler):  # the Python one: its memo is a dictionary,
             raise TorchFileError("the file changes something that is no dictionary")
 
     dispatch[pickle.BUILD[0]] = load_build
+
+    def load_frame(self):
+        self.read(8)  # how much one read may take, in protocols 4 and 5; here all is in memory already
+
+    dispatch[pickle.FRAME[0]] = load_frame
 
     def find_class(self, module, name):
         known = {("collections", "OrderedDict"): collections.OrderedDict,
@@ -224,7 +229,7 @@ def read_state(path, key=None):
     """name -> array of a saved state_dict. `key`: where it stands in a checkpoint; the usual names are tried without one."""
     saved = read(path)
     if not isinstance(saved, dict):
-        raise TorchFileError(f"it holds a {type(saved).__name__}; expected a state_dict: torch.save(model.state_dict(), PATH)")
+        raise TorchFileError(f"it holds a {'tensor' if isinstance(saved, Pending) else type(saved).__name__}; expected a state_dict: torch.save(model.state_dict(), PATH)")
     if key is not None:
         if not isinstance(saved.get(key), dict):
             raise TorchFileError(f"it has no dictionary \"{printable(key)}\"; found: " + ", ".join(sorted(printable(k) for k in list(saved)[:20])))

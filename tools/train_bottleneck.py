@@ -41,7 +41,7 @@ import train_fleet_pictures as pictures
 from command_line import run, whole_number
 from distillation import belongs, feature_distance, freeze, mixed_loss
 from splitdsl_torch import GraphModule, load_graph
-from training_steps import descend, load_checkpoint, load_saved, save_checkpoint, take_state
+from training_steps import claimed, descend, load_checkpoint, load_saved, save_checkpoint, save_whole, take_state
 
 
 def fraction(text):
@@ -226,7 +226,7 @@ def train(options):
         save_checkpoint(checkpoint, student.module, optimiser, epoch=epoch + 1, terms=terms, means=means)
         print(f"{options.name}: epoch {epoch + 1} of {options.epochs}, loss {means[-1]:.4f}, {time.monotonic() - begun:.1f} s", flush=True)
     student.module.eval()
-    torch.save(student.module.state_dict(), state_file(options, options.name))
+    save_whole(state_file(options, options.name), student.module.state_dict())
     report(options, student, sets["test"], {**terms, "mean_loss": means, **({"teacher_accuracy": accuracy(teacher, sets["test"], True)} if teacher else {})})
 
 
@@ -289,8 +289,8 @@ def arguments():
 def main():
     options = arguments()
     torch.set_num_threads(options.threads)
-    pathlib.Path(options.work).mkdir(parents=True, exist_ok=True)
-    (test if options.verb == "test" else train)(options)
+    with claimed(state_file(options, options.name)):
+        (test if options.verb == "test" else train)(options)
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ import safetensors_io
 from command_line import run, whole_number
 from distillation import feature_distance
 from splitdsl_torch import GraphModule, last_op_before, load_graph
-from training_steps import descend, halved, load_checkpoint, load_saved, save_checkpoint, take_state
+from training_steps import claimed, descend, halved, load_checkpoint, load_saved, save_checkpoint, save_whole, take_state
 
 SPEED_UNIT = 10.0  # m/s: the network's speed input is the speed divided by this
 TAIL = ("trunk.", "perception.", "speed.", "follow.", "left.", "right.", "straight.")
@@ -111,8 +111,11 @@ def run_phase(options, name, steps, model, trained, loss_of, data, peak, before_
     """Adam with a warm-up and a cosine, from the phase's checkpoint if there is one."""
     path = pathlib.Path(options.work) / f"{name}.checkpoint"
     optimiser = torch.optim.Adam(trained, lr=peak)
-    first = 0
+    first, terms = 0, {"steps": steps, "batch": options.batch, "rate": peak, "seed": options.seed, "frames": data.count}
     if saved := load_checkpoint(path, model, optimiser):
+        before = saved.get("terms", terms)  # older files name none
+        if before != terms:
+            raise ValueError(f"{path}: another run's, which differs in {', '.join(k for k in terms if before.get(k) != terms[k])}: name another --work, or remove it")
         first = saved["step"]
         print(f"{name}: continuing at step {first}", flush=True)
     started, sums = time.time(), []
@@ -125,7 +128,7 @@ def run_phase(options, name, steps, model, trained, loss_of, data, peak, before_
             pace = (time.time() - started) / (step + 1 - first)
             print(f"{name} step {step + 1}/{steps} loss {sum(sums) / len(sums):.4f} {pace:.2f} s/step", flush=True)
             sums = []
-            save_checkpoint(path, model, optimiser, step=step + 1)
+            save_checkpoint(path, model, optimiser, step=step + 1, terms=terms)
 
 
 def calibrate(model, data, batches, batch, seed, only=None):
@@ -162,7 +165,10 @@ def open_data(options):
     parts = [Frames(f) for f in sorted(folder.glob("train*.bin"))]
     if not parts:
         raise ValueError(f"--data {folder}: expected train*.bin of drive_dataset, found none")
-    return Joined(parts), Frames(folder / "val.bin")
+    train = Joined(parts)
+    if options.phase != "export" and options.batch > train.count:
+        raise ValueError(f"expected a --batch of at most the {train.count} frames of train*.bin, found {options.batch}")
+    return train, Frames(folder / "val.bin")
 
 
 def graphs(options):
@@ -191,7 +197,7 @@ def train_teacher(options):
     model.without = set()
     run_phase(options, "teacher-deep", options.deep_steps, model, model.parameters(), loss_of, train, options.rate * 0.4)
     calibrate(model, train, options.calibration, options.batch, options.seed)
-    torch.save(model.state_dict(), pathlib.Path(options.work) / "teacher.pt")
+    save_whole(pathlib.Path(options.work) / "teacher.pt", model.state_dict())
     print("teacher:", validate(model, val), flush=True)
 
 
@@ -227,7 +233,7 @@ def distil(options):
     run_phase(options, "distil", options.distil_steps, model, trained, loss_of, train, options.rate, before_step)
     model.quantise = True
     calibrate(model, train, options.calibration, options.batch, options.seed, ("stem", "squeeze", "encode", "decode"))
-    torch.save(model.state_dict(), pathlib.Path(options.work) / "driver.pt")
+    save_whole(pathlib.Path(options.work) / "driver.pt", model.state_dict())
     print("driver:", validate(model, val), flush=True)
 
 
@@ -251,11 +257,14 @@ def export(options):
     folder.mkdir(parents=True, exist_ok=True)
     work = pathlib.Path(options.work)
     # A left turn comes first, so that even one frame tells whether the select took the right branch.
+    absent = sorted({0, 1, 2, 3} - set(val.command.tolist()))
+    if absent:
+        raise ValueError(f"--data {options.data}: expected frames of each command in val.bin, found none of {', '.join(map(str, absent))}")
     frames = [int(numpy.flatnonzero(val.command == c)[0]) for c in (1, 2, 3, 0)][:options.selftest_frames]
     about = {"made_by": "tools/train_drive.py", "seed": options.seed}
     for name, network, keep in (("driver", graph, None), ("driver_teacher", teacher_graph, TAIL)):
-        model = GraphModule(network)
-        state = halved(load_saved(work / ("driver.pt" if name == "driver" else "teacher.pt")))
+        model = load_state(GraphModule(network), work / ("driver.pt" if name == "driver" else "teacher.pt"))
+        state = halved(model.state_dict())
         model.load_state_dict({n: torch.from_numpy(a.astype(numpy.float32)) for n, a in state.items()}, strict=False)
         print(name, "as stored:", validate(model, val), flush=True)
         # The teacher's tail and its self-test input are the driver's, bit for bit, and so are not stored twice.
@@ -285,8 +294,8 @@ def main():
     parser.add_argument("--selftest-frames", type=whole_number(1), default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    pathlib.Path(options.work).mkdir(parents=True, exist_ok=True)
-    {"teacher": train_teacher, "distil": distil, "export": export}[options.phase](options)
+    with claimed(pathlib.Path(options.work) / options.phase):
+        {"teacher": train_teacher, "distil": distil, "export": export}[options.phase](options)
 
 
 if __name__ == "__main__":

@@ -43,10 +43,11 @@ import numpy
 import torch
 
 import safetensors_io
+from command_line import run
 from train_fleet_network import folded, normalise
 from train_fleet_pictures import QUALITIES, load, moved, prepare
 from train_fleet_recipes import MAKE, NETWORKS, cloud_macs, layer_macs, member_macs
-from training_steps import descend, halved, load_checkpoint, load_saved, save_checkpoint
+from training_steps import claimed, descend, halved, load_checkpoint, load_saved, save_checkpoint, take_state
 
 RECIPES = ("trunk", "fleet", "branchynet", "shallow_deep", "ensemble", "whole", "partition")
 PEAK_RATE = {"trunk": 0.3, "partition": 0.05}     # of the others: 0.1
@@ -64,20 +65,34 @@ def checkpoint(options, recipe):
     return pathlib.Path(options.work) / f"{recipe}.pt"
 
 
+def require_phase(path, saved):
+    """That this is what a phase saves of itself, whatever it trains."""
+    kinds = {"model": dict, "step": int, "epoch": int, "seconds": (int, float), "finished": bool, "options": dict}
+    lacking = [k for k, kind in kinds.items() if not isinstance(saved, dict) or not isinstance(saved.get(k), kind)]
+    if lacking or not {"blocks", "depth", "sizes", "seed"} <= saved["options"].keys():
+        raise ValueError(f"{path}: expected what a phase saves, found something else that torch.save wrote (without {lacking[0] if lacking else 'all options'})")
+
+
 def finished(options, recipe):
     """A phase's state, or what to do about its lack."""
-    path, program = checkpoint(options, recipe), "train_fleet_wide.py" if recipe == "wide" else "train_fleet.py"
-    run = f"{program} train" + ("" if recipe == "wide" else f" --recipe {recipe}")
+    path, phase = checkpoint(options, recipe), "train_fleet_wide.py train" if recipe == "wide" else f"train_fleet.py train --recipe {recipe}"
     if not path.exists():
-        raise SystemExit(f"{program}: expected {path}: run {run} first")
+        raise ValueError(f"expected {path}: run {phase} first")
     saved = load_saved(path, "cpu")
+    require_phase(path, saved)
     if not saved["finished"]:
-        raise SystemExit(f"{program}: {path} stopped in epoch {saved['epoch']}: run {run} again")
+        raise ValueError(f"{path} stopped in epoch {saved['epoch']}: run {phase} again")
     for name in ("network", "blocks", *(("depth",) if recipe in ("fleet", "wide") else ())):             # no other phase has streams
         there, asked = saved["options"].get(name, NETWORKS[0]), getattr(options, name, NETWORKS[0])      # older files name no network
         if there != asked:
-            raise SystemExit(f"{program}: {path} was trained with --{name} {there}, not {asked}")
+            raise ValueError(f"{path} was trained with --{name} {there}, not {asked}")
     return saved
+
+
+def take_rounded(path, module, state):
+    """All of a phase's weights, as they are stored: in half precision."""
+    take_state(path, module, state)
+    module.load_state_dict({**module.state_dict(), **{n: torch.from_numpy(a.astype(numpy.float32)) for n, a in halved(state).items()}})
 
 
 def train(options):
@@ -93,6 +108,7 @@ def train(options):
     path, epoch, used, step = checkpoint(options, options.recipe), 0, 0.0, 0
     optimiser = torch.optim.SGD(recipe.trained(), lr=0.1, momentum=0.9, weight_decay=5e-4, nesterov=True)
     if saved := load_checkpoint(path, recipe, optimiser, device):
+        require_phase(path, saved)
         epoch, used, step = saved["epoch"], saved["seconds"], saved["step"]
         if saved["finished"]:
             print(f"{options.recipe}: {path} is finished", flush=True)
@@ -150,8 +166,7 @@ def stored(options, recipe):
     """A finished phase's module with the weights that `export` writes."""
     saved = finished(options, recipe)
     module = MAKE[recipe](argparse.Namespace(**{**vars(options), "sizes": tuple(saved["options"]["sizes"])}))
-    rounded = {n: torch.from_numpy(a.astype(numpy.float32)) for n, a in halved(saved["model"]).items()}
-    module.load_state_dict({**module.state_dict(), **rounded})
+    take_rounded(checkpoint(options, recipe), module, saved["model"])
     return module.eval(), saved
 
 
@@ -225,9 +240,7 @@ def recorded(options, name, count):
     tensors = answers_of(name, recipe, pictures, encoded, device)
     if name == "fleet":
         write_streams(work, recipe.model, pictures[:2 * RECORDED_AT_ONCE], device)
-    fresh = path.with_suffix(".new")
-    safetensors_io.save(fresh, tensors, {"made_from": made_from})
-    fresh.replace(path)
+    safetensors_io.save(path, tensors, {"made_from": made_from})
     print(f"{name}: recorded in {time.monotonic() - began:.0f} s", flush=True)
     return tensors, recipe, saved
 
@@ -264,9 +277,7 @@ def record(options):
     halves = {"validation": slice(len(labels) // 2), "test": slice(len(labels) // 2, None)}
     summary["accuracy"] = {n: {part: accuracy(t[where], labels[where]).tolist() for part, where in halves.items()} for n, t in tensors.items() if n != "labels"}
     path = pathlib.Path(options.answers) if options.answers else work / "answers.safetensors"
-    fresh = path.with_suffix(".new")
-    safetensors_io.save(fresh, tensors, {"made_by": "tools/train_fleet.py", "data": "synthetic" if options.synthetic else "cifar10, JPEG"})
-    fresh.replace(path)
+    safetensors_io.save(path, tensors, {"made_by": "tools/train_fleet.py", "data": "synthetic" if options.synthetic else "cifar10, JPEG"})
     (work / "summary.json").write_text(json.dumps(summary, indent=1))
     for n, parts in summary["accuracy"].items():
         if n != "fleet.cloud":
@@ -374,8 +385,18 @@ def save_weights(path, tensors, about):
     print(f"{path}: {path.stat().st_size} bytes")
 
 
+def carry_out(options):
+    if options.verb != "train":
+        return {"record": record, "export": export}[options.verb](options)
+    with claimed(checkpoint(options, options.recipe)):
+        train(options)
+
+
 def sizes(text):
-    return tuple(map(int, text.split(",")))
+    found = tuple(map(int, text.split(",")))
+    if list(found) != sorted(set(found)) or found[0] < 1 or found[-1] != 8:
+        raise argparse.ArgumentTypeError(f"expected sizes from 1 that grow to 8, found {text[:40]}")
+    return found
 
 
 def main():
@@ -421,8 +442,6 @@ def main():
         parser.error(f"expected {refused[0]}")
     if options.seed >= 1 << 40:
         parser.error(f"expected --seed below {1 << 40}, found {options.seed}")
-    if list(options.sizes) != sorted(set(options.sizes)) or options.sizes[-1] != 8 or options.sizes[0] < 1:
-        parser.error(f"expected --sizes from 1 that grow to 8, found {','.join(map(str, options.sizes))}")
     if options.device not in (None, "cpu"):
         found = torch.cuda.device_count()
         if options.device not in ("cuda", *(f"cuda:{i}" for i in range(found))):
@@ -430,11 +449,7 @@ def main():
         if not found:
             parser.error(f"expected --device cpu where PyTorch finds no GPU, found {options.device}")
     torch.set_num_threads(options.threads)
-    try:
-        pathlib.Path(options.work).mkdir(parents=True, exist_ok=True)
-        {"train": train, "record": record, "export": export}[options.verb](options)
-    except OSError as e:
-        raise SystemExit(f"train_fleet.py: {e.filename or options.work}: {e.strerror or e}")
+    run(lambda: carry_out(options))
 
 
 if __name__ == "__main__":

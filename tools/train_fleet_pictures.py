@@ -51,7 +51,10 @@ def prepare(options, qualities=QUALITIES, subfolder="pictures"):
     """The folder of pictures, made on first use; refused if it holds others than those asked for. The test set is put into an order drawn once, so that its first half holds every class."""
     folder = pathlib.Path(options.work) / subfolder
     if (folder / "about.json").exists():
-        there = json.loads((folder / "about.json").read_text()).get("invented", 0)
+        try:
+            there = json.loads((folder / "about.json").read_text(encoding="utf-8"))["invented"]
+        except (ValueError, KeyError, TypeError, RecursionError) as problem:
+            raise ValueError(f"{folder / 'about.json'}: expected what an earlier run wrote, found something else ({type(problem).__name__}): remove {folder} or name another --work") from None
         if there != options.synthetic:
             def words(n):
                 return f"{n} invented pictures (--synthetic {n})" if n else "those of CIFAR-10"

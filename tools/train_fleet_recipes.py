@@ -35,13 +35,21 @@ class Recipe(nn.Module):
 
     def start_from(self, state):
         """The trunk of another phase."""
-        own = self.model.state_dict()
-        self.model.load_state_dict({**own, **{n: t for n, t in trunk_of(state).items() if n in own}})
+        start_with(self.model, trunk_of(state), ("fusion", "cloud", "exits"))
         if self.model.has_cloud:
             self.model.cloud = self.model.tail_copy()
 
     def trained(self):
         return self.parameters()
+
+
+def start_with(model, state, own_parts):
+    """Brings the tensors of another phase, all that is not below `own_parts`."""
+    own = model.state_dict()
+    wrong = sorted(n for n, t in own.items() if not n.startswith(own_parts) and (n not in state or state[n].shape != t.shape))
+    if wrong:
+        raise ValueError(f"expected a phase of this network to start from, found one without {wrong[0]} of its shape")
+    model.load_state_dict({**own, **{n: t for n, t in state.items() if n in own and not n.startswith(own_parts)}})
 
 
 def trunk_of(state):

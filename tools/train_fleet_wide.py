@@ -28,20 +28,19 @@ import numpy
 import torch
 
 import safetensors_io
-from train_fleet import accuracy, checkpoint, cloud_answers, finished, over, rate_at, write_streams, write_weights
+from command_line import at_least_zero, run, whole_number
+from train_fleet import accuracy, checkpoint, cloud_answers, finished, over, rate_at, sizes, take_rounded, write_streams, write_weights
 from train_fleet_network import folded, normalise
 from train_fleet_pictures import load, moved, prepare
-from train_fleet_recipes import Fleet, cross
+from train_fleet_recipes import Fleet, cross, start_with
 from train_fleet_pooling import through_steps
-from training_steps import descend, halved
+from training_steps import claimed, descend, save_whole
 
 
 class Wide(Fleet):
     def start_from(self, state):
         """The device's whole part of another phase."""
-        own = self.model.state_dict()
-        other = {n.removeprefix("model."): t for n, t in state.items()}
-        self.model.load_state_dict({**own, **{n: t for n, t in other.items() if n in own and not n.startswith(("fusion", "cloud"))}})
+        start_with(self.model, {n.removeprefix("model."): t for n, t in state.items()}, ("fusion", "cloud"))
         self.model.cloud = self.model.tail_copy()
 
     def trained(self):
@@ -69,6 +68,8 @@ class Wide(Fleet):
         fused, truth = [], []
         for k in range(m.streams):
             who = chosen[:, k].nonzero().flatten()
+            if len(who) == 0:                    # a stream that no picture of a small batch drew
+                continue
             # A link that carries the next layer's stream has mostly carried the one before: every second pair is the largest of both.
             whole = torch.rand(who.shape, generator=generator) < 0.5
             here = torch.where(whole, sizes - 1, torch.randint(0, sizes, who.shape, generator=generator))
@@ -87,6 +88,8 @@ def train(options):
     optimiser = torch.optim.SGD(recipe.trained(), lr=0.1, momentum=0.9, weight_decay=5e-4, nesterov=True)
     pictures, labels = load(folder, "train"), load(folder, "train_labels")
     an_epoch = len(labels) // options.batch
+    if an_epoch == 0:
+        raise ValueError(f"expected a --batch of at most the {len(labels)} pictures, found {options.batch}")
     steps, budget = options.epochs * an_epoch, 60 * options.minutes if options.minutes else math.inf
     began, sums, step, recipe = time.monotonic(), [], 0, recipe.train()
     while step < steps:
@@ -103,9 +106,8 @@ def train(options):
             print(f"wide step {step}/{steps} loss {sum(sums[-50:]) / 50:.4f} {time.monotonic() - began:.0f} s", flush=True)
     about = {"seed": options.seed, "batch": options.batch, "rate": options.rate, "epochs": options.epochs, "minutes": options.minutes, "blocks": options.blocks,
              "depth": options.depth, "sizes": list(options.sizes), "draws": options.draws, "start": options.start}
-    fresh = checkpoint(options, "wide").with_suffix(".new")
-    torch.save({"model": recipe.state_dict(), "step": step, "seconds": time.monotonic() - began, "finished": True, "epoch": step // an_epoch, "options": about}, fresh)
-    fresh.replace(checkpoint(options, "wide"))
+    save_whole(checkpoint(options, "wide"),
+               {"model": recipe.state_dict(), "step": step, "seconds": time.monotonic() - began, "finished": True, "epoch": step // an_epoch, "options": about})
     print(f"wide: {step} of {steps} steps, {time.monotonic() - began:.0f} s", flush=True)
 
 
@@ -113,8 +115,7 @@ def record(options):
     folder, work, saved = prepare(options), pathlib.Path(options.work), finished(options, "wide")
     options.sizes = tuple(saved["options"]["sizes"])
     recipe = Wide(options)
-    rounded = {n: torch.from_numpy(a.astype(numpy.float32)) for n, a in halved(saved["model"]).items()}
-    recipe.load_state_dict({**recipe.state_dict(), **rounded})
+    take_rounded(checkpoint(options, "wide"), recipe, saved["model"])
     m = recipe.eval().model.to(memory_format=torch.channels_last)
     tail = folded(m.cloud)
 
@@ -126,10 +127,7 @@ def record(options):
     pictures = load(folder, "test")[:len(tensors["labels"])]
     write_streams(work, m, pictures[:500], torch.device("cpu"))
     answers = dict(zip(("trunk", "local", "cloud"), over(pictures, torch.device("cpu"), everything)))
-    path = work / "answers_wide.safetensors"
-    fresh = path.with_suffix(".new")
-    safetensors_io.save(fresh, {**tensors, **{f"wide.{n}": a for n, a in answers.items()}}, about)
-    fresh.replace(path)
+    safetensors_io.save(work / "answers_wide.safetensors", {**tensors, **{f"wide.{n}": a for n, a in answers.items()}}, about)
     for n, a in answers.items():
         print(f"wide.{n}: {accuracy(a[len(a) // 2:], tensors['labels'][len(a) // 2:]).tolist()}")
 
@@ -138,8 +136,7 @@ def export(options):
     folder, saved = prepare(options), finished(options, "wide")
     options.sizes = tuple(saved["options"]["sizes"])
     recipe = Wide(options)
-    rounded = {n: torch.from_numpy(a.astype(numpy.float32)) for n, a in halved(saved["model"]).items()}
-    recipe.load_state_dict({**recipe.state_dict(), **rounded})
+    take_rounded(checkpoint(options, "wide"), recipe, saved["model"])
     write_weights(pathlib.Path(options.weights), recipe.eval().model, saved, folder, "tools/train_fleet_wide.py", f"fleet_cifar_resnet<{options.blocks}>")
 
 
@@ -148,26 +145,27 @@ def main():
     parser.add_argument("verb", choices=("train", "record", "export"))
     parser.add_argument("--work", default="out/fleet", help="folder of everything that is read and written (%(default)s)")
     parser.add_argument("--data", help="folder that holds cifar10/ (SPLITDSL_DATA)")
-    parser.add_argument("--synthetic", type=int, default=0, metavar="N", help="N invented pictures instead of CIFAR-10")
-    parser.add_argument("--blocks", type=int, default=2)
-    parser.add_argument("--depth", type=int, default=16, help="channels of a stream (%(default)s)")
-    parser.add_argument("--sizes", type=lambda s: tuple(map(int, s.split(","))), default=(3, 4, 6, 8), help="of a stream, growing to 8 (3,4,6,8)")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--minutes", type=float, default=0, help="end in this time at the latest")
-    parser.add_argument("--batch", type=int, default=128)
-    parser.add_argument("--rate", type=float, default=0.05, help="the learning rate's peak (%(default)s)")
-    parser.add_argument("--draws", type=int, default=2, help="streams that each picture is sent on (%(default)s)")
+    parser.add_argument("--synthetic", type=whole_number(0, 1_000_000), default=0, metavar="N", help="N invented pictures instead of CIFAR-10")
+    parser.add_argument("--blocks", type=whole_number(2, 6), default=2)
+    parser.add_argument("--depth", type=whole_number(1, 16), default=16, help="channels of a stream (%(default)s)")
+    parser.add_argument("--sizes", type=sizes, default=(3, 4, 6, 8), help="of a stream, growing to 8 (3,4,6,8)")
+    parser.add_argument("--threads", type=whole_number(1, 1024), default=2)
+    parser.add_argument("--epochs", type=whole_number(0, 10_000), default=3)
+    parser.add_argument("--minutes", type=at_least_zero, default=0, help="end in this time at the latest")
+    parser.add_argument("--batch", type=whole_number(1), default=128)
+    parser.add_argument("--rate", type=at_least_zero, default=0.05, help="the learning rate's peak (%(default)s)")
+    parser.add_argument("--draws", type=whole_number(1), default=2, help="streams that each picture is sent on (%(default)s)")
     parser.add_argument("--start", default="shallow_deep", help="the phase whose device's part is taken (%(default)s)")
-    parser.add_argument("--start-depth", type=int, default=4, help="the --depth it was trained with (%(default)s)")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--start-depth", type=whole_number(1, 16), default=4, help="the --depth it was trained with (%(default)s)")
+    parser.add_argument("--seed", type=whole_number(0), default=1)
     parser.add_argument("--weights", default="out/fleet/fleet_cifar_resnet14_wide.safetensors", help="export: the file to write (%(default)s)")
     options = parser.parse_args()
-    if options.blocks < 2 or options.blocks > 6 or not 1 <= options.depth <= 16:
-        parser.error("expected 2 to 6 blocks and streams of 1 to 16 channels")
     torch.set_num_threads(options.threads)
-    {"train": train, "record": record, "export": export}[options.verb](options)
+    if options.verb != "train":
+        return {"record": record, "export": export}[options.verb](options)
+    with claimed(checkpoint(options, "wide")):
+        train(options)
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /// @file bench_dynamic_pool.cpp
 /// Dynamic pooling: bytes a level in every form; its speed and the affine codec's beside memcpy's.
+#include "../results.hpp"
 #include "codec_code.hpp"
 
 #include <examples/options/exit_status.hpp>
@@ -117,6 +118,7 @@ int main(int argc, char** argv) {
     app.add_flag("!--no-speed", speed, "Bytes only");
     app.add_option("--json", json_file, "Also write the results to FILE")->option_text("FILE");
     return options::exit_status("bench_dynamic_pool", app, argc, argv, [&] {
+        timed::begin_results(json_file);
         shape.width = shape.height;
         const auto [ladder, fault] = try_pool_ladder(shape, sizes);
         if (fault != pool_fault::none) throw option_error(sentence(fault));
@@ -280,7 +282,7 @@ int main(int argc, char** argv) {
                 }
             }
         }
-        if (!json_file.empty()) options::write("--json", json_file, report.dump(2) + "\n");
+        timed::write_results(json_file, std::move(report));
         return 0;
     });
 }

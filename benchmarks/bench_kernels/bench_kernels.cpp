@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /// @file bench_kernels.cpp
 /// Single layers: direct, Winograd and oneDNN side by side, against this machine's multiply-add peak and double precision.
+#include "../results.hpp"
 #include "byte_layers.hpp"
 #include "dense_layers.hpp"
 #include "exact.hpp"
@@ -141,6 +142,7 @@ int main(int argc, char** argv) {
     app.add_flag("--dense", dense, "Fully connected layers instead, their weights in f32, f16 and bf16 (docs/performance_kernels.md); --cold as above")->excludes(for_bytes);
     app.add_option("--json", json_file, "Also write the results to FILE")->option_text("FILE");
     return options::exit_status("bench_kernels", app, argc, argv, [&] {
+        timed::begin_results(json_file);
         if (by_processor) clock_used = timed::clock_kind::processor;
         if (on_bytes) return timed::time_byte_layers({runs, samples, only, with_peer, clock_used, json_file});
         if (dense) return timed::time_dense_layers({runs, only, cold, clock_used, json_file});
@@ -263,7 +265,7 @@ int main(int argc, char** argv) {
                 std::printf("%-24s oneDNN / ours: %.2f, without Winograd %.2f (%s)\n", s.of.name, theirs / chosen, theirs / direct, s.peer->picked());
                 report["against_onednn"].push_back({{"layer", s.of.name}, {"ratio", theirs / chosen}, {"ratio_direct", theirs / direct}, {"picked", s.peer->picked()}});
             }
-        if (!json_file.empty()) options::write("--json", json_file, report.dump(2) + "\n");
+        timed::write_results(json_file, std::move(report));
         return 0;
     });
 }

@@ -1,11 +1,11 @@
 // SPDX-FileCopyrightText: The splitdsl authors
 // SPDX-License-Identifier: BSD-3-Clause
 #include "byte_layers.hpp"
+#include "../results.hpp"
 #include "byte_code.hpp"
 #include "exact.hpp"
 #include "onednn.hpp"
 
-#include <examples/options/output_file.hpp>
 #include <splitdsl/runtime/aligned_buffer.hpp>
 
 #include <nlohmann/json.hpp>
@@ -153,7 +153,7 @@ int time_byte_layers(const byte_options& o) {
             report[k == 0 ? "share_of_peak_3x3" : "share_of_peak_1x1"] = share;
         }
     if (compared > 0) std::printf("oneDNN / ours, %d layers: %.2f (geometric mean)\n", compared, std::exp(log_ratio / compared));
-    if (!o.json_file.empty()) options::write("--json", o.json_file, report.dump(2) + "\n");
+    write_results(o.json_file, std::move(report));
     return 0;
 }
 

@@ -1,9 +1,9 @@
 // SPDX-FileCopyrightText: The splitdsl authors
 // SPDX-License-Identifier: BSD-3-Clause
 #include "dense_layers.hpp"
+#include "../results.hpp"
 #include "dense_code.hpp"
 
-#include <examples/options/output_file.hpp>
 #include <splitdsl/codec/half.hpp>
 #include <splitdsl/error.hpp>
 #include <splitdsl/runtime/aligned_buffer.hpp>
@@ -88,7 +88,7 @@ int time_dense_layers(const dense_options& o) {
             report["rows"].push_back({{"layer", s.of.name}, {"inputs", s.of.inputs}, {"outputs", s.of.outputs}, {"form", weight_forms[form]}, {"bytes", bytes}, {"least_ms", least},
                                       {"median_ms", median}, {"times_f32", ratio}});
         }
-    if (!o.json_file.empty()) options::write("--json", o.json_file, report.dump(2) + "\n");
+    write_results(o.json_file, std::move(report));
     return 0;
 }
 

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /// @file bench_networks.cpp
 /// How long whole networks and their halves take on this processor, on one thread and on all.
+#include "../results.hpp"
 #include "networks.hpp"
 
 #include <examples/options/exit_status.hpp>
@@ -122,6 +123,7 @@ int main(int argc, char** argv) {
     app.add_option("--threads", threads, "one, all or both")->check(CLI::IsMember({"one", "all", "both"}))->capture_default_str();
     app.add_option("--json", json_file, "Also write the results to FILE")->option_text("FILE");
     return options::exit_status("bench_networks", app, argc, argv, [&] {
+        timed::begin_results(json_file);
         std::vector<std::unique_ptr<ready_network>> networks;
         std::vector<row> rows;
         const auto add = [&](const char* name, std::unique_ptr<ready_network> n, bool halves) {
@@ -159,7 +161,7 @@ int main(int argc, char** argv) {
                                       {"least", least}, {"median", median}, {"p90", p90}, {"gflops_at_least", flops}, {"all", r.milliseconds}});
         }
         std::printf("GFLOP/s: two operations a multiply-accumulate, over the least time\n");
-        if (!json_file.empty()) options::write("--json", json_file, report.dump(2) + "\n");
+        timed::write_results(json_file, std::move(report));
         return 0;
     });
 }

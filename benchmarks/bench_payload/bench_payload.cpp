@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /// @file bench_payload.cpp
 /// What it costs that a head's last tensor becomes payload bytes: range per frame, range from the weights, and in the convolution's epilogue; coding by a prior.
+#include "../results.hpp"
 #include "heads.hpp"
 
 #include <examples/options/exit_status.hpp>
@@ -135,6 +136,7 @@ int main(int argc, char** argv) {
     app.add_flag("--threads", parallel, "On all processors instead of one thread");
     app.add_flag("--prior", prior, "Only an entropy bottleneck's coding, of 24 x 55 x 55 values by priors of several widths, on one thread");
     return options::exit_status("bench_payload", app, argc, argv, [&] {
+        timed::begin_results(json_file);
         nlohmann::json report{{"unit", "microseconds"}, {"label", "measured"}, {"turns", turns}, {"rows", nlohmann::json::array()}};
         if (prior) std::printf("%8s %8s %8s %11s %11s %11s %11s   %d turns, least times\n", "row", "payload", "bits", "encode us", "decode us", "encode MB/s", "decode MB/s", turns);
         for (const double scale : {0.1, 0.5, 2.0, 10.0, 120.0})
@@ -155,7 +157,8 @@ int main(int argc, char** argv) {
             report["rows"].push_back({{"part", r.name}, {"payload", heads[0].net().cuts[0].payload_bytes}, {"instruction_set", heads[0].net().instruction_set}, {"threads", workers ? "all" : "1"},
                                       {"per_frame", least[0]}, {"calibrated", least[1]}, {"fused", least[2]}});
         }
-        if (!json_file.empty()) options::write("--json", json_file, report.dump(2) + "\n");
+        if (!prior && first) throw option_error("--only: expected a part of a row's name, found \"" + only + "\"");
+        timed::write_results(json_file, std::move(report));
         return 0;
     });
 }

@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /// @file bench_tenants.cpp
 /// Throughput by the number of tenants, each with a model of its own, below a limit of memory: what taking turns in it costs (Liang et al., figure 11).
+#include "../results.hpp"
+
 #include <examples/options/exit_status.hpp>
 #include <examples/options/numbers.hpp>
 #include <examples/zoo/networks.hpp>
@@ -141,7 +143,7 @@ int run(const arguments& a) {
         throw option_error("no network is called \"" + a.network + "\"; there are: " + names);
     }
     if (a.from_file && a.weights.empty()) throw option_error("--from-file: --weights FILE was expected beside it");
-    options::require_writable("--json", a.json);
+    timed::begin_results(a.json);
     options::require_not_read("--json", a.json, {a.weights});
     bench b{*which, a};
     nlohmann::json report{{"network", a.network}, {"instruction_set", b.code().instruction_set}, {"model_bytes", b.model_bytes()}, {"places", a.places},
@@ -166,7 +168,7 @@ int run(const arguments& a) {
         report["rows"].push_back({{"tenants", t.tenants}, {"requests_per_second", rate}, {"per_tenant", rate / t.tenants}, {"processor_ms_per_request", busy_ms}, {"resident", t.counts.resident}, {"loads_per_request", loads},
                                   {"ms_per_load", t.load_ms}, {"most_bytes", t.counts.most_bytes}});
     }
-    if (!a.json.empty()) options::write("--json", a.json, report.dump(2) + "\n");
+    timed::write_results(a.json, std::move(report));
     return 0;
 }
 } // namespace

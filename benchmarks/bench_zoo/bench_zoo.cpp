@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /// @file bench_zoo.cpp
 /// How long any network of the zoo takes, whole or up to a cut; as a table, or asked again and again by bench_peers.py.
+#include "../results.hpp"
 #include "compared.hpp"
 #include "power.hpp"
 
@@ -207,7 +208,7 @@ int table(const arguments& a) {
     }
     std::printf("first: the run before the timed ones; in a network's first row, the one after its weights were loaded and packed. GFLOP/s: two operations a\n"
                 "multiply-accumulate, over the least time\n");
-    if (!a.json.empty()) options::write("--json", a.json, report.dump(2) + "\n");
+    timed::write_results(a.json, std::move(report));
     return 0;
 }
 /// Frames run together against one after another, all sizes in turn in every round: least times, as what else runs only adds.
@@ -246,7 +247,7 @@ int batches(const arguments& a) {
             std::fflush(stdout);
         }
     }
-    if (!a.json.empty()) options::write("--json", a.json, report.dump(2) + "\n");
+    timed::write_results(a.json, std::move(report));
     return 0;
 }
 } // namespace
@@ -281,6 +282,7 @@ int main(int argc, char** argv) {
         if (a.serve) return serve(a);
         if (a.names.empty())
             for (const zoo_networks::network* n : listed()) a.names.emplace_back(n->name);
+        timed::begin_results(a.json);
         return a.batches.empty() ? table(a) : batches(a);
     });
 }

@@ -6,6 +6,7 @@
 
 #include "layers.hpp"
 
+#include <examples/options/machine_name.hpp>
 #include <examples/zoo/network.hpp>
 #include <splitdsl/error.hpp>
 #include <splitdsl/runtime/parallel.hpp>
@@ -14,10 +15,8 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <fstream>
 #include <span>
 #include <string>
-#include <thread>
 #include <vector>
 
 namespace describing {
@@ -48,25 +47,12 @@ struct measurement {
     spread whole{};
 };
 
-/// The processor as the system names it, and how many of its threads there are.
-inline std::string machine_name() {
-    std::ifstream info{"/proc/cpuinfo"};
-    std::string name = "unknown processor";
-    for (std::string line; std::getline(info, line);)
-        if (line.starts_with("model name") && line.find(':') != std::string::npos) {
-            name = line.substr(std::min(line.find(':') + 2, line.size()));
-            break;
-        }
-    const unsigned n = std::thread::hardware_concurrency();
-    return name + ", " + std::to_string(n) + (n == 1 ? " hardware thread" : " hardware threads");
-}
-
 /// Runs the network stage by stage, `runs` times after one to warm up.
 inline measurement measure(const splitdsl::pipeline& net, std::span<const std::byte> packed, std::string weights, int runs, int threads) {
     if (threads > 1 && !splitdsl::default_runner()) throw splitdsl::option_error("--threads " + std::to_string(threads) + ": this build runs on one thread (SPLITDSL_PARALLEL)");
     std::vector<std::vector<splitdsl::duration>> seen;
     splitdsl::with_threads(threads, [&] { seen = splitdsl::time_stages(net, packed, runs, threads > 1 ? splitdsl::default_runner() : nullptr); });
-    measurement m{.runs = runs, .threads = threads, .machine = machine_name(), .instruction_set = net.instruction_set, .weights = std::move(weights), .weight_bytes = packed.size()};
+    measurement m{.runs = runs, .threads = threads, .machine = options::machine_name(), .instruction_set = net.instruction_set, .weights = std::move(weights), .weight_bytes = packed.size()};
     std::vector<splitdsl::duration> whole(seen.empty() ? 0 : seen[0].size());
     for (const auto& stage : seen) {
         m.stages.push_back(spread_of(stage));

@@ -135,6 +135,10 @@ public:
             if (o.reached && (local == nullptr || o.summary.mean_latency_ms < local->summary.mean_latency_ms)) local = &o;
         }
         ++points;
+        if (!ours->reached) { // fast with worse answers is not ahead
+            ++missed;
+            return;
+        }
         if (local == nullptr) return;
         const double behind = ours->summary.mean_latency_ms / local->summary.mean_latency_ms;
         if (behind > worst) worst = behind, worst_at = p.air.line();
@@ -156,13 +160,15 @@ public:
             s += "; there " + terms_of.paper + "'s mean latency is " + fixed(mean(), 3) + " times as long (geometric mean; "
                  + fixed(least, 3) + " to " + fixed(most, 3) + "), test accuracy differs by " + fixed(accuracies / cells, 2) + " points ("
                  + fixed(least_accuracy, 2) + " to " + fixed(most_accuracy, 2) + ")";
-        return s + "; against the device's exits at worst " + fixed(worst, 3) + " times as long (" + worst_at + ")\n";
+        s += worst > 0 ? "; against the device's exits at worst " + fixed(worst, 3) + " times as long (" + worst_at + ")" : "; nowhere could it be compared with the device's exits";
+        return s + (missed > 0 ? "; " + std::to_string(missed) + " points left out, where " + terms_of.improved + " does not reach the accuracy\n" : "\n");
     }
     nlohmann::json json() const {
         return {{"improved", terms_of.improved},
                 {"paper", terms_of.paper},
                 {"points", points},
                 {"cells", cells},
+                {"missed", missed},
                 {"geometric_mean", mean()},
                 {"worst_against_local", worst},
                 {"worst_at", worst_at},
@@ -171,7 +177,7 @@ public:
 
 private:
     comparison_terms terms_of;
-    int points{}, cells{};
+    int points{}, cells{}, missed{};
     double logarithms{}, least{1e9}, most{}, accuracies{}, least_accuracy{100}, most_accuracy{-100}, worst{};
     std::string worst_at{};
 };

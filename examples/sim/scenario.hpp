@@ -210,8 +210,8 @@ inline contender read_contender(terms t, const std::vector<splitdsl::sim::exit_n
     if (c.has_threshold()) {
         if (t.is_text("threshold"))
             c.calibrated = !t.choice("threshold", {"calibrated"}).empty();
-        else // largest softmax value, or nats
-            c.threshold = t.number("threshold", 0, c.confidence == splitdsl::policy::confidence_kind::top1 ? 1 : 100, 0.7);
+        else // a confidence: the largest softmax value, or 1 - entropy / ln(classes)
+            c.threshold = t.number("threshold", 0, 1, 0.7);
     }
     if (c.streams()) {
         c.local_threshold = t.number("local_threshold", 0, 2, 2);
@@ -350,7 +350,7 @@ inline scenario read_scenario(const std::string& path) {
 
     terms calibration = t.inside("calibration", false);
     s.accuracy = calibration.number("accuracy", 0, 1, 0);
-    s.thresholds = calibration.numbers("thresholds", 0, 100);
+    s.thresholds = calibration.numbers("thresholds", 0, 1);
     if (s.thresholds.empty()) s.thresholds = {0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9}; // FLEET section 4.1
     calibration.end();
 

@@ -61,6 +61,8 @@ def files(programs, folder):
             "visual_wake": [(option, ["--frames", 1, "--device", "cortex_a77_1500mhz", "--ble", "none"]) for option in ("--json", "--report")],
             "bench_policy": [("--json", ["--batches", 1])],
             "bench_dynamic_pool": [("--json", ["--no-speed"])]}
+    if "bench_payload" in programs:
+        refuses("bench_payload", programs["bench_payload"], ["--only", "nothing"], '--only: expected a part of a row\'s name, found "nothing"')
     (folder / "circle").symlink_to("circle")
     for name, cases in runs.items():
         for option, words in cases if name in programs else []:

@@ -20,19 +20,29 @@ except ImportError as problem:
     print(f"SKIPPED: the drive's tools need python3-numpy, python3-torch and python3-torchvision ({problem})")
     sys.exit(0)
 GRAPH = {"ops": [], "parameters": []}
+OP = {"inputs": [], "shape": [3, 1, 1], "used": True}
+DRIVER = {"network": "small", "fingerprint": "0x1", "outputs": [{"name": "output", "op": 3}], "parameters": [{"name": "trunk.weight", "shape": [3, 3]}, {"name": "trunk.bias", "shape": [3]}],
+          "ops": [{**OP, "index": 0, "kind": "input", "name": "camera", "shape": [3, 88, 200], "dtype": "u8", "layout": "chw"},
+                  {**OP, "index": 1, "kind": "normalise", "name": "", "inputs": [0], "shape": [3, 88, 200], "mean": [0.5] * 3, "std": [0.25] * 3},
+                  {**OP, "index": 2, "kind": "global_pool", "name": "", "inputs": [1]}, {**OP, "index": 3, "kind": "dense", "name": "trunk", "inputs": [2], "out": 3, "bias": True}]}
 BYTES = 3 * 88 * 200 + 17  # of a frame, with its speed, controls and command
 
 
 def cases(folder):
     graphs, data = folder / "graphs", folder / "data"
-    for made in (graphs, data, folder / "work", folder / "broken", folder / "short", folder / "uncounted", folder / "deep"):
+    for made in (graphs, data, folder / "work", folder / "broken", folder / "short", folder / "uncounted", folder / "deep", folder / "one", folder / "small"):
         made.mkdir()
     for name in ("driver_teacher", "driver"):
         (graphs / f"{name}.json").write_text(json.dumps(GRAPH))
+    for name in ("driver_teacher", "driver"):
+        (folder / "small" / f"{name}.json").write_text(json.dumps(DRIVER))
     (folder / "broken" / "driver_teacher.json").write_text("[]")
     (folder / "deep" / "driver_teacher.json").write_text("[" * 100_000)
     (folder / "short" / "train.bin").write_bytes(bytes(BYTES))
     (folder / "short" / "train.bin.json").write_text('{"count": 2}')
+    for name in ("train", "val"):
+        (folder / "one" / f"{name}.bin").write_bytes(bytes(BYTES))
+        (folder / "one" / f"{name}.bin.json").write_text('{"count": 1}')
     (folder / "uncounted" / "train.bin").write_bytes(bytes(BYTES))
     (folder / "uncounted" / "train.bin.json").write_text('{"count": "many"}')
 
@@ -49,6 +59,11 @@ def cases(folder):
     yield train(graphs, folder / "short"), 1, f"expected {2 * BYTES} bytes for 2 frames, found {BYTES}"
     yield train(graphs, folder / "uncounted"), 1, "expected what drive_dataset writes, a count of frames"
     yield [*train(graphs, data), "--batch", 0], 2, "--batch: expected a whole number from 1 to 2147483647, found 0"
+    yield train(graphs, folder / "one"), 1, "expected a --batch of at most the 1 frames of train*.bin, found 64"
+    once = [*train(folder / "small", folder / "one"), "--batch", 1, "--shallow-steps", 1, "--deep-steps", 1, "--calibration", 1]
+    yield once, 0, "teacher-deep step 1/1"
+    yield once, 0, "teacher-deep: continuing at step 1"
+    yield [*once, "--rate", 0.5], 1, "teacher-shallow.checkpoint: another run's, which differs in rate: name another --work"
     yield evaluate("--seeds", 0), 2, "--seeds: expected a whole number from 1 to 2147483647, found 0"
     yield evaluate("--frames", "many"), 2, "--frames: expected a whole number from 1 to 2147483647, found many"
     yield evaluate("--drivers", "nobody"), 2, "invalid choice: 'nobody'"

@@ -84,7 +84,7 @@ def refused(parts, *arguments, out):
     for part in parts:
         check(part in said, f"expected \"{part}\" in: {said[:500]}")
     check(time.monotonic() - begin < 20, f"{parts}: took {time.monotonic() - begin:.0f} s")
-    check(not [p for p in out.parent.iterdir() if p.name.startswith("." + out.name)], "a part of a file was left")
+    check(not out.parent.is_dir() or not [p for p in out.parent.iterdir() if p.name.startswith("." + out.name)], "a part of a file was left")
     return said
 
 
@@ -113,6 +113,11 @@ def values_arrive(folder):
     status, said = run(folder / "kinds.pt", "--half", "--out", folder / "out.safetensors")
     found = safetensors_io.load(folder / "out.safetensors")[0]
     check(status == 0 and all(numpy.array_equal(found[n], t.float().numpy().astype("f2")) for n, t in kinds.items()), f"types: {said}")
+    for protocol in (3, 4, 5):
+        torch.save(state, folder / "later.pt", pickle_protocol=protocol)
+        status, said = run(folder / "later.pt", "--out", folder / "out.safetensors")
+        found = safetensors_io.load(folder / "out.safetensors")[0]
+        check(status == 0 and all(numpy.array_equal(found[n], wanted[n]) for n in wanted), f"pickle's protocol {protocol}: {said}")
     status, said = run("--torchvision", "squeezenet1_1", "--seed", 5, "--out", folder / "a.safetensors")
     check(status == 0, said)
     run("--torchvision", "squeezenet1_1", "--seed", 5, "--out", folder / "b.safetensors")
@@ -184,9 +189,18 @@ def against_a_network(folder, compiler):
     large["left.bias"] = torch.full((4,), 1e6)
     torch.save(large, folder / "large.pt")
     refused(["left.bias holds values beyond half"], folder / "large.pt", "--half", out=out)
-    for text in ("", "{", "[]", "{}", '{"parameters": 3}', '{"parameters": [{"name": "a"}]}', "[" * 100000):
+    for text in ("", "{", "[]", "{}", '{"parameters": 3}', '{"parameters": [{"name": "a"}]}', '{"parameters": [{"name": "a", "shape": [1e999]}]}', '{"parameters": []}', "[" * 100000):
         (folder / "bad.json").write_text(text, encoding="ascii")
         refused(["is not what describe"], folder / "fits.pt", "--network", folder / "bad.json", out=out)
+    for key, value in (("kind", "nonsense"), ("inputs", [99]), ("shape", None), ("name", None)):
+        changed = json.loads(graph.read_text(encoding="utf-8"))
+        changed["ops"][2][key] = value
+        (folder / "bad.json").write_text(json.dumps(changed), encoding="ascii")
+        refused(["expected a network that PyTorch can run for the self-test"], folder / "fits.pt", "--network", folder / "bad.json", out=out)
+    refused(["--seed -1: expected 0 to 2^64 - 1"], folder / "fits.pt", "--network", graph, "--seed", -1, out=out)
+    refused(["none/out.safetensors: No such file or directory"], folder / "fits.pt", out=folder / "none" / "out.safetensors")
+    status, said = run(folder / "fits.pt", "--out", "/dev/full")
+    check(status == 1 and "/dev/full: No space left on device" in said and not pathlib.Path("/dev/full").is_file(), f"a device is written to, not replaced: {said}")
     refused(["either a file or"], out=out)
 
 
@@ -265,7 +279,7 @@ def hostile_files(folder):
         deep = {"state_dict": deep, "model": deep}
     zipped(bad, pickle.dumps({"state_dict": deep}, 2))
     refused([""], bad, out=out)
-    for value, part in ((3, "holds a int"), ([1], "holds a list"), ({}, "no tensors"), ({"a": 1, "b": 2}, "no tensors, but a checkpoint of a, b"), ({"w": torch.zeros(2), "n": 1}, "no tensors under a name: n"),
+    for value, part in ((3, "holds a int"), ([1], "holds a list"), ({}, "no tensors"), (torch.zeros(2), "holds a tensor"), ({"a": 1, "b": 2}, "no tensors, but a checkpoint of a, b"), ({"w": torch.zeros(2), "n": 1}, "no tensors under a name: n"),
                         ({3: torch.zeros(2)}, "no tensors under a name: 3")):
         torch.save(value, bad)
         refused([part], bad, out=out)

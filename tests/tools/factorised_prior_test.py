@@ -68,6 +68,15 @@ class Tables(unittest.TestCase):
         self.assertTrue(numpy.array_equal(tables.values(prior_reference.decode(tables, payload, 900)), rounded[0].numpy()))
         self.assertLess(abs(8 * len(payload) / float(prior.bits(rounded)) - 1), 0.01)
 
+    def test_layers_and_quantiles_that_do_not_fit_are_refused_by_name(self):
+        state = {"codec.entropy_bottleneck." + n: t.detach().numpy() for n, t in FactorisedPrior(4).state_dict().items()}
+        for name, value, part in (("quantiles", numpy.full((4, 1, 3), numpy.nan), "expected three finite numbers"), ("quantiles", numpy.zeros(4), "expected three finite numbers"),
+                                  ("quantiles", numpy.tile([-1e30, 0, 1e30], (4, 1, 1)), "whole numbers in a channel"), ("_matrix0", numpy.full((4, 3, 1), numpy.inf), "another in layer 0"),
+                                  ("_matrix1", numpy.zeros((4, 3, 2)), "another in layer 1"), ("_bias4", numpy.zeros(4), "another in layer 4"), ("_factor2", numpy.zeros((4, 2, 1)), "another in layer 2"),
+                                  ("_matrix0", numpy.float32(1), "another in layer 0")):
+            with self.assertRaisesRegex(entropy_prior.PriorError, part):
+                entropy_prior.completed({**state, "codec.entropy_bottleneck." + name: value})
+
     def test_exporting_computes_tables_that_are_empty_and_keeps_others_as_integers(self):
         prior = logistic_prior([0.5], [1.0])
         state = {"codec.entropy_bottleneck." + n: t.detach().numpy() for n, t in prior.state_dict().items()}

@@ -12,6 +12,8 @@ import json
 import math
 import os
 import pathlib
+import resource
+import signal
 import subprocess
 import sys
 import tempfile
@@ -29,7 +31,7 @@ import safetensors_io  # noqa: E402
 import train_bottleneck  # noqa: E402
 from distillation import feature_distance, freeze, mixed_loss, soft_distance  # noqa: E402
 from splitdsl_torch import GraphModule, affine_quantise, load_graph  # noqa: E402
-from training_steps import descend  # noqa: E402
+from training_steps import claimed, descend, load_saved, save_whole  # noqa: E402
 
 NETWORKS = """
 #include <splitdsl/runtime/describe.hpp>
@@ -143,6 +145,74 @@ def divergence():
         check(False, "a loss that is not finite is refused")
     except ValueError as problem:
         check("expected a finite loss, found inf" in str(problem) and torch.equal(weight.data, torch.ones(3)), f"a loss that is not finite moves no weight: {problem}")
+
+
+def checkpoints(folder):
+    path = folder / "one.checkpoint"
+    save_whole(path, {"a": torch.ones(3)})
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for write, file in ((lambda: save_whole(path, {"a": torch.zeros(5000)}), path), (lambda: safetensors_io.save(folder / "one.safetensors", {"a": numpy.zeros(5000, "f4")}), folder / "one.safetensors")):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))    # in place of a full disk
+        found = None
+        try:
+            write()
+        except OSError as problem:
+            found = problem
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        check(found is not None and found.filename == str(file), f"what does not fit the disk is an error that names the file: {found}")
+    check(torch.equal(load_saved(path)["a"], torch.ones(3)), "the checkpoint before is still there")
+    check([f.name for f in folder.iterdir() if f.name.startswith((".one", "one"))] == ["one.checkpoint"], "no part of a file is left")
+    with claimed(path):
+        child = os.fork()
+        if child == 0:
+            try:
+                with claimed(path):
+                    os._exit(0)
+            except ValueError as problem:
+                os._exit(7 if "expected no other run that writes it" in str(problem) else 1)
+        check(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7, "a second run on the same checkpoint is refused")
+    with claimed(path):
+        check(True, "and may go on when the first has ended")
+    child = os.fork()
+    if child == 0:
+        with claimed(path):
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+    with claimed(path):
+        check(True, "a killed run leaves no claim")
+
+
+def weights_files(folder):
+    path, half = folder / "bytes.safetensors", numpy.array([1.0, -2.5, 3e38], "<f4")
+    def written(header, body):
+        text = header if isinstance(header, bytes) else json.dumps(header).encode()
+        path.write_bytes(len(text).to_bytes(8, "little") + text + body)
+        return path
+    one, two = ({"dtype": "BF16", "shape": [3], "data_offsets": [0, 6]}, {"dtype": "U8", "shape": [], "data_offsets": [6, 7]})
+    body = (half.view("<u4") >> 16).astype("<u2").tobytes() + b"\x07"
+    found, about = safetensors_io.load(written({"b": two, "a": one, "__metadata__": {"x": "y"}}, body))
+    want = ((half.view("<u4") >> 16) << 16).view("<f4")
+    check(numpy.array_equal(found["a"], want) and found["b"].shape == () and found["b"] == 7 and about == {"x": "y"}, "BF16 widens, a tensor may have no dimension")
+    for header, content, part in (({"a": one, "b": {**two, "data_offsets": [5, 6]}}, body, "b should begin at byte 6, found 5"), ({"a": one}, body, "expected 7 bytes of tensors, found 6"),
+                                  ({"b": two}, body, "b should begin at byte 0, found 6"), (b'{"a":' + json.dumps(one).encode() + b',"a":' + json.dumps(one).encode() + b"}", body[:6], "a should appear once"),
+                                  ({"a": {**one, "dtype": "F64"}}, body, "known are F16, F32, U8, I32, I64 and BF16"), ({"a": one, "__metadata__": [1]}, body[:6], "expected texts by name")):
+        try:
+            safetensors_io.load(written(header, content))
+            check(False, f"weights are refused: {part}")
+        except ValueError as problem:
+            check(part in str(problem), f"weights are refused: {problem}")
+
+
+def inputs(folder):
+    model = GraphModule(load_graph(folder / "branches.json"))
+    try:
+        model({"image": torch.zeros(2, 2, 4, 4), "command": torch.zeros(1, 2, dtype=torch.uint8)})
+        check(False, "a batch of commands in a row is refused")
+    except ValueError as problem:
+        check("input command is (2,), the network declares (1, 1, 1)" in str(problem), f"a batch of commands in a row is no batch: {problem}")
+    model = GraphModule(load_graph(folder / "kernel3.json")).to("meta")     # stands for any device but the processor
+    check(model({"image": torch.zeros(2, 3, 32, 32, dtype=torch.uint8, device="meta")})["output"].shape == (2, 10, 1, 1), "a network with normalise runs where its weights are")
 
 
 def calibrated_codec(folder):
@@ -269,6 +339,9 @@ def main():
         losses()
         frozen(folder)
         divergence()
+        checkpoints(folder)
+        weights_files(folder)
+        inputs(folder)
         calibrated_codec(folder)
         stages(folder)
     print(f"{len(FAULTS)} wrong")

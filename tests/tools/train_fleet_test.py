@@ -303,11 +303,26 @@ def main():
         check("each width has answers of its own", all((tensors["clio.offload"][:, i] != tensors["clio.offload"][:, i + 1]).any() for i in range(3, 6)))
         check("a network that is not there is refused", "expected --network resnet with --recipe partition" in refused("export", "--recipe", "partition", "--weights", folder / "x", "--network", "mobilenet_v3_cifar", "--work", folder / "whole"))
 
+        (folder / "other").mkdir()
+        phase = torch.load(folder / "whole" / "trunk.pt")
+        for content, says in (([1, 2], "expected what a phase saves, found something else"), ({"a": torch.zeros(2)}, "(without model)"), ({**phase, "options": {}}, "(without all options)"),
+                              ({**phase, "model": {}}, "expected the weights of this network, found others"), (phase, "expected the weights of this network, found others")):
+            torch.save(content, folder / "other" / "fleet.pt")      # the last one's own trunk, without streams and cloud
+            said = refused("export", "--weights", folder / "x", "--work", folder / "other", *few)
+            check(f"a phase of something else is not exported: {said}", says in said and not (folder / "x").exists())
+        torch.save({**phase, "model": {}}, folder / "other" / "trunk.pt")
+        check("a phase without weights is nothing to start from", "expected a phase of this network to start from" in refused("train", "--recipe", "shallow_deep", "--work", folder / "other", *few))
+        torch.save({**phase, "finished": False, "optimiser": {}}, folder / "other" / "trunk.pt")
+        check("an optimiser's state that is none is refused", "expected the state of this optimiser, found another" in refused("train", "--recipe", "trunk", "--work", folder / "other", *few))
+        (folder / "other" / "pictures" / "about.json").write_text("{")
+        check("pictures of nobody are refused", "about.json: expected what an earlier run wrote" in refused("train", "--recipe", "trunk", "--work", folder / "other", *few))
+
         scenario_is_written(folder, options.sim)
         channels_are_ordered(folder, ("--synthetic", "128"))
         mobilenet_is_the_zoos(folder)
 
         more = ("--work", str(folder / "whole"), "--synthetic", "128", "--threads", "1", "--batch", "32", "--epochs", "1")
+        run_wide("train", *more[:-4], "--batch", "2", "--epochs", "1")      # most streams are drawn by no picture of a batch
         for verb in ("train", "record"):
             run_wide(verb, *more)
         wide, _ = safetensors_io.load(folder / "whole" / "answers_wide.safetensors")

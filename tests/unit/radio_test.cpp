@@ -460,7 +460,7 @@ TEST_CASE("a LoRa or 802.11ah link is read from a line and written as one, with 
     for (const auto& [line, why] : {std::pair{"sf=5", "spreading factor from 6 to 12, found 5"}, {"sf=7.5", "a number as sf, found \"7.5\""},
                                     {"sf=7,sf=8", "each key once, found \"sf=8\""}, {"colour=1", "one of sf,"}, {"sf", "key=value, found \"sf\""},
                                     {"coding=4/9", "4/5, 4/6, 4/7 or 4/8 as coding"}, {"bytes=256", "1 to 255 bytes"}, {"loss=1.5", "a loss from 0 to 1"},
-                                    {"duty_cycle=0", "duty cycle above 0"}, {"delivery=maybe", "delivery to be one of unreliable, resending"}, {"receive_delay=-1", "0 to 1e9 ms as receive_delay"},
+                                    {"duty_cycle=0", "duty cycle above 0"}, {"bandwidth=0.5", "a bandwidth of 1e3 to 1e9 Hz, found 500"}, {"delivery=maybe", "delivery to be one of unreliable, resending"}, {"receive_delay=-1", "0 to 1e9 ms as receive_delay"},
                                     {"", "key=value"}})
         CHECK(says(refusal([row = line] { parse_lora(row); }), why));
     for (const auto& [line, why] : {std::pair{"bandwidth=2,mcs=9", "found 2 MHz with MCS 9"}, {"guard=none", "guard to be one of long, short"}, {"bytes=1501", "1 to 1500 bytes"},

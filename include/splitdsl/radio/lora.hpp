@@ -37,13 +37,13 @@ constexpr bits_per_second nominal_rate(lora_setting s) {
     return {s.spreading_factor * s.bandwidth_hz / static_cast<double>(std::int64_t{1} << s.spreading_factor) * 4 / (4 + s.parity)};
 }
 
-/// Refused (option_error, naming what was expected and found): values outside the ranges; the bandwidth may be any above 0.
+/// Refused (option_error, naming what was expected and found): values outside the ranges; a bandwidth may be any from 1 kHz, where a packet takes a quarter of an hour, to 1 GHz.
 inline void require_valid(const lora_setting& s) {
     const auto refuse = [](const std::string& expected, const std::string& found) {
         throw option_error("lora: expected " + expected + ", found " + found);
     };
     if (s.spreading_factor < 6 || s.spreading_factor > 12) refuse("a spreading factor from 6 to 12", std::to_string(s.spreading_factor));
-    if (!(s.bandwidth_hz > 0 && s.bandwidth_hz <= 1e9)) refuse("a bandwidth above 0 Hz", splitdsl::detail::number_text(s.bandwidth_hz));
+    if (!(s.bandwidth_hz >= 1e3 && s.bandwidth_hz <= 1e9)) refuse("a bandwidth of 1e3 to 1e9 Hz", splitdsl::detail::number_text(s.bandwidth_hz));
     if (s.parity < 1 || s.parity > 4) refuse("a parity from 1 (coding rate 4/5) to 4 (4/8)", std::to_string(s.parity));
     if (!(s.duty_cycle > 0 && s.duty_cycle <= 1)) refuse("a duty cycle above 0, at most 1", splitdsl::detail::number_text(s.duty_cycle));
     if (s.preamble_symbols < 6 || s.preamble_symbols > 65'535) refuse("6 to 65535 preamble symbols", std::to_string(s.preamble_symbols));
