@@ -187,7 +187,7 @@ int run(const arguments& a) {
         std::fprintf(stderr, "%d pictures split at %s: %d answered by %s, %d here after it failed to, %d here without asking; %zu bytes sent\n", all.pictures() - all.by_first.pictures(), a.split.c_str(),
                      network.answered(answer_source::cloud), a.connect.c_str(), network.answered(answer_source::fallback), network.answered(answer_source::edge), network.bytes_sent());
     if (first)
-        std::fprintf(stderr, "%d pictures answered by %s alone in %s, %d passed on to %s in %s (both networks and the way); measured, means and 95 %% intervals\n",
+        std::fprintf(stderr, "%d pictures answered by %s alone%s, %d passed on to %s%s (both networks and the way); measured, means and 95 %% intervals\n",
                      all.by_first.pictures(), a.first.c_str(), all.by_first.text().c_str(), all.by_model.pictures(), a.model.c_str(), all.by_model.text().c_str());
     code.report();
     if (!a.json.empty()) {

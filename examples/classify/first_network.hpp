@@ -45,19 +45,23 @@ private:
 struct timed_answers {
     std::vector<double> ms{};
     int pictures() const { return static_cast<int>(ms.size()); }
-    /// Mean and 95 % confidence interval; zeros of nothing.
-    splitdsl::mean_interval mean() const { return ms.empty() ? splitdsl::mean_interval{} : splitdsl::mean_with_interval(ms, splitdsl::confidence_level::ninety_five); }
+    /// Mean and 95 % confidence interval; of no pictures there is none.
+    splitdsl::mean_interval mean() const { return splitdsl::mean_with_interval(ms, splitdsl::confidence_level::ninety_five); }
     nlohmann::ordered_json json() const {
+        nlohmann::ordered_json j{{"pictures", pictures()}, {"mean_ms", nullptr}, {"interval_95_ms", nullptr}};
+        if (ms.empty()) return j;
         const auto m = mean();
-        nlohmann::ordered_json j{{"pictures", pictures()}, {"mean_ms", m.mean}, {"interval_95_ms", nullptr}};
+        j["mean_ms"] = m.mean;
         if (std::isfinite(m.half_width)) j["interval_95_ms"] = m.half_width;
         return j;
     }
+    /// " in 9.9 +- 0.3 ms"; empty of no pictures.
     std::string text() const {
+        if (ms.empty()) return {};
         char said[64];
         const auto m = mean();
-        if (std::isfinite(m.half_width)) std::snprintf(said, sizeof said, "%.3g +- %.2g ms", m.mean, m.half_width);
-        else std::snprintf(said, sizeof said, "%.3g ms", m.mean);
+        if (std::isfinite(m.half_width)) std::snprintf(said, sizeof said, " in %.3g +- %.2g ms", m.mean, m.half_width);
+        else std::snprintf(said, sizeof said, " in %.3g ms", m.mean);
         return said;
     }
 };

@@ -52,6 +52,7 @@ int run(const arguments& a) {
     require_complete(a, detector_names, "detector");
     const label_list labels{coco_classes, coco_classes.size(), a.labels};
     const drawings targets{"--out", a.out, a.pictures};
+    targets.require_apart_from("--json", a.json);
     detector network{a.model, a.weights, a.backend};
 
     nlohmann::ordered_json results = nlohmann::ordered_json::array();

@@ -215,6 +215,10 @@ std::string frames_csv(const drive_record& d) {
     return s;
 }
 
+void say_if_short(const arguments& o) {
+    if (o.frames < few_frames) std::printf("note: below %d frames a policy, energy is dominated by the start: no estimate of the link yet, few blackouts\n", few_frames);
+}
+
 int main_of(const arguments& o, const std::string& command) {
     const scenario terms = read_scenario(o.scenario_file);
     if (o.serve_port >= 0) return serve(terms, static_cast<std::uint16_t>(o.serve_port), o.bind);
@@ -243,7 +247,7 @@ int main_of(const arguments& o, const std::string& command) {
         if (d.find("all_edge") && d.find("sage"))
             std::printf("energy of sage below all_edge (%s): %.1f %% with idle = transmit and wait, %.1f %% with idle = wait only\n", o.simulate ? "simulated" : "modelled",
                     saving(d, idle_scope::transmit_and_wait), saving(d, idle_scope::wait));
-        if (o.frames < few_frames) std::printf("note: below %d frames a policy, energy is dominated by the start: no estimate of the link yet, few blackouts\n", few_frames);
+        say_if_short(o);
         options::make_folder("--out", o.out);
         options::write(o.json_file.empty() ? "--out" : "--json", o.json_file.empty() ? o.out + "/report.json" : o.json_file, report_json_text(d));
         options::write("--out", o.out + "/report.html", report_html(d));
@@ -262,6 +266,7 @@ int main_of(const arguments& o, const std::string& command) {
         list.push_back({{"seed", seed}, {"saving_percent", savings.back()}, {"saving_percent_wait", saving(d, idle_scope::wait)}, {"cloud_share", s.cloud_share()}, {"misses", s.misses}});
     }
     std::sort(savings.begin(), savings.end());
+    say_if_short(o);
     std::printf("simulated, %zu seeds: median %.1f %%, worst %.1f %%\n", savings.size(), quantile(savings, 0.5), savings.front());
     if (!o.json_file.empty()) options::write("--json", o.json_file, nlohmann::json{{"label", "simulated"}, {"median", quantile(savings, 0.5)}, {"worst", savings.front()}, {"seeds", list}}.dump(2) + "\n");
     return 0;
@@ -290,6 +295,7 @@ int main(int argc, char** argv) {
     auto* const self_test = app.add_flag("--self-test", o.self_test, "load the weights, compare with what PyTorch gave for the input they carry, and stop");
     auto* const serving = app.add_option("--serve", o.serve_port, "be the cloud on this port (0: any) until interrupted")->check(options::between(0, 65535));
     app.add_option("--bind", o.bind, "with --serve: the address to listen on (0.0.0.0: every interface; the link is not encrypted)")->transform(link::without_brackets)->capture_default_str()->needs(serving);
+    for (const char* const of_drives : {"--frames", "--seed", "--trace", "--policies", "--out", "--real-time"}) serving->excludes(app.get_option(of_drives)); // a cloud drives nothing
     for (auto* const alone : {serving, profile, self_test})
         for (auto* const other : {json, csv, simulate, seeds, serving, profile, self_test})
             if (alone != other) alone->excludes(other);
@@ -298,6 +304,8 @@ int main(int argc, char** argv) {
     return options::exit_status("drive", app, argc, argv, [&] {
         for (const char* needed : {"all_edge", "sage"})
             if (!o.seeds.empty() && std::find(o.wanted.begin(), o.wanted.end(), needed) == o.wanted.end()) throw option_error("--seeds compares all_edge and sage: --policies must have both");
+        for (const std::string& policy : o.wanted)
+            if (std::count(o.wanted.begin(), o.wanted.end(), policy) > 1) throw option_error("--policies: expected each policy once, found " + policy + " twice");
         o.scenario_file = locate(o.scenario_file, std::filesystem::read_symlink("/proc/self/exe").string());
         if (o.serve_port < 0 && !o.self_test && !o.profile) check_results(o);
         return main_of(o, command);

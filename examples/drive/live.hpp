@@ -114,7 +114,7 @@ policy_record drive_live(const char* name, const drive_plan& plan, const splitds
     if constexpr (uplinked) uplink = std::make_unique<link::tcp>("127.0.0.1", relay.port());
     edge<driver, Policy> edge{weights, std::move(policy), options, std::move(uplink)};
     if (const edge_report r = edge.report(); falls_back_v<Policy> && !r.fits) // a baseline without fallback promises nothing
-        std::fprintf(stderr, "drive: %s: this machine is too busy for the promise: head and a reserve of %.1f ms do not fit into %.0f ms%s\n", name, to_milliseconds(r.reserve),
+        std::fprintf(stderr, "drive: %s: frames are not covered: head and a reserve of %.1f ms do not fit into %.0f ms; a longer deadline or a less busy machine was expected%s\n", name, to_milliseconds(r.reserve),
                      to_milliseconds(r.deadline), r.tail_fits ? "" : "; no local tail can be in time, only the cloud's answer");
     if (!edge.report().prepared) std::fprintf(stderr, "drive: %s: real-time priority %d was not granted; the drive goes on without it\n", name, plan.real_time);
     car vehicle{plan.seed};
@@ -127,12 +127,16 @@ policy_record drive_live(const char* name, const drive_plan& plan, const splitds
     relay.start_clock();
     const auto start = clock::now();
     std::binary_semaphore finished{0};
+    std::string restart_failure;
     std::thread supervisor{[&] {
         if (plan.terms.kill_at <= 0) return;
-        std::this_thread::sleep_until(start + from_seconds(plan.terms.kill_at * plan.length_s()));
+        const instant dies = start + from_seconds(plan.terms.kill_at * plan.length_s());
+        if (finished.try_acquire_until(dies)) return;
         cloud.kill();
-        std::this_thread::sleep_for(from_seconds(plan.terms.restart_after_s));
-        cloud.start();
+        if (finished.try_acquire_until(dies + from_seconds(plan.terms.restart_after_s))) return; // the drive was over first
+        try {
+            cloud.start();
+        } catch (const link_error& e) { restart_failure = e.what(); } // its port may be somebody else's by now
         finished.acquire();     // a process dies with the thread that started it (PR_SET_PDEATHSIG), so this one stays
     }};
     std::array<float, 3> control{};
@@ -150,6 +154,7 @@ policy_record drive_live(const char* name, const drive_plan& plan, const splitds
     }
     finished.release();
     supervisor.join();
+    if (!restart_failure.empty()) std::fprintf(stderr, "drive: %s: the cloud could not be started again: %s; the drive went on without it\n", name, restart_failure.c_str());
     const edge_counters n = edge.counters();
     record.bytes_up = n.link.bytes_up;
     record.late_dropped = n.frame.late;

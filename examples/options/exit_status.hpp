@@ -14,6 +14,7 @@
 #include <csignal>
 #include <cstdio>
 #include <exception>
+#include <fcntl.h>
 #include <new>
 #include <string>
 #include <system_error>
@@ -28,6 +29,11 @@ inline std::string option_without_value(const CLI::App& app) {
         for (const std::string& value : o->results())
             if (value.empty()) return o->get_name();
     return {};
+}
+/// A standard stream that is closed would give its number to the next file or socket, and what is printed would go there. In its place stands what fails as it does.
+inline void keep_standard_streams() {
+    for (const int stream : {0, 1, 2})
+        if (::fcntl(stream, F_GETFD) < 0) ::open("/dev/null", stream == 0 ? O_WRONLY : O_RDONLY); // the lowest number that is free
 }
 } // namespace detail
 
@@ -44,6 +50,7 @@ int exit_status(const char* program, CLI::App& app, int argc, char** argv, Run r
         return status;
     };
     const std::string more = " (--help tells the options)";
+    detail::keep_standard_streams();
     std::signal(SIGXFSZ, SIG_IGN); // a file that may not grow is a failed write, in words
     app.set_version_flag("--version", std::string{program} + " of splitdsl " SPLITDSL_VERSION, "print the version and stop");
     try {

@@ -9,6 +9,7 @@
 #include <CLI/CLI.hpp>
 
 #include <cstdio>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -37,7 +38,10 @@ template <class Number, class Fits>
 CLI::Validator numbers(const std::string& kind, const std::string& range, Fits fits) {
     const auto check = [=](std::string& text) {
         Number v{};
-        return reads(text, v) && fits(v) ? std::string{} : "expected " + kind + range + ", found " + text.substr(0, 80);
+        const bool read = reads(text, v);
+        if (read && fits(v)) return std::string{};
+        const bool too_many_digits = !read && !kind.empty() && !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
+        return "expected " + kind + range + (too_many_digits ? " and at most " + shown(std::numeric_limits<Number>::max()) : "") + ", found " + text.substr(0, 80);
     };
     return CLI::Validator{check, range}; // --help shows the range behind the option's type
 }

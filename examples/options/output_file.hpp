@@ -8,6 +8,7 @@
 #include <splitdsl/error.hpp>
 
 #include <cerrno>
+#include <csignal>
 #include <fcntl.h>
 #include <filesystem>
 #include <string>
@@ -86,10 +87,14 @@ inline void require_not_read(const std::string& option, const std::string& path,
             throw splitdsl::option_error(option + " " + path + ": another file than " + one + " was expected, which is read");
 }
 
-/// Asks before the work whether its result has a place. An empty path is none. Throws `option_error`; changes no file and leaves none.
+/// Of a run with results in files: it goes on when nobody reads any more what it prints (`| head`), and that is said at its end.
+inline void outlive_reader() { std::signal(SIGPIPE, SIG_IGN); }
+
+/// Asks before the work whether its result has a place, for which the run then outlives its reader. An empty path is none. Throws `option_error`; changes no file and leaves none.
 inline void require_writable(const std::string& option, const std::string& path) {
     namespace fs = std::filesystem;
     if (path.empty()) return;
+    outlive_reader();
     std::error_code trouble;
     const fs::file_status there = fs::status(path, trouble);
     int file = -1;
@@ -110,6 +115,7 @@ inline void require_writable(const std::string& option, const std::string& path)
 inline void require_folder(const std::string& option, const std::string& path) {
     namespace fs = std::filesystem;
     if (path.empty()) throw splitdsl::option_error(option + ": a folder was expected, found an empty name");
+    outlive_reader();
     std::error_code trouble;
     fs::path at = fs::absolute(path, trouble).lexically_normal();
     for (; fs::status(at, trouble).type() == fs::file_type::not_found && trouble.value() != ENOTDIR && at.has_relative_path(); at = at.parent_path()) {}

@@ -24,27 +24,25 @@
 
 namespace pictures {
 
-/// Where the drawing of each picture goes: to `target` itself for one picture; into the folder `target`, under the picture's name, for several.
+/// Where the drawing of each picture goes: to `target` itself for one picture; into the folder `target`, under the picture's name, for several, and where it is one or ends in '/'.
 class drawings {
 public:
-    /// Throws `option_error` for one file whose name does not end in .png, and if two drawings would go to one file, or one over its picture. Makes the folder.
+    /// Throws `option_error` for one file whose name does not end in .png, for a folder that cannot be made, and if two drawings would go to one file, or one over its picture.
     drawings(const std::string& option_, const std::string& target, const std::vector<std::string>& pictures) : option{option_} {
         namespace fs = std::filesystem;
         if (target.empty()) return;
         const auto refuse = [&](const std::string& why) { throw splitdsl::option_error(option + " " + target + ": " + why); };
         std::error_code trouble;
-        const bool folder = pictures.size() > 1 || fs::is_directory(target, trouble);
-        if (folder) {
-            fs::create_directories(target, trouble);
-            if (trouble || !fs::is_directory(target, trouble)) refuse("for several pictures a folder was expected, and it cannot be made");
-        }
+        const bool into_folder = pictures.size() > 1 || target.ends_with('/') || fs::is_directory(target, trouble);
+        if (into_folder) options::require_folder(option, folder = target);
+        else options::outlive_reader();
         const std::string ending = fs::path{target}.extension().string();
         const bool is_png = ending.size() == 4 && ending[0] == '.' && (ending[1] | 32) == 'p' && (ending[2] | 32) == 'n' && (ending[3] | 32) == 'g';
         const bool is_device = fs::exists(target, trouble) && !fs::is_regular_file(target, trouble);
-        if (!folder && !is_png && !is_device) refuse("a name that ends in .png was expected, for that is what is written");
+        if (!into_folder && !is_png && !is_device) refuse("a name that ends in .png was expected, for that is what is written");
         std::map<fs::path, std::string> taken;
         for (const std::string& picture : pictures) {
-            files.push_back(folder ? fs::path{target} / (fs::path{picture}.stem().string() + ".png") : fs::path{target});
+            files.push_back(into_folder ? fs::path{target} / (fs::path{picture}.stem().string() + ".png") : fs::path{target});
             const auto [other, fresh] = taken.emplace(files.back(), picture);
             if (!fresh) refuse("the drawings of " + other->second + " and " + picture + " would both be " + files.back().string());
         }
@@ -53,17 +51,22 @@ public:
         for (const fs::path& file : files)
             if (seen.contains(fs::weakly_canonical(file, trouble))) refuse("would write over the picture " + file.string());
     }
+    /// Throws `option_error` if a drawing would go to the file of another option.
+    void require_apart_from(const std::string& other, const std::string& path) const {
+        for (const std::filesystem::path& file : files) options::require_different(other, path, option, file.string());
+    }
     bool wanted() const { return !files.empty(); }
     const std::filesystem::path& operator[](std::size_t i) const { return files[i]; }
-    /// Throws `image_error`, which opens with the option.
+    /// Into a folder that is made for the first of them. Throws `image_error` or `not_written`, which open with the option.
     void write(std::size_t i, splitdsl::imaging::picture_view drawing) const {
+        if (!folder.empty()) options::make_folder(option, folder);
         try {
             splitdsl::imaging::write_png(files[i], drawing);
         } catch (const splitdsl::image_error& e) { throw splitdsl::image_error(option + " " + e.what()); }
     }
 
 private:
-    std::string option;
+    std::string option, folder{};
     std::vector<std::filesystem::path> files;
 };
 

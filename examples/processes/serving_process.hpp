@@ -9,6 +9,7 @@
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
+#include <fcntl.h>
 #include <memory>
 #include <string>
 #include <sys/prctl.h>
@@ -27,13 +28,13 @@ public:
         for (std::string& word : words) arguments.push_back(word.data());
         arguments.push_back(nullptr);
         int pipe_ends[2];
-        if (::pipe(pipe_ends) != 0) throw splitdsl::link_error("serving process: a pipe was expected");
+        if (::pipe2(pipe_ends, O_CLOEXEC) != 0) throw splitdsl::link_error("serving process: a pipe was expected");
+        const pid_t parent = ::getpid();
         pid = ::fork();
         if (pid == 0) {
             ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+            if (::getppid() != parent) ::_exit(127); // it died before that was said
             ::dup2(pipe_ends[1], 1);
-            ::close(pipe_ends[0]);
-            ::close(pipe_ends[1]);
             ::execv(arguments[0], arguments.data());
             ::_exit(127);
         }
@@ -69,14 +70,18 @@ private:
     std::uint16_t bound{};
 };
 
-/// SIGINT, SIGTERM and SIGHUP, to be waited for. Made before there are threads: all inherit that the signals are blocked.
+/// SIGTERM, SIGINT and SIGHUP, to be waited for. Made before there are threads: all inherit that the signals are blocked. What the program was started to ignore it goes on
+/// ignoring: under nohup a hang-up, in the background of a script the terminal's Ctrl-C.
 class interruption {
 public:
     interruption() {
         sigemptyset(&signals);
-        sigaddset(&signals, SIGINT);
         sigaddset(&signals, SIGTERM);
-        sigaddset(&signals, SIGHUP);
+        for (const int one : {SIGINT, SIGHUP}) {
+            struct ::sigaction before {};
+            if (::sigaction(one, nullptr, &before) != 0 || before.sa_handler != SIG_IGN) sigaddset(&signals, one);
+        }
+        std::signal(SIGPIPE, SIG_IGN); // who read the port may have gone before the counts are printed
         pthread_sigmask(SIG_BLOCK, &signals, nullptr);
     }
     void wait() const {

@@ -21,6 +21,10 @@ volatile std::sig_atomic_t stop_wanted = 0;
 volatile std::sig_atomic_t start_wanted = 0;
 void on_stop(int) { stop_wanted = 1; }
 void on_start(int) { start_wanted = 1; }
+/// What the program was started to ignore (nohup: a hang-up) it goes on ignoring.
+void stop_at(int signal) {
+    if (std::signal(signal, on_stop) == SIG_IGN) std::signal(signal, SIG_IGN);
+}
 
 struct settings {
     std::string target;
@@ -72,6 +76,7 @@ void require_valid(const settings& s, const splitdsl::link::host_port& to) {
     // Nobody is to learn at the end of a long run that its report has nowhere to go.
     options::require_writable("--json", s.json);
     options::require_writable("--port-file", s.port_file);
+    options::require_different("--json", s.json, "--port-file", s.port_file);
 }
 
 splitdsl::link::relay_options to_options(const settings& s) {
@@ -135,13 +140,12 @@ nlohmann::json report(const splitdsl::link::relay& r, const settings& s) {
 int run(const settings& s) {
     splitdsl::link::relay r{to_options(s)};
     if (s.start == "now") r.start_clock();
+    for (const int signal : {SIGINT, SIGTERM, SIGHUP}) stop_at(signal); // before anybody is told that it listens
+    std::signal(SIGUSR1, on_start);
+    std::signal(SIGPIPE, SIG_IGN); // who read the first line may have gone
     if (!s.port_file.empty()) options::write("--port-file", s.port_file, std::to_string(r.port()) + "\n");
     if (!s.quiet) std::cout << "listening on " << to_text(splitdsl::link::host_port{s.bind, r.port()}) << ", to " << s.target << std::endl;
 
-    std::signal(SIGINT, on_stop);
-    std::signal(SIGTERM, on_stop);
-    std::signal(SIGUSR1, on_start);
-    std::signal(SIGPIPE, SIG_IGN); // who read the first line may have gone
     const auto begin = std::chrono::steady_clock::now();
     while (stop_wanted == 0 && (s.seconds <= 0 || std::chrono::steady_clock::now() - begin < splitdsl::from_seconds(s.seconds))) {
         if (start_wanted != 0) r.start_clock();

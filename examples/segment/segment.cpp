@@ -76,6 +76,7 @@ int run(const arguments& a) {
     const drawings targets{"--out", a.out, a.pictures}, masks{"--mask", a.mask, a.pictures};
     for (std::size_t i = 0; targets.wanted() && masks.wanted() && i < a.pictures.size(); ++i)
         if (targets[i] == masks[i]) throw splitdsl::option_error("--mask " + a.mask + ": --out writes to " + masks[i].string() + " as well");
+    for (const drawings* d : {&targets, &masks}) d->require_apart_from("--json", a.json);
     segmenter network{a.model, a.weights};
 
     nlohmann::ordered_json results = nlohmann::ordered_json::array();

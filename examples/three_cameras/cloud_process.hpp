@@ -14,6 +14,7 @@
 
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace three_cameras {
@@ -46,11 +47,12 @@ public:
     cloud_process(const std::string& program, std::uint64_t seed) : running{{program, "--serve", "0", "--seed", std::to_string(seed)}} {}
 
     std::uint16_t port() const { return running.port(); }
-    /// Asks it to end, waits, and reads what it counted.
-    cloud_tally stop() {
+    /// Asks it to end, waits, and reads what it counted; nothing if it ended before.
+    std::optional<cloud_tally> stop() {
         running.end(SIGTERM);
         cloud_tally t;
-        return std::fscanf(running.output(), " requests %llu answered %llu shed %llu", &t.requests, &t.answered, &t.shed) == 3 ? t : cloud_tally{};
+        const int read = std::fscanf(running.output(), " requests %llu answered %llu shed %llu", &t.requests, &t.answered, &t.shed);
+        return read == 3 ? std::optional{t} : std::nullopt;
     }
 
 private:

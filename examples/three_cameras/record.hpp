@@ -41,7 +41,7 @@ struct run_record {
     std::vector<frame_record> frames;
     splitdsl::edge_report edge{};
     splitdsl::distribution latency{};
-    std::optional<cloud_tally> cloud{}; ///< unknown of a cloud that somebody else started
+    std::optional<cloud_tally> cloud{}; ///< unknown of a cloud that somebody else started, or that ended before it was told to
     int compared{};
 
     std::size_t count(splitdsl::answer_source s) const {

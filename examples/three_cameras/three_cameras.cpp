@@ -106,7 +106,7 @@ void drive_live(const arguments& a, const network_weights<driver>& weights, cons
     options.workers = a.serial ? nullptr : &head_clock::runner;
     edge<driver, policy::sage> edge{weights, policy::sage{costs}, options, std::make_unique<link::tcp>("127.0.0.1", relay.port())};
     if (const edge_report e = edge.report(); !e.fits)
-        std::fprintf(stderr, "three_cameras: this machine is too busy for the promise: heads and a reserve of %.1f ms do not fit into %.0f ms%s\n", to_milliseconds(e.reserve), to_milliseconds(e.deadline),
+        std::fprintf(stderr, "three_cameras: frames are not covered: heads and a reserve of %.1f ms do not fit into %.0f ms; a longer --deadline or a less busy machine was expected%s\n", to_milliseconds(e.reserve), to_milliseconds(e.deadline),
                      e.tail_fits ? "" : "; no local tail can be in time, only the cloud's answer");
     street view{a.seed};
     for (int i = 0; i < 500 && (!edge.link_now().up || edge.link_now().rate_up.value <= 0); ++i) std::this_thread::sleep_for(std::chrono::milliseconds{10});
@@ -152,6 +152,7 @@ int run(const arguments& a) {
         cloud_process cloud{std::filesystem::read_symlink("/proc/self/exe").string(), a.seed};
         drive_live(a, weights, "127.0.0.1", cloud.port(), r);
         r.cloud = cloud.stop();
+        if (!r.cloud) std::fprintf(stderr, "three_cameras: the cloud's process ended before it was told to: what it counted is not known\n");
     } else {
         const link::host_port peer = link::parse_host_port(a.connect, "--connect");
         drive_live(a, weights, peer.host, peer.port, r);
@@ -183,6 +184,8 @@ int main(int argc, char** argv) {
     auto* const json = app.add_option("--json", a.json_file, "write the report here")->type_name("FILE");
     auto* const connect = app.add_option("--connect", a.connect, "a cloud that runs already (--serve, with the same seed) instead of one of its own; an IPv6 address in brackets")->type_name("HOST:PORT");
     auto* const serving = app.add_option("--serve", a.serve_port, "be the cloud on this port (0: any free one) until interrupted")->type_name("PORT")->check(options::between(0, 65535))->excludes(json)->excludes(connect);
+    for (const char* const of_drives : {"--deadline", "--frames", "--rate", "--rtt", "--blackout", "--device", "--radio", "--cloud-gmacs", "--profiles", "--serial"})
+        serving->excludes(app.get_option(of_drives)); // a cloud drives nothing
     app.add_option("--bind", a.bind, "with --serve: the address to listen on (the link is not encrypted)")->transform(link::without_brackets)->capture_default_str()->needs(serving);
     return options::exit_status("three_cameras", app, argc, argv, [&] { return run(a); });
 }

@@ -22,6 +22,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace three_tiers {
@@ -78,12 +79,13 @@ struct factory_tally {
     unsigned long long requests{}, here{}, datacentre{}, fallback{}, unanswered{}, late{};
     std::array<char, 400> stayed{}; ///< why its policy did not send frames on
 };
-inline factory_tally tally_of(processes::serving_process& running) {
+/// Nothing if it ended before it was told to.
+inline std::optional<factory_tally> tally_of(processes::serving_process& running) {
     running.end(SIGTERM);
     factory_tally t;
     const int read = std::fscanf(running.output(), " requests %llu here %llu datacentre %llu fallback %llu unanswered %llu late %llu stayed: %399[^\n]", &t.requests, &t.here, &t.datacentre,
                                  &t.fallback, &t.unanswered, &t.late, t.stayed.data());
-    return read == 7 ? t : factory_tally{};
+    return read == 7 ? std::optional{t} : std::nullopt;
 }
 
 } // namespace three_tiers

@@ -121,7 +121,7 @@ void print(const std::vector<frame_record>& frames, bool disturbed) {
     }
 }
 
-nlohmann::json to_json(const std::vector<frame_record>& frames, const edge_report& robot_report, const factory_tally& counted, std::size_t differing) {
+nlohmann::json to_json(const std::vector<frame_record>& frames, const edge_report& robot_report, const std::optional<factory_tally>& counted, std::size_t differing) {
     nlohmann::json all = nlohmann::json::array();
     for (const frame_record& f : frames)
         all.push_back({{"quarter", f.quarter}, {"source", to_text(f.a.source)}, {"tier", f.a.tier}, {"by", is_own(f.a.source) ? tier_names[static_cast<std::size_t>(std::min(f.a.tier, 2))] : "none"},
@@ -132,8 +132,9 @@ nlohmann::json to_json(const std::vector<frame_record>& frames, const edge_repor
             {"misses", robot_report.counters.answer.misses},
             {"host_stalls", robot_report.counters.answer.host_stalls},
             {"covered_misses", robot_report.counters.frame.covered_misses},
-            {"factory",
-             {{"requests", counted.requests}, {"here", counted.here}, {"datacentre", counted.datacentre}, {"fallback", counted.fallback}, {"unanswered", counted.unanswered}, {"late", counted.late}}}};
+            {"factory", counted ? nlohmann::json{{"requests", counted->requests}, {"here", counted->here}, {"datacentre", counted->datacentre}, {"fallback", counted->fallback},
+                                                 {"unanswered", counted->unanswered}, {"late", counted->late}}
+                                : nlohmann::json{}}};
 }
 
 int inspect(const arguments& a) {
@@ -151,7 +152,7 @@ int inspect(const arguments& a) {
     edge_options terms{.deadline = period, .stage_times = paced, .breaker = quick_breaker(), .link = quick_link()};
     edge<inspector, policy::sage> device{weights, policy::sage{costs, {.cut = 0}}, terms, link::tcp{peer.host, peer.port}};
     if (const edge_report e = device.report(); !e.fits)
-        std::fprintf(stderr, "three_tiers: this machine is too busy for the promise: head and a reserve of %.1f ms do not fit into %.0f ms\n", to_milliseconds(e.reserve), to_milliseconds(e.deadline));
+        std::fprintf(stderr, "three_tiers: frames are not covered: head and a reserve of %.1f ms do not fit into %.0f ms; a longer --deadline or a less busy machine was expected\n", to_milliseconds(e.reserve), to_milliseconds(e.deadline));
     const auto no_hope = [&] { return device.link_failure().starts_with(link::do_not_fit); };
     for (int i = 0; i < 500 && (!device.link_now().up || device.link_now().rate_up.value <= 0) && !no_hope(); ++i) std::this_thread::sleep_for(10ms);
     if (given && !device.link_now().up) throw link_error("no factory that can be asked: " + device.link_failure());
@@ -168,13 +169,15 @@ int inspect(const arguments& a) {
         f.a.values = {};
     }
     const edge_report report = device.report();
-    factory_tally counted;
+    std::optional<factory_tally> counted; // unknown of a factory that somebody else started
     if (here) counted = tally_of(*here->factory);
     const std::size_t differing = count_differing(weights, a.seed, frames);
     print(frames, here.has_value());
-    if (here)
+    if (const std::string stayed = to_text(report.counters.frame.stayed); !stayed.empty()) std::printf("the robot did not ask the factory: %s\n", stayed.c_str());
+    if (here && !counted) std::printf("the factory's process ended before it was told to: what it counted is not known\n");
+    if (counted)
         std::printf("the factory had %llu requests: %llu answered by the datacentre, %llu here by choice, %llu here because the datacentre did not answer in time, %llu unanswered; it stayed: %s\n",
-                    counted.requests, counted.datacentre, counted.here, counted.fallback, counted.unanswered, counted.stayed.data());
+                    counted->requests, counted->datacentre, counted->here, counted->fallback, counted->unanswered, counted->stayed.data());
     std::printf("%zu answers differ from those of the network in one piece\n", differing);
     if (!a.json_file.empty()) options::write("--json", a.json_file, to_json(frames, report, counted, differing).dump(1) + "\n");
     return differing == 0 ? 0 : 1;
@@ -196,7 +199,7 @@ int main(int argc, char** argv) {
                  "nothing; who answers, times and bits do. Exit status 1: an answer differs from the network's in one piece or the report could not be\n"
                  "written, 2: nothing was done"};
     auto* const frames = app.add_option("--frames", a.frames, "frames to inspect")->check(options::between(20, 1'000'000))->capture_default_str();
-    app.add_option("--deadline", a.deadline_ms, "milliseconds for a frame, and from one to the next")->check(options::between(10.0, 10000.0))->capture_default_str();
+    auto* const deadline = app.add_option("--deadline", a.deadline_ms, "milliseconds for a frame, and from one to the next")->check(options::between(10.0, 10000.0))->capture_default_str();
     app.add_option("--seed", a.seed, "of pictures and weights; all three need the same")->check(options::at_least(std::uint64_t{0}))->capture_default_str();
     auto* const radio_rtt = app.add_option("--radio-rtt", a.radio_rtt_ms, "milliseconds of the round trip from robot to factory")->check(options::between(0.0, 10000.0))->capture_default_str();
     auto* const backhaul_rtt = app.add_option("--backhaul-rtt", a.backhaul_rtt_ms, "milliseconds of the round trip from factory to datacentre")->check(options::between(0.0, 10000.0))->capture_default_str();
@@ -219,6 +222,8 @@ int main(int argc, char** argv) {
                              ->excludes(top);
     auto* const next = app.add_option("--next", a.next, "with --serve-factory: where the datacentre is")->type_name("HOST:PORT")->needs(middle);
     middle->needs(next);
+    for (auto* const elsewhere : {radio_rtt, backhaul_rtt, killed}) top->excludes(elsewhere), middle->excludes(elsewhere); // the robot's program disturbs the links
+    top->excludes(deadline);
     const auto* const bound = app.add_option("--bind", a.bind, "with --serve-...: the address to listen on (the link is not encrypted)")->transform(link::without_brackets)->capture_default_str();
     return options::exit_status("three_tiers", app, argc, argv, [&] {
         if (bound->count() > 0 && top->count() + middle->count() == 0) throw option_error("--bind: --serve-datacentre or --serve-factory was expected beside it");

@@ -11,6 +11,7 @@
 #include <splitdsl/detail/csv.hpp>
 #include <splitdsl/detail/number_text.hpp>
 #include <splitdsl/detail/ordinary_file.hpp>
+#include <splitdsl/detail/printable.hpp>
 #include <splitdsl/detail/xoshiro.hpp>
 #include <splitdsl/image/decode.hpp>
 #include <splitdsl/image/preprocess.hpp>
@@ -69,8 +70,7 @@ inline std::map<std::string, int, std::less<>> read_labels(const std::string& pa
         const int label = comma == std::string_view::npos ? -1 : class_named(splitdsl::detail::bare_cell(text.substr(comma + 1)));
         if (label < 0)
             throw splitdsl::option_error("--labels " + path + ", line " + std::to_string(number)
-                                         + ": expected FILE,CLASS with a class of 0 to 9, airplane, ... or truck, found \""
-                                         + std::string{text.substr(0, 80)} + "\"");
+                                         + ": expected FILE,CLASS with a class of 0 to 9, airplane, ... or truck, found " + splitdsl::detail::quoted(text, 80));
         table[std::string{splitdsl::detail::bare_cell(text.substr(0, comma))}] = label;
     }
     return table;

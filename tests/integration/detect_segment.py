@@ -259,6 +259,8 @@ def refusals(options):
             refuses(program, f"{which}: a drawing that is to be a JPEG", [*common, "--out", folder / "out.jpg", file], "out.jpg: a name that ends in .png was expected")
             refuses(program, f"{which}: a drawing over its picture", [*common, "--out", file, file], "would write over the picture")
             refuses(program, f"{which}: two drawings in one file", [*common, "--out", folder / "both", file, jpeg], "would both be")
+            refuses(program, f"{which}: drawing and results in one file", [*common, "--out", folder / "one.png", "--json", folder / "one.png", file], "another file than that of --out was expected")
+            check(not (folder / "both").exists(), f"{which}: a run with which nothing was done leaves no folder")
             (folder / "labels.txt").write_text("background\nthing\n", encoding="utf-8")
             refuses(program, f"{which}: too few labels", [*common, "--labels", folder / "labels.txt", file], "lines were expected", "found 2")
             # One pixel is a picture; what cannot be read does not keep the next from being answered.
@@ -267,6 +269,8 @@ def refusals(options):
             check(code == 1 and ["error" in r for r in results] == [True, False, False] and results[1]["width"] == 1 and pixels_of(folder / which / "pixel.png")[2].shape == (1, 1, 3)
                   and pixels_of(folder / which / "shot.png")[2].shape == (HEIGHT, WIDTH, 3) and not (folder / which / "cut.png").exists(),
                   f"{which}: a damaged picture, one pixel and a JPEG, drawn into a folder: {said.strip()}")
+            code, _, said = run(program, *common, "--out", f"{folder}/{which}_of_one/", pixel)   # as *.png may come to
+            check(code == 0 and (folder / f"{which}_of_one" / "pixel.png").is_file(), f"{which}: one picture into a folder: {said.strip()}")
         for level in ("nan", "-0.1", "1.5", "high"):
             got, _, said = run(options.detect, "--model", chosen(options.detect, options, [])[0], "--weights", weights, "--threshold", level, file)
             check(got == 2 and "--threshold" in said, f"detect: a threshold of {level}: status {got}: {said.strip()[:300]}")

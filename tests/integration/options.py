@@ -16,6 +16,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 
 from full_disk import FULL_DISK
 
@@ -37,7 +38,7 @@ def run(program, *words, full=False, timeout=120):
 
 def refuses(name, program, words, *parts, code=2, full=False):
     got, _, said = run(program, *words, full=full)
-    said = "".join(line for line in said.splitlines(True) if not line.startswith(("three_cameras: this machine is too busy", "three_cameras: no cloud within", "three_tiers: this machine is too busy")))
+    said = "".join(line for line in said.splitlines(True) if not line.startswith(("three_cameras: frames are not covered", "three_cameras: no cloud within", "three_tiers: frames are not covered")))
     check(got == code and all(str(part) in said for part in parts) and said.count("\n") == 1, f"{name} {' '.join(map(str, words))[:120]}: status {got}: {said.strip()[:300]}")
 
 
@@ -77,7 +78,8 @@ def files(programs, folder):
             (folder / "drive_is_a_file").write_text("", encoding="utf-8")
             refuses("drive", programs["drive"], [*quick_drive, "--out", folder / "drive", *words] if words[0] != "--out" else [*quick_drive, *words], said)
     one = folder / "one.json"                    # two results in one file: one of them would be lost
-    for name, words, options in (("splitdsl-sim", [cifar, "--frames", 5, "--quiet"], ("--json", "--svg")), ("visual_wake", ["--frames", 1], ("--json", "--report"))):
+    for name, words, options in (("splitdsl-sim", [cifar, "--frames", 5, "--quiet"], ("--json", "--svg")), ("visual_wake", ["--frames", 1], ("--json", "--report")),
+                                 ("splitdsl-relay", ["--to", "127.0.0.1:9", "--seconds", 0.01, "--quiet"], ("--json", "--port-file"))):
         if name in programs:
             refuses(name, programs[name], [*words, options[0], one, options[1], folder / ".." / folder.name / "one.json"], f"{options[0]} {one}: another file than that of {options[1]}")
             check(not one.exists(), f"{name}: nothing is left of the file")
@@ -166,6 +168,7 @@ def numbers(programs):
             check(least and float(most) <= 1e10 and "e" not in most, f"{name} {option}: from {least} to {most}")
         for option in re.findall(r"(--[a-z-]*seed) UINT", text):
             refuses(name, program, [*needed.get(name, []), f"{option}=-1"], f"{option}: expected a whole number of at least 0, found -1")
+            refuses(name, program, [*needed.get(name, []), f"{option}={1 << 64}"], f"{option}: expected a whole number of at least 0 and at most ", f"found {1 << 64}")
     if "splitdsl-calibrate" in programs:
         for option in ("--shift-pictures", "--budget"):
             refuses("splitdsl-calibrate", programs["splitdsl-calibrate"], ["--model", "mobilenet_v2_tf_split", "--weights", "none", "--out", "none", option, 1, "none"], f"{option}: expected a --model without calibrated codecs")
@@ -180,9 +183,10 @@ def numbers(programs):
 def together(programs):
     excluded = {"classify": [["--serve", 0, "--split", "features5"], ["--serve", 0, "--connect", "a:1"], ["--serve", 0, "--json", "x.json"], ["--serve", 0, "--cuts"], ["--cuts", "a.jpg"]],
                 "drive": [["--serve", 0, "--simulate"], ["--simulate", "--seeds", 1, "--seed", 2], ["--profile", "--self-test"], ["--simulate", "--seeds", 1, "--frames-csv", "x.csv"],
-                          ["--simulate", "--real-time", 5]],
-                "three_cameras": [["--serve", 0, "--connect", "a:1"], ["--serve", 0, "--json", "x.json"]],
-                "three_tiers": [["--serve-datacentre", 0, "--connect", "a:1"], ["--serve-datacentre", 0, "--json", "x.json"], ["--connect", "a:1", "--kill"]],
+                          ["--simulate", "--real-time", 5], ["--serve", 0, "--frames", 20], ["--serve", 0, "--trace", "x.csv"]],
+                "three_cameras": [["--serve", 0, "--connect", "a:1"], ["--serve", 0, "--json", "x.json"], ["--serve", 0, "--rate", 5]],
+                "three_tiers": [["--serve-datacentre", 0, "--connect", "a:1"], ["--serve-datacentre", 0, "--json", "x.json"], ["--connect", "a:1", "--kill"],
+                                ["--serve-datacentre", 0, "--deadline", 50], ["--serve-factory", 0, "--next", "a:1", "--kill"]],
                 "visual_wake": [["--serve", 0, "--connect", "a:1"], ["--serve", 0, "--json", "x.json"], ["--serve", 0, "--pictures", "x.png"], ["--thresholds", "x.json", "--threshold", 0.5]],
                 "splitdsl-relay": [["--to", "a:1", "--trace", "x.csv", "--generate", 1], ["--to", "a:1", "--trace", "x.csv", "--rate-up", 3], ["--to", "a:1", "--generate", 1, "--rate-up", 3]],
                 "splitdsl-sim": [["x.toml", "--benchmark", "--svg", "x.svg"]],
@@ -211,6 +215,10 @@ def scenarios(drive, folder):
         refuses("drive", drive, ["--simulate", "--out", folder / "out", "--scenario", path], f"drive: --scenario {str(path)[:200]}")
         code, _, said = run(drive, "--simulate", "--out", folder / "out", "--scenario", path)
         check("exception" not in said and "filesystem error" not in said, f"drive --scenario: {said.strip()[:200]}")
+    (folder / "back_late.json").write_text(json.dumps({**good, "blackouts": [], "kill": {"at": 0.5, "restart_after_s": 3600}}), encoding="utf-8")
+    code, _, said = run(drive, "--scenario", folder / "back_late.json", "--frames", 10, "--policies", "sage", "--out", folder / "out")
+    check(code == 0, f"a cloud that would come back after the drive keeps nobody waiting: {code} {said.strip()[:200]}")
+    refuses("drive", drive, ["--simulate", "--policies", "sage,all_edge,sage", "--out", folder / "out"], "--policies: expected each policy once, found sage twice")
     code, out, said = run(drive, "--simulate", "--no-road", "--frames", 20, "--policies", "all_edge", "--out", folder / "out")
     check(code == 0 and "note: below 300 frames" in out, f"a short drive says that it is one: {code} {said}")
 
@@ -219,11 +227,50 @@ def interrupted(programs):
     """A cloud that is told to end does, and says what it counted."""
     for name in ("drive", "three_cameras"):
         for how in (signal.SIGTERM, signal.SIGINT) if name in programs else ():
-            with subprocess.Popen([programs[name], "--serve", "0"], stdout=subprocess.PIPE, text=True, cwd=ROOT) as server:
+            with subprocess.Popen([programs[name], "--serve", "0"], stdout=subprocess.PIPE, text=True, cwd=ROOT, preexec_fn=lambda: started_with(signal.SIG_DFL)) as server:
                 port = server.stdout.readline()
                 server.send_signal(how)
                 said = server.communicate(timeout=60)[0]
             check(port.startswith("port ") and server.returncode == 0 and said == "requests 0 answered 0 shed 0\n", f"{name} --serve and {how.name}: status {server.returncode}: {said.strip()}")
+    for name, words in (("three_tiers", ["--serve-datacentre", "0"]), ("splitdsl-relay", ["--to", "127.0.0.1:9"])):
+        if name in programs:            # nohup: who logs out does not end it
+            with subprocess.Popen([programs[name], *words], stdout=subprocess.PIPE, text=True, cwd=ROOT, preexec_fn=lambda: started_with(signal.SIG_IGN)) as server:
+                server.stdout.readline()
+                status = pathlib.Path(f"/proc/{server.pid}/status").read_text(encoding="utf-8")
+                held, ignored = (int(re.search(rf"{what}:\s*([0-9a-f]+)", status).group(1), 16) for what in ("SigBlk", "SigIgn"))
+                bits = sum(1 << (one - 1) for one in (signal.SIGHUP, signal.SIGINT))
+                server.terminate()
+                server.communicate(timeout=60)
+            check(ignored & bits == bits and held & bits == 0 and server.returncode == 0, f"{name}: what it was started to ignore stays ignored: blocked {held:x}, ignored {ignored:x}, status {server.returncode}")
+
+
+def started_with(disposition):
+    for one in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(one, disposition)
+
+
+def streams(programs, folder):
+    """Nobody reads what is printed: that is said, and results are written all the same. A closed stream gives its number to no file or socket."""
+    sim = [programs.get("splitdsl-sim"), "examples/sim/m33_cifar.toml", "--frames", "5", "--json", folder / "unread.json"]
+    if sim[0]:
+        with subprocess.Popen([*map(str, sim)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT) as unread:
+            unread.stdout.close()
+            said = unread.stderr.read()
+        check(unread.returncode == 1 and said.startswith("splitdsl-sim: standard output cannot be written") and said.count("\n") == 1 and json.loads((folder / "unread.json").read_text(encoding="utf-8")),
+              f"splitdsl-sim --json | true: status {unread.returncode}: {said.strip()}")
+    for name, words in (("splitdsl-sim", sim[1:]), ("splitdsl-describe", ["cifar10_resnet20", "--json", folder / "closed.json"])):
+        if name in programs:
+            done = subprocess.run([programs[name], *map(str, words)], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, timeout=120, check=False, cwd=ROOT, preexec_fn=lambda: os.close(1))
+            check(done.returncode == 1 and done.stderr.startswith(f"{name}: standard output cannot be written") and done.stderr.count("\n") == 1 and json.loads(pathlib.Path(words[-1]).read_text(encoding="utf-8")),
+                  f"{name} >&-: status {done.returncode}: {done.stderr.strip()}")
+    if "splitdsl-relay" in programs:
+        port, report = folder / "port", folder / "closed.json"
+        with subprocess.Popen([programs["splitdsl-relay"], "--to", "127.0.0.1:9", "--port-file", port, "--json", report], cwd=ROOT, close_fds=False, preexec_fn=lambda: os.closerange(0, 3)) as relay:
+            while not port.exists() and relay.poll() is None:
+                time.sleep(0.01)
+            stand_in = [os.readlink(f"/proc/{relay.pid}/fd/{stream}") for stream in range(3)]
+            relay.terminate()
+        check(stand_in == ["/dev/null"] * 3 and json.loads(report.read_text(encoding="utf-8"))["connections"] == 0, f"splitdsl-relay <&- >&- 2>&-: its first descriptors are {stand_in}, status {relay.returncode}")
 
 
 def addresses(programs):
@@ -260,6 +307,7 @@ def main():
             scenarios(programs["drive"], folder)
         addresses(programs)
         interrupted(programs)
+        streams(programs, folder)
     print(f"{len(problems)} problems")
     return 1 if problems else 0
 

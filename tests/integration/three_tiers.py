@@ -82,6 +82,7 @@ def apart(program):
     report = inspect(program, "--connect", f"127.0.0.1:{middle}", "--seed", "4", frames=20)
     check_promise(report, 20)
     check({1, 2} & {f["tier"] for f in report["frames"]}, "a tier above answered")
+    check(report["factory"] is None, f"what a factory of somebody else's counted is not known: {report['factory']}")
     refused = subprocess.run([program, "--frames", "20", "--connect", f"127.0.0.1:{middle}", "--seed", "5"], capture_output=True, text=True, timeout=60)
     check(refused.returncode == 2 and "weights digest" in refused.stderr, f"a factory with other weights: {refused.returncode} {refused.stderr!r}")
     said = ended(factory).split()

@@ -251,6 +251,26 @@ TEST_CASE("the picture of a link: a bound only lowers, what is too quick to meas
     CHECK(quick.view(t + 1s).age == 0ms);
 }
 
+TEST_CASE("SAGE-18: what was asked before a silence ended says how long that was, and nothing of the link behind it") {
+    const instant t{10s};
+    link_picture p;
+    p.ponged(t, t - 10ms, {});
+    p.silence_ended(t + 4s);
+    p.ponged(t + 4s, t + 500ms, {});
+    p.answered(t + 4s, t + 400ms, {.bytes = 1000, .at_first = 100, .spread = 5ms}, {});
+    CHECK(p.heard() == t + 4s);
+    CHECK(p.view(t + 4s).rtt == 10ms);
+    CHECK(p.view(t + 4s).rate_up.value == 0);
+    CHECK(p.view(t + 4s).age == duration::max());
+    p.ponged(t + 4020ms, t + 4s, {}); // asked when it spoke again
+    CHECK(p.view(t + 4020ms).rtt > 10ms);
+    CHECK(p.view(t + 4020ms).rtt < 20ms);
+    link_picture slow; // a link whose every answer takes longer than a silence is known by them
+    slow.silence_ended(t);
+    slow.ponged(t, t - 2s, {});
+    CHECK(slow.view(t).rtt == 2s);
+}
+
 TEST_CASE("SAGE-18: an exchange keeps a round trip that agrees with it fresh, moves one that does not, and begins none") {
     const instant t{10s};
     link_picture p;

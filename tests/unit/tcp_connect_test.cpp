@@ -4,11 +4,13 @@
 /// From a name to a connection: resolvers that take their time, names with several addresses.
 #include "stream_ends.hpp"
 
+#include <fcntl.h>
 #include <netinet/in.h>
 
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -167,4 +169,26 @@ TEST_CASE("a relay tries all of its target's addresses") {
     CHECK(arrived->read({&got, 1}).bytes == 1);
     CHECK(got == sent);
     CHECK(between.counts().refused == 0);
+}
+
+namespace {
+/// The descriptors of sockets, events and the like that would stay open in a program that this one starts now.
+std::set<int> handed_on() {
+    std::set<int> numbers;
+    for (int number = 3; number < 1024; ++number)
+        if (const int flags = ::fcntl(number, F_GETFD); flags >= 0 && (flags & FD_CLOEXEC) == 0) numbers.insert(number);
+    return numbers;
+}
+} // namespace
+
+TEST_CASE("a program that is started meanwhile keeps neither port nor connection of a link or relay") {
+    const std::set<int> before = handed_on();
+    tcp_listener at{0, "127.0.0.1"};
+    relay between{{.port = at.port()}};
+    const auto from = tcp{"127.0.0.1", between.port()}.connect(patience);
+    REQUIRE(from != nullptr);
+    const auto arrived = at.accept(patience);
+    REQUIRE(arrived != nullptr);
+    CHECK(comes_true([&] { return between.counts().open == 1; }));
+    CHECK(handed_on() == before);
 }

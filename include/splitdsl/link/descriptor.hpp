@@ -42,6 +42,8 @@ public:
         if (number >= 0) ::close(number);
     }
     int get() const noexcept { return number; }
+    /// For who closes it from now on.
+    int release() noexcept { return std::exchange(number, -1); }
 
 private:
     int number;

@@ -63,7 +63,7 @@ public:
         worker.join();
     }
 
-    std::uint16_t port() const { return bound; }
+    std::uint16_t port() const { return here.port(); }
 
     /// Connection-event mode: what the device's host may know of this radio, as long as the relay lives; null without events.
     const radio_gauge* gauge() const { return air ? &air->gauge() : nullptr; }
@@ -137,7 +137,7 @@ private:
 
     void listen() {
         detail::listen_at(acceptor, options.bind, options.listen_port, tuning(), "relay on " + options.bind + ":" + std::to_string(options.listen_port));
-        bound = acceptor.local_endpoint().port();
+        here = acceptor.local_endpoint();
     }
 
     duration since_zero(instant t) const {
@@ -208,7 +208,7 @@ private:
         while (connections.size() < options.max_connections) {
             detail::tcp_socket client{context};
             std::error_code code;
-            acceptor.accept(client, code);
+            detail::take(client, here.protocol(), ::accept4(acceptor.native_handle(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC), code);
             if (code && detail::is_shortage(code.value())) {
                 count_refused += spare.turn_away(acceptor.native_handle());
                 accepts_again = now + std::chrono::milliseconds{10}; // who could not be turned away keeps a poll from waiting
@@ -430,7 +430,7 @@ private:
     detail::spare_descriptor spare;
     instant accepts_again{};
     std::vector<endpoint> target; // its addresses
-    std::uint16_t bound{};
+    endpoint here{}; // where it listens
     detail::wake_event event;
 
     // The relay's thread only.

@@ -66,7 +66,7 @@ struct relay_connection {
         while (tried < target.size()) {
             const asio::ip::tcp::endpoint& to = target[tried++];
             server.close(code);
-            server.open(to.protocol(), code);
+            take(server, to.protocol(), ::socket(to.protocol().family(), SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP), code);
             if (!code) server.non_blocking(true, code);
             if (code) continue;
             prepare(server.native_handle(), tuning);

@@ -12,8 +12,6 @@
 #include <asio/io_context.hpp>
 #include <asio/ip/tcp.hpp>
 
-#include <fcntl.h>
-
 namespace splitdsl::link {
 
 namespace detail {
@@ -21,13 +19,23 @@ namespace detail {
 using tcp_socket = asio::basic_stream_socket<asio::ip::tcp, asio::io_context::executor_type>;
 using tcp_acceptor = asio::basic_socket_acceptor<asio::ip::tcp, asio::io_context::executor_type>;
 
+/// What a system call that makes a socket returned, for Asio to work with. Those that Asio makes stay open in programs that this one starts: they would keep a port, and
+/// connections, after its end.
+template <class Socket>
+void take(Socket& socket, const asio::ip::tcp& protocol, int made, std::error_code& code) {
+    code = made < 0 ? std::error_code{errno, std::system_category()} : std::error_code{};
+    owned_descriptor fresh{made};
+    if (!code) socket.assign(protocol, made, code);
+    if (!code) fresh.release();
+}
+
 /// An acceptor that listens at a numeric address, or a link_error that opens with `who`.
 inline void listen_at(tcp_acceptor& acceptor, const std::string& bind_address, std::uint16_t port, const tcp_options& options, const std::string& who) {
     std::error_code code;
     const auto address = asio::ip::make_address(bind_address, code);
     if (code) throw link_error(who + ": expected a numeric IPv4 or IPv6 address to bind, found \"" + bind_address + "\"");
     const asio::ip::tcp::endpoint endpoint{address, port};
-    acceptor.open(endpoint.protocol(), code);
+    take(acceptor, endpoint.protocol(), ::socket(endpoint.protocol().family(), SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP), code);
     if (!code) acceptor.set_option(asio::socket_base::reuse_address(true), code);
     if (!code) {
         prepare(acceptor.native_handle(), options); // accepted sockets inherit the sizes
@@ -63,18 +71,12 @@ public:
         while (!closed.load()) {
             pollfd descriptors[2]{{acceptor.native_handle(), POLLIN, 0}, {event.descriptor(), POLLIN, 0}};
             if (!detail::poll_until(descriptors, 2, deadline) || closed.load()) return nullptr;
-            detail::tcp_socket socket{context};
-            std::error_code code;
-            acceptor.accept(socket, code);
-            if (detail::is_shortage(code.value())) {
+            detail::owned_descriptor taken{::accept4(acceptor.native_handle(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)};
+            if (const int failure = taken.get() < 0 ? errno : 0; detail::is_shortage(failure)) {
                 spare.turn_away(acceptor.native_handle());
-                throw link_error("tcp listener on port " + std::to_string(bound) + ": expected a descriptor and memory for another connection, found: " + code.message());
+                throw link_error("tcp listener on port " + std::to_string(bound) + ": expected a descriptor and memory for another connection, found: " + detail::error_text(failure));
             }
-            if (!code) {
-                detail::owned_descriptor taken{socket.release(code)};
-                if (!code && ::fcntl(taken.get(), F_SETFD, FD_CLOEXEC) == 0 && detail::finish(taken.get(), options) == 0)
-                    return std::make_unique<detail::descriptor_stream>(std::move(taken));
-            }
+            if (taken.get() >= 0 && detail::finish(taken.get(), options) == 0) return std::make_unique<detail::descriptor_stream>(std::move(taken));
             // A connection that died between poll and here is its own problem: wait for the next.
             if (detail::steady_now() >= deadline) return nullptr;
         }

@@ -17,6 +17,7 @@ public:
     /// An answer to a message handed over at `sent`: how the peer saw it arrive, how long it worked on it, and how long the answer itself took to come.
     void answered(instant now, instant sent, const link::received_transfer& seen, duration service, duration reply_time = {}) {
         last_heard = now;
+        if (spans_silence(sent)) return;
         const auto before = estimate.up.age(now);
         estimate.observe_exchange(now, seen, {.bytes_up = seen.bytes, .elapsed = now - sent, .service = service, .reply_time = reply_time});
         // Too quick to be measured: the rate is at least what the shortest visible air time would mean. Without this a fast link stays
@@ -34,8 +35,11 @@ public:
     /// An empty question came back.
     void ponged(instant now, instant sent, duration service) {
         last_heard = now;
-        estimate.rtt.observe(now, std::max(now - sent - service, duration{}));
+        if (!spans_silence(sent)) estimate.rtt.observe(now, std::max(now - sent - service, duration{}));
     }
+    /// The other side speaks again after a silence. What was asked before says how long that was, not what the link is: one such round trip of seconds in the average would keep frames
+    /// from a link that is back for as long again.
+    void silence_ended(instant now) { spoke_again = now; }
     /// The rate cannot be above what would have brought `bytes_up` over in the time `waited` for their answer in vain.
     static bits_per_second at_most(bits_per_second rate, std::size_t bytes_up, duration waited) {
         if (waited <= duration{}) return rate;
@@ -56,11 +60,13 @@ public:
     link::link_estimator& estimator() { return estimate; }
 
 private:
+    /// Where nothing is known yet, a silence too is better than nothing.
+    bool spans_silence(instant sent) const { return sent < spoke_again && estimate.rtt.known(); }
     static constexpr duration shortest_air = std::chrono::microseconds{500}; // as in link::rate_by_spread
     static constexpr bits_per_second rate_of(std::size_t volume, duration t) { return {static_cast<double>(volume) * 8 / to_seconds(t)}; }
 
     link::link_estimator estimate{};
-    instant last_heard{};
+    instant last_heard{}, spoke_again{instant::min()};
 };
 
 } // namespace splitdsl

@@ -346,7 +346,8 @@ private:
         const instant now = reader.last();
         counts.bytes_down += reader.bytes();
         heard_at = now;
-        set_up(true); // after a silence it speaks again
+        if (!status().up) picture.silence_ended(now);
+        set_up(true);
         const duration service = std::chrono::microseconds{h.service_us};
         switch (h.kind) {
         case link::message_kind::pong:
