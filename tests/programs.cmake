@@ -65,7 +65,7 @@ endif()
 if(TARGET three_tiers AND Python3_Interpreter_FOUND)
     set(tests live apart refusals)
     if(SPLITDSL_TEST_FULL)
-        list(APPEND tests kill)
+        list(APPEND tests kill choice)
     endif()
     foreach(test IN LISTS tests)
         add_test(NAME "three tiers: ${test}" COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/integration/three_tiers.py

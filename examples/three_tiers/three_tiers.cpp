@@ -9,6 +9,7 @@
 #include <splitdsl/link/relay.hpp>
 #include <splitdsl/radio/cellular.hpp>
 #include <splitdsl/runtime/edge.hpp>
+#include <splitdsl/runtime/servers.hpp>
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
@@ -28,7 +29,8 @@ using namespace std::chrono_literals;
 namespace {
 
 struct arguments {
-    std::string json_file, connect, next, bind{"127.0.0.1"};
+    std::string json_file, next, bind{"127.0.0.1"};
+    std::vector<std::string> connect;
     std::uint64_t seed{1};
     int datacentre_port{-1}, factory_port{-1}, frames{160};
     double deadline_ms{100}, radio_rtt_ms{4}, backhaul_rtt_ms{10};
@@ -121,10 +123,20 @@ void print(const std::vector<frame_record>& frames, bool disturbed) {
     }
 }
 
+/// What each of several factories did.
+void print(const std::vector<server_report>& factories) {
+    for (const server_report& f : factories)
+        std::printf("%s: %llu frames went to it first, %llu copies as stand-in, %llu as second, %llu as probe; it answered %llu and failed %llu; radio %.2f J (modelled)%s%s\n", f.name.c_str(),
+                    static_cast<unsigned long long>(f.counters.chosen), static_cast<unsigned long long>(f.counters.stood_in), static_cast<unsigned long long>(f.counters.seconds),
+                    static_cast<unsigned long long>(f.counters.probes), static_cast<unsigned long long>(f.counters.answered), static_cast<unsigned long long>(f.counters.failed), f.radio_energy().value,
+                    f.link_failure.empty() ? "" : "; now: ", f.link_failure.c_str());
+}
+
 nlohmann::json to_json(const std::vector<frame_record>& frames, const edge_report& robot_report, const std::optional<factory_tally>& counted, std::size_t differing) {
     nlohmann::json all = nlohmann::json::array();
     for (const frame_record& f : frames)
-        all.push_back({{"quarter", f.quarter}, {"source", to_text(f.a.source)}, {"tier", f.a.tier}, {"by", is_own(f.a.source) ? tier_names[static_cast<std::size_t>(std::min(f.a.tier, 2))] : "none"},
+        all.push_back({{"quarter", f.quarter}, {"source", to_text(f.a.source)}, {"tier", f.a.tier}, {"server", f.a.server},
+                       {"by", is_own(f.a.source) ? tier_names[static_cast<std::size_t>(std::min(f.a.tier, 2))] : "none"},
                        {"on_time", f.a.on_time}, {"host_stall", f.a.host_stall}, {"ms", to_milliseconds(f.a.timings.total)}});
     return {{"label", "measured"},
             {"frames", all},
@@ -141,21 +153,31 @@ int inspect(const arguments& a) {
     options::require_writable("--json", a.json_file);
     const auto weights = seeded_weights<inspector>(a.seed);
     const duration period = from_milliseconds(a.deadline_ms);
-    std::optional<link::host_port> given;
-    if (!a.connect.empty()) given = link::parse_host_port(a.connect, "--connect");
+    const auto wifi = radio::find("wifi")->power;
+    std::vector<server> factories;
+    for (const std::string& one : a.connect) {
+        const link::host_port at = link::parse_host_port(one, "--connect");
+        factories.emplace_back(one, link::tcp{at.host, at.port}, server_terms{.radio = wifi});
+    }
     std::optional<surroundings> here;
-    if (!given) here.emplace(a);
-    const link::host_port peer = given ? *given : link::host_port{"127.0.0.1", here->radio->port()};
+    if (factories.empty()) {
+        here.emplace(a);
+        factories.emplace_back("factory", link::tcp{"127.0.0.1", here->radio->port()}, server_terms{.radio = wifi});
+    }
+    const bool several = factories.size() > 1;
 
     const std::vector<duration> paced = stage_times(weights.net(), robot); // stages that are done sooner wait
-    const deployment costs = plan_deployment(weights.net(), robot, stage_times(weights.net(), factory), {.deadline = period, .radio = radio::find("wifi")->power});
+    const deployment costs = plan_deployment(weights.net(), robot, stage_times(weights.net(), factory), {.deadline = period, .radio = wifi});
     edge_options terms{.deadline = period, .stage_times = paced, .breaker = quick_breaker(), .link = quick_link()};
-    edge<inspector, policy::sage> device{weights, policy::sage{costs, {.cut = 0}}, terms, link::tcp{peer.host, peer.port}};
+    edge<inspector, policy::sage, servers<>> device{weights, policy::sage{costs, {.cut = 0}}, terms, {std::move(factories)}};
     if (const edge_report e = device.report(); !e.fits)
         std::fprintf(stderr, "three_tiers: frames are not covered: head and a reserve of %.1f ms do not fit into %.0f ms; a longer --deadline or a less busy machine was expected\n", to_milliseconds(e.reserve), to_milliseconds(e.deadline));
-    const auto no_hope = [&] { return device.link_failure().starts_with(link::do_not_fit); };
+    const auto no_hope = [&] {
+        const auto all = device.server_reports();
+        return std::all_of(all.begin(), all.end(), [](const server_report& r) { return r.link_failure.starts_with(link::do_not_fit); });
+    };
     for (int i = 0; i < 500 && (!device.link_now().up || device.link_now().rate_up.value <= 0) && !no_hope(); ++i) std::this_thread::sleep_for(10ms);
-    if (given && !device.link_now().up) throw link_error("no factory that can be asked: " + device.link_failure());
+    if (!here && !device.link_now().up) throw link_error("no factory that can be asked: " + device.link_failure());
     if (here) std::this_thread::sleep_for(500ms); // the factory's own link is measured meanwhile
 
     std::vector<frame_record> frames(static_cast<std::size_t>(a.frames));
@@ -178,6 +200,7 @@ int inspect(const arguments& a) {
     if (counted)
         std::printf("the factory had %llu requests: %llu answered by the datacentre, %llu here by choice, %llu here because the datacentre did not answer in time, %llu unanswered; it stayed: %s\n",
                     counted->requests, counted->datacentre, counted->here, counted->fallback, counted->unanswered, counted->stayed.data());
+    if (several) print(device.server_reports());
     std::printf("%zu answers differ from those of the network in one piece\n", differing);
     if (!a.json_file.empty()) options::write("--json", a.json_file, to_json(frames, report, counted, differing).dump(1) + "\n");
     return differing == 0 ? 0 : 1;
@@ -206,7 +229,10 @@ int main(int argc, char** argv) {
     auto* const killed = app.add_flag("--kill", a.kill, "the datacentre's process is killed in the second quarter, and started again behind it; else its link stalls");
     auto* const json = app.add_option("--json", a.json_file, "write the report here")->type_name("FILE");
     auto* const connect =
-        app.add_option("--connect", a.connect, "be the robot alone, of a factory that runs already; an IPv6 address in brackets")->type_name("HOST:PORT")->excludes(radio_rtt)->excludes(backhaul_rtt)->excludes(killed);
+        app.add_option("--connect", a.connect, "be the robot alone, of a factory that runs already; an IPv6 address in brackets. Given several times, it chooses among them for every frame")
+            ->type_name("HOST:PORT")
+            ->allow_extra_args(false)
+            ->excludes(radio_rtt)->excludes(backhaul_rtt)->excludes(killed);
     auto* const top = app.add_option("--serve-datacentre", a.datacentre_port, "be the datacentre on this port (0: any free one) until interrupted")
                           ->type_name("PORT")
                           ->check(options::between(0, 65535))

@@ -11,12 +11,14 @@
 #include <splitdsl/energy/simpson.hpp>
 #include <splitdsl/link/relay.hpp>
 #include <splitdsl/policy/behind_cut.hpp>
+#include <splitdsl/policy/by_server.hpp>
 #include <splitdsl/policy/layer_scan.hpp>
 #include <splitdsl/runtime/distribution.hpp>
 #include <splitdsl/runtime/middle_tier.hpp>
 #include <splitdsl/runtime/prometheus.hpp>
 #include <splitdsl/runtime/random_weights.hpp>
 #include <splitdsl/runtime/safetensors_writer.hpp>
+#include <splitdsl/runtime/servers.hpp>
 
 #include <array>
 #include <chrono>

@@ -28,6 +28,7 @@
 #include <splitdsl/runtime/edge_core.hpp>
 #include <splitdsl/runtime/edge_streams.hpp>
 #include <splitdsl/runtime/parallel.hpp>
+#include <splitdsl/runtime/servers.hpp>
 
 #include <array>
 #include <atomic>
@@ -123,6 +124,8 @@ namespace {
 
 using namespace splitdsl;
 using namespace std::chrono_literals;
+
+fake::behaviour other_cloud{};
 
 struct offload_often : fake::quiet {
     int n{};
@@ -233,6 +236,54 @@ TEST_CASE("after warm-up a frame within one process allocates nothing and locks 
     auto listener = std::make_unique<link::in_process_listener>();
     auto connector = std::make_unique<link::in_process>(*listener);
     check_frame_path(std::move(listener), std::move(connector), "in process");
+}
+
+TEST_CASE("after warm-up a frame that one of two servers answers allocates nothing and locks no mutex, copies to the other one included") {
+    fake::edge_behaviour.calm(300us);
+    fake::cloud_behaviour.calm(0us);
+    other_cloud.calm(0us);
+    auto first = std::make_unique<link::in_process_listener>(), second = std::make_unique<link::in_process_listener>();
+    const link::in_process to_first{*first}, to_second{*second};
+    const cloud_core cloud{fake::network<fake::cloud_behaviour>(), {}, {}, std::move(first)}, other{fake::network<other_cloud>(), {}, {}, std::move(second)};
+    edge_options o{.deadline = 60ms, .reserve = 10ms, .calibration_runs = 0};
+    o.link.ping_interval = 10ms;
+    o.link.probe_interval = 50ms;
+    edge_core<offload_often, servers<>> edge{fake::network<fake::edge_behaviour>(), {}, offload_often{}, o,
+                                             {{{"first", to_first}, {"second", to_second}}, {.second_share = 1, .first_probe = 20ms, .longest_probe = 40ms}}};
+    const auto frames = [&](int n) {
+        for (int i = 0; i < n; ++i) {
+            const fake::tagged_input in{static_cast<std::uint32_t>(i)};
+            std::array<float, fake::outputs> out{};
+            if (i % 20 == 7) fake::cloud_behaviour.hang(1, 20ms), other_cloud.hang(1, 20ms); // whoever is asked is late
+            edge.infer(in.spans, out);
+            std::this_thread::sleep_for(2ms);
+        }
+    };
+    const auto told = [&] {
+        server_counters sum{};
+        for (const server_report& r : edge.connection()->reports()) sum.seconds += r.counters.seconds, sum.probes += r.counters.probes, sum.answered += r.counters.answered;
+        return sum;
+    };
+    for (int i = 0; i < 2000 && !edge.link_now().up; ++i) std::this_thread::sleep_for(1ms);
+    REQUIRE(edge.link_now().up);
+    frames(40);
+    const server_counters before = told();
+    for (auto& thread : counts)
+        for (auto& c : thread) c = 0;
+    counting = true;
+    frames(100);
+    counting = false;
+    const server_counters after = told();
+    CHECK(after.seconds > before.seconds);
+    CHECK(after.probes > before.probes);
+    CHECK(after.answered > before.answered);
+    for (int t = 0; t < lockless; ++t) {
+        INFO(names[static_cast<std::size_t>(t)]);
+        CHECK(counts[t][allocations] == 0);
+        CHECK(counts[t][releases] == 0);
+        CHECK(counts[t][mutexes] == 0);
+    }
+    CHECK(counts[compute][waits] > 0);
 }
 
 TEST_CASE("after warm-up three heads side by side allocate nothing and lock no mutex on the compute thread") {

@@ -5,6 +5,7 @@
     live      the datacentre's link stalls, then the radio does: every frame answered, right, in time, by whoever is left
     kill      the same with the datacentre's process killed and started again
     apart     the three started one by one, without a relay
+    choice    two factories, of which one is killed in the middle: the other has the frames from then on
     refusals  what does not fit ends with one sentence
 """
 import argparse
@@ -14,6 +15,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 
 # A busy machine's reserves leave time for the tiers above.
 FRAMES, DEADLINE = 48, 200
@@ -91,6 +93,22 @@ def apart(program):
     check(said[0] == "requests", f"the datacentre's counts: {said}")
 
 
+def choice(program):
+    datacentre, top = served(program, "--serve-datacentre", "0", "--seed", "4")
+    factories = [served(program, "--serve-factory", "0", "--next", f"127.0.0.1:{top}", "--seed", "4", "--deadline", str(DEADLINE)) for _ in range(2)]
+    where = [option for _, port in factories for option in ("--connect", f"127.0.0.1:{port}")]
+    kill_one = threading.Timer(6, factories[0][0].kill)
+    kill_one.start()
+    report = inspect(program, *where, "--seed", "4", frames=60)
+    kill_one.join()
+    factories[0][0].wait()
+    check_promise(report, 60)
+    asked = [f["server"] for f in report["frames"] if f["tier"] > 0]
+    check(asked[-10:] == [1] * 10, f"the factory that is left answers: {asked}")
+    ended(factories[1][0])
+    ended(datacentre)
+
+
 def refusals(program):
     for options, sentence in ((["--connect", "nowhere"], "--connect: expected HOST:PORT"), (["--serve-factory", "0", "--next", "nowhere"], "--next: expected HOST:PORT"),
                               (["--serve-factory", "0"], "--serve-factory requires --next"), (["--next", "a:1"], "--next requires --serve-factory"), (["--bind", "::1"], "--bind"),
@@ -103,7 +121,7 @@ def refusals(program):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program", required=True)
-    tests = {"live": live, "kill": kill, "apart": apart, "refusals": refusals}
+    tests = {"live": live, "kill": kill, "apart": apart, "choice": choice, "refusals": refusals}
     parser.add_argument("test", choices=list(tests))
     a = parser.parse_args()
     tests[a.test](a.program)

@@ -49,6 +49,7 @@ struct link_view {
     bits_per_second rate_down{};    ///< 0: not measured yet (policy::known_downlink)
     duration rtt{};
     duration age{};                 ///< since the older of uplink rate and round trip was measured; the longest duration while one never was
+    int server{};                   ///< which of several servers it leads to (runtime/servers.hpp)
 };
 
 /// What is left of this frame.

@@ -82,6 +82,7 @@ struct answer {
     int exit{-1};           ///< which early exit, for `answer_source::exit`
     int tier{};             ///< which machine computed it: 0 this one, 1 the one it is connected to, 2 the one behind that ... (docs/tiers.md)
     int cut{-2};            ///< the cut offloaded at (-1: the input), -2: not offloaded
+    int server{-1};         ///< which of several servers answered (docs/servers.md), or was asked first in vain; -1: not offloaded
     bool on_time{};         ///< answered by the deadline
     bool host_stall{};      ///< the host did not let the process run within this frame (see docs/design/deadline.md)
     duration age{};         ///< of the frame the values were computed from, when answered

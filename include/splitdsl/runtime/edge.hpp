@@ -70,14 +70,15 @@ concept frame_like = input_like<F> || is_input_array<F>;
 /// const answer a = edge.infer(camera_bytes, control);        // a.source: cloud, edge, fallback, ...
 /// const answer b = two_cameras.infer({left, right}, control);
 /// ```
-template <class Network, scheduler_policy Policy>
+template <class Network, scheduler_policy Policy, class Line = session>
 class edge {
 public:
     template <std::derived_from<link::connector> Connector>
+        requires std::same_as<Line, session>
     edge(const network_weights<Network>& weights, Policy policy, edge_options options, Connector where)
         : edge(weights, std::move(policy), std::move(options), std::unique_ptr<link::connector>(std::make_unique<Connector>(std::move(where)))) {}
-    /// Without a link: every frame is answered here.
-    edge(const network_weights<Network>& weights, Policy policy, edge_options options, std::unique_ptr<link::connector> where = {})
+    /// Without a link: every frame is answered here. With `servers<>` for `Line`: a list of servers (runtime/servers.hpp).
+    edge(const network_weights<Network>& weights, Policy policy, edge_options options, typename Line::place where = {})
         : owned{weights}, core{owned.net(), owned.bytes(), std::move(policy), with_digest(std::move(options), owned), std::move(where)} {}
 
     static constexpr std::size_t inputs = detail::input_count_of<Network>;
@@ -108,6 +109,12 @@ public:
     /// Empty while it is up, and without a link.
     std::string link_failure() const { return core.link_failure(); }
     stage_profile profile() const { return core.profile(); }
+    /// Of several servers: what each did, and how the link to it is. Not for the frame path.
+    auto server_reports() const
+        requires detail::several_servers_v<Line>
+    {
+        return core.connection() ? core.connection()->reports() : decltype(core.connection()->reports()){};
+    }
 
 private:
     template <class Frame>
@@ -127,7 +134,7 @@ private:
         return o;
     }
     network_weights<Network> owned;
-    edge_core<Policy> core;
+    edge_core<Policy, Line> core;
 };
 
 } // namespace splitdsl

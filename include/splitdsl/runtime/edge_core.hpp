@@ -19,6 +19,7 @@
 #include <splitdsl/runtime/reserve_keeper.hpp>
 #include <splitdsl/runtime/sentinel.hpp>
 #include <splitdsl/runtime/session.hpp>
+#include <splitdsl/runtime/several_servers.hpp>
 #include <splitdsl/runtime/threads.hpp>
 
 #include <algorithm>
@@ -44,14 +45,17 @@ namespace splitdsl {
 /// std::array<float, 3> control;
 /// const answer a = edge.infer(inputs, control);      // a.source, a.age, a.timings
 /// ```
-template <scheduler_policy Policy>
+template <scheduler_policy Policy, class Line = session>
 class edge_core {
+    static constexpr bool chooses = detail::several_servers_v<Line>;
+    static_assert(!chooses || !streams_v<Policy>, "splitdsl: servers: a policy that does not stream was expected; streams have one server");
+
 public:
     edge_core(const pipeline& net, std::span<const std::byte> packed_weights, Policy policy, const edge_options& o,
-              std::unique_ptr<link::connector> where)
+              typename Line::place where)
         : network{net},
           packed{packed_weights.data()},
-          options{detail::checked(o, net, streams_v<Policy> && where != nullptr)},
+          options{detail::checked(o, net, streams_v<Policy> && static_cast<bool>(where))},
           stage_times{o.stage_times.data(), o.stage_times.size()},
           exits{exits_of(net, o.exits, o.use_exits)},
           sureness{policy::confidence_kind_of(policy)},
@@ -63,11 +67,15 @@ public:
           mailbox{net.inputs},
           reserves{net, options, {stage_times.data(), stage_times.size()},
                    detail::calibrate(net, packed, arena.data(), outputs.data(), o.workers, o.stage_times, o.calibration_runs, o.calibration_time)},
-          machine{std::move(policy), reserves.rules()},
+          machine{std::move(policy), detail::rules_over<Line>(reserves.rules())},
           watcher{canary_period(), o.threads},
           guard{claims, {.deadline = o.deadline, .ahead = o.last_resort_lead / 2, .threads = o.threads}, work, answered} {
-        if (where) line = std::make_unique<session>(std::move(where), detail::setup_for(net, options), work);
-        streams = {options.streams, line.get(), arena.data()};
+        if constexpr (chooses) {
+            if (where) line = std::make_unique<Line>(std::move(where), detail::setup_for(net, options), work, options.breaker, net, machine.strategy());
+        } else {
+            if (where) line = std::make_unique<Line>(std::move(where), detail::setup_for(net, options), work);
+            streams = {options.streams, line.get(), arena.data()};
+        }
         compute_thread = detail::start_thread<&edge_core::compute>(this);
     }
     edge_core(const edge_core&) = delete;
@@ -157,6 +165,8 @@ public:
         return why.empty() ? told_breaker.load().sentence(std::chrono::steady_clock::now()) : why;
     }
     frame_rules rules() const { return reserves.rules(); }
+    /// The connection, or those to several servers; null without.
+    const Line* connection() const { return line.get(); }
 
 private:
     using claimant = detail::frame_claims::claimant;
@@ -177,6 +187,7 @@ private:
         a.exit = taken.source == answer_source::exit ? taken.detail : -1;
         a.cut = mine ? static_cast<int>(told.cut) : -2;
         a.tier = taken.source == answer_source::cloud ? static_cast<int>(told.tier) : 0;
+        a.server = mine && (told.cut >= -1 || taken.source == answer_source::cloud) ? static_cast<int>(told.server) : -1;
         if constexpr (streams_v<Policy>)
             if (taken.source == answer_source::cloud && a.cut == -2) a.exit = taken.detail; // the stream that was answered
         a.bytes_up = mine ? told.bytes_up : 0;
@@ -219,6 +230,7 @@ private:
         note = {.frame = l.frame, .queued = (taken_up - l.start).count()};
         paced_from = l.start;
         memory = {arena.data(), packed, l.inputs, outputs.data(), options.workers};
+        detail::choose_server(line.get(), machine, -1, l.start + options.deadline, taken_up);
         command c = machine.begin(l.frame, l.start, taken_up, view(taken_up));
         while (true) {
             switch (c.what) {
@@ -271,6 +283,7 @@ private:
         if (tail && (reply = take_replies()).what != command::kind::nothing) return reply;
         const auto [exit, confidence] = exit_of(stage);
         if (exit >= 0) claims.exit_there(static_cast<std::uint32_t>(note.frame), exit);
+        detail::choose_server(line.get(), machine, stage, machine.due(), ended);
         return machine.stage_done(ended, view(ended), exit, confidence);
     }
     /// An exit whose `confidence` throws is none.
@@ -333,6 +346,7 @@ private:
         }
         handed = std::chrono::steady_clock::now();
         note.cut = c.cut;
+        note.server = sent.server;
         note.bytes_up = sent.taken ? sent.bytes : 0;
         note.send = (handed - begun).count();
         notes.store(note);
@@ -386,13 +400,13 @@ private:
     command take_replies() {
         if (!line) return {};
         if constexpr (streams_v<Policy>) hear_streams();
-        while (const incoming_reply* r = line->oldest_reply()) {
+        while (const auto* r = line->oldest_reply()) {
             const instant now = std::chrono::steady_clock::now();
             reply_facts facts = r->facts;
             if constexpr (streams_v<Policy>)
                 if (facts.exit >= 0) facts.confidence = options.streams->confidence(facts.exit, std::span{r->values}.first(options.streams->answer_floats(facts.exit)));
             const command c = machine.reply(facts, now, view(now));
-            if (c.what == command::kind::publish) keep_reply(r->values), note.tier = facts.tier + 1;
+            if (c.what == command::kind::publish) keep_reply(r->values), note.tier = facts.tier + 1, note.server = facts.server;
             line->pop_reply();
             if (c.what != command::kind::nothing) return c;
         }
@@ -459,7 +473,7 @@ private:
     frame_machine<Policy> machine;   // compute thread's
     canary watcher;
     bell work, answered;
-    std::unique_ptr<session> line;
+    std::unique_ptr<Line> line;
 
     detail::frame_claims claims;
     detail::sentinel guard;

@@ -62,6 +62,8 @@ struct reply_facts {
     bool failed{};  ///< because something threw there
     bool damaged{}; ///< because the request came there damaged
     int tier{}; ///< how many tiers behind the one that was asked computed it
+    int server{}; ///< which of several servers it comes from
+    duration service{}; ///< queue and computing there
     int exit{-1};
     int sizes{}; ///< of the stream that is answered, as many as the answer was made of
     float confidence{1};

@@ -73,6 +73,7 @@ struct frame_note {
     std::uint64_t frame{};
     std::int64_t cut{-2};
     std::int64_t tier{1}; ///< of a reply
+    std::int64_t server{}; ///< that was asked first, or whose reply it is
     std::uint64_t bytes_up{};
     std::int64_t queued{}, head{}, send{}, wait{}, tail{}; // ns
 

@@ -46,7 +46,9 @@ namespace splitdsl {
 /// holding the reading side, so never under a reader.
 class session {
 public:
-    session(std::unique_ptr<link::connector> where, session_setup s, bell& compute)
+    using place = std::unique_ptr<link::connector>;
+
+    session(place where, session_setup s, bell& compute)
         : connector{std::move(where)},
           setup{std::move(s)},
           work{compute},
@@ -92,6 +94,7 @@ public:
         bool taken{};
         std::uint32_t epoch{};
         std::size_t bytes{}; ///< header included
+        int server{};        ///< which of several (runtime/servers.hpp)
     };
     sent send(const sending& p, instant now) noexcept {
         const std::uint32_t e = epoch.load(std::memory_order_acquire);
@@ -371,7 +374,8 @@ private:
                 picture.answered(now, from_wire_stamp(h.stamp_us, now), seen(asked.bytes(), h), service, reader.arrival());
             picture.received(now, {.bytes = reader.bytes(), .at_first = reader.first_bytes(), .spread = reader.arrival()});
             const auto because = [&](link::shed_reason r) { return shed && h.codec == static_cast<std::uint8_t>(r); };
-            hand_on({.shed = shed, .failed = because(link::shed_reason::failed), .damaged = because(link::shed_reason::damaged), .tier = shed ? 0 : static_cast<int>(std::min(h.budget_us, most_tiers))}, reader.payload());
+            hand_on({.shed = shed, .failed = because(link::shed_reason::failed), .damaged = because(link::shed_reason::damaged),
+                     .tier = shed ? 0 : static_cast<int>(std::min(h.budget_us, most_tiers)), .service = service}, reader.payload());
             return true;
         }
         case link::message_kind::exit_reply:
