@@ -63,6 +63,18 @@ inline void blocked_to_planar(const extent& e, const const_view& in, float* plan
     });
 }
 
+/// The same order as a vector whose blocks stand apart, because a convolution finds zeros around its one pixel. Tasks: row_tasks(e).
+inline void blocked_to_vector(const extent& e, const const_view& in, const view& out, int first, int last) {
+    for_each_row(e, first, last, [&](int block, int y) {
+        const float* from = in.at + block * in.block + y * in.row;
+        for (int c = 0; c < smaller(lanes, e.channels - block * lanes); ++c)
+            for (int x = 0; x < e.width; ++x) {
+                const std::ptrdiff_t to = (std::ptrdiff_t{block * lanes + c} * e.height + y) * e.width + x;
+                out.at[to / lanes * out.block + to % lanes] = from[x * lanes + c];
+            }
+    });
+}
+
 enum class byte_order : std::uint8_t { planar, interleaved }; ///< (channels, height, width) or (height, width, channels)
 
 /// One row's pixels of three channels, by their tables; a pixel and the zeros behind it in one store. Pixel: floats from one to the next.

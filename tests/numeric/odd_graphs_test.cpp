@@ -22,6 +22,9 @@ struct parts_joined_as_floats_net {
     static constexpr auto graph() { return picture() | layer("s", 4) | fan_in("parts", layer("a", 4), layer("b", 4) | sigmoid()) | global_pool(); }
 };
 struct parts_joined_as_floats : int8<parts_joined_as_floats_net> {};
+struct cut_that_travels_on_bytes : int8<cut_that_travels> {};
+/// Its dense layers run on bytes, its dilated depthwise one does not.
+struct window_around_sums_of_bytes : int8<window_around_sums> {};
 
 template <class Network>
 void examine() {
@@ -62,6 +65,56 @@ TEST_CASE("a carried tap or input is what behind the cut is computed from, whate
     examine<tap_that_travels<2>>();
     examine<input_that_is_carried>();
     CHECK(payload_bytes<input_that_is_carried>("up") == 2 * 4 * 4 + 3 * 16 * 16);
+}
+
+TEST_CASE("what crossed a lossless cut crosses the next one, however many of the stages before it ran as one, " SPLITDSL_ARCH_NAME) {
+    examine<cut_that_travels>();
+    examine<cuts_of_a_fan_that_travel>();
+    const auto weights = seeded_weights<cut_that_travels_on_bytes>(1);
+    const pipeline& net = weights.net();
+    const frame f(graph::description_of<cut_that_travels_on_bytes>(), net, 1);
+    const aligned_buffer nowhere;
+    side whole(net, nowhere, 0);
+    whole.memory.packed_weights = weights.bytes().data();
+    whole.memory.inputs = f.pointers.data();
+    run_whole(net, whole.memory);
+    for (int cut = 0; cut < 3; ++cut) {
+        side edge(net, nowhere, 2), cloud(net, nowhere, 3);
+        edge.memory.packed_weights = cloud.memory.packed_weights = weights.bytes().data();
+        edge.memory.inputs = f.pointers.data();
+        const cut_info& c = net.cuts[static_cast<std::size_t>(cut)];
+        std::vector<std::byte> payload(c.payload_bytes);
+        net.run(edge.memory, 0, c.stage + 1, nullptr);
+        REQUIRE(net.store_payload(edge.memory, cut, payload.data()) == payload.size());
+        REQUIRE(net.load_payload(cloud.memory, cut, payload));
+        net.run(cloud.memory, c.stage + 1, net.stages, nullptr);
+        CHECK(same_bits(cloud.outputs, whole.outputs));
+    }
+}
+
+TEST_CASE("a window reads a vector and zeros around it, whatever made the vector, " SPLITDSL_ARCH_NAME) {
+    examine<window_around_a_flattened_map>();
+    examine<window_around_sums>();
+    std::vector<std::vector<float>> values = random_weights(parameters<window_around_sums_of_bytes>(), 1);
+    const std::size_t own = parameters<window_around_sums>().size();
+    REQUIRE(values.size() == own + 2); // ranges and shifts behind
+    for (std::size_t i = 0; i < values[own].size(); ++i) values[own][i] = i % 2 == 0 ? -3.0F : 3.0F;
+    values[own + 1].assign(values[own + 1].size(), 0);
+    const network_weights<window_around_sums_of_bytes> in_bytes{values};
+    values.resize(own);
+    const network_weights<window_around_sums> in_floats{values};
+    const frame f(graph::description_of<window_around_sums>(), in_floats.net(), 1);
+    const auto answer_of = [&](const auto& weights, int garbage) {
+        const aligned_buffer nowhere;
+        side s(weights.net(), nowhere, garbage);
+        s.memory.packed_weights = weights.bytes().data();
+        s.memory.inputs = f.pointers.data();
+        run_whole(weights.net(), s.memory);
+        return s.outputs;
+    };
+    const std::vector<float> answer = answer_of(in_bytes, 0);
+    CHECK(same_bits(answer, answer_of(in_bytes, 1)));
+    CHECK(error_of(in_bytes.net(), answer_of(in_floats, 0), answer) < 0.15); // bytes of ranges that were guessed
 }
 
 TEST_CASE("parts of a fan that read each other's values wait for them on threads, " SPLITDSL_ARCH_NAME) {

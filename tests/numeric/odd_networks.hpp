@@ -57,6 +57,26 @@ struct tap_that_travels {
              | stage("hub", layer("w", 4)) | cut("on", lossless_f32(), carry("t")) | tail("cloud", read() | global_pool());
     }
 };
+/// What crossed one cut and is carried across the next ones: nobody writes its bytes where the stages before run as one.
+struct cut_that_travels {
+    static constexpr auto graph() {
+        return picture() | head("car", layer("s", 2)) | cut("up") | stage("hub", tap("t", identity()) | layer("w", 4)) | cut("on", lossless_f32(), carry("t"))
+             | stage("site", layer("v", 2)) | cut("off", lossless_f32(), carry("up")) | tail("cloud", add(identity(), from("t")) | global_pool());
+    }
+};
+struct cuts_of_a_fan_that_travel {
+    static constexpr auto graph() {
+        return fan_in("parts", picture() | head("car", layer("s", 2)) | cut("l"), input("depth", f32, {.channels = 1, .height = 16, .width = 16}) | head("car", layer("d", 3)) | cut("r"))
+             | stage("hub", layer("w", 4)) | cut("on", lossless_f32(), carry("r", "l")) | tail("cloud", concat(identity(), from("l"), from("r")) | global_pool());
+    }
+};
+/// A vector that is read by a window: zeros lie around its one pixel, and its blocks of channels apart.
+struct window_around_a_flattened_map {
+    static constexpr auto graph() { return input("x", f32, {.channels = 7, .height = 3, .width = 5}) | flatten() | layer("w", 4) | global_pool(); }
+};
+struct window_around_sums {
+    static constexpr auto graph() { return input("x", f32, 24) | named("a", dense(40)) | relu() | named("b", conv(40, {.kernel = 3, .dilation = 2, .groups = 40})) | named("c", dense(3)); }
+};
 struct input_that_is_carried {
     static constexpr auto graph() {
         return picture() | head("car", layer("s", 2) | max_pool({.kernel = 4})) | bottleneck("up", named("b", conv(1)), half_f16(), carry("picture"))

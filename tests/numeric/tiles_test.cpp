@@ -72,6 +72,13 @@ struct staged {
              | tail("cloud", named("end", conv(6, {.kernel = 3, .pad = 1})) | global_pool());
     }
 };
+/// The picture's last row and column are in no window, as in SqueezeNet at 224x224.
+struct unread_border {
+    static constexpr auto graph() {
+        return input("picture", u8, {.channels = 3, .height = 22, .width = 24}) | normalise(imagenet) | named("a", conv(8, {.kernel = 3, .stride = 2, .pad = 0})) | relu()
+             | named("b", conv(4, {.kernel = 3, .pad = 0}));
+    }
+};
 
 std::vector<std::byte> frame_of(const pipeline& net, std::uint64_t seed) {
     detail::xoshiro256 random{seed};
@@ -143,6 +150,15 @@ struct beside_whole {
     }
 };
 } // namespace
+
+TEST_CASE("a single tile reads its raw input where it lies, and several have room for their crops of it") {
+    const beside_whole<unread_border> beside;
+    using net = unread_border;
+    const graph::segment whole{beside.borders.at[0], beside.borders.at[beside.borders.count - 1]};
+    const auto alone = graph::lay_out<tile_capacity<net>>(tile_source_of<net>, tile_lives<net>, whole, 0, 0, beside.lanes);
+    CHECK(alone.steps[0].made == graph::whole_of({3, 22, 24}));
+    CHECK(beside.all_grids() > 0);
+}
 
 TEST_CASE("tiles of a network's first layers give the whole run's bits, for every grid and every place where they end") {
     CHECK(beside_whole<classifier>{}.all_grids() == 79);

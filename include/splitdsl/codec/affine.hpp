@@ -33,8 +33,8 @@
 #include <limits>
 #include <span>
 
-#if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__) || defined(__RECIPROCAL_MATH__)
-#error "splitdsl: the affine codec needs IEEE division and NaN; compile this file without -ffast-math (-ffp-contract=fast is fine)"
+#if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__) || defined(__RECIPROCAL_MATH__) || defined(__ASSOCIATIVE_MATH__)
+#error "splitdsl: the affine codec needs IEEE division and NaN; compile this file without -ffast-math or parts of it (-ffp-contract=fast is fine)"
 #endif
 
 namespace splitdsl {

@@ -56,7 +56,7 @@ public:
                 const int floats = l.new_buffer(l.out_of(x.op));
                 l.emit({.kind = step_kind::dequantise_u8, .op = x.op, .in = l.value8[static_cast<std::size_t>(x.op)], .out = floats, .defines = true, .passes = true});
                 encode_item(x.op, floats, codec_id::float32, true);
-            } else if (!x.is_input && l.at(x.op).kind != op_kind::quantise) encode_item(x.op, l.tensor_of(x.op), codec_id::float32, true);
+            } else if (!x.is_input && (l.at(x.op).kind != op_kind::quantise || is_carried_on(x.op))) encode_item(x.op, l.tensor_of(x.op), codec_id::float32, true);
             l.to.item_buffer[static_cast<std::size_t>(k)][static_cast<std::size_t>(q)] =
                 x.is_input ? l.to.slot[static_cast<std::size_t>(x.op)] : region[static_cast<std::size_t>(x.op)];
         }
@@ -81,6 +81,13 @@ public:
     }
 
 private:
+    /// A lossless cut's tensor that a later cut carries: where the stages up to here run as one, nobody wrote its bytes.
+    constexpr bool is_carried_on(int i) const {
+        const Lowering& l = self();
+        if (!has(l.at(i).flags, op_flag::is_cut) || !passes_as_it_is(i)) return false;
+        return l.to.buffers[static_cast<std::size_t>(region[static_cast<std::size_t>(i)])].first < l.to.stage_first[static_cast<std::size_t>(l.stage)];
+    }
+
     constexpr Lowering& self() { return static_cast<Lowering&>(*this); }
     constexpr const Lowering& self() const { return static_cast<const Lowering&>(*this); }
 };

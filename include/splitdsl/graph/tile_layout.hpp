@@ -167,7 +167,9 @@ public:
             if (is_skipped(s)) continue;
             tile_step& t = to.steps[i];
             if (s.out >= 0) {
-                t.made = to.tensors[s.out].of = n.buffers[s.out].is_bytes ? n.whole(s.out) : grown(n, s, to.tensors[s.out].of);
+                // A tile that is alone reads its raw input where it lies, also the rows and columns that no window meets.
+                const bool loads_whole = s.kind == step_kind::load_input && of.tiles() == 1;
+                t.made = to.tensors[s.out].of = n.buffers[s.out].is_bytes || loads_whole ? n.whole(s.out) : grown(n, s, to.tensors[s.out].of);
                 if (s.kind == step_kind::load_input) to.raw_bytes += (raw_bytes_of(n, s, t.made) + 3) / 4 * 4;
                 to.macs += macs_of(n, s, t.made.pixels());
             }

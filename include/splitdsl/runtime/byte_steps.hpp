@@ -49,11 +49,17 @@ struct kernel_of<step_kind::dense_u8> {
     static std::size_t packed_floats(const instruction& c) { return simd::conv_u8_packed_floats(c.conv); }
     static int tasks(const instruction&) { return 1; }
     static void run(const step_run& s, int, int) {
-        float* const out = s.out().at;
-        simd::conv_u8(s.c.conv, s.in_u8(), {}, out, {}, s.packed, 0, 1);
+        simd::conv_u8(s.c.conv, s.in_u8(), {}, s.out().at, {}, s.packed, 0, 1);
+        if (s.c.out.has_halo()) place_blocks(s);
         if (s.c.activation != simd::activation::none) simd::activate(s.of(), s.out(), s.out(), s.c.activation, s.c.slope, 0, simd::row_tasks(s.of()));
     }
     static void pack(const instruction& c, const parameters_of_step& p, float* packed) { simd::pack_conv_u8(c.conv, layer_of(c, p), packed); }
+    /// The layer writes its floats one behind the other. Where a convolution wants zeros around its one pixel, each block of channels stands apart: the last one moves first.
+    static void place_blocks(const step_run& s) {
+        const simd::view to = s.out();
+        for (int b = simd::blocks_of(s.of().channels) - 1; b > 0; --b) simd::store(to.at + b * to.block, simd::load(to.at + std::ptrdiff_t{b} * simd::lanes));
+        simd::zero_halo(to, s.of(), {s.c.out.top, s.c.out.left, s.c.out.bottom, s.c.out.right});
+    }
 };
 template <>
 struct kernel_of<step_kind::depthwise_u8> {

@@ -57,7 +57,10 @@ struct kernel_of<step_kind::softmax> : one_task {
 };
 template <>
 struct kernel_of<step_kind::flatten> : task_a_row_read {
-    static void run(const step_run& s, int first, int last) { simd::blocked_to_planar(s.from(), s.in(), reinterpret_cast<float*>(s.m.arena + s.c.out.at), first, last); }
+    static void run(const step_run& s, int first, int last) {
+        if (s.c.out.has_halo()) simd::blocked_to_vector(s.from(), s.in(), s.out(), first, last);
+        else simd::blocked_to_planar(s.from(), s.in(), s.out().at, first, last);
+    }
 };
 /// A tensor's rows are turned into planes in pieces that stay in the cache, and each piece is coded there: one pass over memory. The range of an
 /// affine codec that is not calibrated is found before, on the tensor as it lies; so these codecs' steps are one task. A tensor of bytes travels as it is.
