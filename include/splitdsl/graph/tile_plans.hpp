@@ -141,6 +141,14 @@ constexpr tile_plan plan_within(std::int64_t ram_bytes, const memory_terms& term
 template <class Network>
 constexpr bool fits(std::int64_t ram_bytes, const memory_terms& terms = {}) { return plan_within<Network>(ram_bytes, terms).why == nullptr; }
 
+/// A plan's first segment alone: what a device needs that only computes tiles of it.
+constexpr tile_plan first_of(const tile_plan& plan) {
+    tile_plan front;
+    front.why = plan.why, front.stops_at = plan.stops_at;
+    if (plan.count > 0) front.parts[0] = plan.parts[0], front.count = 1;
+    return front;
+}
+
 inline constexpr int max_devices = 16;
 /// Devices that run one after another: each holds its own layers' weights alone.
 struct device_plan {

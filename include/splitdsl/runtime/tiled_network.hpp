@@ -96,9 +96,9 @@ public:
 
     /// Tiles on other devices: `ask` writes what tile k of the first segment reads (crops of the raw inputs, each padded to a multiple of 4 bytes), `answer` runs it there, `gather`
     /// puts what it gave into the map that leaves the segment, in any order, and `run_behind` runs the other segments when all are there. Who is late or gone is made up for by
-    /// `answer` here: the same values. Spans begin at multiples of 4 bytes, numbers are little-endian; which network, weights and plan both sides have is for their
-    /// transport to compare. One call at a time.
-    /// Refused (option_error): a tile that is not in the plan, spans of another size, a plan of one segment.
+    /// `run_here`: the same values. Spans begin at multiples of 4 bytes, numbers are little-endian; which network, weights and plan both sides have is for their
+    /// transport to compare (runtime/tile_team.hpp does). A device that only answers needs no more than the first segment's plan (`first_of`). One call at a time.
+    /// Refused (option_error): a tile that is not in the plan, spans of another size, a plan whose first segment gives the outputs.
     std::size_t question_bytes(int k) const { return static_cast<std::size_t>(tile(k).in_bytes); }
     std::size_t answer_bytes(int k) const { return static_cast<std::size_t>(tile(k).out_bytes); }
     void ask(int k, const void* const* inputs, std::span<std::byte> question) const {
@@ -133,12 +133,27 @@ public:
         for (int c = 0; c < net.map(parts[0].last.tensor).channels; ++c)
             for (int y = 0; y < t.out.height(); ++y, from += bytes_of_row) std::memcpy(to + c * plane + y * row, from, bytes_of_row);
     }
+    /// Tile k straight into the map.
+    void run_here(int k, const void* const* inputs) {
+        (void)tile(k);
+        run_tile({this, 0, inputs, nullptr, map_at(parts[0].last, true), nullptr, work.data() + held(parts[0].first), 1}, k, work.data() + held(parts[0].first));
+    }
     void run_behind(const void* const* inputs, float* outputs, const task_runner* workers = nullptr) {
         for (std::size_t k = 1; k < parts.size(); ++k) run_segment(k, inputs, nullptr, outputs, nullptr, workers);
     }
 
-private:
     using layout = graph::tile_layout<tile_capacity<Network>>;
+    /// The first segment, its tiles' places and regions, and the code that runs them.
+    const graph::segment& front() const { return parts.front(); }
+    const layout& tile(int k) const {
+        if (k < 0 || k >= parts[0].tiles()) throw option_error("tiles of " + std::string(graph::type_name<Network>()) + ": a tile below " + std::to_string(parts[0].tiles()) + " was expected, found " + std::to_string(k));
+        if (parts[0].last.tensor < 0 || parts[0].first.tensor >= 0 || net.buffers[parts[0].last.tensor].is_bytes)
+            throw option_error("tiles of " + std::string(graph::type_name<Network>()) + ": a plan was expected whose first segment reads the inputs and gives a map to the next; found another one");
+        return tiles[0][static_cast<std::size_t>(k)];
+    }
+    const tile_code& code() const { return *runs; }
+
+private:
     static constexpr const graph::tile_source& net = tile_source_of<Network>;
     std::vector<graph::segment> parts;
     std::vector<std::vector<layout>> tiles{};
@@ -151,12 +166,6 @@ private:
 
     /// Raw inputs that a segment loads, at most; a network has no more inputs.
     static constexpr int most_loads = 64;
-    const layout& tile(int k) const {
-        if (k < 0 || k >= parts[0].tiles()) throw option_error("tiles of " + std::string(graph::type_name<Network>()) + ": a tile below " + std::to_string(parts[0].tiles()) + " was expected, found " + std::to_string(k));
-        if (parts.size() < 2 || parts[0].first.tensor >= 0 || net.buffers[parts[0].last.tensor].is_bytes)
-            throw option_error("tiles of " + std::string(graph::type_name<Network>()) + ": a plan was expected whose first segment reads the inputs and gives a map to the next; found another one");
-        return tiles[0][static_cast<std::size_t>(k)];
-    }
     static void require(std::size_t found, std::size_t expected, const char* what) {
         if (found != expected) throw option_error("tiles of " + std::string(graph::type_name<Network>()) + ": " + what + " of " + std::to_string(expected) + " bytes was expected, found " + std::to_string(found));
     }
@@ -192,17 +201,19 @@ private:
     void run_share(const segment_run& r, int taker) const {
         const graph::segment& s = parts[r.part];
         std::byte* const arena = r.room + static_cast<std::size_t>(taker) * (arenas[r.part] + raws[r.part]);
-        for (int k = taker; k < s.tiles(); k += r.takers) {
-            const layout& t = tiles[r.part][static_cast<std::size_t>(k)];
-            tile_ends ends;
-            const void* raw[most_loads]{};
-            crop_inputs(t, r.inputs, arena + arenas[r.part], raw);
-            ends.raw = raw;
-            ends.outputs = r.outputs;
-            if (s.first.tensor >= 0) point_at(s.first.tensor, t.tensors[s.first.tensor].of, r.in, ends.in, ends.in_row, ends.in_plane);
-            if (s.last.tensor >= 0) point_at(s.last.tensor, t.out, r.out, ends.out, ends.out_row, ends.out_plane);
-            runs->run(&t, line_of.data(), packed.data(), arena, ends);
-        }
+        for (int k = taker; k < s.tiles(); k += r.takers) run_tile(r, k, arena);
+    }
+    void run_tile(const segment_run& r, int k, std::byte* arena) const {
+        const graph::segment& s = parts[r.part];
+        const layout& t = tiles[r.part][static_cast<std::size_t>(k)];
+        tile_ends ends;
+        const void* raw[most_loads]{};
+        crop_inputs(t, r.inputs, arena + arenas[r.part], raw);
+        ends.raw = raw;
+        ends.outputs = r.outputs;
+        if (s.first.tensor >= 0) point_at(s.first.tensor, t.tensors[s.first.tensor].of, r.in, ends.in, ends.in_row, ends.in_plane);
+        if (s.last.tensor >= 0) point_at(s.last.tensor, t.out, r.out, ends.out, ends.out_row, ends.out_plane);
+        runs->run(&t, line_of.data(), packed.data(), arena, ends);
     }
     /// A region's first value in a whole map of planes.
     template <class Float>
