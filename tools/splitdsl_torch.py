@@ -136,6 +136,7 @@ class GraphModule(nn.Module):
 
     `without`: residual additions (op indices) to leave out: the addition passes its shortcut on and its branch is not computed.
     `quantise`: whether codecs act. They are part of the network; switch them off only while pre-training.
+    `channel`: what a codec's values meet on their way, a function of a tensor (noisy_channel.py); none: they arrive as they left.
     """
 
     def __init__(self, graph):
@@ -144,6 +145,7 @@ class GraphModule(nn.Module):
         self.ops = graph["ops"]
         self.without = set()
         self.quantise = True
+        self.channel = None
         self.places = {}
         for op in self.ops:
             shape = self.ops[op["inputs"][0]]["shape"] if op["inputs"] else None
@@ -231,8 +233,8 @@ class GraphModule(nn.Module):
             return self.normalise(op, x[0])
         if kind == "l2_normalise":
             return functional.normalize(x[0], dim=1, eps=op["eps"]) * self.places[op["index"]]().reshape(1, -1, 1, 1)
-        if op.get("prior") or op.get("calibrated"):
-            return self.places[op["index"]](x[0]) if self.quantise else x[0]
+        if kind == "quantise":
+            return self.cross(op, x[0])
         if op["index"] in self.places:
             return self.weighted(op, x[0])
         if kind in ELEMENTWISE:
@@ -278,9 +280,13 @@ class GraphModule(nn.Module):
             return torch.cat(x, 1)
         if kind == "select":
             return self.select(op, x)
-        if kind == "quantise":
-            return CODECS[op["codec"]](x[0]) if self.quantise else x[0]
         raise ValueError(f"op {op['index']} is a {kind}, which tools/splitdsl_torch.py does not know")
+
+    def cross(self, op, x):
+        """A codec, of which those with numbers of their own are modules, and the channel behind it."""
+        if self.quantise:
+            x = (self.places[op["index"]] if op["index"] in self.places else CODECS[op["codec"]])(x)
+        return self.channel(x) if self.channel else x
 
     @staticmethod
     def take_input(op, inputs):

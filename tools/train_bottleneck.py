@@ -6,6 +6,7 @@
     train_bottleneck.py head --teacher T.json --teacher-weights T.safetensors --student S.json --work W --match layer2=bottleneck.decoder layer3
     train_bottleneck.py tune --teacher T.json --teacher-weights T.safetensors --student S.json --work W --from head --loss kd --frozen bottleneck.encoder
     train_bottleneck.py test --student S.json --work W --from tune
+    train_bottleneck.py jpeg --teacher T.json --teacher-weights T.safetensors --work W
 
 T.json and S.json are what describe<Net>(format::json) prints; what is called the same in both begins with the teacher's weights.
 
@@ -14,6 +15,10 @@ T.json and S.json are what describe<Net>(format::json) prints; what is called th
     tune   stage 2: all layers but those below --frozen learn from the labels (--loss ce, Eq. 5) or from labels and teacher (--loss kd, Eq. 6).
            Without --from it is the baseline of that name: conventional training, or distillation of the whole.
     test   accuracy, without the cut's codec (as trained) and with it (as in service: quantised after training)
+    jpeg   the teacher's accuracy on whole pictures that were sent as JPEG files, and what these take, at each of --qualities
+
+A student whose cut has an entropy bottleneck learns its prior in stage 1, beside a rate that --beta weighs (Ladon Eq. 1): noise stands for rounding. Stage 2 leaves the prior as
+it is; freeze the encoder too. --noise and --erased put a channel behind the codec that damages what crosses (BottleNet++); the figures then say what it costs.
 
 Writes W/NAME.pt, for tools/export_weights.py, and W/NAME.json. Page: docs/training.md.
 """
@@ -40,6 +45,8 @@ import safetensors_io
 import train_fleet_pictures as pictures
 from command_line import run, whole_number
 from distillation import belongs, feature_distance, freeze, mixed_loss
+from factorised_prior import FactorisedPrior, rate_distortion
+from noisy_channel import NoisyChannel
 from splitdsl_torch import GraphModule, load_graph
 from training_steps import claimed, descend, load_checkpoint, load_saved, save_checkpoint, save_whole, take_state
 
@@ -77,12 +84,18 @@ class Network:
         shape = next(tuple(op["shape"]) for op in self.graph["ops"] if op["kind"] == "input")
         if shape != (3, 32, 32):
             raise ValueError(f"{file}: expected pictures of (3, 32, 32), found {shape}")
+        self.priors = {op: (name, prior) for name, prior in self.module.named_modules() if isinstance(prior, FactorisedPrior)
+                       for op, place in self.module.places.items() if place is prior}
 
     def values(self, batch, ops):
         return self.module.run({self.picture: batch}, ops)
 
     def logits(self, batch):
         return self.values(batch, [self.answer])[0].flatten(1)
+
+    def bits(self, latents):
+        """Of each picture, all priors together; `latents` as `values(batch, self.priors)` gives them."""
+        return sum(prior.bits(latent) for latent, (_, prior) in zip(latents, self.priors.values(), strict=True))
 
     def take(self, state):
         """The tensors of `state` that have a layer's name and shape here; their names."""
@@ -137,9 +150,9 @@ def digest(file):
     return hashlib.sha256(pathlib.Path(file).read_bytes()).hexdigest()[:16] if file else None
 
 
-def accuracy(network, sets, quantise, batch=500):
+def accuracy(network, sets, quantise, channel=None, batch=500):
     network.module.eval()
-    network.module.quantise = quantise
+    network.module.quantise, network.module.channel = quantise, channel
     right, (images, labels) = 0, sets
     with torch.no_grad():
         for at in range(0, len(labels), batch):
@@ -147,9 +160,26 @@ def accuracy(network, sets, quantise, batch=500):
     return right / len(labels)
 
 
+def mean_bytes(network, images, batch=500):
+    """What the priors' payloads take ideally, as in service."""
+    network.module.eval()
+    network.module.quantise, network.module.channel = True, None
+    with torch.no_grad():
+        return sum(float(network.bits(network.values(part, list(network.priors))).sum()) for part in images.split(batch)) / 8 / len(images)
+
+
+def channel_of(options, generator):
+    return NoisyChannel(options.noise, options.erased, generator) if options.noise or options.erased else None
+
+
+def spread(tensor, count):
+    """`count` of a set's rows, evenly spaced (0: all): the archives hold one class after the other, so that the first ones would be of one class."""
+    return tensor[torch.arange(min(count, len(tensor))) * len(tensor) // count] if count else tensor
+
+
 def load(options):
     folder = pictures.prepare(options, qualities=(), subfolder="plain_pictures")
-    return {part: tuple(tensor[:options.pictures or None] for tensor in (pictures.load(folder, part), pictures.load(folder, f"{part}_labels"))) for part in ("train", "test")}
+    return {part: tuple(spread(tensor, options.pictures) for tensor in (pictures.load(folder, part), pictures.load(folder, f"{part}_labels"))) for part in ("train", "test")}
 
 
 def step_rate(options, epoch):
@@ -173,7 +203,11 @@ def losses(options, student, teacher):
         def distance(batch, _):
             with torch.no_grad():
                 wanted = teacher.values(batch, taught)
-            return feature_distance(student.values(batch, learnt), wanted)
+            if not student.priors:
+                return feature_distance(student.values(batch, learnt), wanted)
+            found = student.values(batch, [*learnt, *student.priors])
+            rated = rate_distortion(found[:len(learnt)], wanted, student.bits(found[len(learnt):]), options.beta)
+            return rated + sum(prior.quantile_loss() for _, prior in student.priors.values())  # the quantiles' gradient is of this term alone, and nothing else's: one Adam serves both
         return distance
     if options.loss == "ce":
         return lambda batch, labels: functional.cross_entropy(student.logits(batch), labels)
@@ -190,7 +224,7 @@ def train(options):
     teacher = make_teacher(options) if options.verb == "head" or options.teacher or options.loss == "kd" else None
     student = Network(options.student, "student")
     shared = start(student, options, teacher)
-    frozen = whole_layers(student, shared) if options.verb == "head" else set(options.frozen)
+    frozen = whole_layers(student, shared) if options.verb == "head" else {*options.frozen, *(name for name, _ in student.priors.values())}
     for prefix in options.frozen:
         if not any(belongs(n, [prefix]) for n, _ in student.module.named_modules()):
             raise ValueError(f"--frozen {prefix}: the student has no layer of that name")
@@ -204,6 +238,7 @@ def train(options):
     checkpoint = state_file(options, options.name).with_suffix(".checkpoint")
     terms = {"verb": options.verb, "loss": options.loss if options.verb == "tune" else "features", "match": options.match, "from": options.start, "frozen": options.frozen,
              "alpha": options.alpha, "temperature": options.temperature, "soft": options.soft, "rate": options.rate,
+             "beta": options.beta, "noise": options.noise, "erased": options.erased,
              "student": digest(options.student), "teacher": digest(options.teacher if teacher else None), "teacher_weights": digest(options.teacher_weights if teacher else None),
              "from_weights": digest(options.start and state_file(options, options.start)), "seed": options.seed, "epochs": options.epochs, "batch": options.batch, "pictures": len(labels)}
     if checkpoint.exists() and (before := load_saved(checkpoint).get("terms", {})) != terms:
@@ -214,7 +249,8 @@ def train(options):
         begun, total = time.monotonic(), 0.0
         generator = torch.Generator().manual_seed(options.seed * 1_000_003 + epoch)
         student.module.train()
-        student.module.quantise = False  # the codec comes after training (BottleFit section 4.3)
+        student.module.quantise = bool(student.priors)  # another codec than a prior comes after training (BottleFit section 4.3)
+        student.module.channel = channel_of(options, generator)
         freeze(student.module, frozen)
         order = torch.randperm(len(labels), generator=generator)
         steps = max(1, len(order) // options.batch)
@@ -232,8 +268,14 @@ def train(options):
 
 def report(options, student, test, about):
     found = {"student": student.graph["network"], **about, "accuracy": accuracy(student, test, False), "accuracy_with_codec": accuracy(student, test, True), "label": "measured"}
+    if channel := channel_of(options, torch.Generator().manual_seed(options.seed)):
+        found["accuracy_over_channel"] = accuracy(student, test, True, channel)
+    if student.priors:
+        found["mean_payload_bytes"] = mean_bytes(student, test[0])
     state_file(options, options.name).with_suffix(".json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     print(f"{options.name}: {100 * found['accuracy']:.2f} % of {len(test[1])} test pictures, {100 * found['accuracy_with_codec']:.2f} % with the cut's codec"
+          + (f", {100 * found['accuracy_over_channel']:.2f} % over the channel" if "accuracy_over_channel" in found else "")
+          + (f", {found['mean_payload_bytes']:.1f} bytes a picture" if "mean_payload_bytes" in found else "")
           + (f", teacher {100 * found['teacher_accuracy']:.2f} %" if "teacher_accuracy" in found else ""), flush=True)
 
 
@@ -243,10 +285,22 @@ def test(options):
     report(options, student, load(options)["test"], {"verb": "test", "from": options.start})
 
 
+def jpeg(options):
+    """The baseline that sends the input: rate against accuracy."""
+    teacher, (images, labels) = make_teacher(options), load(options)["test"]
+    rows = []
+    for quality in options.qualities:
+        again, size = pictures.as_jpeg(images.numpy(), quality)
+        rows.append({"quality": quality, "mean_bytes": size, "accuracy": accuracy(teacher, (torch.from_numpy(again), labels), True)})
+        print(f"{options.name}: quality {quality:3d}: {size:7.1f} bytes a picture, {100 * rows[-1]['accuracy']:.2f} % of {len(labels)} test pictures", flush=True)
+    found = {"teacher": teacher.graph["network"], "pictures": len(labels), "accuracy": accuracy(teacher, (images, labels), True), "jpeg": rows, "label": "measured"}
+    state_file(options, options.name).with_suffix(".json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("verb", choices=["head", "tune", "test"])
-    parser.add_argument("--student", required=True, metavar="S.json")
+    parser.add_argument("verb", choices=["head", "tune", "test", "jpeg"])
+    parser.add_argument("--student", metavar="S.json")
     parser.add_argument("--teacher", metavar="T.json")
     parser.add_argument("--teacher-weights", metavar="T.safetensors")
     parser.add_argument("--work", required=True, help="folder of the decoded pictures, checkpoints and results")
@@ -258,11 +312,15 @@ def arguments():
     parser.add_argument("--alpha", type=fraction, default=0.5, help="kd: the labels' share (%(default)s)")
     parser.add_argument("--temperature", type=float, default=1.0, help="kd (%(default)s)")
     parser.add_argument("--frozen", nargs="+", default=[], metavar="LAYER", help="tune: names whose weights stay as they are")
+    parser.add_argument("--qualities", nargs="+", type=whole_number(1, 100), default=[5, 10, 20, 35, 50, 75, 90], help="jpeg: of the files (%(default)s)")
+    parser.add_argument("--beta", type=float, default=0.0, help="head: what a nat of an entropy bottleneck's payload costs beside the distance (%(default)s)")
+    parser.add_argument("--noise", type=float, default=0.0, help="deviation of the channel's Gaussian noise behind the codec (%(default)s)")
+    parser.add_argument("--erased", type=fraction, default=0.0, help="share of the bits that the channel erases, of values of 0 to 1 in 8 bits (%(default)s)")
     parser.add_argument("--epochs", type=whole_number(1, 10_000), default=10)
     parser.add_argument("--batch", type=whole_number(2, 65_536), default=64)
     parser.add_argument("--rate", type=float, default=1e-3, help="of Adam (head) or SGD with momentum 0.9 (tune); a tenth in the second half (%(default)s)")
     parser.add_argument("--seed", type=whole_number(0), default=1)
-    parser.add_argument("--pictures", type=whole_number(0), default=0, help="only the first so many of each set; 0: all")
+    parser.add_argument("--pictures", type=whole_number(0), default=0, help="only so many of each set, evenly spaced; 0: all")
     parser.add_argument("--synthetic", type=whole_number(0, 1_000_000), default=0, help="so many invented pictures instead of CIFAR-10's")
     parser.add_argument("--data", help="the folder that holds cifar10/ (SPLITDSL_DATA)")
     parser.add_argument("--threads", type=whole_number(1, 1024), default=2)
@@ -271,6 +329,8 @@ def arguments():
     for name in (options.name, options.start):
         if name is not None and pathlib.Path(name).name != name:
             parser.error(f"expected --name and --from to be names of files in --work, without a folder, found {name}")
+    if options.verb != "jpeg" and not options.student:
+        parser.error(f"{options.verb}: expected --student S.json, found none")
     if options.verb == "head" and not options.match:
         parser.error("head: expected --match TEACHER[=STUDENT], found none")
     if any(not part for m in options.match for part in m.split("=", 1)):
@@ -281,6 +341,8 @@ def arguments():
     options.loss = options.loss or "ce"
     if options.verb == "test" and not options.start:
         parser.error("test: expected --from NAME, found none")
+    if not 0 <= options.beta < 1e6 or not 0 <= options.noise < 1e3:
+        parser.error(f"expected a --beta of 0 to 1000000 and a --noise of 0 to 1000, found {options.beta:g} and {options.noise:g}")
     if not 0 < options.rate < 10 or not 0 < options.temperature < 1000:
         parser.error("expected a --rate of 0 to 10 and a --temperature of 0 to 1000, both above 0")
     return options
@@ -290,7 +352,7 @@ def main():
     options = arguments()
     torch.set_num_threads(options.threads)
     with claimed(state_file(options, options.name)):
-        (test if options.verb == "test" else train)(options)
+        {"test": test, "jpeg": jpeg}.get(options.verb, train)(options)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@
 #include <examples/options/gpu_choice.hpp>
 #include <splitdsl/gpu/candidate_finding.hpp>
 #include <splitdsl/gpu/region_sampling.hpp>
-#include <splitdsl/zoo/faster_rcnn.hpp>
+#include <splitdsl/zoo/faster_rcnn_mobilenet.hpp>
 #include <splitdsl/zoo/mobilenet_ssd.hpp>
 #include <splitdsl/zoo/ssd.hpp>
 #include <splitdsl/zoo/ssdlite.hpp>
@@ -24,7 +24,8 @@
 
 namespace pictures {
 
-inline constexpr std::array detector_names{"ssd300_vgg16", "ssdlite320_mobilenet_v3_large", "ssd_mobilenet_v1", "ssd_mobilenet_v2", "faster_rcnn_resnet50_fpn"};
+inline constexpr std::array detector_names{"ssd300_vgg16", "ssdlite320_mobilenet_v3_large", "ssd_mobilenet_v1", "ssd_mobilenet_v2", "faster_rcnn_resnet50_fpn",
+                                                 "faster_rcnn_mobilenet_v3_large_320_fpn"};
 
 /// Finds COCO's 91 classes.
 class detector {
@@ -44,9 +45,10 @@ public:
         using namespace splitdsl::zoo;
         if (name == "ssd300_vgg16") single.emplace(ssd300_postprocess());
         else if (name == "ssdlite320_mobilenet_v3_large") single.emplace(ssdlite320_postprocess());
-        else if (name != "faster_rcnn_resnet50_fpn") single.emplace(ssd_mobilenet_postprocess());
+        else if (!name.starts_with("faster_rcnn")) single.emplace(ssd_mobilenet_postprocess());
         else {
-            load(second, "faster_rcnn_regions");
+            on_mobilenet = name != "faster_rcnn_resnet50_fpn";
+            load(second, on_mobilenet ? "faster_rcnn_regions_150" : "faster_rcnn_regions");
             columns.resize(second->input().bytes / sizeof(float));
             if (first->gpu()) sampling.emplace(*first->gpu(), first->memory(), splitdsl::gpu::region_room{}, splitdsl::gpu::region_target{second->gpu(), second->memory()});
             prepare(size());
@@ -105,7 +107,8 @@ private:
         using splitdsl::zoo::faster_rcnn_parts::padded;
         if (padded(part.height) != padded(size().height) || padded(part.width) != padded(size().width)) part = size();
         if (between && part == cut_to) return;
-        between.emplace(part.height, part.width);
+        using namespace splitdsl::zoo;
+        between.emplace(on_mobilenet ? faster_rcnn_mobilenet_v3_postprocess(part.height, part.width) : faster_rcnn_postprocess(part.height, part.width));
         cut_to = part;
         if (!first->gpu()) return;
         finding.emplace(*first->gpu(), first->memory(), between->proposal_plan());
@@ -123,6 +126,7 @@ private:
     std::optional<loaded_network> first, second;
     std::optional<splitdsl::zoo::ssd_postprocess> single;
     std::optional<splitdsl::zoo::faster_rcnn_postprocess> between;
+    bool on_mobilenet{};
     splitdsl::imaging::extent cut_to{};
     std::vector<float> columns;
     // On a GPU: they go on where the networks left their outputs.

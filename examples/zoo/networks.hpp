@@ -51,6 +51,8 @@
     X(ssd_mobilenet_v2, none, 0, ssd_mobilenet_v2<>)                           \
     X(faster_rcnn_resnet50_fpn, none, 0, faster_rcnn_resnet50_fpn<>)           \
     X(faster_rcnn_regions, none, 0, faster_rcnn_regions<>)                     \
+    X(faster_rcnn_mobilenet_v3_large_320_fpn, none, 0, faster_rcnn_mobilenet_v3_large_fpn<>) \
+    X(faster_rcnn_regions_150, none, 0, faster_rcnn_regions<150>)              \
     X(deeplabv3_mobilenet_v3_large, none, 0, deeplabv3_mobilenet_v3_large<>)   \
     X(resnest14d, imagenet, 256, resnest14d<>)                                 \
     X(resnest269e, imagenet, 461, resnest269e<>)                               \
@@ -79,6 +81,9 @@
     X(bottlefit_resnet152_12_sp2, imagenet, 256, bottlefit_resnet152<splitdsl::zoo::bottleneck_choice{12, 2, splitdsl::codec_id::float32}>) \
     X(bottlefit_densenet169_12, imagenet, 256, bottlefit_densenet169<splitdsl::zoo::bottleneck_choice{12, 1, splitdsl::codec_id::float32}>) \
     X(bottlefit_densenet201_6, imagenet, 256, bottlefit_densenet201<splitdsl::zoo::bottleneck_choice{6, 1, splitdsl::codec_id::float32}>) \
+    X(bottlenet_cifar_resnet20, cifar10, 0, bottlenet_cifar_resnet20<splitdsl::zoo::bottlenet_choice{.codec = splitdsl::codec_id::float32}>) \
+    X(bottlenet_plus_plus_cifar_resnet20, cifar10, 0, bottlenet_cifar_resnet20<splitdsl::zoo::bottlenet_choice{splitdsl::zoo::bottlenet_form::plus_plus, 6, 2, 2, splitdsl::codec_id::float32}>) \
+    X(deepcod_cifar_resnet20, cifar10, 0, deepcod_cifar_resnet20<splitdsl::zoo::deepcod_choice{.channels = 6, .codec = splitdsl::codec_id::float32}>) \
     X(bottlefit_densenet201_9_sp2, imagenet, 256, bottlefit_densenet201<splitdsl::zoo::bottleneck_choice{9, 2, splitdsl::codec_id::float32}>) \
     X(fleet_inception_v3_tiny, none, 0, fleet_inception_v3<splitdsl::zoo::fleet_choice{splitdsl::zoo::fleet_pictures::tiny_imagenet, splitdsl::zoo::fleet_exits::both, splitdsl::codec_id::float32}>) \
     X(fleet_cifar_resnet14, none, 0, fleet_cifar_resnet<2, splitdsl::zoo::fleet_choice{splitdsl::zoo::fleet_pictures::cifar, splitdsl::zoo::fleet_exits::both, splitdsl::codec_id::float32}>) \

@@ -2,8 +2,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /// The zoo's families: published parameter counts, and what crosses at the papers' bottlenecks.
 #include <splitdsl/zoo/bottlefit.hpp>
+#include <splitdsl/zoo/bottlefit_cifar_resnet.hpp>
+#include <splitdsl/zoo/bottlenet_cifar_resnet.hpp>
 #include <splitdsl/zoo/cifar_resnet.hpp>
 #include <splitdsl/zoo/clio_cifar_resnet.hpp>
+#include <splitdsl/zoo/deepcod_cifar_resnet.hpp>
+#include <splitdsl/zoo/faster_rcnn_mobilenet.hpp>
 #include <splitdsl/zoo/fleet.hpp>
 #include <splitdsl/zoo/imitation.hpp>
 #include <splitdsl/zoo/inception_v3.hpp>
@@ -52,6 +56,20 @@ struct ladon_encoder {
 static_assert(cut_shape<zoo::ladon_resnet50<224, 224>>("latent") == shape{24, 55, 55} && payload_bytes<zoo::ladon_resnet50<224, 224>>("latent") == 2 * 24 * 55 * 55 + 8);
 static_assert(payload_bytes<zoo::entropic_student_resnet50<>>("latent") == 2 * 24 * 55 * 55 + 8);
 static_assert(payload_bytes<zoo::entropic_student_resnet50<224, 224, 1000, 24, affine_u8()>>("latent") == 24 * 55 * 55 + 8);
+
+// torchvision's 19,386,354 do not count the backbone's batch norms, which are frozen there.
+[[maybe_unused]] constexpr counted<zoo::faster_rcnn_mobilenet_v3_large_fpn<320, 448, zoo::no_cuts>, 19'386'354 + 24'400 - 14'362'055> faster_rcnn_mobilenet{};
+[[maybe_unused]] constexpr counted<zoo::faster_rcnn_regions<150>, 14'362'055> regions{};
+
+// BottleFit's baselines on the CIFAR ResNets, 200 bytes each: BottleNet's device computes the network's own first stage, DeepCOD's one convolution.
+using bottlefit_small = zoo::bottlefit_cifar_resnet20<>;
+using bottlenet_small = zoo::bottlenet_cifar_resnet20<>;
+using deepcod_small = zoo::deepcod_cifar_resnet20<zoo::deepcod_choice{.channels = 3, .codec = affine_u8()}>;
+static_assert(check<bottlefit_small> && check<bottlenet_small> && check<deepcod_small> && check<zoo::deepcod_cifar_resnet56<>>
+              && check<zoo::bottlenet_cifar_resnet56<zoo::bottlenet_choice{zoo::bottlenet_form::plus_plus, 12, 2, 2}>>);
+static_assert(payload_bytes<bottlefit_small>("uplink") == 200 && payload_bytes<bottlenet_small>("uplink") == 200 && payload_bytes<deepcod_small>("uplink") == 200);
+static_assert(macs<deepcod_small>("edge") == 3 * 48 * 64 && macs<deepcod_small>("edge") < macs<bottlefit_small>("edge") && macs<bottlefit_small>("edge") < macs<bottlenet_small>("edge") / 10);
+static_assert(macs<bottlenet_small>("edge") + macs<bottlenet_small>("cloud") > macs<zoo::cifar_resnet20<>>() && macs<bottlefit_small>("cloud") < macs<zoo::cifar_resnet20<>>());
 
 // SAGE's bottlenecks (Table 1 and section 4.3): at 88 x 200 and at 720 x 1280.
 using sage_resnet34 = zoo::imitation<zoo::bottlefit_resnet34<zoo::bottleneck_choice{}, 88, 200, 512>>;

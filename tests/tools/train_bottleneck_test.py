@@ -30,12 +30,15 @@ import command_line  # noqa: E402
 import safetensors_io  # noqa: E402
 import train_bottleneck  # noqa: E402
 from distillation import feature_distance, freeze, mixed_loss, soft_distance  # noqa: E402
+from noisy_channel import NoisyChannel  # noqa: E402
 from splitdsl_torch import GraphModule, affine_quantise, load_graph  # noqa: E402
 from training_steps import claimed, descend, load_saved, save_whole  # noqa: E402
 
 NETWORKS = """
 #include <splitdsl/runtime/describe.hpp>
 #include <splitdsl/zoo/bottlefit_cifar_resnet.hpp>
+#include <splitdsl/zoo/bottlenet_cifar_resnet.hpp>
+#include <splitdsl/zoo/deepcod_cifar_resnet.hpp>
 #include <cstdio>
 #include <string_view>
 using namespace splitdsl;
@@ -61,6 +64,8 @@ int main(int, char** argv) {
     const std::string_view which = argv[1];
     if (which == "teacher") std::puts(describe<zoo::cifar_resnet20<32, 32, 10, zoo::no_cuts>>(format::json).c_str());
     if (which == "student") std::puts(describe<zoo::bottlefit_cifar_resnet20<>>(format::json).c_str());
+    if (which == "plus_plus") std::puts(describe<zoo::bottlenet_cifar_resnet20<zoo::bottlenet_choice{.form = zoo::bottlenet_form::plus_plus}>>(format::json).c_str());
+    if (which == "deepcod") std::puts(describe<zoo::deepcod_cifar_resnet20<>>(format::json).c_str());
     if (which == "kernel3") std::puts(describe<small<3>>(format::json).c_str());
     if (which == "kernel5") std::puts(describe<small<5>>(format::json).c_str());
     if (which == "with_range") std::puts(describe<with_range>(format::json).c_str());
@@ -225,6 +230,23 @@ def calibrated_codec(folder):
     check(near(codec(x).min(), -0.51) and near(codec(x).max(), 2.04) and near(codec(torch.full((1, 1, 1, 1), 1.234)), 1.23, 1e-5), "a known one bounds the values")
 
 
+def channel():
+    x = torch.linspace(0, 1, 52, requires_grad=True).repeat(400, 1)    # whole steps of 1 / 255, five apart
+
+    def sent(**options):
+        return NoisyChannel(generator=torch.Generator().manual_seed(4), **options)(x)
+    check(torch.equal(sent(), x), "a channel without noise or erasures leaves values as they are")
+    noisy = sent(deviation=0.1) - x
+    check(near(noisy.std(), 0.1, 0.01) and near(noisy.mean(), 0, 0.002), f"noise: deviation {noisy.std():.4f} about {noisy.mean():.4f}")
+    check(torch.allclose(sent(erased=1.0), torch.full_like(x, 0.5)), "all bits erased: half of each is half of all")
+    gone = sent(erased=0.25)                                           # three quarters of the way from one half to the value, on average
+    check(float((gone.mean(0) - (0.5 + 0.75 * (x[0] - 0.5))).abs().max()) < 0.03, "a quarter of the bits erased draws values that far towards one half")
+    check(bool(((gone * 510 - (gone * 510).round()).abs() < 1e-3).all()) and 0.4 < float((gone != x).float().mean()) < 0.95, "what arrives is made of whole and half bits, and most values lost one")
+    check(torch.equal(sent(erased=0.25), gone) and torch.allclose(torch.autograd.grad(gone.sum(), x)[0], torch.ones_like(x)), "the same seed erases the same bits; the gradient passes straight through")
+    check([*map(int, train_bottleneck.spread(torch.arange(10), 4))] == [0, 2, 5, 7] and len(train_bottleneck.spread(torch.arange(10), 25)) == 10
+          and len(train_bottleneck.spread(torch.arange(10), 0)) == 10, "some of the pictures are spread over the whole set, which is in the order of its classes")
+
+
 def stages(folder):
     rng = numpy.random.default_rng(3)
     teacher = GraphModule(load_graph(folder / "teacher.json"))
@@ -252,6 +274,10 @@ def stages(folder):
         except SystemExit as end:
             return (1, end.code) if isinstance(end.code, str) else (end.code, said.getvalue())
         return 0, "nothing was refused"
+
+    def inside(verb, *more):
+        status, said = refused(verb, *more)
+        check(status == 0, f"{verb} {more[:4]}: status {status} {said[-200:] if status else ''}")
 
     def result(name):
         return json.loads((work / f"{name}.json").read_text()), torch.load(work / f"{name}.pt")
@@ -288,6 +314,26 @@ def stages(folder):
         safetensors_io.save(folder / f"{name}_{seed}.safetensors", {n: t.numpy() for n, t in module.state_dict().items()})
         return module.state_dict()
 
+    # A prior at the cut: two rates; then what stage 2 leaves alone. A channel behind the codec.
+    coded = ["--student", folder / "deepcod.json", *match, "--rate", 0.01]
+    inside("head", *coded, "--name", "loose")
+    inside("head", *coded, "--name", "tight", "--beta", 300)
+    loose, tight = (json.loads((work / f"{name}.json").read_text())["mean_payload_bytes"] for name in ("loose", "tight"))
+    check(tight < 0.9 * loose, f"a prior: {tight:.1f} bytes a picture where a nat costs 300, {loose:.1f} where none does")
+    inside("tune", "--student", folder / "deepcod.json", "--from", "tight", "--frozen", "bottleneck.encoder", "--name", "behind")
+    before, after = result("tight")[1], result("behind")[1]
+    check(all(torch.equal(before[n], after[n]) for n in before if n.startswith(("bottleneck.encoder", "bottleneck.entropy_bottleneck"))) and not torch.equal(before["linear.weight"], after["linear.weight"]),
+          "a prior: stage 2 leaves it and the encoder as they were, bit for bit")
+    inside("tune", "--student", folder / "plus_plus.json", "--noise", 0.1, "--erased", 0.01, "--name", "noisy")
+    about, _ = result("noisy")
+    check(0 <= about["accuracy_over_channel"] <= 1 and about["noise"] == 0.1 and about["erased"] == 0.01 and "accuracy_over_channel" not in json.loads((work / "tune.json").read_text()),
+          f"a channel: {about['accuracy_over_channel']:.3f} over it, {about['accuracy_with_codec']:.3f} without")
+
+    inside("jpeg", "--qualities", 5, 90)
+    rows = json.loads((work / "jpeg.json").read_text())["jpeg"]
+    check([r["quality"] for r in rows] == [5, 90] and 200 < rows[0]["mean_bytes"] < rows[1]["mean_bytes"] < 3072 and all(0 <= r["accuracy"] <= 1 for r in rows),
+          f"pictures as JPEG: {rows[0]['mean_bytes']:.0f} and {rows[1]['mean_bytes']:.0f} bytes")
+
     taught = seeded("kernel3", 5)
     run("head", "--match", "second", "--name", "kernel", "--teacher", folder / "kernel3.json", "--teacher-weights", folder / "kernel3_5.safetensors", "--student", folder / "kernel5.json",
         "--rate", 0.01)
@@ -308,7 +354,8 @@ def stages(folder):
     safetensors_io.save(folder / "broken.safetensors", broken)
     for words, part in ((["head", "--match", "layer9"], "--match layer9: the teacher has no layer of that name"), (["head", "--match", "layer1=layer3", "--name", "x"], "expected layers of one shape"),
                         (["head"], "head: expected --match TEACHER[=STUDENT], found none"), (["tune", "--frozen", "nothing"], "--frozen nothing: the student has no layer of that name"),
-                        (["tune", "--alpha", 2], "--alpha: expected 0 to 1, found 2"), (["tune", "--from", "never"], "never.pt: No such file"),
+                        (["tune", "--alpha", 2], "--alpha: expected 0 to 1, found 2"), (["tune", "--erased", 2], "--erased: expected 0 to 1, found 2"),
+                        (["head", *match, "--beta", -1], "a --beta of 0 to 1000000 and a --noise of 0 to 1000, found -1 and 0"), (["tune", "--noise", "nan"], "found 0 and nan"), (["tune", "--from", "never"], "never.pt: No such file"),
                         (["head", *match, "--teacher-weights", folder / "broken.safetensors"], "found no conv1.weight of the right shape"),
                         (["tune", "--seed", 7], "which differs in loss, from, frozen, from_weights, seed: give another --name"),
                         (["head", *match, "--teacher-weights", folder / "teacher_6.safetensors"], "which differs in teacher_weights: give another --name"),
@@ -319,7 +366,7 @@ def stages(folder):
                         (["tune", "--name", "cut"], "cut.checkpoint: expected what an earlier run saved"), (["tune", "--from", "kernel", "--name", "x"], "kernel.pt: expected the weights of this network, found others"),
                         (["tune", "--name", "a/b"], "names of files in --work, without a folder, found a/b"), (["head", "--match", "=layer3"], "--match: expected TEACHER"),
                         (["head", *match, "--frozen", "linear"], "head: --frozen is for tune"), (["tune", "--match", "layer3"], "tune: --match is for head"), (["test"], "test: expected --from NAME, found none")):
-        by_options = "--alpha" in part or part.startswith((words[0] + ":", "names of files", "--match: expected"))
+        by_options = "--alpha" in part or "--erased" in part or part.startswith((words[0] + ":", "names of files", "--match: expected", "a --beta", "found 0 and nan"))
         status, said = refused(*words)
         check(part in said and status == (2 if by_options else 1), f"{' '.join(map(str, words))[:60]}: {said.strip().splitlines()[-1][:160]}")
 
@@ -334,11 +381,12 @@ def main():
         folder = pathlib.Path(temporary)
         (folder / "networks.cpp").write_text(NETWORKS)
         subprocess.run([options.compiler, "-std=c++20", "-O0", f"-I{ROOT / 'include'}", f"-I{ROOT}", folder / "networks.cpp", "-o", folder / "networks"], check=True)
-        for name in ("teacher", "student", "branches", "kernel3", "kernel5", "with_range"):
+        for name in ("teacher", "student", "branches", "kernel3", "kernel5", "with_range", "plus_plus", "deepcod"):
             (folder / f"{name}.json").write_text(subprocess.run([folder / "networks", name], capture_output=True, text=True, check=True).stdout)
         losses()
         frozen(folder)
         divergence()
+        channel()
         checkpoints(folder)
         weights_files(folder)
         inputs(folder)

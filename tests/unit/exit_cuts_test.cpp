@@ -10,6 +10,7 @@
 #include <splitdsl/policy/one_of.hpp>
 #include <splitdsl/policy/partition.hpp>
 #include <splitdsl/policy/sage.hpp>
+#include <splitdsl/policy/spinn.hpp>
 #include <splitdsl/policy/weighted.hpp>
 #include <splitdsl/radio/cellular.hpp>
 #include <splitdsl/sim/simulate.hpp>
@@ -44,7 +45,7 @@ struct at_stage : at_cut {
     using at_cut::on;
 };
 using any = policy::one_of<policy::sage, policy::weighted, policy::neurosurgeon, policy::clio, policy::cascade, policy::local_early_exit,
-                           at_cut, at_stage>;
+                           policy::spinn, at_cut, at_stage>;
 
 /// What ends each stage, in order: a cut (its number), an exit, or the network (-1 both).
 struct place {
@@ -92,6 +93,16 @@ deployment costs_of(const layout& l, int wanted) {
                     watts{4.3} * tail};
     }
     return d;
+}
+/// SPINN by a profile in which no exit answers.
+policy::spinn spinn_of(const layout& l, const deployment& d) {
+    policy::exit_profile p{.thresholds = 1, .threshold = {0.8F}};
+    policy::spinn_options o;
+    for (std::size_t k = 0; k < l.ends.size(); ++k) {
+        if (l.ends[k].exit >= 0) o.exit_after[static_cast<std::size_t>(p.exits++)] = static_cast<int>(k + 1) * head_stage;
+        if (l.ends[k].cut >= 0) o.exits_before[static_cast<std::size_t>(l.ends[k].cut)] = static_cast<std::int8_t>(p.exits);
+    }
+    return {d, p, o};
 }
 /// Fixed times; exits that are never sure enough for a policy here, unless `sure` says so.
 struct with_exits : sim::plain_world {
@@ -158,6 +169,7 @@ TEST_CASE("an early exit in front of a cut or between two keeps no policy from s
         {"weighted", any{policy::weighted{d}}},
         {"neurosurgeon", any{policy::neurosurgeon{d, {}}}},
         {"clio", any{policy::clio{{.cut = wanted}}}},
+        {"spinn", any{spinn_of(l, d)}},
         {"a user's own", any{at_cut{wanted}}},
     };
     for (const auto& [name, p] : policies) {
@@ -176,6 +188,8 @@ TEST_CASE("policies that send no cut's payload mind neither cuts nor the stages 
         CHECK((stays.local == frames && stays.elsewhere == 0 && stays.invalid == 0));
         const outcome exits_there = drive(*l, any{policy::local_early_exit::shallow_deep(0.8F, exits)}, 0, 0.9F);
         CHECK((exits_there.exit == frames && exits_there.invalid == 0));
+        const outcome spinn_exits = drive(*l, any{spinn_of(*l, costs_of(*l, 0))}, 0, 0.9F); // an exit comes before it or it sends
+        CHECK((spinn_exits.exit + spinn_exits.at_wanted == frames && spinn_exits.exit >= (l == &exit_between ? 0 : frames) && spinn_exits.invalid == 0));
         const outcome unsure = drive(*l, any{policy::cascade{0.8F}}, -1); // the input, small enough here
         CHECK((unsure.at_wanted >= frames - 1 && unsure.invalid == 0));
     }

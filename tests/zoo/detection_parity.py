@@ -60,6 +60,7 @@ DETECTORS = {
     "ssd_mobilenet_v1": (single_shot(head_models.ssd_mobilenet_v1), (300, 300)),
     "ssd_mobilenet_v2": (single_shot(head_models.ssd_mobilenet_v2), (300, 300)),
     "faster_rcnn_resnet50_fpn": (head_models.detection("fasterrcnn_resnet50_fpn"), (800, 1088)),
+    "faster_rcnn_mobilenet_v3_large_320_fpn": (head_models.detection("fasterrcnn_mobilenet_v3_large_320_fpn"), (320, 448)),
 }
 
 LAST = re.compile(r"module_list\.\d(\.1)?$|(cls_logits|bbox_pred|cls_score)$")

@@ -58,10 +58,11 @@ def raw_single_shot(self, x):
     return two_each(logits, offsets)
 
 
-def raw_pyramid(self, x):
+def raw_pyramid(self, x, read=4):
+    """`read`: how many of the maps regions are read from."""
     maps = list(self.backbone(functional.pad(x, (0, -x.shape[3] % 32, 0, -x.shape[2] % 32))).values())
     logits, offsets = self.rpn.head(maps)
-    return torch.cat([together(maps[:4]), two_each(logits, offsets)], 1)
+    return torch.cat([together(maps[:read]), two_each(logits, offsets)], 1)
 
 
 class Regions(nn.Module):
@@ -278,6 +279,14 @@ def faster_rcnn():
     return model
 
 
+def faster_rcnn_mobilenet():
+    model = detection("fasterrcnn_mobilenet_v3_large_320_fpn")()
+    for module in model.modules():
+        if getattr(module, "use_res_connect", False):
+            module.block[-1][1].damped = DAMPED
+    return model
+
+
 # As zoo_models.MODELS.
 MODELS = {
     "ssd300_vgg16": (answering(detection("ssd300_vgg16"), raw_single_shot), VGG, 35641826, ()),
@@ -286,6 +295,9 @@ MODELS = {
     "ssd_mobilenet_v2": (ssd_mobilenet_v2, HALF, None, ()),
     "faster_rcnn_resnet50_fpn": (answering(faster_rcnn, raw_pyramid), IMAGENET, 41755286 + 53120 - 14362055, ("roi_heads.",)),
     "faster_rcnn_regions": (Regions, None, 14362055, ()),
+    "faster_rcnn_mobilenet_v3_large_320_fpn": (answering(faster_rcnn_mobilenet, functools.partial(raw_pyramid, read=1)), IMAGENET, 19386354 + 24400 - 14362055,
+                                               ("roi_heads.",)),
+    "faster_rcnn_regions_150": (Regions, None, 14362055, ()),
     "lraspp_mobilenet_v3_large": (segmentation("lraspp_mobilenet_v3_large"), IMAGENET, 3221538, ()),
     "deeplabv3_mobilenet_v3_large": (segmentation("deeplabv3_mobilenet_v3_large"), IMAGENET, 11029328 - 3851, ()),
     "resnest14d": (functools.partial(ResNeSt, 32, (1, 1, 1, 1)), IMAGENET, 10611688, ()),

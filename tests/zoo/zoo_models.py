@@ -3,6 +3,7 @@
 """The zoo's networks in PyTorch: torchvision's own where it has them, small modules of our own where it has not."""
 import functools
 
+import cifar_models
 import fleet_models
 import head_models
 import split_models
@@ -120,4 +121,5 @@ MODELS = {
 MODELS.update(head_models.MODELS)
 MODELS.update(split_models.MODELS)
 MODELS.update(fleet_models.MODELS)
+MODELS.update(cifar_models.MODELS)
 CODED = head_models.CODED

@@ -21,6 +21,7 @@ struct proposal_options {
     int proposals = 1000;               ///< at most
     float overlap = 0.7F;
     float smallest = 1e-3F;             ///< pixels a side
+    float score = 0;                    ///< the least, as a probability
 };
 
 /// From region proposal outputs to regions. Allocates at construction only.
@@ -64,8 +65,10 @@ private:
 
     void add(const box& where, float how_sure, std::size_t level) {
         if (!(where.x2 - where.x1 >= options.smallest && where.y2 - where.y1 >= options.smallest)) return;
+        const float score = 1.0F / (1.0F + exponential(-how_sure));
+        if (!(score >= options.score)) return;
         boxes.push_back(where);
-        scores.push_back(1.0F / (1.0F + exponential(-how_sure)));
+        scores.push_back(score);
         level_of.push_back(static_cast<int>(level));
     }
     void choose(std::span<const float* const> logits, std::span<const float* const> offsets) {

@@ -9,6 +9,7 @@
 
 #include <array>
 #include <span>
+#include <utility>
 #include <vector>
 
 namespace splitdsl::zoo {
@@ -40,14 +41,14 @@ constexpr auto pyramid(int height, int width) {
                             | tap("map5", from("sum5") | smooth(3)) | tap("map6", subsample(2)));
 }
 /// One set of weights for all levels.
-constexpr auto proposal_head(int level) {
-    const auto k = static_cast<std::size_t>(level);
-    return tap(head_names[k], from(map_names[k]) | named("rpn", named("head", named("conv", named(0, named(0, conv(256, {.kernel = 3}))))) ) | relu());
+constexpr auto proposal_head(text head, text map) {
+    return tap(head, from(map) | named("rpn", named("head", named("conv", named(0, named(0, conv(256, {.kernel = 3}))))) ) | relu());
 }
+constexpr auto proposal_head(int level) { return proposal_head(head_names[static_cast<std::size_t>(level)], map_names[static_cast<std::size_t>(level)]); }
 constexpr auto feature(int level) { return task(feature_names[static_cast<std::size_t>(level)], from(map_names[static_cast<std::size_t>(level)])); }
-constexpr auto predicted(text name, int level, text layer, int channels) { return task(name, from(head_names[static_cast<std::size_t>(level)]) | named("rpn", named("head", named(layer, conv(channels, {}))))); }
-constexpr auto logits(int level) { return predicted(logits_names[static_cast<std::size_t>(level)], level, "cls_logits", 3); }
-constexpr auto offsets(int level) { return predicted(offsets_names[static_cast<std::size_t>(level)], level, "bbox_pred", 12); }
+constexpr auto predicted(text name, text head, text layer, int channels) { return task(name, from(head) | named("rpn", named("head", named(layer, conv(channels, {}))))); }
+constexpr auto logits(int level) { return predicted(logits_names[static_cast<std::size_t>(level)], head_names[static_cast<std::size_t>(level)], "cls_logits", 3); }
+constexpr auto offsets(int level) { return predicted(offsets_names[static_cast<std::size_t>(level)], head_names[static_cast<std::size_t>(level)], "bbox_pred", 12); }
 
 } // namespace faster_rcnn_parts
 
@@ -85,6 +86,14 @@ struct faster_rcnn_regions {
     }
 };
 
+/// What a first network's outputs are: maps that regions are read from, then logits and offsets a level.
+struct faster_rcnn_outputs {
+    std::vector<detect::feature_map> maps{};    ///< their values are those of a run
+    std::vector<detect::head_level> levels{};
+    std::vector<detect::box> starts{};
+    detect::proposal_options proposals{};
+};
+
 /// What stands between and behind the two networks. Allocates at construction only.
 ///
 /// ```cpp
@@ -97,19 +106,21 @@ struct faster_rcnn_regions {
 class faster_rcnn_postprocess {
 public:
     /// `height` and `width` are the first network's, `regions_` and `classes` the second's.
-    faster_rcnn_postprocess(int height, int width, int regions_ = 1000, int classes_ = 91)
-        : room{static_cast<std::size_t>(regions_)}, classes{static_cast<std::size_t>(classes_)}, levels{head(height, width)}, propose{levels, starts(height, width), width, height, {.proposals = regions_}},
-          classify{room, width, height, {.classes = classes_}} {}
+    faster_rcnn_postprocess(int height, int width, int regions_ = 1000, int classes_ = 91) : faster_rcnn_postprocess(of_resnet(height, width, regions_), height, width, classes_) {}
+    /// Of another first network. The second has `o.proposals.proposals` regions.
+    faster_rcnn_postprocess(faster_rcnn_outputs o, int height, int width, int classes_)
+        : room{static_cast<std::size_t>(o.proposals.proposals)}, classes{static_cast<std::size_t>(classes_)}, maps{std::move(o.maps)}, levels{std::move(o.levels)},
+          propose{levels, std::move(o.starts), width, height, o.proposals}, classify{room, width, height, {.classes = classes_}} {
+        logits.resize(levels.size()), offsets.resize(levels.size());
+    }
 
     /// `outputs`: the first network's. Writes one column a region to `columns`, the second network's input; the others keep what they hold.
     /// `sampler` and `finder`: sample the regions, and find what may become one, where the first network ran, on a GPU say (gpu/region_sampling.hpp, gpu/candidate_finding.hpp).
     std::span<const detect::box> regions(const float* outputs, float* columns, detect::region_sampler* sampler = nullptr, detect::candidate_finder* finder = nullptr) {
-        std::array<detect::feature_map, 4> maps{};
-        for (std::size_t i = 0; i < maps.size(); ++i) {
-            maps[i] = {outputs, 256, levels[i].height, levels[i].width, 1.0F / static_cast<float>(4 << i)};
-            outputs += 256 * levels[i].cells();
+        for (detect::feature_map& map : maps) {
+            map.values = outputs;
+            outputs += static_cast<std::size_t>(map.channels) * static_cast<std::size_t>(map.height) * static_cast<std::size_t>(map.width);
         }
-        std::array<const float*, faster_rcnn_parts::maps> logits{}, offsets{};
         for (std::size_t i = 0; i < levels.size(); ++i) {
             logits[i] = outputs;
             offsets[i] = outputs += levels[i].boxes();
@@ -127,22 +138,26 @@ public:
 
 private:
     std::size_t room, classes;
+    std::vector<detect::feature_map> maps;
     std::vector<detect::head_level> levels;
     detect::proposal_finder propose;
     detect::roi_align align;
     detect::region_classifier classify;
+    std::vector<const float*> logits{}, offsets{};
     std::span<const detect::box> found;
 
-    static std::vector<detect::head_level> head(int height, int width) {
-        std::vector<detect::head_level> list;
-        for (int i = 0; i < faster_rcnn_parts::maps; ++i) list.push_back({faster_rcnn_parts::cells(height, i), faster_rcnn_parts::cells(width, i), 3});
-        return list;
-    }
-    static std::vector<detect::box> starts(int height, int width) {
-        std::vector<detect::anchor_level> list;
-        for (int i = 0; i < faster_rcnn_parts::maps; ++i)
-            list.push_back({{faster_rcnn_parts::cells(height, i), faster_rcnn_parts::cells(width, i)}, {static_cast<float>(32 << i)}, {0.5F, 1.0F, 2.0F}});
-        return detect::anchors(list, faster_rcnn_parts::padded(width), faster_rcnn_parts::padded(height));
+    static faster_rcnn_outputs of_resnet(int height, int width, int regions_) {
+        using namespace faster_rcnn_parts;
+        faster_rcnn_outputs o{.proposals = {.proposals = regions_}};
+        std::vector<detect::anchor_level> starts;
+        for (int i = 0; i < faster_rcnn_parts::maps; ++i) {
+            const int rows = cells(height, i), columns = cells(width, i);
+            if (i < 4) o.maps.push_back({nullptr, 256, rows, columns, 1.0F / static_cast<float>(4 << i)});
+            o.levels.push_back({rows, columns, 3});
+            starts.push_back({{rows, columns}, {static_cast<float>(32 << i)}, {0.5F, 1.0F, 2.0F}});
+        }
+        o.starts = detect::anchors(starts, padded(width), padded(height));
+        return o;
     }
 };
 

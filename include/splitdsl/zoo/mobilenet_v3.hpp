@@ -38,24 +38,31 @@ struct small {
 };
 
 constexpr float epsilon = 1e-3F;
+/// Of a Table's batch norms, where it has one of its own.
+template <class Table>
+constexpr float epsilon_of() {
+    if constexpr (requires { Table::epsilon; }) return Table::epsilon;
+    else return epsilon;
+}
 constexpr auto active(bool swish) { return swish ? hard_swish() : relu(); }
 constexpr auto squeeze_excite(int channels) {
     return multiply(identity(), global_pool() | named("fc1", conv(scaled(channels / 4, 100), {})) | relu() | named("fc2", conv(channels, {})) | hard_sigmoid());
 }
 /// Everything from the depthwise convolution on; First is its number among the block's parts.
 template <bool Squeezes, int First>
-constexpr auto rest(int wide, int out, block b) {
+constexpr auto rest(int wide, int out, block b, float eps) {
     const window deep{.kernel = b.kernel, .stride = b.dilation > 1 ? 1 : b.stride, .dilation = b.dilation, .groups = wide};
-    const auto depthwise_part = named(First, conv_bn(0, wide, deep, epsilon)) | active(b.swish);
-    if constexpr (Squeezes) return depthwise_part | named(First + 1, squeeze_excite(wide)) | named(First + 2, conv_bn(0, out, {}, epsilon));
-    else return depthwise_part | named(First + 1, conv_bn(0, out, {}, epsilon));
+    const auto depthwise_part = named(First, conv_bn(0, wide, deep, eps)) | active(b.swish);
+    if constexpr (Squeezes) return depthwise_part | named(First + 1, squeeze_excite(wide)) | named(First + 2, conv_bn(0, out, {}, eps));
+    else return depthwise_part | named(First + 1, conv_bn(0, out, {}, eps));
 }
 template <class Table, int I, int Percent>
 constexpr auto main_path() {
     constexpr block b = Table::at(I);
     constexpr int in = scaled(b.in, Percent), wide = scaled(b.wide, Percent), out = scaled(b.out, Percent);
-    if constexpr (wide == in) return named("block", rest<b.squeezes, 0>(wide, out, b));
-    else return named("block", named(0, conv_bn(0, wide, {}, epsilon)) | active(b.swish) | rest<b.squeezes, 1>(wide, out, b));
+    constexpr float eps = epsilon_of<Table>();
+    if constexpr (wide == in) return named("block", rest<b.squeezes, 0>(wide, out, b, eps));
+    else return named("block", named(0, conv_bn(0, wide, {}, eps)) | active(b.swish) | rest<b.squeezes, 1>(wide, out, b, eps));
 }
 template <class Table, int I, int Percent>
 constexpr auto make_block() {
