@@ -110,3 +110,9 @@ TEST_CASE("GPU: carried taps and inputs are what behind the cut is computed from
     examine<odd::tap_that_travels<2>>();
     examine<odd::input_that_is_carried>();
 }
+
+TEST_CASE("GPU: what crossed a cut crosses the next one, however many of the stages before it ran as one") {
+    examine<odd::cut_that_travels>();
+    examine<odd::cuts_of_a_fan_that_travel>();
+    examine<odd::rounded_cut_that_travels<odd::half_f16()>>();
+}

@@ -70,6 +70,10 @@ TEST_CASE("a carried tap or input is what behind the cut is computed from, whate
 TEST_CASE("what crossed a lossless cut crosses the next one, however many of the stages before it ran as one, " SPLITDSL_ARCH_NAME) {
     examine<cut_that_travels>();
     examine<cuts_of_a_fan_that_travel>();
+    examine<rounded_cut_that_travels<half_f16()>>();
+    examine<rounded_cut_that_travels<affine_u8()>>();
+    examine<cut_that_travels_past_an_exit>();
+    examine<cuts_of_a_fan_around_an_exit>();
     const auto weights = seeded_weights<cut_that_travels_on_bytes>(1);
     const pipeline& net = weights.net();
     const frame f(graph::description_of<cut_that_travels_on_bytes>(), net, 1);

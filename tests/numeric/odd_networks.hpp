@@ -70,6 +70,29 @@ struct cuts_of_a_fan_that_travel {
              | stage("hub", layer("w", 4)) | cut("on", lossless_f32(), carry("r", "l")) | tail("cloud", concat(identity(), from("l"), from("r")) | global_pool());
     }
 };
+/// The same of a cut whose bytes hold less than its tensor: they cross each cut as they are, and are read behind each.
+template <codec_choice Codec>
+struct rounded_cut_that_travels {
+    static constexpr auto graph() {
+        return picture() | head("car", layer("s", 2) | max_pool({.kernel = 2})) | cut("up", Codec) | stage("hub", layer("w", 4)) | cut("on", lossless_f32(), carry("up"))
+             | stage("site", add(layer("v", 2), from("up"))) | cut("off", half_f16(), carry("up")) | tail("cloud", add(identity(), from("up")) | global_pool());
+    }
+};
+/// An exit ends a stage between a cut and the next one, which carries it.
+struct cut_that_travels_past_an_exit {
+    static constexpr auto graph() {
+        return picture() | head("car", layer("s", 2)) | cut("up") | stage("hub", early_exit("early", global_pool() | named("e", dense(6))) | layer("w", 4))
+             | cut("on", lossless_f32(), carry("up")) | tail("cloud", concat(identity(), from("up")) | global_pool());
+    }
+};
+/// The same between the two cuts of a fan.
+struct cuts_of_a_fan_around_an_exit {
+    static constexpr auto graph() {
+        return fan_in("parts", picture() | head("car", layer("s", 2)) | cut("l"),
+                      input("depth", f32, {.channels = 1, .height = 16, .width = 16}) | head("car", layer("d", 3) | early_exit("early", global_pool() | named("e", dense(6)))) | cut("r"))
+             | stage("hub", layer("w", 4)) | cut("on", lossless_f32(), carry("l")) | tail("cloud", concat(identity(), from("l")) | global_pool());
+    }
+};
 /// A vector that is read by a window: zeros lie around its one pixel, and its blocks of channels apart.
 struct window_around_a_flattened_map {
     static constexpr auto graph() { return input("x", f32, {.channels = 7, .height = 3, .width = 5}) | flatten() | layer("w", 4) | global_pool(); }

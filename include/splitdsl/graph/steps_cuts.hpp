@@ -56,7 +56,8 @@ public:
                 const int floats = l.new_buffer(l.out_of(x.op));
                 l.emit({.kind = step_kind::dequantise_u8, .op = x.op, .in = l.value8[static_cast<std::size_t>(x.op)], .out = floats, .defines = true, .passes = true});
                 encode_item(x.op, floats, codec_id::float32, true);
-            } else if (!x.is_input && (l.at(x.op).kind != op_kind::quantise || is_carried_on(x.op))) encode_item(x.op, l.tensor_of(x.op), codec_id::float32, true);
+            } else if (!x.is_input && l.at(x.op).kind != op_kind::quantise) encode_item(x.op, l.tensor_of(x.op), codec_id::float32, true);
+            else if (!x.is_input && is_carried_on(x.op)) encode_item(x.op, encoded[static_cast<std::size_t>(x.op)], codec_id::float32, true);
             l.to.item_buffer[static_cast<std::size_t>(k)][static_cast<std::size_t>(q)] =
                 x.is_input ? l.to.slot[static_cast<std::size_t>(x.op)] : region[static_cast<std::size_t>(x.op)];
         }
@@ -81,7 +82,7 @@ public:
     }
 
 private:
-    /// A lossless cut's tensor that a later cut carries: where the stages up to here run as one, nobody wrote its bytes.
+    /// A lossless cut's tensor that an earlier stage encodes, since a later cut carries it or an exit stands between a fan's cuts: where the stages up to here run as one, nobody wrote its bytes.
     constexpr bool is_carried_on(int i) const {
         const Lowering& l = self();
         if (!has(l.at(i).flags, op_flag::is_cut) || !passes_as_it_is(i)) return false;
