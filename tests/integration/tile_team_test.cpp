@@ -121,19 +121,20 @@ TEST_CASE("tile team: without helpers, without time for tiles, and where the mod
 }
 
 namespace {
-/// A device on which a tile takes 10 ms and the whole network 40.
+/// A device on which a tile takes 10 ms and the whole network 40, or what it is told.
 struct slow_device final : tile_runs {
     explicit slow_device(const scene& of) : s{of}, tiles{of.values, of.plan} {}
     void ask(int k, const void* const* inputs, std::span<std::byte> question) override { tiles.ask(k, inputs, question); }
     void gather(int k, std::span<const std::byte> answer) override { tiles.gather(k, answer); }
-    void run_here(int k, const void* const* inputs) override { std::this_thread::sleep_for(10ms), tiles.run_here(k, inputs); }
+    void run_here(int k, const void* const* inputs) override { std::this_thread::sleep_for(tile_takes), tiles.run_here(k, inputs); }
     void run_behind(const void* const* inputs, float* outputs) override { tiles.run_behind(inputs, outputs); }
     void run_whole(const void* const* inputs, float* outputs) override {
-        std::this_thread::sleep_for(40ms);
+        std::this_thread::sleep_for(whole_takes);
         s.weights.net().run({s.arena.data(), s.weights.bytes().data(), inputs, outputs}, 0, s.weights.net().stages, nullptr);
     }
     const scene& s;
     tiled_network<watcher> tiles;
+    duration tile_takes{10ms}, whole_takes{40ms};
 };
 } // namespace
 
@@ -163,6 +164,27 @@ TEST_CASE("tile team: a slow device shares its tiles out where the model says th
     };
     CHECK(sends(0.05, 200) > 0);
     CHECK(sends(0.9999, 3) == 0);
+}
+
+TEST_CASE("tile team: a helper whose tiles never come is not asked for ever, also where the run in one piece makes up for all of them") {
+    scene s;
+    slow_device device{s};
+    const tile_agreement agreed{device.tiles};
+    const tile_figures figures = graph::figures_of(tile_source_of<watcher>, tile_lives<watcher>, device.tiles.front(), 0);
+    const auto helper = s.helper(std::make_unique<link::tcp_listener>());
+    link::relay way{{.port = helper->port()}};
+    const void* const inputs[]{s.picture.data()};
+    tile_team_options o = terms({4});
+    o.calibration_runs = 1, o.reserve = 0ms, o.breaker = {.failures_to_open = 2, .first_pause = 1h, .longest_pause = 1h};
+    device.tile_takes = 50ms, device.whole_takes = 1ms; // so that the run in one piece is quicker
+    std::vector<std::unique_ptr<link::connector>> where;
+    where.push_back(std::make_unique<link::tcp>(to(way.port())));
+    tile_team_core team{device, agreed, figures, s.weights.digest(), s.weights.net(), o, std::move(where)};
+    REQUIRE(comes_true([&] { return team.worker(0).rate_up.value > 0; }));
+    way.set(link::direction::down, {.stall = true});
+    for (int i = 0; i < 2; ++i) CHECK(team.infer(inputs, s.out.data()).way == tile_way::given_up);
+    CHECK(team.infer(inputs, s.out.data()).way == tile_way::alone);
+    CHECK(team.counters().overdue >= 2);
 }
 
 TEST_CASE("tile team: a helper that is killed costs no frame, and is back when it is started again") {

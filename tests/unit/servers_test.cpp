@@ -218,6 +218,18 @@ TEST_CASE("a server that fails within the frame is stood in for, if somebody can
         CHECK(s.answer(0, 1, at(62ms)) == fate::hand_on);
         CHECK(s.board.counters(0).answered == 1);
     }
+    SECTION("its answer comes behind the frame's: it is late, and has failed") {
+        s.links[1].up = false;
+        for (std::uint32_t n = 1; n <= 3; ++n) {
+            if (n > 1) REQUIRE(s.first(n, at(n * 100ms)) == 0);
+            s.board.ended(true, at(n * 100ms + 60ms));
+            s.board.over();
+            CHECK(s.answer(0, n, at(n * 100ms + 80ms)) == fate::hand_on); // the machine counts it as late
+        }
+        CHECK(s.board.counters(0).late == 3);
+        CHECK(s.board.counters(0).answered == 0);
+        CHECK(s.board.counters(0).breaker_openings == 1);
+    }
 }
 
 TEST_CASE("replies that nobody asked for, or of another connection, never reach the frame") {
@@ -249,6 +261,27 @@ TEST_CASE("each server has a breaker of its own, and without another one a frame
     REQUIRE(s.answer(0, n, at(310ms)) == fate::hand_on);
     s.board.ended(true, at(310ms));
     CHECK(s.first(++n, at(320ms)) == 0);
+}
+
+TEST_CASE("where no copies are sent a frame is the trial, although there is another server") {
+    pair_of_servers s{{.first_probe = {}, .longest_probe = 1s}};
+    std::uint32_t n = 0;
+    s.links[1].up = false;
+    for (int i = 0; i < 3; ++i) {
+        REQUIRE(s.first(++n, at(i * 10ms)) == 0);
+        s.board.lost(0, at(i * 10ms + 5ms));
+    }
+    REQUIRE(s.board.counters(0).breaker_openings == 1);
+    s.links[1].up = true;
+    CHECK(s.first(++n, at(100ms)) == 1);
+    REQUIRE(s.answer(1, n, at(120ms)) == fate::hand_on);
+    int back = -1;
+    for (int i = 0; i < 10 && back != 0; ++i) { // what was known of it is forgotten
+        const instant t = at(2s + i * 100ms);
+        back = s.first(++n, t);
+        s.answer(back, n, t + 30ms);
+    }
+    CHECK(back == 0);
 }
 
 TEST_CASE("a server that was slow is looked at by copies of frames, ever more rarely, and gets frames again once it is quick") {

@@ -44,7 +44,7 @@ struct cloud_options {
     duration idle_limit{std::chrono::seconds{60}};
     duration idle_least{std::chrono::seconds{30}}; ///< where all have introduced themselves, one silent for so long makes room for a newcomer
     /// From a message's first byte to its last; then the connection is ended, so that no peer keeps its place by a byte now and then. 0: no limit. An edge gives up a
-    /// payload itself that is unsent for `session_options::stuck`, 1 s.
+    /// payload itself that is unsent for `session_options::stuck`, 1 s: where edges raise that, keep this above it.
     duration arrival_limit{std::chrono::seconds{30}};
     /// Who is served, by their tokens, and what of the cloud each may have. Empty: whoever fits, all alike.
     std::vector<cloud_tenant> tenants{};

@@ -346,7 +346,7 @@ private:
         }
         handed = std::chrono::steady_clock::now();
         note.cut = c.cut;
-        note.server = sent.server;
+        note.server = sent.taken ? sent.server : -1;
         note.bytes_up = sent.taken ? sent.bytes : 0;
         note.send = (handed - begun).count();
         notes.store(note);
@@ -454,6 +454,7 @@ private:
     void finish(bool own, instant at, const input_mailbox::letter& l) {
         if constexpr (streams_v<Policy>) end_streams();
         machine.published(own, at, watcher.stalled(l.start, at, host_reserve()));
+        detail::frame_over(line.get());
         if (frame_rules r = machine.rulebook(); reserves.adopt(r)) machine.keep_reserves(r), watcher.wake_every(canary_period());
         tell();
     }

@@ -64,8 +64,9 @@ struct session_options {
     duration ping_interval{std::chrono::milliseconds{250}};
     duration probe_interval{std::chrono::seconds{1}};       ///< when no payload was sent for so long: a rate probe
     std::size_t probe_bytes{2048};                          ///< of a rate probe, at most the 65,536 that a cloud takes; 0: none
-    duration silence{std::chrono::seconds{1}};              ///< something is unanswered for so long: the link counts as down
-    duration stuck{std::chrono::seconds{1}};                ///< a payload is unsent for so long: reset
+    duration silence{std::chrono::seconds{1}};              ///< something is unanswered for so long: the link counts as down; longer than the longest round trip there may be
+    /// A payload is unsent for so long: reset. On a radio on which payloads take seconds, `silence` and `dead` have to be as long; above 30 s `cloud_options::arrival_limit` too.
+    duration stuck{std::chrono::seconds{1}};
     duration dead{std::chrono::seconds{3}};                 ///< silent for so long: reset
     duration connect_timeout{std::chrono::seconds{1}}; ///< to connect, and again for the handshake: an edge's destructor may wait so long for the former
     duration first_retry{std::chrono::milliseconds{50}}; ///< pause between attempts, doubled up to `longest_retry`; of each a random half is left out

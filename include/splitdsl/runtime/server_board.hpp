@@ -51,7 +51,7 @@ struct server_counters {
 
 /// Chooses, remembers what was asked, judges what comes. No clock, no thread, no allocation: live edges and simulations drive the same class.
 ///
-/// A frame goes `choose`, `asked(first)`, then `heard`, `lost`, `second` and `asked` as things happen, and `ended`. The frame machine sees one link: a reply is handed on to
+/// A frame goes `choose`, `asked(first)`, then `heard`, `lost`, `second` and `asked` as things happen, `ended` and `over`. The frame machine sees one link: a reply is handed on to
 /// it as one to the question that it knows of, and only the first valid one of a frame. Each server has a circuit breaker of its own. `links` are the servers' links as measured now; O(servers) a call.
 template <server_choice Choice>
 class server_board {
@@ -82,7 +82,7 @@ public:
         auto views = look(measured, q.now, false);
         bool any = false;
         for (int k = 0; k < count; ++k) any = any || views[index(k)].link.up;
-        if (!any) // then a frame itself is the trial of one whose pause is over
+        if (!any || options.first_probe <= duration{}) // no copy will ever be the trial of one whose pause is over: a frame itself is
             for (int k = 0; k < count; ++k) views[index(k)].link.up = measured[index(k)].up && at(k).breaker.allows(q.now);
         const int k = checked(choice.choose(q, std::span{views}.first(index(count))), views);
         if (k >= 0) last[slot(q.cut)] = k;
@@ -119,7 +119,7 @@ public:
         if (f.shed) ++s.counts.shed;
         question_sent* const m = s.memo.is_answered_by(f) ? &s.memo : s.before.is_answered_by(f) ? &s.before : nullptr;
         if (m == nullptr) return s.counts.late += good, fate::drop; // the second copy of a reply, or of a frame long ago
-        const bool current = m->sequence == frame.sequence, wanted = current && !frame.answered;
+        const bool newest = m->sequence == frame.sequence, wanted = newest && !frame.answered && !frame.over;
         const bool was_open = std::exchange(m->open, false);
         m->replied = true;
         if (!good) {
@@ -132,8 +132,8 @@ public:
         s.counts.bytes_down += static_cast<std::uint64_t>(question.reply.value);
         s.counts.air_down_ns += nanoseconds(download_time(question.reply, policy::known_downlink(measured[index(k)])));
         if (was_open || wanted) s.breaker.succeeded();
-        if (!current) return ++s.counts.late, m->known ? fate::hand_on : fate::drop; // the machine counts it as late too
-        if (!wanted) return ++s.counts.beaten, fate::drop;
+        if (newest && frame.answered) return ++s.counts.beaten, fate::drop;
+        if (!wanted) return ++s.counts.late, m->known ? fate::hand_on : fate::drop; // the machine counts it as late too
         frame.answered = true;
         for (int i = 0; i < count; ++i) at(i).memo.known = at(i).memo.known && at(i).memo.sequence != frame.sequence;
         ++s.counts.answered;
@@ -194,6 +194,9 @@ public:
             if (at(k).memo.open && at(k).memo.sequence == frame.sequence) give_up(k, now);
     }
 
+    /// The frame has its answer, if only the device's own: whose reply comes from here on was too late for it, and did not succeed.
+    void over() { frame.over = true; }
+
     bool waiting() const { return frame.waiting && !frame.answered; }
     bool is_asked(int k) const { return at(k).memo.open; }
     std::uint32_t asked_epoch(int k) const { return at(k).memo.epoch; }
@@ -243,7 +246,7 @@ private:
         std::uint32_t sequence{}, epoch{};
         instant until{}, late_at{instant::max()};
         int first{-1};
-        bool waiting{}, answered{};
+        bool waiting{}, answered{}, over{};
     };
     static constexpr int steady = 8; // answers in a row after which its failures are forgotten
 

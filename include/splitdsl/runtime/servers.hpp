@@ -172,8 +172,7 @@ public:
         const instant now = clock();
         if (now >= board.late_at()) {
             board.was_late();
-            if (const int other = board.second(now, links(now)); other >= 0 && hand(other, role::second, now).taken)
-                for (const auto& l : lines) l->leave(); // each is read by its own thread from here on
+            if (const int other = board.second(now, links(now)); other >= 0) hand(other, role::second, now);
         }
         const instant next = std::min(at_last, board.late_at());
         int only = -1, owing = 0;
@@ -192,6 +191,8 @@ public:
         for (const auto& l : lines) l->leave();
         publish();
     }
+    /// The frame is answered, by whomever.
+    void over() noexcept { board.over(); }
     /// A reply for the frame machine; `values` lie in the connection's memory until `pop_reply`.
     struct told_reply {
         reply_facts facts{};
@@ -368,7 +369,8 @@ private:
         if (!s.taken) return s;
         s.server = k;
         board.asked(k, r, p.sequence, s.epoch, s.bytes, until, now, links(now));
-        if (r != role::first) line(k).leave(); // read by its own thread
+        if (r != role::first)
+            for (const auto& l : lines) l->leave(); // of several that owe an answer each is read by its own thread, which may nap since before it was asked
         return s;
     }
     void publish() noexcept {

@@ -33,4 +33,11 @@ void choose_server([[maybe_unused]] Line* line, [[maybe_unused]] const Machine& 
     }
 }
 
+/// Whatever comes of the frame from here on comes too late.
+template <class Line>
+void frame_over([[maybe_unused]] Line* line) noexcept {
+    if constexpr (several_servers_v<Line>)
+        if (line != nullptr) line->over();
+}
+
 } // namespace splitdsl::detail

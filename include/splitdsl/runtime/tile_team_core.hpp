@@ -69,7 +69,7 @@ struct tile_team_counters {
     std::uint64_t frames{}, refused{}, on_time{};
     std::uint64_t shared{}, mended{}, alone{}, given_up{};
     std::uint64_t sent{}, came{}; ///< tiles
-    std::uint64_t overdue{};      ///< tiles computed here because they were awaited long enough
+    std::uint64_t overdue{};      ///< tiles awaited long enough: computed here, one by one or in the whole run
     std::uint64_t late{};         ///< answers behind that, or of an earlier frame: dropped
     std::uint64_t lost{};         ///< tiles whose connection ended
     std::uint64_t shed{};         ///< tiles that a helper gave back
@@ -288,6 +288,8 @@ private:
             const next_step n = look(now);
             if (n.missing == 0) break;
             if (n.made_up > 0 && quicker_whole(n.own + n.made_up)) {
+                for (const asked_tile& t : tiles())
+                    if (t.by > 0 && !t.done && !t.back && std::min(t.give_up, n.latest) <= now) ++counts.overdue, helpers[static_cast<std::size_t>(t.by - 1)]->failed = true;
                 whole = true;
                 break;
             }
@@ -320,6 +322,7 @@ private:
         int tile{-1};    ///< to be computed here now; -1: none
         bool overdue{};  ///< it is a helper's that was awaited long enough
         instant until{}; ///< else: when the next tile is
+        instant latest{}; ///< until then a tile may be awaited, however patient this device is
     };
     std::span<asked_tile> tiles() noexcept { return std::span{frame.tiles}.first(static_cast<std::size_t>(terms.tiles())); }
     /// This device's own tiles first, then those that will not come, then those awaited long enough.
@@ -327,13 +330,13 @@ private:
         next_step n{.until = instant::max()};
         int own = -1, given_back = -1, overdue = -1;
         for (const asked_tile& t : tiles()) n.missing += !t.done;
-        const instant latest = frame.due - reserve(n.missing);
+        n.latest = frame.due - reserve(n.missing);
         for (int k = 0; k < terms.tiles(); ++k) {
             const asked_tile& t = frame.tiles[static_cast<std::size_t>(k)];
             if (t.done) continue;
             if (t.by == 0) own = own < 0 ? k : own, ++n.own;
             else if (t.back || is_lost(t)) given_back = k, ++n.made_up;
-            else if (const instant until = std::min(t.give_up, latest); until <= now) overdue = k, ++n.made_up;
+            else if (const instant until = std::min(t.give_up, n.latest); until <= now) overdue = k, ++n.made_up;
             else n.until = std::min(n.until, until);
         }
         n.tile = own >= 0 ? own : given_back >= 0 ? given_back : overdue;

@@ -90,6 +90,7 @@ public:
         record.total = now - start;
         record.on_time = record.total <= settings.rules.deadline;
         machine.published(c.what == command::kind::publish, now);
+        board.over();
         return record;
     }
 
