@@ -6,7 +6,7 @@
 #
 #   test   all but the slowest with g++, a handful with clang 14 and under the sanitizers, half a minute of fuzzing; <= 25 minutes on 2 cores
 #   full   all of it with both compilers and under the sanitizers, bare, and AArch64 under qemu; every network of the zoo and cut of classify,
-#          every header alone, every instruction set compiled, kernels of a debug build, two minutes for each fuzz target, planted errors in the slow comparisons too
+#          every header alone and with more warnings, every GPU test, every instruction set compiled, kernels of a debug build, two minutes for each fuzz target, planted errors in the slow comparisons too
 #   STAGE  only these presets: release clang asan-ubsan tsan fuzz bare aarch64
 #
 # SPLITDSL_DATA names a folder with recorded traces and published weights; tests that need it say so when it is not set.
@@ -47,9 +47,9 @@ run_stage() {
     if [ "$mode" = full ] && [[ $preset =~ ^(clang|asan-ubsan|bare)$ ]]; then options=(-DSPLITDSL_TEST_SET=all); fi
     if [ "$mode" = full ] && [ "$preset" = fuzz ]; then options=(-DSPLITDSL_FUZZ_SECONDS=120); fi
     if [ "$preset" = release ]; then
-        local all=OFF
-        [ "$mode" = full ] && all=ON
-        options=(-DSPLITDSL_ZOO_ALL=$all -DSPLITDSL_TEST_FULL=$all)
+        local all=OFF brief=ON
+        [ "$mode" = full ] && all=ON brief=OFF
+        options=(-DSPLITDSL_ZOO_ALL=$all -DSPLITDSL_TEST_FULL=$all -DSPLITDSL_TEST_BRIEF=$brief)
     fi
     echo "=== $preset"
     if ! tools/build_preset.sh "$preset" "$targets" "${options[@]}"; then
