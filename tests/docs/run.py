@@ -35,7 +35,7 @@ def pages(words=()):
 
 
 def blocks(path):
-    """(line, code) of each block to compile."""
+    """(line, code) of each block to compile; of blocks that continue each other the last, which is all of them."""
     text = path.read_text(encoding="utf-8")
     previous, found = "", []
     for match in FENCE.finditer(text):
@@ -46,6 +46,7 @@ def blocks(path):
         code = f'#line {line} "{path.relative_to(ROOT)}"\n{match.group(2)}'
         if words[1] == "compile+":
             code = previous + code
+            del found[-1:]
         elif words[1] != "compile":
             continue
         previous = code
